@@ -1,0 +1,48 @@
+# Thin and readable: the commands of the README. Every target may be run again at any time.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+CORES ?= 2
+VENV := $(CURDIR)/.venv
+export PATH := $(VENV)/bin:$(PATH)
+
+.PHONY: help setup demo test test-all lint reference
+
+help:
+	@echo "make demo       set up .venv, train the embedded demo, print Tables 1 and 2 (about 12 minutes on 2 cores)"
+	@echo "make test       set up .venv, run the default tests (under 5 minutes on 2 cores)"
+	@echo "make test-all   the same with the slow tests"
+	@echo "make lint       ruff, snakefmt and snakemake --lint"
+	@echo "make reference  regenerate the schema and docs/configuration.md after a change of the typed settings"
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml envs/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is older than Python 3.11; install 3.11 or run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Setting up $(VENV) (about 2 minutes, 2 GB of disk) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e ".[dev,tensorboard]"
+	@touch $@
+
+demo: setup
+	@echo "Demo: synthetic scenes, 7 small trainings, about 12 minutes on 2 cores, 4 GB of memory."
+	@echo "Ctrl-C is safe: the same command goes on where it stopped. Logs: results/demo/logs/"
+	@snakemake --profile workflow/profiles/demo --cores $(CORES)
+	@simformer show results/demo/table1.md results/demo/table2.md
+	@echo "All results: results/demo/ (tables as csv, md, tex; every run with config.yaml, log.csv, metrics.json)"
+	@echo "What next: README.md, 'From the demo to the paper'"
+
+test: setup
+	@echo "Default tests: under 5 minutes on 2 cores, no GPU, no network."
+	@pytest -q -n $(CORES) -m "not slow"
+
+test-all: setup
+	@echo "All tests: about 10 minutes on 2 cores."
+	@pytest -q -n $(CORES)
+
+lint: setup
+	@ruff check . && ruff format --check .
+	@snakefmt --check Snakefile workflow
+	@snakemake --configfile config/demo.yaml --lint
+
+reference: setup
+	@simformer schema --schema workflow/schemas/study.schema.json --page docs/configuration.md

@@ -1,0 +1,33 @@
+# The paper as a table of contents: `snakemake -n` shows what a target needs, README.md how to start.
+from snakemake.utils import min_version, validate
+
+min_version("9.0")
+
+if (
+    "datasets" not in config
+):  # a study given with --configfile replaces the default, it is not merged into it
+
+    configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+validate(config, "workflow/schemas/study.schema.json")
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/labels.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/paper.smk"
+include: "workflow/rules/gallery.smk"
+
+
+rule all:
+    """Every table of the study, and the pictures of its first table."""
+    default_target: True
+    input:
+        collect(table_file("{name}.md"), name=STUDY.experiments),
+        gallery_files(),
+    localrule: True

@@ -1,0 +1,1 @@
+"""From metrics of many runs to the paper's tables and figures."""

@@ -1,0 +1,122 @@
+"""From a resolved configuration to data, networks, loss and optimiser: the only place that sees all of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from simformer.config import RunConfig
+from simformer.data.files import atomic_write_bytes
+from simformer.data.labels import LabelSet
+from simformer.data.loader import TrainingGroups
+from simformer.data.pairs import PairChooser
+from simformer.errors import UserError
+from simformer.losses.total import SimFormerLoss
+from simformer.models.maskformer import MaskFormer
+from simformer.models.simnet import SimNet
+from simformer.models.weights import initialise_backbone
+from simformer.schedule import build_optimizer
+
+
+@dataclass(frozen=True)
+class Training:
+    """The parts of one training run."""
+
+    model: MaskFormer
+    simnet: SimNet | None
+    loss: SimFormerLoss
+    optimizer: torch.optim.AdamW
+    groups: TrainingGroups
+
+    @property
+    def modules(self) -> list[nn.Module]:
+        """The networks that are trained."""
+        return [self.model] if self.simnet is None else [self.model, self.simnet]
+
+
+def build_training(
+    config: RunConfig, data: Path, labels: LabelSet, weights: Path | None, device: torch.device
+) -> Training:
+    """Build everything that `train` needs, deterministically from the configuration's seed.
+
+    Args:
+        config: the resolved run.
+        data: folder of the prepared dataset.
+        labels: label set to train on.
+        weights: initial backbone weights (safetensors), None to start from random ones.
+        device: where the networks live.
+    Raises: UserError if weights do not fit, or weights are demanded but not given.
+    """
+    settings = config.settings
+    if (settings.model.weights == "none") != (weights is None):
+        raise UserError(
+            f"model.weights is '{settings.model.weights}', but "
+            f"{'no weight file' if weights is None else str(weights)} was given with --weights"
+        )
+    torch.manual_seed(config.seed)
+    model = MaskFormer(len(labels.classes), settings.model)
+    simnet = SimNet(settings.model.dim, settings.model.simnet_dim) if settings.loss.sim > 0 else None
+    if weights is not None:
+        initialise_backbone(model.backbone, weights)
+    model.to(device)
+    if simnet is not None:
+        simnet.to(device)
+    chooser = None if settings.pairing.mode == "none" else PairChooser(labels, settings.pairing.mode)
+    groups = TrainingGroups(data, labels, settings.augment, settings.optim.group_images, chooser, config.seed)
+    optimizer = build_optimizer([m for m in (model, simnet) if m is not None], model.backbone, settings.optim)
+    loss = SimFormerLoss(
+        settings.loss,
+        settings.matching,
+        settings.similarity,
+        novel_ids=labels.novel,
+        group_images=settings.optim.group_images,
+    )
+    return Training(model, simnet, loss, optimizer, groups)
+
+
+def save_model(path: Path, training: Training, config: RunConfig, labels: LabelSet) -> None:
+    """Write the weights with the configuration and class names inside, atomically; equal content, equal bytes.
+
+    Format: safetensors; a single entry of metadata, since their order in the file is not fixed.
+    """
+    tensors = {f"model.{k}": v.contiguous().cpu() for k, v in training.model.state_dict().items()}
+    if training.simnet is not None:
+        tensors |= {f"simnet.{k}": v.contiguous().cpu() for k, v in training.simnet.state_dict().items()}
+    facts = {"config": config.flat(), "hash": config.hash, "classes": labels.classes}
+    atomic_write_bytes(path, save(tensors, {"simformer": json.dumps(facts)}))
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained network in eval mode, its configuration and its class names."""
+
+    model: MaskFormer
+    config: RunConfig
+    classes: tuple[str, ...]
+
+
+def load_model(path: Path, device: torch.device) -> TrainedModel:
+    """Read a model file written by `save_model`; raises UserError if it is not one."""
+    try:
+        with safe_open(path, framework="pt") as stream:
+            facts = json.loads((stream.metadata() or {})["simformer"])
+            tensors = {
+                k.removeprefix("model."): stream.get_tensor(k)
+                for k in stream.keys()  # noqa: SIM118 (not a dict)
+                if k.startswith("model.")
+            }
+        config = RunConfig.from_flat(facts["config"], str(path))
+        classes = tuple(facts["classes"])
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such model; `snakemake {path}` trains it") from None
+    except (SafetensorError, KeyError, OSError) as error:
+        raise UserError(f"{path}: not a model written by `simformer train` ({error}); train it again") from None
+    model = MaskFormer(len(classes), config.settings.model)
+    model.load_state_dict(tensors)
+    return TrainedModel(model.eval().to(device), config, classes)

@@ -1,0 +1,104 @@
+"""Training state on disk: everything that makes a resumed run equal an undisturbed one, written atomically."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from simformer.data.files import atomic_write_bytes
+from simformer.errors import UserError
+
+STATE_FILE = "state.pt"
+
+
+class Stateful(Protocol):
+    """A module, optimiser, loss or scaler whose state can be saved."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> Any:
+        """Take over a state."""
+
+
+def save_state(folder: Path, parts: dict[str, Stateful], step: int, identity: Mapping[str, str]) -> None:
+    """Save all parts, the sampler position (the step) and every random state; the old file survives a failure.
+
+    Args:
+        folder: state directory, created if missing.
+        parts: model, SimNet, optimiser, loss, scaler and the rows to be logged by name.
+        step: number of finished steps; the data of step t is a function of (seed, t).
+        identity: hashes of all that decides the result, by name: settings, labels, initial weights.
+    Raises: UserError if the disk is full or not writable.
+    """
+    content = {
+        "step": step,
+        "identity": dict(identity),
+        "parts": {name: part.state_dict() for name, part in parts.items()},
+        "random": _random_state(),
+    }
+    path = folder / STATE_FILE
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        atomic_write_bytes(path, buffer.getvalue())
+    except (OSError, RuntimeError) as error:
+        kept = f"the state of an earlier step is kept in {path}" if path.exists() else "no earlier state exists"
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error).splitlines()[0]
+        raise UserError(
+            f"{path}: cannot save the training state of step {step} ({reason}); {kept}. "
+            "Free some disk space and run the same command again"
+        ) from None
+
+
+def load_state(folder: Path, parts: dict[str, Stateful], identity: Mapping[str, str]) -> int:
+    """Restore all parts and random states in place; returns the number of finished steps (0: nothing saved).
+
+    Raises: UserError if the state belongs to other settings, labels or weights, or cannot be read.
+    """
+    path = folder / STATE_FILE
+    if not path.exists():
+        return 0
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        stored = content["identity"]
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path}: not a readable training state ({reason}); delete {folder} to start over") from None
+    changed = [f"{k} (hash {stored.get(k)}, now {identity[k]})" for k in identity if stored.get(k) != identity[k]]
+    if changed:
+        raise UserError(
+            f"{path}: belongs to a training with other {', other '.join(changed)}. "
+            f"Delete {folder} to train anew with the present ones, or restore the old ones to continue"
+        )
+    for name, part in parts.items():
+        part.load_state_dict(content["parts"][name])
+    _restore_random_state(content["random"])
+    return content["step"]
+
+
+def _random_state() -> dict[str, Any]:
+    kind, keys, position, has_gauss, cached = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (kind, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def _restore_random_state(state: dict[str, Any]) -> None:
+    random.setstate(state["python"])
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(state["torch"])
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,0 +1,1 @@
+"""Data: from raw datasets to the targets of one training step."""

@@ -1,0 +1,128 @@
+"""Training batches as a pure function of (seed, step): which images, which references, which augmentation.
+
+A group is the set of images that share one loss normalisation: an input image and its reference, or single
+images. Resuming at step t needs no stored sampler or worker state: group g of step t is always the same.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from simformer.data.files import read_image, read_label
+from simformer.data.labels import LabelSet
+from simformer.data.pairs import PairChooser
+from simformer.data.targets import Target, make_target
+from simformer.data.transforms import augment
+from simformer.settings import AugmentSettings
+
+
+@dataclass(frozen=True)
+class Group:
+    """Images that share one loss normalisation.
+
+    Attributes:
+        images: raw RGB, uint8 [G, 3, S, S].
+        targets: G targets.
+        names: G image names, for error messages.
+    """
+
+    images: Tensor
+    targets: list[Target]
+    names: list[str]
+
+
+class TrainingGroups(Dataset[Group]):
+    """Endless sequence of groups: item n is a pure function of (seed, n).
+
+    Args:
+        data: folder of the prepared dataset (images).
+        labels: label set to train on.
+        augment_settings: crop size and augmentation.
+        group_images: images per group.
+        chooser: chooses a reference for the first image; None for groups of single images.
+        seed: training seed.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        labels: LabelSet,
+        augment_settings: AugmentSettings,
+        group_images: int,
+        chooser: PairChooser | None,
+        seed: int,
+    ) -> None:
+        self.data = data
+        self.labels = labels
+        self.augment_settings = augment_settings
+        self.group_images = group_images
+        self.chooser = chooser
+        self.seed = seed
+
+    def image_ids(self, group: int) -> list[int]:
+        """Indices of the images of a group: fresh permutations of the training set, one after the other."""
+        if self.chooser is None:
+            first = group * self.group_images
+            return [self._nth(first + i) for i in range(self.group_images)]
+        image = self._nth(group)
+        return [image, self.chooser.choose(image, np.random.default_rng([self.seed, 1, group]))]
+
+    def __getitem__(self, group: int) -> Group:
+        samples = [self._sample(image, group, slot) for slot, image in enumerate(self.image_ids(group))]
+        images, targets, names = zip(*samples, strict=True)
+        return Group(torch.stack(images), list(targets), list(names))
+
+    def _nth(self, position: int) -> int:
+        epoch, offset = divmod(position, len(self.labels.images))
+        return int(_permutation(self.seed, epoch, len(self.labels.images))[offset])
+
+    def _sample(self, image_id: int, group: int, slot: int) -> tuple[Tensor, Target, str]:
+        image = self.labels.images[image_id]
+        novel = self.labels.novel_labels(image)
+        crop = augment(
+            read_image(self.data / image.image),
+            read_label(self.labels.label_path(image)),
+            self.augment_settings,
+            np.random.default_rng([self.seed, 2, group, slot]),
+            any_crop=bool(novel),
+        )
+        return crop.image, make_target(crop.label_map, crop.padding, novel), image.name
+
+
+@lru_cache(maxsize=4)
+def _permutation(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng([seed, 0, epoch]).permutation(count)
+
+
+def training_steps(
+    groups: TrainingGroups, groups_per_step: int, first_step: int, last_step: int, workers: int
+) -> Iterator[list[Group]]:
+    """Yield the groups of each step in [first_step, last_step).
+
+    No global random state is used. Workers leave SIGTERM and SIGINT to the training process, which saves its
+    state before it ends.
+    """
+    loader = DataLoader(
+        groups,
+        batch_size=groups_per_step,
+        sampler=range(first_step * groups_per_step, last_step * groups_per_step),
+        num_workers=workers,
+        collate_fn=list,
+        generator=torch.Generator(),
+        worker_init_fn=_ignore_stop_signals,
+    )
+    return iter(loader)
+
+
+def _ignore_stop_signals(worker: int) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)

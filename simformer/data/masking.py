@@ -1,0 +1,104 @@
+"""The weak-shot wall: the only place where true label maps become what a training may see (Sec. 3.1).
+
+Novel pixels are written as IGNORE, on disk; novel classes survive as image-level labels alone. Weak training
+stages read the written label set and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from simformer.data.files import read_label, write_label
+from simformer.data.index import DatasetIndex
+from simformer.data.labels import LabelledImage, LabelSet
+from simformer.data.splits import Split
+from simformer.settings import IGNORE
+
+
+def hide_novel(label_map: np.ndarray, novel: tuple[int, ...]) -> np.ndarray:
+    """Return the uint8 label map [H, W] with every novel pixel replaced by IGNORE."""
+    table = np.arange(256, dtype=np.uint8)
+    table[list(novel)] = IGNORE
+    return table[label_map]
+
+
+def mask_labels(data: Path, index: DatasetIndex, split: Split, destination: Path) -> LabelSet:
+    """Write the training images' label maps with hidden novel pixels, and their image-level labels.
+
+    Args:
+        data: folder of the prepared dataset.
+        index: its audited index.
+        split: base and novel classes; with no novel class the labels are the full ones.
+        destination: folder of the new label set.
+    Returns: the label set, as written to `destination/labels.json`.
+    """
+    images = []
+    for record in index.train:
+        label = f"labels/{record.name}.png"
+        masked = hide_novel(read_label(data / record.label), split.novel)
+        write_label(destination / label, masked)
+        images.append(
+            LabelledImage(
+                name=record.name,
+                image=record.image,
+                label=label,
+                height=record.height,
+                width=record.width,
+                classes=tuple(record.labels),
+                image_sha256=record.image_sha256,
+                label_sha256=_checksum(masked),
+            )
+        )
+    label_set = LabelSet(index.classes, split.novel, tuple(images), destination)
+    label_set.save()
+    return label_set
+
+
+def derive_labels(source: LabelSet, destination: Path, maps: Iterable[tuple[int, np.ndarray]]) -> LabelSet:
+    """Write a label set in which every class has masks, from a masked one.
+
+    Args:
+        source: the masked label set.
+        destination: folder of the new label set.
+        maps: (position in `source.images`, new uint8 label map [H, W]) of every image, in any order.
+    Returns: the new label set; an image's classes are those that its new label map holds.
+    """
+    images = list(source.images)
+    for position, label_map in maps:
+        image = images[position]
+        write_label(destination / image.label, label_map)
+        present = tuple(int(c) for c in np.unique(label_map) if c != IGNORE)
+        images[position] = replace(image, classes=present, label_sha256=_checksum(label_map))
+    derived = LabelSet(source.classes, (), tuple(images), destination)
+    derived.save()
+    return derived
+
+
+def _checksum(label_map: np.ndarray) -> str:
+    return hashlib.sha256(label_map.tobytes()).hexdigest()
+
+
+def fill_labels(source: LabelSet, destination: Path) -> LabelSet:
+    """Trivial control: the whole not-base region becomes the most frequent novel class of the image.
+
+    Frequency is the number of training images that carry the class's image-level label; ties go to the lower
+    id. Images without a novel class keep their masked label map.
+    """
+    frequency = Counter(c for image in source.images for c in source.novel_labels(image))
+
+    def maps() -> Iterator[tuple[int, np.ndarray]]:
+        for position, image in enumerate(source.images):
+            masked = read_label(source.label_path(image))
+            novel = source.novel_labels(image)
+            if novel:
+                chosen = min(novel, key=lambda c: (-frequency[c], c))
+                masked = np.where(masked == IGNORE, np.uint8(chosen), masked)
+            yield position, masked
+
+    return derive_labels(source, destination, maps())

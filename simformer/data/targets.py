@@ -1,0 +1,54 @@
+"""What one training image tells the losses: class ids, masks, and where the labelled base region is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from simformer.settings import IGNORE
+
+
+@dataclass(frozen=True)
+class Target:
+    """Targets of one padded training crop, as the losses of Eq. 1-5 see them (Sec. 3.1).
+
+    Attributes:
+        class_ids: M ids present in the image: classes with a mask first (ascending), then those known
+            only by an image-level label (ascending), int64 [M].
+        masks: binary masks, all zero for classes without a mask, bool [M, H, W].
+        has_mask: whether a class has a mask (base) or only an image-level label (novel), bool [M].
+        label_map: class id per pixel; IGNORE for everything that is not labelled (hidden novel pixels,
+            unlabelled pixels, padding), uint8 [H, W].
+        padding: True on pixels added by padding, bool [H, W].
+    """
+
+    class_ids: Tensor
+    masks: Tensor
+    has_mask: Tensor
+    label_map: Tensor
+    padding: Tensor
+
+    def to(self, device: torch.device | str) -> Target:
+        """Return the same target on another device."""
+        return Target(*(getattr(self, name).to(device, non_blocking=True) for name in self.__dataclass_fields__))
+
+
+def make_target(label_map: Tensor, padding: Tensor, image_labels: list[int]) -> Target:
+    """Build the target of a crop from its (masked) label map and its image-level labels.
+
+    Args:
+        label_map: class ids of the crop, IGNORE elsewhere, uint8 [H, W].
+        padding: True on padded pixels, bool [H, W].
+        image_labels: ids known only by image-level label (novel classes present in the whole image).
+
+    Returns: the Target; base classes that the crop cut away are not in it, image-level labels always are.
+    """
+    with_mask = [int(i) for i in torch.unique(label_map) if i != IGNORE]
+    without_mask = sorted(set(image_labels) - set(with_mask))
+    class_ids = torch.tensor(with_mask + without_mask, dtype=torch.int64)
+    masks = label_map[None] == class_ids.to(torch.int16)[:, None, None]
+    masks[len(with_mask) :] = False
+    has_mask = torch.arange(len(class_ids)) < len(with_mask)
+    return Target(class_ids, masks, has_mask, label_map, padding)

@@ -1,0 +1,144 @@
+"""Resizing, cropping, jitter, flip and padding of an image and its label map (Sec. 4.2, MaskFormer recipe).
+
+Images are uint8 RGB [H, W, 3], label maps uint8 [H, W]. All randomness comes from the given generator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from simformer.settings import IGNORE, AugmentSettings
+
+PIXEL_MEAN = (123.675, 116.28, 103.53)
+PIXEL_STD = (58.395, 57.12, 57.375)
+PAD_VALUE = 128
+"""Raw value of padded image pixels in training, before normalisation."""
+
+cv2.setNumThreads(0)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A padded training crop: image uint8 [3, S, S], label map uint8 [S, S], padding bool [S, S]."""
+
+    image: Tensor
+    label_map: Tensor
+    padding: Tensor
+
+
+def normalise(images: Tensor) -> Tensor:
+    """Turn raw RGB images [B, 3, H, W] in 0..255 into network input with ImageNet mean and deviation."""
+    mean = images.new_tensor(PIXEL_MEAN, dtype=torch.float32)[:, None, None]
+    std = images.new_tensor(PIXEL_STD, dtype=torch.float32)[:, None, None]
+    return (images.float() - mean) / std
+
+
+def resized_shape(height: int, width: int, short_edge: int, max_long_edge: int) -> tuple[int, int]:
+    """Size after resizing the shorter side to `short_edge` with the longer side at most `max_long_edge`."""
+    scale = short_edge / min(height, width)
+    if max(height, width) * scale > max_long_edge:
+        scale = max_long_edge / max(height, width)
+    return int(height * scale + 0.5), int(width * scale + 0.5)
+
+
+def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize an image with anti-aliased bilinear interpolation (Pillow)."""
+    if image.shape[:2] == (height, width):
+        return image
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def resize_label(label_map: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize a label map with floor-nearest: source index = floor(target index * in / out)."""
+    rows = np.arange(height) * label_map.shape[0] // height
+    columns = np.arange(width) * label_map.shape[1] // width
+    return label_map[rows[:, None], columns]
+
+
+def augment(
+    image: np.ndarray,
+    label_map: np.ndarray,
+    settings: AugmentSettings,
+    rng: np.random.Generator,
+    *,
+    any_crop: bool,
+) -> Crop:
+    """Resize, crop, jitter, flip and pad one training image.
+
+    Args:
+        image: uint8 RGB [H, W, 3].
+        label_map: uint8 [H, W], IGNORE where nothing is labelled.
+        settings: sizes and switches.
+        rng: source of all randomness.
+        any_crop: True if the image has labels that no crop can lose (image-level ones); otherwise crops
+            without a single labelled pixel are drawn again, up to `settings.crop_tries` times.
+    Returns: the crop, of side `settings.crop`.
+    """
+    for _ in range(settings.crop_tries):
+        cropped, labels = _resize_and_crop(image, label_map, settings, rng)
+        if any_crop or (labels != IGNORE).any():
+            break
+    if settings.color_jitter:
+        cropped = color_jitter(cropped, rng)
+    if settings.flip and rng.random() < 0.5:
+        cropped, labels = cropped[:, ::-1], labels[:, ::-1]
+    return _pad(cropped, labels, settings.crop)
+
+
+def _resize_and_crop(
+    image: np.ndarray, label_map: np.ndarray, settings: AugmentSettings, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    short_edge = int(rng.choice(settings.short_edges))
+    height, width = resized_shape(*label_map.shape, short_edge, settings.max_long_edge)
+    crop_height, crop_width = min(settings.crop, height), min(settings.crop, width)
+    top = int(rng.integers(height - crop_height + 1))
+    left = int(rng.integers(width - crop_width + 1))
+    window = np.s_[top : top + crop_height, left : left + crop_width]
+    return resize_image(image, height, width)[window], resize_label(label_map, height, width)[window]
+
+
+def color_jitter(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """SSD colour jitter on a uint8 RGB image: brightness, contrast, saturation, hue, each with probability 1/2.
+
+    Contrast comes before saturation and hue, or after them, with equal probability; every step clips to
+    0..255 and truncates to uint8. Saturation and hue are those of OpenCV's 8-bit HSV (hue 0..179).
+    """
+    if rng.random() < 0.5:
+        image = _clip(image + rng.uniform(-32, 32))
+    contrast_first = rng.random() < 0.5
+    if contrast_first:
+        image = _contrast(image, rng)
+    if rng.random() < 0.5:
+        hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+        hsv[..., 1] = _clip(hsv[..., 1] * rng.uniform(0.5, 1.5))
+        image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+    if rng.random() < 0.5:
+        hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+        hsv[..., 0] = (hsv[..., 0].astype(int) + rng.integers(-18, 19)) % 180
+        image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+    return image if contrast_first else _contrast(image, rng)
+
+
+def _contrast(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return _clip(image * rng.uniform(0.5, 1.5)) if rng.random() < 0.5 else image
+
+
+def _clip(values: np.ndarray) -> np.ndarray:
+    return np.clip(values, 0, 255).astype(np.uint8)
+
+
+def _pad(image: np.ndarray, label_map: np.ndarray, side: int) -> Crop:
+    height, width = label_map.shape
+    padded = torch.full((3, side, side), PAD_VALUE, dtype=torch.uint8)
+    padded[:, :height, :width] = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    labels = torch.full((side, side), IGNORE, dtype=torch.uint8)
+    labels[:height, :width] = torch.from_numpy(np.ascontiguousarray(label_map))
+    padding = torch.ones(side, side, dtype=torch.bool)
+    padding[:height, :width] = False
+    return Crop(padded, labels, padding)

@@ -1,0 +1,121 @@
+"""From proposals to one class per pixel: the class-weighted sum of mask proposals (Sec. 3.2, MaskFormer)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from simformer.data.files import read_image
+from simformer.data.transforms import normalise, resize_image, resized_shape
+from simformer.models.maskformer import MaskFormer
+from simformer.settings import InferenceSettings
+
+SIZE_DIVISOR = 32
+"""Network input is padded to a multiple of this, with zeros after normalisation."""
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image to infer: path and size in pixels."""
+
+    path: Path
+    height: int
+    width: int
+
+
+def fuse(class_logits: Tensor, mask_logits: Tensor) -> Tensor:
+    """Score of every class at every pixel: sum over queries of class probability x mask probability.
+
+    Args:
+        class_logits: [B, N, K + 1], last column 'no object'.
+        mask_logits: [B, N, H, W].
+    Returns: scores >= 0, [B, K, H, W]; 'no object' is dropped after the softmax, nothing is thresholded.
+    """
+    probability = class_logits.float().softmax(dim=-1)[..., :-1]
+    return torch.einsum("bnk,bnhw->bkhw", probability, mask_logits.float().sigmoid())
+
+
+@torch.inference_mode()
+def class_scores(model: MaskFormer, images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Infer a batch of raw images and resize the scores.
+
+    Args:
+        model: network in eval mode.
+        images: raw RGB, uint8 [B, 3, H, W], on the network's device.
+        size: (height, width) of the result.
+    Returns: class scores, [B, K, *size]: masks are upsampled to the padded input, fused, cropped, resized.
+    """
+    height, width = images.shape[-2:]
+    padding = (0, -width % SIZE_DIVISOR, 0, -height % SIZE_DIVISOR)
+    padded = F.pad(normalise(images), padding)
+    output = model(padded)
+    masks = F.interpolate(output.mask_logits[-1].float(), size=padded.shape[-2:], mode="bilinear", align_corners=False)
+    scores = fuse(output.class_logits[-1], masks)[..., :height, :width]
+    if (height, width) == tuple(size):
+        return scores
+    return F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
+
+
+def predict(
+    model: MaskFormer,
+    images: Sequence[ImageFile],
+    settings: InferenceSettings,
+    device: torch.device,
+    *,
+    average_short_edges: Sequence[int] = (),
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Predict the class of every pixel, batching images of equal size.
+
+    Args:
+        model: network in eval mode on `device`.
+        images: what to infer.
+        settings: test-time sizes.
+        device: of the network.
+        average_short_edges: shorter sides whose scores are averaged, plain and flipped; empty: one plain pass.
+    Yields: (position in `images`, class ids uint8 [H, W] at the original size), in order of size.
+    """
+    for batch in _batches(images, settings.batch_images):
+        size = (images[batch[0]].height, images[batch[0]].width)
+        shape = resized_shape(*size, settings.short_edge, settings.max_long_edge)
+        resized = [resize_image(read_image(images[i].path), *shape) for i in batch]
+        if average_short_edges:
+            scores = _averaged(model, resized, size, average_short_edges, settings.pseudo_max_long_edge, device)
+        else:
+            scores = class_scores(model, _stack(resized, device), size)
+        yield from zip(batch, scores.argmax(dim=1).to(torch.uint8).cpu().numpy(), strict=True)
+
+
+def _averaged(
+    model: MaskFormer,
+    images: list[np.ndarray],
+    size: tuple[int, int],
+    short_edges: Sequence[int],
+    max_long_edge: int,
+    device: torch.device,
+) -> Tensor:
+    total: Tensor | float = 0.0
+    for short_edge in short_edges:
+        shape = resized_shape(*images[0].shape[:2], short_edge, max_long_edge)
+        view = _stack([resize_image(image, *shape) for image in images], device)
+        total = total + class_scores(model, view, size) + class_scores(model, view.flip(-1), size).flip(-1)
+    return total / (2 * len(short_edges))
+
+
+def _batches(images: Sequence[ImageFile], size: int) -> Iterator[list[int]]:
+    by_shape: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for position, image in enumerate(images):
+        by_shape[image.height, image.width].append(position)
+    for positions in by_shape.values():
+        for first in range(0, len(positions), size):
+            yield positions[first : first + size]
+
+
+def _stack(images: list[np.ndarray], device: torch.device) -> Tensor:
+    return torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy()).to(device)

@@ -1,0 +1,49 @@
+"""Focal and dice, the two distances between mask logits and a binary mask (Eq. 1, Eq. 4, matching)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+ALPHA = 0.25
+"""Weight of positive pixels in the focal loss; negative ones weigh 1 - ALPHA. The focusing exponent is 2."""
+
+
+def focal_dice(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Both losses between each prediction and its own mask.
+
+    With s = sigmoid(logits) and t the mask: focal is the mean over pixels of alpha_t (s - t)^2 (-log p_t),
+    where p_t = s on the mask and 1 - s elsewhere; dice is 1 - (2 sum(s t) + 1) / (sum s + sum t + 1).
+
+    Args:
+        logits: [..., P].
+        masks: bool [..., P].
+
+    Returns: focal in [0, inf) and dice in [0, 1), [...] each.
+    """
+    truth = masks.to(logits.dtype)
+    score = logits.sigmoid()
+    weight = (1 - ALPHA + (2 * ALPHA - 1) * truth) * (score - truth).square()
+    surprise = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    focal = torch.linalg.vecdot(weight, surprise) / logits.shape[-1]
+    overlap = torch.linalg.vecdot(score, truth)
+    return focal, 1 - (2 * overlap + 1) / (score.sum(-1) + truth.sum(-1) + 1)
+
+
+def focal_dice_pairwise(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Both losses between every prediction and every mask, by matrix products.
+
+    Args:
+        logits: [..., P].
+        masks: bool [M, P].
+
+    Returns: focal and dice, [..., M] each.
+    """
+    columns = masks.T.to(logits.dtype)
+    score, negative = logits.sigmoid(), F.softplus(logits)
+    positive = ALPHA * (1 - score).square() * (negative - logits)
+    negative = (1 - ALPHA) * score.square() * negative
+    focal = ((positive - negative) @ columns + negative.sum(-1, keepdim=True)) / logits.shape[-1]
+    overlap = score @ columns
+    return focal, 1 - (2 * overlap + 1) / (score.sum(-1, keepdim=True) + columns.sum(0) + 1)

@@ -1,0 +1,65 @@
+"""Confusion matrix and the IoU figures made from it (detectron2's present rule, Sec. 4.1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from simformer.settings import IGNORE
+
+
+def confusion_matrix(predicted: np.ndarray, truth: np.ndarray, num_classes: int) -> np.ndarray:
+    """Count pixels by (prediction, truth).
+
+    Args:
+        predicted: class ids, any integer shape, in 0..K-1.
+        truth: class ids of the same shape; IGNORE is counted in the last column.
+        num_classes: K.
+    Returns: int64 [K + 1, K + 1], rows = prediction, columns = truth; the last row is empty.
+    Raises: ValueError for shapes that differ or ids out of range.
+    """
+    if predicted.shape != truth.shape:
+        raise ValueError(f"prediction {predicted.shape} and truth {truth.shape} differ in shape")
+    side = num_classes + 1
+    known = truth[truth != IGNORE]
+    if any(ids.min(initial=0) < 0 or ids.max(initial=0) >= num_classes for ids in (known, predicted)):
+        raise ValueError(f"class ids must be below {num_classes} (or {IGNORE} in the truth)")
+    columns = np.where(truth == IGNORE, num_classes, truth).astype(np.int64)
+    flat = predicted.astype(np.int64).ravel() * side + columns.ravel()
+    return np.bincount(flat, minlength=side * side).reshape(side, side)
+
+
+def scores(confusion: np.ndarray, classes: Sequence[str], novel: Sequence[int]) -> dict[str, Any]:
+    """Turn a confusion matrix into percentages.
+
+    Args:
+        confusion: [K + 1, K + 1] of `confusion_matrix`; pixels whose truth is IGNORE count nowhere.
+        classes: K names.
+        novel: ids of the novel classes.
+    Returns: `novel`, `base`, `all` (mean IoU), the same with suffix `_acc` (mean accuracy), `pixel_acc`,
+        `fw_iou`, and `iou` by class name; a class absent from the truth has None and is in no mean; a mean
+        over no class is None.
+    """
+    counts = confusion[:-1, :-1].astype(np.float64)
+    hits, truth, predicted = np.diag(counts), counts.sum(axis=0), counts.sum(axis=1)
+    present = truth > 0
+    iou = np.full(len(classes), np.nan)
+    iou[present] = hits[present] / (truth + predicted - hits)[present]
+    accuracy = np.full(len(classes), np.nan)
+    accuracy[present] = hits[present] / truth[present]
+    is_novel = np.isin(np.arange(len(classes)), list(novel))
+    groups = {"novel": is_novel, "base": ~is_novel, "all": np.ones_like(is_novel)}
+    total = truth.sum()
+    result: dict[str, Any] = {name: _mean(iou[chosen & present]) for name, chosen in groups.items()}
+    result |= {f"{name}_acc": _mean(accuracy[chosen & present]) for name, chosen in groups.items()}
+    result["pixel_acc"] = 100 * float(hits.sum() / total) if total else None
+    result["fw_iou"] = 100 * float(np.nansum(truth * iou) / total) if total else None
+    result["iou"] = {name: None if math.isnan(v) else 100 * float(v) for name, v in zip(classes, iou, strict=True)}
+    return result
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return 100 * float(values.mean()) if len(values) else None

@@ -1,0 +1,67 @@
+"""Mixed labels for re-training: base masks as given, novel pixels as the teacher predicts them (Sec. 3.6)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from simformer.build import TrainedModel
+from simformer.data.files import read_label
+from simformer.data.labels import LabelSet
+from simformer.data.masking import derive_labels
+from simformer.errors import UserError
+from simformer.inference import ImageFile, predict
+from simformer.settings import IGNORE, InferenceSettings
+
+
+def mix(predicted: np.ndarray, masked: np.ndarray, novel: list[int]) -> np.ndarray:
+    """Combine a prediction with the base masks.
+
+    Args:
+        predicted: argmax over all K classes, uint8 [H, W].
+        masked: base class ids, IGNORE on everything else, uint8 [H, W].
+        novel: ids of the novel classes in the image's labels.
+    Returns: uint8 [H, W]: base pixels keep their id; other pixels predicted as a novel class that the image
+        is known to hold get it; what remains (predicted base or absent novel) is IGNORE.
+    """
+    accepted = np.where(np.isin(predicted, novel), predicted, np.uint8(IGNORE))
+    return np.where(masked == IGNORE, accepted, masked)
+
+
+def pseudo_labels(
+    trained: TrainedModel,
+    data: Path,
+    labels: LabelSet,
+    settings: InferenceSettings,
+    device: torch.device,
+    destination: Path,
+) -> LabelSet:
+    """Write the mixed label set of the training images.
+
+    Args:
+        trained: the teacher.
+        data: folder of the prepared dataset (images only are read).
+        labels: the masked label set.
+        settings: test-time sizes; `pseudo_short_edges` averages several scales and flips.
+        device: of the network.
+        destination: folder of the new label set.
+    Raises: UserError if the teacher was trained on other classes.
+    """
+    if labels.classes != trained.classes:
+        raise UserError(f"{labels.root}: classes differ from those the teacher was trained on; train it again")
+    images = [ImageFile(data / i.image, i.height, i.width) for i in labels.images]
+    predictions = predict(trained.model, images, settings, device, average_short_edges=settings.pseudo_short_edges)
+    maps = (
+        (
+            i,
+            mix(
+                predicted,
+                read_label(labels.label_path(labels.images[i])),
+                labels.novel_labels(labels.images[i]),
+            ),
+        )
+        for i, predicted in predictions
+    )
+    return derive_labels(labels, destination, maps)

@@ -1,0 +1,58 @@
+"""What is generated from the typed configuration: the JSON schema of studies and the page of all keys."""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import BaseModel
+
+from simformer import settings
+from simformer.study import DatasetFile, ExperimentFile, MethodFile, SplitSpec, Study, StudyDataset
+
+SECTIONS = {name: field.annotation for name, field in settings.TrainSettings.model_fields.items()}
+
+
+def study_schema() -> str:
+    """JSON schema of a study file, for `snakemake.utils.validate` and editors."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Study.model_json_schema()}
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def settings_page() -> str:
+    """Markdown page with every key of every file: type, default and meaning."""
+    parts = [
+        "# Every configuration key",
+        "Generated from `simformer/settings.py` and `simformer/study.py` by `make reference`; do not edit.",
+        "Merge order, later wins: defaults, dataset file, method file (parents first), the study's "
+        "`datasets.<name>.settings`.",
+        "## Study (`config/config.yaml`, `config/demo.yaml`, ...)",
+        _table(Study),
+        "### Each entry of `datasets`",
+        _table(StudyDataset),
+        "### Each entry of `datasets.<name>.splits`",
+        _table(SplitSpec),
+        "## Dataset (`config/datasets/<name>.yaml`)",
+        _table(DatasetFile),
+        "### `source` of kind `scenes`",
+        _table(settings.SceneSettings),
+        "### `inference`",
+        _table(settings.InferenceSettings),
+        "## Method (`config/methods/<name>.yaml`)",
+        _table(MethodFile),
+        "## Experiment (`config/experiments/<name>.yaml`)",
+        _table(ExperimentFile),
+        "## Training settings (`settings` of a dataset, a method or a study's dataset)",
+    ]
+    for name, section in SECTIONS.items():
+        parts += [f"### `{name}`: {(section.__doc__ or '').splitlines()[0]}", _table(section)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(model: type[BaseModel]) -> str:
+    properties = model.model_json_schema(by_alias=False)["properties"]
+    lines = ["| key | default | meaning |", "|---|---|---|"]
+    for name, field in model.model_fields.items():
+        entry = properties[name]
+        default = "required" if field.is_required() else f"`{json.dumps(entry.get('default'))}`"
+        lines.append(f"| `{name}` | {default} | {field.description} |".replace("\n", " "))
+    return "\n".join(lines)

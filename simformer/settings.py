@@ -1,0 +1,215 @@
+"""Typed settings: one small frozen object per part of the method, every key documented with the paper's symbol.
+
+Functions and modules take these objects, never the whole configuration (only `build.py` sees all of it).
+Defaults are the paper's (COCO-Stuff-10K, ResNet-50); where the paper is silent they follow its released code.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+IGNORE = 255
+"""Label of pixels that no class owns, and of hidden novel pixels."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseModel):
+    """Base of every settings object: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class ModelSettings(Settings):
+    """MaskFormer (Sec. 3.2) and SimNet (Sec. 3.3)."""
+
+    backbone: Literal["resnet50", "resnet18", "mobilenet_v2", "tiny"] = Field(
+        "resnet50", description="Backbone network; the paper uses resnet50. 'tiny' is for the demo."
+    )
+    weights: str = Field(
+        "imagenet",
+        description="Initial backbone weights: 'imagenet' (torchvision's V1 enum), 'none', or a file's path.",
+    )
+    queries: Count = Field(100, description="N, number of queries = proposals per image.")
+    dim: Count = Field(256, description="C, width of pixel embeddings, pixel decoder and transformer.")
+    heads: Count = Field(8, description="Attention heads of the transformer decoder.")
+    feedforward_dim: Count = Field(2048, description="Hidden width of the transformer's feed-forward blocks.")
+    decoder_layers: Count = Field(6, description="L, transformer decoder layers; each one is supervised.")
+    dropout: Share = Field(0.1, description="Dropout on attention weights, residuals and feed-forward units.")
+    simnet_dim: Count = Field(256, description="Width of SimNet's residual blocks.")
+
+    @model_validator(mode="after")
+    def _divisible(self) -> ModelSettings:
+        if self.dim % self.heads:
+            raise ValueError(f"model.dim ({self.dim}) must be a multiple of model.heads ({self.heads})")
+        if self.dim % 32:
+            raise ValueError(f"model.dim ({self.dim}) must be a multiple of 32, the groups of its GroupNorm")
+        return self
+
+
+class MatchingSettings(Settings):
+    """Bipartite matching of queries and classes of one image (Sec. 3.2)."""
+
+    cls: Weight = Field(1.0, description="Weight of the class probability in the matching cost.")
+    focal: Weight = Field(20.0, description="Weight of the focal mask cost (classes with a mask only).")
+    dice: Weight = Field(1.0, description="Weight of the dice mask cost (classes with a mask only).")
+    remap_columns: bool = Field(
+        True,
+        description="Map the columns of the cost matrix [has mask | no mask] back to the targets' order. "
+        "False repeats the released code, which mis-assigns when a base mask vanishes at stride 4.",
+    )
+
+
+class LossSettings(Settings):
+    """Weights of the full loss (Eq. 5)."""
+
+    cls: Weight = Field(1.0, description="Weight of L_cls, the proposal classification loss (Eq. 1).")
+    focal: Weight = Field(20.0, description="Weight of the focal part of L_mask (Eq. 1) and of L_comp (Eq. 4).")
+    dice: Weight = Field(1.0, description="Weight of the dice part of L_mask (Eq. 1) and of L_comp (Eq. 4).")
+    sim: Weight = Field(1.0, description="Weight of L_sim (Eq. 2); 0 removes SimNet.")
+    alpha: Weight = Field(
+        0.1, description="alpha (Eq. 5), weight of L_dist (Eq. 3); released: 0 on COCO split 1, 0.5 on ADE."
+    )
+    beta: Weight = Field(0.2, description="beta (Eq. 5), weight of L_comp (Eq. 4); released: 0.15 on COCO.")
+    gamma: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.1, description="gamma (Sec. 3.5), constant score standing for all ignore masks; released: 0.05."
+    )
+    no_object: Weight = Field(0.1, description="Class weight of 'no object' in L_cls; all classes weigh 1.")
+
+    @model_validator(mode="after")
+    def _teacher(self) -> LossSettings:
+        if self.alpha > 0 and self.sim == 0:
+            raise ValueError("loss.alpha > 0 needs SimNet, its teacher: set loss.sim > 0 or loss.alpha to 0")
+        return self
+
+
+class SimilaritySettings(Settings):
+    """Pixel-pixel similarity transfer: sampling for L_sim and L_dist (Eq. 2, 3)."""
+
+    points: Count = Field(100, description="J, pixels sampled per image for L_sim and for L_dist (Table 4).")
+    other_share: Share = Field(
+        0.2,
+        description="Share of L_sim's J pixels drawn outside the common base class (released: 20 of 100).",
+    )
+    balance_window: Count = Field(
+        25, description="Iterations over which similar and dissimilar pairs are counted to balance L_sim."
+    )
+    balance_stride: Count = Field(5, description="Every n-th pixel pair is counted for the balance.")
+    student: Literal["cross", "same"] = Field(
+        "cross",
+        description="Student of L_dist: cosine between input and reference pixels (Eq. 3), or, as released, "
+        "between pixels of the same image.",
+    )
+    form: Literal["bce", "cce"] = Field("bce", description="L_dist as binary cross-entropy (Eq. 3), or released 'cce'.")
+    clamp: Annotated[float, Field(gt=0, lt=0.5)] = Field(
+        0.01, description="Teacher and student similarities are clamped to [clamp, 1 - clamp] in 'bce'."
+    )
+    sample_padding: bool = Field(True, description="L_dist may sample padded pixels, as the released code does.")
+
+
+class PairSettings(Settings):
+    """Choice of the reference image B for an input image A (Sec. 3.3)."""
+
+    mode: Literal["none", "paper", "code", "self"] = Field(
+        "paper",
+        description="'paper': a common novel and a common base class, else novel only, base only, self; "
+        "'code': the released rule; 'self': B = A (Table 5, Self-Pair); 'none': single images, no pairs.",
+    )
+
+
+class AugmentSettings(Settings):
+    """Training augmentation (Sec. 4.2 and the MaskFormer recipe)."""
+
+    crop: Count = Field(640, description="S, side of the square training crop, pixels.")
+    short_edges: tuple[Count, ...] = Field(
+        (320, 384, 448, 512, 576, 640, 704, 768, 832, 896, 960),
+        min_length=1,
+        description="The shorter image side is resized to one of these, pixels.",
+    )
+    max_long_edge: Count = Field(2560, description="Upper bound of the longer side after resizing, pixels.")
+    color_jitter: bool = Field(True, description="SSD colour jitter: brightness, contrast, saturation, hue.")
+    flip: bool = Field(True, description="Horizontal flip with probability 1/2.")
+    crop_tries: Count = Field(50, description="Tries for a crop with at least one usable label.")
+
+
+class OptimSettings(Settings):
+    """AdamW with a polynomial schedule (Sec. 4.2)."""
+
+    steps: Count = Field(60_000, description="T, optimiser steps; 60k on COCO-Stuff-10K, 160k on ADE20K.")
+    batch_images: Count = Field(8, description="Images per step over all devices; pairs count as two.")
+    group_images: Count = Field(
+        2, description="Images that share one loss normalisation (one GPU of the reference set-up)."
+    )
+    groups_per_forward: Annotated[int, Field(ge=0)] = Field(
+        0, description="Groups in one forward pass; fewer need less memory (accumulation). 0: all at once."
+    )
+    lr: Annotated[float, Field(gt=0)] = Field(1e-4, description="Base learning rate.")
+    backbone_lr_factor: Weight = Field(0.1, description="Learning-rate factor of the backbone.")
+    weight_decay: Weight = Field(1e-4, description="Decoupled weight decay; 0 for norm layers and embeddings.")
+    power: Weight = Field(0.9, description="Exponent of the schedule lr (1 - t/T)^power.")
+    clip_norm: Annotated[float, Field(gt=0)] = Field(
+        0.01, description="Bound of the global L2 gradient norm over the whole model, SimNet included."
+    )
+    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="Autocast precision of the forward pass.")
+
+    @model_validator(mode="after")
+    def _groups(self) -> OptimSettings:
+        if self.batch_images % self.group_images:
+            raise ValueError(
+                f"optim.batch_images ({self.batch_images}) must be a multiple of "
+                f"optim.group_images ({self.group_images})"
+            )
+        groups = self.batch_images // self.group_images
+        if self.groups_per_forward and groups % self.groups_per_forward:
+            raise ValueError(
+                f"optim.groups_per_forward ({self.groups_per_forward}) must divide the {groups} groups of a step"
+            )
+        return self
+
+
+class InferenceSettings(Settings):
+    """Inference for evaluation and pseudo-labels (Sec. 4.2)."""
+
+    short_edge: Count = Field(640, description="Shorter side at test time, pixels.")
+    max_long_edge: Count = Field(2560, description="Upper bound of the longer side at test time, pixels.")
+    pseudo_short_edges: tuple[Count, ...] = Field(
+        (),
+        description="Shorter sides averaged (with flips) when making pseudo-labels; empty: plain single scale.",
+    )
+    pseudo_max_long_edge: Count = Field(4480, description="Upper bound of the longer side in that averaging, pixels.")
+    batch_images: Count = Field(8, description="Images of equal size that are inferred together.")
+
+
+class SceneSettings(Settings):
+    """The embedded demo: synthetic scenes made from a seed (docs/demo.md)."""
+
+    size: Annotated[int, Field(ge=32)] = Field(96, description="Side of the square images, pixels.")
+    train: Count = Field(1200, description="Number of training images.")
+    test: Count = Field(200, description="Number of test images.")
+    seed: int = Field(0, description="Seed of the generator.")
+    difficulty: Share = Field(0.5, description="Noise, colour jitter and clutter: 0 easy, 1 hard.")
+
+
+class TrainSettings(Settings):
+    """Everything that decides the weights of one training, in sections."""
+
+    model: ModelSettings = ModelSettings()
+    matching: MatchingSettings = MatchingSettings()
+    loss: LossSettings = LossSettings()
+    similarity: SimilaritySettings = SimilaritySettings()
+    pairing: PairSettings = PairSettings()
+    augment: AugmentSettings = AugmentSettings()
+    optim: OptimSettings = OptimSettings()
+
+    @model_validator(mode="after")
+    def _pairs(self) -> TrainSettings:
+        paired = self.pairing.mode != "none"
+        if self.loss.sim > 0 and not paired:
+            raise ValueError("loss.sim > 0 compares two images: set pairing.mode to 'paper', or loss.sim to 0")
+        if paired and self.optim.group_images != 2:
+            raise ValueError(f"pairs need optim.group_images = 2, found {self.optim.group_images}")
+        return self

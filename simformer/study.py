@@ -1,0 +1,230 @@
+"""The experiment files: studies, datasets, methods and experiments, and the runs that they ask for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from simformer.config import RunConfig, merge, parse, parse_layers, read_yaml
+from simformer.errors import UserError
+from simformer.settings import Count, InferenceSettings, SceneSettings, Settings, TrainSettings
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+FULL_SPLIT = "full"
+"""Name of the split in which no class is novel; trainings on it are shared by all splits."""
+
+
+class SplitSpec(Settings):
+    """How one base/novel split comes about: a list of names, a pinned file, or a seed and a ratio."""
+
+    novel: tuple[str, ...] | None = Field(None, description="Novel classes by name.")
+    base: tuple[str, ...] | None = Field(None, description="Base classes by name; default: all others.")
+    file: str | None = Field(None, description="Pinned split file with `novel` (names and ids).")
+    seed: int | None = Field(None, ge=0, description="Seed of a random split.")
+    ratio: tuple[Count, Count] = Field((3, 1), description="Base : novel classes of a random split.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> SplitSpec:
+        given = [name for name in ("novel", "file", "seed") if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none"
+            raise ValueError(f"give exactly one of novel, file, seed (found {found}), e.g. {{seed: 7, ratio: [3, 1]}}")
+        if self.novel is not None and not self.novel:
+            raise ValueError("the list of novel classes is empty; name at least one class")
+        if self.seed is not None and self.base is not None:
+            raise ValueError("a random split (seed) draws the base classes itself; remove base")
+        both = sorted(set(self.novel or ()) & set(self.base or ()))
+        if both:
+            raise ValueError(f"classes both base and novel: {', '.join(both)}; keep each in one list")
+        return self
+
+
+class ScenesSource(SceneSettings):
+    """Synthetic scenes, generated from a seed."""
+
+    kind: Literal["scenes"] = "scenes"
+
+
+class FolderSource(Settings):
+    """A dataset in the folder layout of docs/custom_data.md, or a tar or zip of one."""
+
+    kind: Literal["folder"] = "folder"
+    path: str = Field(description="Directory or archive; '~' and environment variables are expanded.")
+
+
+Source = Annotated[ScenesSource | FolderSource, Field(discriminator="kind")]
+
+
+class _SourceOption(Settings):
+    source: Source
+
+
+def parse_source(content: Mapping[str, Any]) -> ScenesSource | FolderSource:
+    """Validate the source of a dataset given on the command line."""
+    return parse(_SourceOption, {"source": content}, "--source").source
+
+
+class DatasetFile(Settings):
+    """config/datasets/<name>.yaml"""
+
+    title: str = Field(description="Name shown in tables.")
+    source: Source = Field(description="Where images and labels come from.")
+    inference: InferenceSettings = Field(InferenceSettings(), description="Inference settings.")
+    settings: dict[str, dict[str, Any]] = Field({}, description="Training settings that differ from the defaults.")
+
+
+class MethodFile(Settings):
+    """config/methods/<name>.yaml: one row of a table; only what differs from its parent."""
+
+    label: str = Field(description="Name shown in tables.")
+    inherits: Name | None = Field(
+        None,
+        description="Parent method: its settings are taken over, and its labels and teacher unless `labels` is given.",
+    )
+    labels: Literal["weak", "full", "pseudo", "fill"] = Field(
+        "weak",
+        description="weak: novel masks hidden; full: all masks; pseudo: predicted by `teacher`; "
+        "fill: the not-base region split among the present novel classes.",
+    )
+    teacher: Name | None = Field(None, description="Method whose predictions label the novel pixels.")
+    settings: dict[str, dict[str, Any]] = Field({}, description="Training settings that differ.")
+
+    @model_validator(mode="after")
+    def _teacher(self) -> MethodFile:
+        if (self.labels == "pseudo") != (self.teacher is not None):
+            raise ValueError("`teacher` goes with `labels: pseudo`, and only with it")
+        return self
+
+
+class ExperimentFile(Settings):
+    """config/experiments/<name>.yaml: the rows of one table, and what the paper reports."""
+
+    title: str = Field(description="Caption of the table.")
+    methods: tuple[Name, ...] = Field(min_length=1, description="Rows, top to bottom.")
+    metrics: tuple[Literal["novel", "base", "all"], ...] = Field(
+        ("novel", "base", "all"), description="Mean IoU over these classes, percent."
+    )
+    reported: dict[str, dict[str, dict[str, dict[str, float]]]] = Field(
+        {}, description="Paper's numbers: dataset -> split -> method -> metric."
+    )
+
+
+class StudyDataset(Settings):
+    """One dataset of a study."""
+
+    splits: dict[Annotated[int, Field(ge=0)], SplitSpec] = Field(min_length=1, description="Splits by number.")
+    source: dict[str, Any] = Field({}, description="Overrides of the dataset file's `source`.")
+    inference: dict[str, Any] = Field({}, description="Overrides of the dataset file's `inference`.")
+    settings: dict[str, dict[str, Any]] = Field({}, description="Training settings for every method here.")
+
+
+class Study(Settings):
+    """config/config.yaml, config/demo.yaml, ...: which experiments to run on what, and where things lie."""
+
+    results: str = Field("results", description="Folder of all results.")
+    data: str = Field("data", description="Folder of the prepared datasets.")
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1, description="Training seeds.")
+    datasets: dict[Name, StudyDataset] = Field(min_length=1, description="Datasets and their splits.")
+    experiments: tuple[Name, ...] = Field(("table1",), min_length=1, description="Tables to make by default.")
+
+    @model_validator(mode="after")
+    def _distinct_seeds(self) -> Study:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds has doubles: {list(self.seeds)}")
+        return self
+
+
+class Catalogue:
+    """A study together with the dataset, method and experiment files that it names.
+
+    Args:
+        content: the study as read from YAML (Snakemake's `config`).
+        source: name of the study file, for errors.
+        root: folder with `datasets/`, `methods/`, `experiments/`.
+    Raises: UserError for every mistake in any of the files.
+    """
+
+    def __init__(self, content: Mapping[str, Any], source: str, root: Path = Path("config")) -> None:
+        self.root = root
+        self.source = source
+        self.study = parse(Study, content, source)
+        self.datasets = {name: self._dataset(name) for name in self.study.datasets}
+        self._methods: dict[str, MethodFile] = {}
+        for name in self.study.experiments:
+            self.experiment(name)
+
+    def experiment(self, name: str) -> ExperimentFile:
+        """Return a table's rows, after resolving every run behind them on every dataset."""
+        path = self._path("experiments", name)
+        table = parse(ExperimentFile, read_yaml(path), str(path))
+        for method in table.methods:
+            for needed in filter(None, (method, self.method(method).teacher)):
+                for dataset in self.datasets:
+                    self.run(dataset, FULL_SPLIT, needed, 0)
+        named = {m for splits in table.reported.values() for rows in splits.values() for m in rows}
+        if unknown := sorted(named - set(table.methods)):
+            raise UserError(f"{path}: reported numbers for {', '.join(unknown)}, which is not a row of the table")
+        return table
+
+    def method(self, name: str) -> MethodFile:
+        """Return a method; one that names no `labels` has its parent's, and with them the teacher."""
+        lineage = [self._methods[ancestor] for ancestor in self._lineage(name)]
+        named = [method for method in lineage if "labels" in method.model_fields_set] or lineage
+        return lineage[-1].model_copy(update={"labels": named[-1].labels, "teacher": named[-1].teacher})
+
+    def run(self, dataset: str, split: str, method: str, seed: int) -> RunConfig:
+        """Resolve the settings of one training (merge order: see `simformer.config`)."""
+        chosen = self.method(method)
+        layers = [
+            (str(self._path("datasets", dataset)), self.datasets[dataset].settings),
+            *((str(self._path("methods", m)), self._methods[m].settings) for m in self._lineage(method)),
+            (f"{self.source}: datasets.{dataset}", self.study.datasets[dataset].settings),
+        ]
+        settings = parse_layers(TrainSettings, layers, "settings")
+        return RunConfig(
+            dataset=dataset, split=split, method=method, seed=seed, labels=chosen.labels, settings=settings
+        )
+
+    def split_json(self, dataset: str, split: str) -> str:
+        """Return the specification of a split as canonical JSON ('full' has no novel class)."""
+        if split == FULL_SPLIT:
+            return json.dumps({"full": True})
+        number = int(split.removeprefix("split"))
+        spec = self.study.datasets[dataset].splits.get(number)
+        if spec is None:
+            known = ", ".join(f"split{k}" for k in self.study.datasets[dataset].splits)
+            raise UserError(f"{self.source}: dataset '{dataset}' has no {split}; it has {known}")
+        return json.dumps(spec.model_dump(mode="json"), sort_keys=True)
+
+    def splits(self, dataset: str) -> list[str]:
+        """Names of a dataset's splits in the study."""
+        return [f"split{number}" for number in self.study.datasets[dataset].splits]
+
+    def _dataset(self, name: str) -> DatasetFile:
+        path = self._path("datasets", name)
+        content = read_yaml(path)
+        mine = self.study.datasets[name]
+        merged = merge(content, {"source": mine.source, "inference": mine.inference})
+        parse(DatasetFile, content, str(path))
+        return parse(DatasetFile, merged, f"{self.source}: datasets.{name}")
+
+    def _lineage(self, name: str) -> list[str]:
+        """Names of a method's ancestors, the oldest first, and its own; their files are read and kept."""
+        names: list[str] = []
+        following: str | None = name
+        while following is not None:
+            path = self._path("methods", following)
+            if following in names:
+                raise UserError(f"{path}: methods inherit in a circle: {' -> '.join([*names, following])}")
+            if following not in self._methods:
+                self._methods[following] = parse(MethodFile, read_yaml(path), str(path))
+            names.append(following)
+            following = self._methods[following].inherits
+        return names[::-1]
+
+    def _path(self, folder: str, name: str) -> Path:
+        return self.root / folder / f"{name}.yaml"

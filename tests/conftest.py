@@ -1,0 +1,85 @@
+"""A tiny dataset of scenes, its label sets, and a training of a few steps, for every folder of tests."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from simformer.config import RunConfig
+from simformer.data.audit import audit
+from simformer.data.masking import mask_labels
+from simformer.data.scenes import NOVEL_NAMES, generate_scenes
+from simformer.data.splits import make_split
+from simformer.settings import SceneSettings, TrainSettings
+from simformer.train import Runtime, TrainOutputs, train
+
+TINY = {
+    "model": {
+        "backbone": "tiny",
+        "weights": "none",
+        "queries": 20,
+        "dim": 32,
+        "heads": 2,
+        "feedforward_dim": 32,
+        "decoder_layers": 2,
+        "simnet_dim": 16,
+    },
+    "similarity": {"points": 20},
+    "augment": {"crop": 48, "short_edges": [48, 56], "max_long_edge": 96},
+    "optim": {"steps": 4, "batch_images": 4, "lr": 0.001, "backbone_lr_factor": 1.0, "clip_norm": 1.0},
+}
+SINGLE = {"loss": {"alpha": 0, "beta": 0, "sim": 0}, "pairing": {"mode": "none"}}
+"""Changes that make a plain MaskFormer training of single images."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory):
+    """Scenes of 48 x 48 pixels: `data` (folder) and `index`, 24 for training and 8 for testing."""
+    data = tmp_path_factory.mktemp("scenes") / "data"
+    generate_scenes(data, SceneSettings(size=48, train=24, test=8, difficulty=0.2))
+    return SimpleNamespace(data=data, index=audit(data, 1)[0])
+
+
+@pytest.fixture(scope="session")
+def split(scenes):
+    """The demo's split: four novel classes."""
+    return make_split(scenes.index.classes, {"novel": NOVEL_NAMES})
+
+
+@pytest.fixture(scope="session")
+def masked(scenes, split, tmp_path_factory):
+    """Label set of the scenes with hidden novel pixels."""
+    return mask_labels(scenes.data, scenes.index, split, tmp_path_factory.mktemp("masked"))
+
+
+@pytest.fixture(scope="session")
+def new_config():
+    """Factory of tiny resolved runs: changes are nested sections, e.g. {"optim": {"steps": 8}}."""
+
+    def make(*changes: dict, labels: str = "weak", seed: int = 0) -> RunConfig:
+        sections = {name: dict(section) for name, section in TINY.items()}
+        for name, section in ((n, s) for change in changes for n, s in change.items()):
+            sections[name] = sections.get(name, {}) | section
+        settings = TrainSettings.model_validate(sections)
+        return RunConfig(dataset="scenes", split="split1", method="tiny", seed=seed, labels=labels, settings=settings)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def run_training(scenes):
+    """Run a training in a folder and return its outputs; options are those of Runtime."""
+
+    def run(config: RunConfig, labels, folder: Path, **options) -> TrainOutputs:
+        outputs = TrainOutputs(folder / "model.safetensors", folder / "log.csv", folder / "train.json")
+        options = {"log_every": 2, "checkpoint_every": 1000} | options
+        train(config, scenes.data, labels, None, folder / "state", outputs, Runtime(**options))
+        return outputs
+
+    return run

@@ -1,0 +1,102 @@
+"""Focal and dice, and L_mask, against plain loops and the numbers of the released MaskFormer."""
+
+import pytest
+import torch
+
+from simformer.losses import chunks
+from simformer.losses.focal_dice import focal_dice, focal_dice_pairwise
+from simformer.losses.mask import count_masks, mask_losses
+from simformer.losses.matching import match
+from simformer.settings import MatchingSettings
+
+LOGITS = torch.tensor([[-2.0, -1.0, 0.0, 0.5], [1.0, 2.0, -0.5, 0.0]])
+MASKS = torch.tensor([[0, 0, 1, 1], [1, 1, 0, 0]], dtype=torch.bool)
+
+
+def test_reference_numbers():
+    """Values measured on the released MaskFormer code."""
+    focal, dice = focal_dice(LOGITS, MASKS)
+    assert focal.mean().item() == pytest.approx(0.0331652, abs=1e-6)
+    assert dice.mean().item() == pytest.approx(0.2555856, abs=1e-6)
+    focal, dice = focal_dice_pairwise(LOGITS, MASKS)
+    expected = torch.tensor([[0.0196403, 0.2502526], [0.4754086, 0.0466902]])
+    torch.testing.assert_close(focal, expected, atol=1e-6, rtol=0)
+    expected = torch.tensor([[0.2806022, 0.6061972], [0.4981084, 0.2305691]])
+    torch.testing.assert_close(dice, expected, atol=1e-6, rtol=0)
+
+
+def test_plain_loops(slow):
+    generator = torch.Generator().manual_seed(0)
+    logits = 4 * torch.randn(3, 20, generator=generator, dtype=torch.float64)
+    masks = torch.rand(3, 20, generator=generator) < 0.3
+    for row, mask, f, d in zip(logits, masks, *focal_dice(logits, masks), strict=True):
+        assert f.item() == pytest.approx(slow.focal(row.tolist(), mask.tolist()))
+        assert d.item() == pytest.approx(slow.dice(row.tolist(), mask.tolist()))
+
+
+def test_extreme_logits_stay_finite():
+    logits = torch.tensor([[-200.0, 200.0]], requires_grad=True)
+    for masks in (torch.tensor([[True, False]]), torch.tensor([[False, True]])):
+        sum(focal_dice(logits, masks)).sum().backward()
+        assert logits.grad.isfinite().all()
+
+
+@pytest.fixture
+def matched(new_batch):
+    output, targets = new_batch(dtype=torch.float64)
+    matches = match(output.class_logits, output.mask_logits, targets, MatchingSettings())
+    chosen = matches.with_mask
+    masks = torch.cat([t.masks for t in targets])[matches.row[chosen]]
+    logits = output.mask_logits[matches.layer, matches.image, matches.query][chosen].detach().requires_grad_()
+    return logits, masks, matches.layer[chosen], targets
+
+
+@pytest.mark.parametrize(("num_masks", "num_groups"), [(11, 2), (1, 2), (40, 8)])
+def test_sum_over_masks_and_divisor(matched, slow, num_masks, num_groups):
+    logits, masks, layer, _ = matched
+    focal, dice = [0.0] * 3, [0.0] * 3
+    for z, mask, l in zip(logits.tolist(), masks, layer.tolist(), strict=True):  # noqa: E741
+        pixels = slow.upsample(z, 16)
+        focal[l] += slow.focal(pixels, mask.flatten().tolist()) / max(1, num_masks / num_groups) / num_groups
+        dice[l] += slow.dice(pixels, mask.flatten().tolist()) / max(1, num_masks / num_groups) / num_groups
+    actual = mask_losses(logits, masks, layer, 3, num_masks, num_groups)
+    assert actual[0].tolist() == pytest.approx(focal)
+    assert actual[1].tolist() == pytest.approx(dice)
+
+
+def test_count_masks_counts_base_classes_only(matched):
+    targets = matched[-1]
+    assert count_masks(targets) == sum(len(set(t.label_map.unique().tolist()) - {255}) for t in targets)
+
+
+def test_no_mask_gives_zero_and_zero_gradient(new_batch):
+    output, _ = new_batch()
+    empty = torch.zeros(0, dtype=torch.int64)
+    logits = output.mask_logits[empty, empty, empty]
+    focal, dice = mask_losses(logits, torch.zeros(0, 16, 16, dtype=torch.bool), empty, 3, 0, 2)
+    assert focal.tolist() == dice.tolist() == [0, 0, 0]
+    (focal.sum() + dice.sum()).backward()
+    assert not output.mask_logits.grad.any()
+
+
+def test_chunks_change_nothing(matched, monkeypatch):
+    logits, masks, layer, _ = matched
+
+    def run():
+        focal, dice = mask_losses(logits, masks, layer, 3, 9, 2)
+        return (focal, dice, *torch.autograd.grad((20 * focal + dice).sum(), logits))
+
+    whole = run()
+    monkeypatch.setattr(chunks, "PIXELS_AT_ONCE", 3 * 256)
+    for a, b in zip(whole, run(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_single_precision_under_autocast(matched):
+    logits, masks, layer, _ = matched
+    rounded = logits.detach().bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = mask_losses(rounded, masks, layer, 3, 9, 2)
+    for a, b in zip(mixed, mask_losses(rounded.float(), masks, layer, 3, 9, 2), strict=True):
+        assert a.dtype == torch.float32
+        torch.testing.assert_close(a, b)

@@ -1,0 +1,142 @@
+"""Reading and writing of single files."""
+
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image
+
+from simformer.data.files import (
+    atomic_write_bytes,
+    atomic_write_text,
+    encode_png,
+    read_image,
+    read_label,
+    write_label,
+)
+from simformer.errors import UserError
+
+
+def four_bit_png() -> bytes:
+    """Return a gray PNG of 4 bits per pixel whose raw value is 3 everywhere."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header, rows = struct.pack(">IIBBBBB", 4, 4, 4, 0, 0, 0, 0), zlib.compress(b"\x00\x33\x33" * 4)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def test_atomic_write_replaces_the_old_content_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    atomic_write_text(path, "old")
+    atomic_write_text(path, "néw\n")
+    assert path.read_bytes() == "néw\n".encode()
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_atomic_write_keeps_the_old_file_and_removes_its_own_when_it_fails(tmp_path, monkeypatch):
+    path = tmp_path / "a.bin"
+    atomic_write_bytes(path, b"old")
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        atomic_write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_atomic_write_gives_the_usual_permissions(tmp_path):
+    (tmp_path / "usual").write_bytes(b"")
+    atomic_write_bytes(tmp_path / "ours", b"")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+@given(label=arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=9)))
+def test_label_maps_survive_writing_and_reading(tmp_path_factory, label):
+    path = tmp_path_factory.getbasetemp() / "label.png"
+    write_label(path, label)
+    np.testing.assert_array_equal(read_label(path), label)
+
+
+@given(label=arrays(np.uint8, (3, 5)), seed=st.integers(0, 99))
+def test_the_palette_of_a_label_map_is_not_applied(tmp_path_factory, label, seed):
+    path = tmp_path_factory.getbasetemp() / "palette.png"
+    image = Image.fromarray(label).convert("P")
+    image.frombytes(label.tobytes())
+    image.putpalette(np.random.default_rng(seed).integers(0, 256, 768).astype(np.uint8).tobytes())
+    image.save(path)
+    assert Image.open(path).mode == "P"
+    np.testing.assert_array_equal(read_label(path), label)
+
+
+@pytest.mark.parametrize("array", [np.zeros((2, 2), np.int64), np.zeros((2, 2, 3), np.uint8)])
+def test_write_label_refuses_what_is_no_label_map(tmp_path, array):
+    with pytest.raises(ValueError, match="uint8"):
+        write_label(tmp_path / "a.png", array)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "LA", "I;16", "1"])
+def test_label_map_of_another_mode_is_refused(tmp_path, mode):
+    Image.new(mode, (4, 4)).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"a\.png: label map has mode '" + mode):
+        read_label(tmp_path / "a.png")
+
+
+def test_label_map_of_fewer_bits_is_refused_because_decoders_scale_it(tmp_path):
+    (tmp_path / "a.png").write_bytes(four_bit_png())
+    assert np.asarray(Image.open(tmp_path / "a.png")).max() == 51
+    with pytest.raises(UserError, match="4 bits per channel"):
+        read_label(tmp_path / "a.png")
+
+
+def test_label_map_in_a_lossy_format_is_refused(tmp_path):
+    Image.new("L", (8, 8)).save(tmp_path / "a.png", format="JPEG")
+    with pytest.raises(UserError, match="is a JPEG file; expected PNG"):
+        read_label(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(("mode", "colour"), [("L", 90), ("P", 7), ("CMYK", (9, 8, 7, 0)), ("RGB", (1, 2, 3))])
+def test_images_of_any_mode_become_rgb(tmp_path, mode, colour):
+    path = tmp_path / ("a.png" if mode == "P" else "a.jpg")
+    image = Image.new(mode, (6, 4), colour)
+    image.save(path)
+    array = read_image(path)
+    assert array.shape == (4, 6, 3) and array.dtype == np.uint8
+    expected = np.asarray(Image.open(path).convert("RGB"))
+    np.testing.assert_array_equal(array, expected)
+    if mode == "L":
+        assert (array == 90).all()
+
+
+def test_images_are_turned_upright(tmp_path):
+    upright = np.zeros((8, 16, 3), np.uint8)
+    upright[:, :8] = 250
+    exif = Image.Exif()
+    exif[274] = 6  # stored on its side: turn clockwise by 90 degrees to see it upright
+    Image.fromarray(np.rot90(upright)).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    array = read_image(tmp_path / "a.jpg")
+    assert array.shape == upright.shape
+    assert np.abs(array.astype(int) - upright).mean() < 5
+
+
+@pytest.mark.parametrize("read", [read_image, read_label])
+def test_broken_files_are_named(tmp_path, read):
+    path = tmp_path / "a.png"
+    with pytest.raises(UserError, match=r"a\.png: .*not found"):
+        read(path)
+    path.write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"a\.png: not an image"):
+        read(path)
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)
+    path.write_bytes(encode_png(noise)[:2000])
+    with pytest.raises(UserError, match=r"a\.png: truncated"):
+        read(path)

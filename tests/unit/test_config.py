@@ -1,0 +1,195 @@
+"""Reading, merging, explaining and hashing of configuration."""
+
+import pytest
+import yaml
+
+from simformer.config import RunConfig, merge, parse, parse_layers, read_yaml
+from simformer.errors import UserError
+from simformer.settings import TrainSettings
+from simformer.study import DatasetFile, MethodFile, Study
+
+SINGLE = {"loss": {"alpha": 0, "beta": 0, "sim": 0}, "pairing": {"mode": "none"}}
+
+
+def study(splits):
+    return {"datasets": {"scenes": {"splits": {1: splits}}}}
+
+
+def error_of(call, *arguments) -> str:
+    with pytest.raises(UserError) as error:
+        call(*arguments)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"loss": {"alfa": 1}}, "a.yaml: unknown key 'settings.loss.alfa'; did you mean 'settings.loss.alpha'?"),
+        ({"optm": {}}, "a.yaml: unknown key 'settings.optm'; did you mean 'settings.optim'?"),
+        ({"optim": {"qqqq": 1}}, "a.yaml: unknown key 'settings.optim.qqqq'; Allowed here: steps, batch_images"),
+        ({"optim": {"lr": "fast"}}, "a.yaml: key 'settings.optim.lr': input should be a valid number"),
+        ({"optim": {"lr": 0}}, "a.yaml: key 'settings.optim.lr': input should be greater than 0, found 0"),
+        ({"optim": {"steps": None}}, "a.yaml: key 'settings.optim.steps': input should be a valid integer"),
+        ({"pairing": {"mode": "papr"}}, "'none', 'paper', 'code' or 'self', found 'papr'"),
+        ({"loss": {"sim": 0}}, "a.yaml: settings.loss: loss.alpha > 0 needs SimNet"),
+        ({"pairing": {"mode": "none"}}, "a.yaml: settings: loss.sim > 0 compares two images"),
+        ({"optim": {"batch_images": 6, "group_images": 3}}, "pairs need optim.group_images = 2, found 3"),
+        ({"optim": {"batch_images": 7}}, "(7) must be a multiple of optim.group_images (2)"),
+        ({"optim": {"batch_images": 8, "groups_per_forward": 3}}, "(3) must divide the 4 groups of a step"),
+        ({"model": {"dim": 36}}, "model.dim (36) must be a multiple of model.heads (8)"),
+        ({"model": {"dim": 48}}, "model.dim (48) must be a multiple of 32"),
+    ],
+)
+def test_mistakes_in_training_settings_are_explained_in_one_line(content, message):
+    text = error_of(parse_layers, TrainSettings, [("a.yaml", content)], "settings")
+    assert message in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("model", "content", "message"),
+    [
+        (Study, study({"novl": ["a"]}), "unknown key 'datasets.scenes.splits.1.novl'; did you mean"),
+        (Study, study({"novel": ["a", "b"], "base": ["b"]}), "classes both base and novel: b"),
+        (Study, study({}), "give exactly one of novel, file, seed (found none)"),
+        (Study, study({"novel": ["a"], "seed": 1}), "give exactly one of novel, file, seed (found novel and seed)"),
+        (Study, study({"novel": []}), "the list of novel classes is empty"),
+        (Study, study({"seed": 1, "base": ["a"]}), "draws the base classes itself; remove base"),
+        (Study, study({"seed": 1}) | {"seeds": [1, 1]}, "seeds has doubles: [1, 1]"),
+        (Study, {"datasets": {"Scenes": {"splits": {1: {"seed": 1}}}}}, "key 'datasets.Scenes': string should match"),
+        (Study, {"results": "r"}, "key 'datasets' is missing"),
+        (MethodFile, {"label": "x", "labels": "pseudo"}, "`teacher` goes with `labels: pseudo`"),
+        (MethodFile, {"label": "x", "teacher": "y"}, "`teacher` goes with `labels: pseudo`"),
+        (
+            DatasetFile,
+            {"title": "x", "source": {"kind": "folder", "path": "p", "pth": "q"}},
+            "unknown key 'source.pth'; did you mean 'source.path'? Allowed here: kind, path",
+        ),
+        (
+            DatasetFile,
+            {"title": "x", "source": {"kind": "scenes", "siez": 9}},
+            "unknown key 'source.siez'; did you mean 'source.size'? Allowed here: size, train",
+        ),
+        (DatasetFile, {"title": "x", "source": {"kind": "scene"}}, "key 'source': input tag 'scene'"),
+    ],
+)
+def test_mistakes_in_the_files_of_a_study_are_explained_in_one_line(model, content, message):
+    text = error_of(parse, model, content, "a.yaml")
+    assert text.startswith("a.yaml: ")
+    assert message in text
+    assert "\n" not in text
+
+
+def test_every_mistake_has_its_line():
+    text = error_of(parse, MethodFile, {"labl": "x"}, "m.yaml")
+    assert sorted(line.split(";")[0] for line in text.splitlines()) == [
+        "m.yaml: key 'label' is missing",
+        "m.yaml: unknown key 'labl'",
+    ]
+
+
+def test_an_error_names_the_last_file_that_sets_the_faulty_key():
+    layers = [("a.yaml", {"optim": {"lr": 1}}), ("b.yaml", {"optim": {"lr": -1}}), ("c.yaml", {"optim": {"steps": 1}})]
+    assert error_of(parse_layers, TrainSettings, layers).startswith("b.yaml: key 'optim.lr'")
+
+
+def test_an_error_between_keys_names_every_file_that_sets_some_of_the_section():
+    layers = [
+        ("a.yaml", {"optim": {"batch_images": 7}}),
+        ("b.yaml", {"loss": {"beta": 0}}),
+        ("c.yaml", {"optim": {"steps": 1}}),
+    ]
+    assert error_of(parse_layers, TrainSettings, layers).startswith("a.yaml + c.yaml: optim: optim.batch_images (7)")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\nb: 2\na: 3\n", "key 'a' is given twice in the mapping that starts at line 1"),
+        ("x:\n  a: 1\n  a: 2\n", "key 'a' is given twice in the mapping that starts at line 2"),
+        ("a: 1\nb: [1, 2\nc: 3\n", "line 3, column 2: not valid YAML"),
+        ("- a\n- b\n", "expected 'key: value' lines, found list"),
+        ("", "expected 'key: value' lines, found NoneType"),
+    ],
+)
+def test_unreadable_yaml_is_explained(tmp_path, text, message):
+    path = tmp_path / "f.yaml"
+    path.write_text(text)
+    assert f"{path}: {message}" in error_of(read_yaml, path)
+
+
+def test_a_file_that_is_not_text_is_explained(tmp_path):
+    path = tmp_path / "f.yaml"
+    path.write_bytes(b"a: \xff\xfe")
+    assert f"{path}: not UTF-8 text" in error_of(read_yaml, path)
+
+
+def test_a_missing_file_suggests_its_neighbour(tmp_path):
+    (tmp_path / "simformer.yaml").write_text("a: 1")
+    text = error_of(read_yaml, tmp_path / "simfomer.yaml")
+    assert text == f"{tmp_path}/simfomer.yaml: no such file; did you mean '{tmp_path}/simformer.yaml'?"
+    assert error_of(read_yaml, tmp_path / "other.yaml") == f"{tmp_path}/other.yaml: no such file"
+
+
+def test_merge_replaces_lists_and_scalars_and_joins_mappings():
+    one, two = {"a": {"x": 1, "y": [1, 2]}, "b": 1}, {"a": {"y": [3]}, "b": {"z": 1}}
+    assert merge(one, two) == {"a": {"x": 1, "y": [3]}, "b": {"z": 1}}
+    assert one == {"a": {"x": 1, "y": [1, 2]}, "b": 1}
+
+
+def test_a_resolved_run_survives_flattening_and_its_file(new_config, tmp_path):
+    config = new_config({"optim": {"lr": 1e-5}, "augment": {"short_edges": [48, 56, 64]}}, seed=3)
+    assert RunConfig.from_flat(config.flat(), "flat") == config
+    config.save(tmp_path / "config.yaml")
+    loaded = RunConfig.load(tmp_path / "config.yaml")
+    assert (loaded, loaded.hash) == (config, config.hash)
+    assert config.flat()["optim.lr"] == 1e-5
+    assert config.flat()["augment.short_edges"] == [48, 56, 64]
+
+
+def test_the_resolved_file_is_refused_after_an_edit_but_not_after_a_comment(new_config, tmp_path):
+    config, path = new_config(), tmp_path / "config.yaml"
+    config.save(path)
+    content = yaml.safe_load(path.read_text())
+    path.write_text("# note\n" + yaml.safe_dump(dict(sorted(content.items(), reverse=True)), sort_keys=False))
+    assert RunConfig.load(path).hash == config.hash
+    path.write_text(yaml.safe_dump(content | {"optim.lr": 0.5}))
+    text = error_of(RunConfig.load, path)
+    assert str(path) in text
+    assert config.hash in text
+    assert "This file is generated" in text
+
+
+def _another(config: RunConfig, key: str) -> RunConfig | None:
+    """Return the run with another valid value of one flat key, if there is one while all others stay."""
+    flat = config.flat()
+    value = flat[key]
+    words = ["weak", "full", "none", "code", "same", "cce", "bf16", "resnet18", "other"]
+    if isinstance(value, bool):
+        candidates = [not value]
+    elif isinstance(value, list):
+        candidates = [[*value, 77]]
+    elif isinstance(value, str):
+        candidates = [word for word in words if word != value]
+    else:
+        candidates = [value + 1, value * 2 or 0.5, value / 2]
+    for candidate in candidates:
+        try:
+            return RunConfig.from_flat(flat | {key: candidate}, "flat")
+        except UserError:
+            continue
+    return None
+
+
+def test_the_hash_depends_on_every_key(new_config):
+    unchanged = set(new_config().flat())
+    for config in (new_config(), new_config(SINGLE, {"optim": {"batch_images": 4}})):
+        others = {key: _another(config, key) for key in config.flat()}
+        unchanged -= {key for key, other in others.items() if other and other.hash != config.hash}
+    assert not unchanged
+
+
+def test_the_hash_is_that_of_equal_settings_however_written(new_config):
+    written_out = new_config({"loss": {"beta": 0.2}, "optim": {"power": 0.9}})
+    assert written_out.hash == new_config().hash
+    assert new_config({"optim": {"lr": 1}}).hash == new_config({"optim": {"lr": 1.0}}).hash

@@ -1,0 +1,136 @@
+"""Inference against a slow, image-by-image statement of the procedure."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from simformer.inference import ImageFile, fuse, predict
+from simformer.models.maskformer import MaskFormer
+from simformer.settings import InferenceSettings, ModelSettings
+
+CLASSES = 5
+CPU = torch.device("cpu")
+SHAPES = [(48, 64), (33, 57), (64, 48), (48, 64), (31, 90), (48, 64), (33, 57)]
+MEAN, STD = torch.tensor([123.675, 116.28, 103.53]), torch.tensor([58.395, 57.12, 57.375])
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(3)
+    settings = ModelSettings(
+        backbone="tiny", queries=12, dim=32, heads=2, feedforward_dim=32, decoder_layers=2, dropout=0.5
+    )
+    network = MaskFormer(CLASSES, settings).eval()
+    torch.nn.init.normal_(network.class_head.weight, std=1.0)
+    torch.nn.init.normal_(
+        network.transformer.queries.weight if hasattr(network.transformer, "queries") else network.mask_head[0].weight
+    )
+    return network
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
+    files = []
+    for i, (height, width) in enumerate(SHAPES):
+        coarse = Image.fromarray(rng.integers(0, 256, (5, 6, 3)).astype(np.uint8))
+        coarse.resize((width, height), Image.Resampling.BILINEAR).save(folder / f"{i}.png")
+        files.append(ImageFile(folder / f"{i}.png", height, width))
+    return files
+
+
+def naive_resize(image, edge, longest):
+    """Resize so that the shorter side is `edge`, the longer at most `longest`; uint8 [H, W, 3]."""
+    height, width = image.shape[:2]
+    scale = min(edge / min(height, width), longest / max(height, width))
+    size = (int(width * scale + 0.5), int(height * scale + 0.5))
+    return np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+
+
+@torch.no_grad()
+def naive_scores(model, image, size):
+    """Scores [K, *size] of one raw image, query by query."""
+    pixels = ((torch.from_numpy(image).float() - MEAN) / STD).permute(2, 0, 1)
+    height, width = pixels.shape[1:]
+    canvas = torch.zeros(3, -(-height // 32) * 32, -(-width // 32) * 32)
+    canvas[:, :height, :width] = pixels
+    output = model(canvas[None])
+    masks = F.interpolate(output.mask_logits[-1], canvas.shape[1:], mode="bilinear", align_corners=False)[0].sigmoid()
+    probabilities = output.class_logits[-1][0].softmax(1)
+    total = torch.zeros(CLASSES, *canvas.shape[1:])
+    for mask, probability in zip(masks, probabilities, strict=True):
+        total += probability[:CLASSES, None, None] * mask
+    return F.interpolate(total[None, :, :height, :width], size, mode="bilinear", align_corners=False)[0]
+
+
+def assert_agrees(predicted, scores):
+    """The prediction is the best class wherever the two best differ by more than rounding."""
+    best = scores.topk(2, dim=0).values
+    clear = (best[0] - best[1] > 1e-4).numpy()
+    assert clear.mean() > 0.9
+    assert np.array_equal(predicted[clear], scores.argmax(0).numpy()[clear])
+
+
+def read(image):
+    return np.array(Image.open(image.path))
+
+
+def test_one_plain_pass_equals_the_naive_procedure(model, images):
+    settings = InferenceSettings(short_edge=40, max_long_edge=75, batch_images=2)
+    found = dict(predict(model, images, settings, CPU))
+    assert sorted(found) == list(range(len(images)))
+    classes = set()
+    for position, predicted in found.items():
+        image = images[position]
+        assert (predicted.shape, predicted.dtype) == ((image.height, image.width), np.uint8)
+        resized = naive_resize(read(image), 40, 75)
+        assert_agrees(predicted, naive_scores(model, resized, (image.height, image.width)))
+        classes |= set(np.unique(predicted).tolist())
+    assert len(classes) > 1
+
+
+def test_averaging_sees_several_scales_of_the_resized_image_and_flips(model, images):
+    settings = InferenceSettings(short_edge=40, max_long_edge=75, pseudo_max_long_edge=80, batch_images=3)
+    edges = (32, 50)
+    plain = dict(predict(model, images, settings, CPU))
+    found = dict(predict(model, images, settings, CPU, average_short_edges=edges))
+    for position, predicted in found.items():
+        size = (images[position].height, images[position].width)
+        resized = naive_resize(read(images[position]), 40, 75)
+        total = torch.zeros(CLASSES, *size)
+        for edge in edges:
+            view = naive_resize(resized, edge, 80)
+            total += naive_scores(model, view, size)
+            total += naive_scores(model, np.ascontiguousarray(view[:, ::-1]), size).flip(-1)
+        assert_agrees(predicted, total / 4)
+    assert any(not np.array_equal(plain[i], found[i]) for i in found)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 50])
+def test_the_batch_size_changes_nothing(model, images, batch):
+    reference = dict(predict(model, images, InferenceSettings(short_edge=48, max_long_edge=96), CPU))
+    settings = InferenceSettings(short_edge=48, max_long_edge=96, batch_images=batch)
+    for position, predicted in predict(model, images, settings, CPU):
+        assert (predicted != reference[position]).mean() < 0.01  # ties within rounding only
+
+
+def test_images_at_their_own_size_are_not_resized(model, images):
+    image = images[0]
+    settings = InferenceSettings(short_edge=48, max_long_edge=96)
+    ((_, predicted),) = predict(model, [image], settings, CPU)
+    assert_agrees(predicted, naive_scores(model, read(image), (48, 64)))
+
+
+def test_no_object_is_dropped_after_the_softmax():
+    class_logits = torch.tensor([[[0.0, 1.0, 5.0], [2.0, -1.0, 0.0]]])
+    mask_logits = torch.tensor([[[[3.0]], [[-2.0]]]])
+    found = fuse(class_logits, mask_logits)[0, :, 0, 0].double()
+    first, second = (np.exp(row) / np.exp(row).sum() for row in ([0.0, 1.0, 5.0], [2.0, -1.0, 0.0]))
+    expected = first[:2] / (1 + np.exp(-3)) + second[:2] / (1 + np.exp(2))
+    assert found.tolist() == pytest.approx(expected.tolist(), rel=1e-5)
+
+
+def test_no_images_give_no_predictions(model):
+    assert list(predict(model, [], InferenceSettings(), CPU)) == []

@@ -1,0 +1,77 @@
+"""Mixed labels for re-training."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from simformer.build import TrainedModel, build_training
+from simformer.data.files import read_label
+from simformer.data.labels import LabelSet
+from simformer.errors import UserError
+from simformer.inference import ImageFile, predict
+from simformer.pseudo_labels import mix, pseudo_labels
+from simformer.settings import InferenceSettings
+
+CPU = torch.device("cpu")
+SIZES = InferenceSettings(short_edge=48, max_long_edge=96)
+
+
+@pytest.fixture(scope="module")
+def trained(scenes, masked, new_config):
+    """An untrained teacher whose class head prefers some novel classes."""
+    training = build_training(new_config(), scenes.data, masked, None, CPU)
+    torch.nn.init.normal_(training.model.class_head.weight, std=2.0)
+    training.model.class_head.bias.data[list(masked.novel)] += 1.0
+    return TrainedModel(training.model.eval(), new_config(), masked.classes)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    arrays(np.uint8, (3, 4), elements=st.integers(0, 6)),
+    arrays(np.uint8, (3, 4), elements=st.sampled_from([0, 1, 2, 255])),
+    st.sets(st.integers(3, 6)),
+)
+def test_mixing_pixel_by_pixel(predicted, masked_map, novel):
+    mixed = mix(predicted, masked_map, sorted(novel))
+    for p, m, found in zip(predicted.flat, masked_map.flat, mixed.flat, strict=True):
+        assert found == (m if m != 255 else p if p in novel else 255)
+    assert (mixed.dtype, mixed.shape) == (np.uint8, (3, 4))
+
+
+def test_the_mixed_set_holds_base_masks_and_present_novel_predictions(trained, scenes, masked, tmp_path):
+    mixed = pseudo_labels(trained, scenes.data, masked, SIZES, CPU, tmp_path)
+    images = [ImageFile(scenes.data / i.image, i.height, i.width) for i in masked.images]
+    predictions = dict(predict(trained.model, images, SIZES, CPU))
+    assert mixed == LabelSet.load(tmp_path / "labels.json")
+    assert (mixed.novel, mixed.classes) == ((), masked.classes)
+    labelled = 0
+    for position, (before, after) in enumerate(zip(masked.images, mixed.images, strict=True)):
+        expected = mix(predictions[position], read_label(masked.label_path(before)), masked.novel_labels(before))
+        found = read_label(mixed.label_path(after))
+        assert np.array_equal(found, expected)
+        assert set(after.classes) == set(np.unique(found)) - {255}
+        assert after.name == before.name
+        labelled += np.isin(found, masked.novel).sum()
+    assert labelled
+
+
+def test_scales_and_flips_are_averaged_on_request(trained, scenes, masked, tmp_path):
+    few = replace(masked, images=masked.images[:6])
+    sizes = SIZES.model_copy(update={"pseudo_short_edges": (40, 56), "pseudo_max_long_edge": 96})
+    mixed = pseudo_labels(trained, scenes.data, few, sizes, CPU, tmp_path)
+    images = [ImageFile(scenes.data / i.image, i.height, i.width) for i in few.images]
+    expected = dict(predict(trained.model, images, sizes, CPU, average_short_edges=(40, 56)))
+    for position, image in enumerate(few.images):
+        wanted = mix(expected[position], read_label(few.label_path(image)), few.novel_labels(image))
+        assert np.array_equal(read_label(mixed.label_path(mixed.images[position])), wanted)
+
+
+def test_a_teacher_of_other_classes_is_refused_before_any_work(trained, scenes, masked, tmp_path):
+    with pytest.raises(UserError, match="classes differ from those the teacher was trained on"):
+        pseudo_labels(replace(trained, classes=("a", "b")), scenes.data, masked, SIZES, CPU, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

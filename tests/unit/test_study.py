@@ -1,0 +1,169 @@
+"""Experiment files: who inherits what, in which order settings are merged, and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from simformer.config import read_yaml
+from simformer.errors import UserError
+from simformer.study import Catalogue, ScenesSource, parse_source
+
+REPOSITORY = Path(__file__).parents[2]
+BASIC = {
+    "datasets/toys": {"title": "Toys", "source": {"kind": "scenes"}},
+    "methods/plain": {"label": "Plain"},
+    "experiments/table1": {"title": "T", "methods": ["plain"]},
+}
+STUDY = {"datasets": {"toys": {"splits": {1: {"novel": ["sea"]}, 2: {"seed": 4}}}}}
+SINGLE = {"loss": {"alpha": 0, "beta": 0, "sim": 0}, "pairing": {"mode": "none"}}
+
+
+@pytest.fixture
+def catalogue(tmp_path):
+    """Write configuration files and read the study over them."""
+
+    def make(files: dict | None = None, study: dict | None = None) -> Catalogue:
+        for name, content in (BASIC | (files or {})).items():
+            path = tmp_path / f"{name}.yaml"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(yaml.safe_dump(content))
+        return Catalogue(study or STUDY, "study.yaml", tmp_path)
+
+    return make
+
+
+def error_of(catalogue, *arguments) -> str:
+    with pytest.raises(UserError) as error:
+        catalogue(*arguments)
+    return str(error.value)
+
+
+def test_settings_are_merged_dataset_parent_method_study(catalogue):
+    def lr(dataset=None, parent=None, method=None, study=None):
+        def layer(value, other):
+            return {"optim": {"power": other} | ({} if value is None else {"lr": value})}
+
+        files = {
+            "datasets/toys": BASIC["datasets/toys"] | {"settings": layer(dataset, 1)},
+            "methods/parent": {"label": "P", "settings": layer(parent, 2)},
+            "methods/plain": {"label": "C", "inherits": "parent", "settings": layer(method, 3)},
+        }
+        toys = STUDY["datasets"]["toys"] | {"settings": layer(study, 4)}
+        settings = catalogue(files, {"datasets": {"toys": toys}}).run("toys", "split1", "plain", 0).settings
+        assert settings.optim.power == 4
+        return settings.optim.lr
+
+    assert lr() == 1e-4
+    assert lr(0.1) == 0.1
+    assert lr(0.1, 0.2) == 0.2
+    assert lr(0.1, 0.2, 0.3) == 0.3
+    assert lr(0.1, 0.2, 0.3, 0.4) == 0.4
+
+
+@pytest.mark.parametrize(
+    ("place", "blamed"),
+    [
+        ("datasets/toys", "{root}/datasets/toys.yaml"),
+        ("methods/parent", "{root}/methods/parent.yaml"),
+        ("methods/plain", "{root}/methods/plain.yaml"),
+        ("study", "study.yaml: datasets.toys"),
+    ],
+)
+def test_an_error_names_the_file_that_sets_the_faulty_key(catalogue, tmp_path, place, blamed):
+    faulty, fine = {"optim": {"stps": 1}}, {"optim": {"lr": 0.1}}
+    files = {
+        "datasets/toys": BASIC["datasets/toys"],
+        "methods/parent": {"label": "P"},
+        "methods/plain": {"label": "C", "inherits": "parent"},
+    }
+    files = {name: content | {"settings": faulty if name == place else fine} for name, content in files.items()}
+    toys = STUDY["datasets"]["toys"] | {"settings": faulty if place == "study" else fine}
+    text = error_of(catalogue, files, {"datasets": {"toys": toys}})
+    where = blamed.format(root=tmp_path)
+    assert text.startswith(f"{where}: unknown key 'settings.optim.stps'; did you mean 'settings.optim.steps'?")
+
+
+def test_labels_and_teacher_are_inherited_unless_labels_are_named(catalogue):
+    files = {
+        "methods/oracle": {"label": "O", "labels": "full", "settings": SINGLE},
+        "methods/long": {"label": "L", "inherits": "oracle", "settings": {"optim": {"steps": 7}}},
+        "methods/again": {"label": "A", "inherits": "long", "labels": "pseudo", "teacher": "plain"},
+        "methods/again_long": {"label": "B", "inherits": "again"},
+        "methods/weak": {"label": "W", "inherits": "again", "labels": "weak"},
+    }
+    study = catalogue(files)
+    facts = {name: (study.method(name).labels, study.method(name).teacher) for name in ("long", "again_long", "weak")}
+    assert facts == {"long": ("full", None), "again_long": ("pseudo", "plain"), "weak": ("weak", None)}
+    run = study.run("toys", "split1", "again_long", 3)
+    assert (run.labels, run.seed, run.settings.optim.steps, run.settings.loss.sim) == ("pseudo", 3, 7, 0)
+    assert study.method("again_long").label == "B"
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            {"methods/plain": {"label": "P", "inherits": "b"}, "methods/b": {"label": "B", "inherits": "plain"}},
+            "plain.yaml: methods inherit in a circle: plain -> b -> plain",
+        ),
+        ({"methods/plain": {"label": "P", "inherits": "plan"}}, "plan.yaml: no such file; did you mean"),
+        (
+            {"methods/plain": {"label": "P", "labels": "pseudo", "teacher": "teachr"}},
+            "methods/teachr.yaml: no such file",
+        ),
+        (
+            {
+                "experiments/table1": BASIC["experiments/table1"]
+                | {"reported": {"toys": {"split1": {"other": {"novel": 1}}}}}
+            },
+            "table1.yaml: reported numbers for other, which is not a row of the table",
+        ),
+        (
+            {"experiments/table1": {"title": "T", "methods": []}},
+            "table1.yaml: key 'methods': tuple should have at least 1",
+        ),
+    ],
+)
+def test_files_that_do_not_fit_together_are_refused(catalogue, files, message):
+    assert message in error_of(catalogue, files)
+
+
+def test_the_study_overrides_source_and_inference(catalogue):
+    toys = STUDY["datasets"]["toys"] | {"source": {"train": 9}, "inference": {"short_edge": 50}}
+    dataset = catalogue(study={"datasets": {"toys": toys}}).datasets["toys"]
+    assert (dataset.source.train, dataset.source.size, dataset.inference.short_edge) == (9, 96, 50)
+
+
+def test_a_faulty_override_is_blamed_on_the_study(catalogue):
+    toys = STUDY["datasets"]["toys"] | {"source": {"trian": 9}}
+    text = error_of(catalogue, {}, {"datasets": {"toys": toys}})
+    assert text.startswith("study.yaml: datasets.toys: unknown key 'source.trian'; did you mean 'source.train'?")
+
+
+def test_splits_are_named_by_number_and_an_unknown_one_lists_them(catalogue):
+    study = catalogue()
+    assert study.splits("toys") == ["split1", "split2"]
+    assert json.loads(study.split_json("toys", "full")) == {"full": True}
+    assert json.loads(study.split_json("toys", "split2"))["seed"] == 4
+    with pytest.raises(UserError, match="dataset 'toys' has no split3; it has split1, split2"):
+        study.split_json("toys", "split3")
+
+
+def test_a_source_on_the_command_line_is_checked():
+    assert parse_source({"kind": "scenes", "size": 40}) == ScenesSource(size=40)
+    with pytest.raises(UserError, match="--source: unknown key 'source.siez'; did you mean 'source.size'"):
+        parse_source({"kind": "scenes", "siez": 40})
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "config").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_shipped_study_resolves_every_method_and_experiment(path):
+    study = Catalogue(read_yaml(path), str(path), REPOSITORY / "config")
+    methods = [method.stem for method in (REPOSITORY / "config/methods").glob("*.yaml")]
+    assert methods
+    for dataset in study.study.datasets:
+        for method in methods:
+            assert study.run(dataset, "full", method, 0).method == method
+    for experiment in (REPOSITORY / "config/experiments").glob("*.yaml"):
+        assert study.experiment(experiment.stem).methods

@@ -1,0 +1,80 @@
+"""Every study plans; configuration mistakes are one line; generated files are in sync; the house rules hold."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simformer.reference import settings_page, study_schema
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = [*ROOT.glob("simformer/**/*.py"), *ROOT.glob("workflow/**/*.smk"), *ROOT.glob("tests/**/*.py")]
+
+
+def studies():
+    return sorted(path.name for path in (ROOT / "config").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("study", studies())
+def test_every_study_plans_its_tables(pipeline, study):
+    done = pipeline.snakemake("--dry-run", "--quiet", "rules", study=f"config/{study}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "to do" in done.stderr and "train" in done.stdout
+
+
+def test_lint(pipeline):
+    done = pipeline.snakemake("--lint")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_schema_and_reference_are_in_sync():
+    assert (ROOT / "workflow/schemas/study.schema.json").read_text() == study_schema(), "run: make reference"
+    assert (ROOT / "docs/configuration.md").read_text() == settings_page(), "run: make reference"
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        ("seeds: [0]\nsedes: [1]\n", "config/bad.yaml: unknown key 'sedes'; did you mean 'seeds'?"),
+        ("seeds: [zero]\n", "config/bad.yaml: key 'seeds.0': "),
+        ("experiments: [tabel1]\n", "config/experiments/tabel1.yaml: no such file; did you mean"),
+        (
+            "datasets: {scenes: {splits: {1: {novel: [sea], base: [sea, sky]}}}}\n",
+            "config/bad.yaml: datasets.scenes.splits.1: classes both base and novel: sea",
+        ),
+        (
+            "datasets: {scenes: {splits: {1: {seed: 1}}, settings: {loss: {alfa: 1}}}}\n",
+            "config/bad.yaml: datasets.scenes: unknown key 'settings.loss.alfa'; did you mean 'settings.loss.alpha'?",
+        ),
+        (
+            "datasets: {scens: {splits: {1: {seed: 1}}}}\n",
+            "config/datasets/scens.yaml: no such file; did you mean",
+        ),
+    ],
+)
+def test_configuration_mistakes_are_named(pipeline, edit, message):
+    study = "" if edit.startswith("datasets") else "datasets: {scenes: {splits: {1: {seed: 1}}}}\n"
+    (pipeline.folder / "config/bad.yaml").write_text(edit + study)
+    done = pipeline.snakemake("--dry-run", study="config/bad.yaml")
+    assert done.returncode != 0
+    assert message in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    (pipeline.folder / "config/bad.yaml").unlink()
+
+
+def test_no_source_file_is_longer_than_400_lines():
+    long = {str(p): n for p in SOURCES if (n := len(p.read_text().splitlines())) > 400}
+    assert not long
+
+
+def test_library_does_not_import_snakemake():
+    statement = re.compile(r"^\s*(import|from) snakemake", re.M)
+    users = [str(path) for path in ROOT.glob("simformer/**/*.py") if statement.search(path.read_text())]
+    assert not users
+
+
+def test_command_line_starts_without_torch():
+    code = "import sys, simformer.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

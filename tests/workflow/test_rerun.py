@@ -1,0 +1,123 @@
+"""The tiny study from nothing to its tables, and what an edit makes run again."""
+
+import copy
+import csv
+import json
+
+import pytest
+
+
+@pytest.fixture
+def study_with(tiny):
+    """Return a function that copies the tiny study with changes, `a__b` meaning content["a"]["b"]."""
+    return lambda **changes: changed(tiny, changes)
+
+
+def changed(tiny, changes):
+    content = copy.deepcopy(tiny)
+    for path, value in changes.items():
+        node = content
+        *parents, last = path.split("__")
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = value
+    return content
+
+
+@pytest.fixture(autouse=True)
+def restore(finished):
+    """Put the study and the configuration files back after each edit."""
+    yield
+    finished.restore()
+
+
+def test_tables_have_every_row(finished):
+    with (finished.folder / "results/tiny/table1.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    methods = ["fill_retrained", "simformer", "simformer_retrained", "oracle"]
+    assert [r["method"] for r in rows if r["metric"] == "novel"] == methods
+    assert all(r["n"] == "1" and 0 <= float(r["mean"]) <= 100 for r in rows)
+    text = (finished.folder / "results/tiny/table2.md").read_text()
+    assert [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| Pr")] == [
+        "Pr",
+        "Pr + Pi",
+        "Pr + Co",
+    ]
+    assert r"\toprule" in (finished.folder / "results/tiny/table2.tex").read_text()
+    assert (finished.folder / "results/tiny/scenes/split1/gallery.table1.png").stat().st_size > 10_000
+
+
+def test_table_holds_what_the_runs_measured(finished):
+    run = finished.folder / "results/tiny/scenes/split1/simformer/seed0"
+    measured = json.loads((run / "metrics.json").read_text())
+    with (finished.folder / "results/tiny/table1.csv").open() as stream:
+        found = {r["metric"]: float(r["mean"]) for r in csv.DictReader(stream) if r["method"] == "simformer"}
+    assert found == pytest.approx({name: measured[name] for name in ("novel", "base", "all")}, abs=1e-3)
+
+
+def test_oracle_is_trained_once_and_shared(finished):
+    assert (finished.folder / "results/tiny/scenes/full/oracle/seed0/model.safetensors").exists()
+    assert not (finished.folder / "results/tiny/scenes/split1/oracle/seed0/model.safetensors").exists()
+    assert (finished.folder / "results/tiny/scenes/split1/oracle/seed0/metrics.json").exists()
+
+
+def test_nothing_is_left_to_do(finished):
+    assert finished.planned() == set()
+    assert "7 trainings, 7 done, 0 to do" in finished.snakemake("--dry-run").stderr
+
+
+def test_comments_and_key_order_plan_nothing(finished, tiny):
+    for path in (finished.folder / "config").rglob("*.yaml"):
+        path.write_text("# a comment\n" + path.read_text())
+    finished.study({key: tiny[key] for key in reversed(tiny)})
+    assert finished.planned() == set()
+
+
+def test_another_methods_file_plans_nothing(finished):
+    path = finished.folder / "config/methods/mine.yaml"
+    path.write_text("label: Mine\ninherits: simformer\nsettings: {loss: {alpha: 0.3}}\n")
+    assert finished.planned() == set()
+
+
+def test_library_edit_plans_nothing(finished):
+    path = finished.folder / "simformer/train.py"
+    path.write_text(path.read_text() + "\n# a comment\n")
+    assert finished.planned() == set()
+
+
+def test_new_split_plans_exactly_its_jobs(finished, study_with, tiny):
+    finished.study(study_with(datasets__scenes__splits={**tiny["datasets"]["scenes"]["splits"], 2: {"seed": 7}}))
+    jobs = finished.planned()
+    tables = {("table", "experiment=table1"), ("table", "experiment=table2")}
+    assert tables <= jobs
+    for rule, wildcards in jobs - tables:
+        assert "split=split2" in wildcards, (rule, wildcards)
+    trained = {wildcards for rule, wildcards in jobs if rule == "train"}
+    assert len(trained) == 6  # all but the oracle, which is shared
+    assert ("metrics", "dataset=scenes, split=split2, method=oracle, seed=0") in jobs
+
+
+def test_new_seed_plans_exactly_its_jobs(finished, study_with):
+    finished.study(study_with(seeds=[0, 3]))
+    jobs = finished.planned()
+    assert {rule for rule, _ in jobs} == {
+        "resolve_config", "train", "evaluate", "pseudo_labels", "metrics", "table",
+    }  # fmt: skip
+    assert all("seed=3" in wildcards for rule, wildcards in jobs if rule != "table")
+
+
+def test_method_setting_reruns_that_method_and_what_needs_it(finished):
+    path = finished.folder / "config/methods/simformer_pr_pi.yaml"
+    path.write_text(path.read_text().replace("beta: 0.0", "beta: 0.01"))
+    jobs = finished.planned()
+    assert all("method=simformer_pr_pi" in wildcards for rule, wildcards in jobs if rule != "table")
+    assert ("table", "experiment=table2") in jobs and ("table", "experiment=table1") not in jobs
+
+
+def test_inference_setting_trains_nothing_but_the_retrained_model(finished, study_with):
+    finished.study(study_with(datasets__scenes__inference={"short_edge": 64}))
+    jobs = finished.planned()
+    assert {w for rule, w in jobs if rule == "train"} == {
+        "dataset=scenes, split=split1, method=simformer_retrained, seed=0"
+    }
+    assert sum(rule == "evaluate" for rule, _ in jobs) == 7

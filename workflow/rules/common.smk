@@ -1,0 +1,202 @@
+# Paths, wildcards and the runs that the study asks for. No science here.
+import json
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, str(workflow.basedir))
+
+from simformer.errors import UserError
+from simformer.plan import describe
+from simformer.study import FULL_SPLIT, Catalogue
+
+try:
+    CATALOGUE = Catalogue(
+        config,
+        ", ".join(map(os.path.relpath, workflow.configfiles)) or "--config",
+        Path(workflow.basedir) / "config",
+    )
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+STUDY = CATALOGUE.study
+
+
+wildcard_constraints:
+    dataset="[a-z][a-z0-9_]*",
+    split=rf"split\d+|{FULL_SPLIT}",
+    method="[a-z][a-z0-9_]*",
+    seed=r"\d+",
+
+
+def data_file(name):
+    """Path of a file of a prepared dataset."""
+    return f"{STUDY.data}/{{dataset}}/{name}"
+
+
+def split_file(name):
+    """Path of a file that belongs to a split."""
+    return f"{STUDY.results}/{{dataset}}/{{split}}/{name}"
+
+
+def run_file(name):
+    """Path of a file that belongs to one training."""
+    return f"{STUDY.results}/{{dataset}}/{{split}}/{{method}}/seed{{seed}}/{name}"
+
+
+def table_file(name):
+    """Path of a table."""
+    return f"{STUDY.results}/{name}"
+
+
+def log_file(name):
+    """Path of a log."""
+    return f"{STUDY.results}/logs/{name}.log"
+
+
+def training_split(split, method):
+    """Split in which a method is trained: methods that see every mask are trained once for all splits."""
+    return FULL_SPLIT if CATALOGUE.method(method).labels == "full" else split
+
+
+def trained(name, wildcards):
+    """Path of a file of the training whose model a (dataset, split, method, seed) uses."""
+    split = training_split(wildcards.split, wildcards.method)
+    return run_file(name).format(**dict(wildcards.items()) | {"split": split})
+
+
+def sorted_json(content):
+    """Canonical JSON, so that the order of keys in a YAML file never triggers a job."""
+    return json.dumps(content, sort_keys=True)
+
+
+def inference_settings(wildcards):
+    return sorted_json(
+        CATALOGUE.datasets[wildcards.dataset].inference.model_dump(mode="json")
+    )
+
+
+def source_settings(wildcards):
+    return CATALOGUE.datasets[wildcards.dataset].source.model_dump_json()
+
+
+def split_spec(wildcards):
+    return CATALOGUE.split_json(wildcards.dataset, wildcards.split)
+
+
+def run_settings(wildcards):
+    run = CATALOGUE.run(
+        wildcards.dataset, wildcards.split, wildcards.method, int(wildcards.seed)
+    )
+    return sorted_json(run.flat())
+
+
+def training_labels(wildcards):
+    method = CATALOGUE.method(wildcards.method)
+    if method.labels == "pseudo":
+        return run_file("pseudo/labels.json").format(
+            **dict(wildcards.items()) | {"method": method.teacher}
+        )
+    folder = "fill" if method.labels == "fill" else "masked"
+    return split_file(f"{folder}/labels.json").format(**wildcards)
+
+
+def model_settings(wildcards):
+    return CATALOGUE.run(
+        wildcards.dataset, wildcards.split, wildcards.method, 0
+    ).settings.model
+
+
+def initial_weights(wildcards):
+    model = model_settings(wildcards)
+    return (
+        []
+        if model.weights == "none"
+        else data_file(f"weights/{model.backbone}.safetensors").format(**wildcards)
+    )
+
+
+def weights_source(wildcards):
+    settings = CATALOGUE.datasets[wildcards.dataset].settings.get("model", {})
+    override = STUDY.datasets[wildcards.dataset].settings.get("model", {})
+    return os.path.expanduser(
+        os.path.expandvars((settings | override).get("weights", "imagenet"))
+    )
+
+
+def confusion(wildcards):
+    return trained("confusion.npz", wildcards)
+
+
+def experiment_runs(wildcards):
+    """The (dataset, split, method, seed) of every cell of a table."""
+    methods = CATALOGUE.experiment(wildcards.experiment).methods
+    return [
+        {"dataset": dataset, "split": split, "method": method, "seed": seed}
+        for dataset in STUDY.datasets
+        for split in CATALOGUE.splits(dataset)
+        for method in methods
+        for seed in STUDY.seeds
+    ]
+
+
+def experiment_metrics(wildcards):
+    return [
+        run_file("metrics.json").format(**run) for run in experiment_runs(wildcards)
+    ]
+
+
+def table_spec(wildcards):
+    experiment = CATALOGUE.experiment(wildcards.experiment)
+    runs = [
+        run | {"path": run_file("metrics.json").format(**run)}
+        for run in experiment_runs(wildcards)
+    ]
+    rows = [
+        {"method": method, "label": CATALOGUE.method(method).label}
+        for method in experiment.methods
+    ]
+    return sorted_json(
+        experiment.model_dump(include={"title", "metrics", "reported"})
+        | {"rows": rows, "runs": runs}
+    )
+
+
+def gallery_models(wildcards):
+    """Models of an experiment's methods, first seed of the study."""
+    return [
+        run_file("model.safetensors").format(
+            dataset=wildcards.dataset,
+            split=training_split(wildcards.split, method),
+            method=method,
+            seed=STUDY.seeds[0],
+        )
+        for method in CATALOGUE.experiment(wildcards.experiment).methods
+    ]
+
+
+def gallery_files():
+    """One picture per split: the methods of the study's first table."""
+    return [
+        split_file(f"gallery.{STUDY.experiments[0]}.png").format(
+            dataset=dataset, split=split
+        )
+        for dataset in STUDY.datasets
+        for split in CATALOGUE.splits(dataset)
+    ]
+
+
+def weights_option(wildcards, input):
+    return f"--weights {input.weights}" if input.weights else ""
+
+
+def training_folder(place):
+    """Run directory of a training."""
+    return Path(
+        run_file("").format(**dict(zip(("dataset", "split", "method", "seed"), place)))
+    )
+
+
+if workflow.is_main_process:
+    print(describe(CATALOGUE, training_folder), file=sys.stderr)

@@ -1,0 +1,41 @@
+# Predictions of the test images against their true labels.
+
+
+rule evaluate:
+    """Confusion matrix of one trained model on the test images; serves every split."""
+    input:
+        model=run_file("model.safetensors"),
+        index=data_file("index.json"),
+    output:
+        run_file("confusion.npz"),
+    log:
+        log_file("evaluate/{dataset}.{split}.{method}.seed{seed}"),
+    conda:
+        "../../envs/simformer.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=120,
+        gpu=1,
+    params:
+        data=subpath(input.index, parent=True),
+        inference=inference_settings,
+    shell:
+        "simformer evaluate --model {input.model:q} --data {params.data:q} --index {input.index:q}"
+        " --inference {params.inference:q} --threads {threads} --output {output:q} > {log} 2>&1"
+
+
+rule metrics:
+    """Novel, base and all mean IoU of one model in one split."""
+    input:
+        confusion=confusion,
+        split=split_file("split.yaml"),
+    output:
+        run_file("metrics.json"),
+    log:
+        log_file("metrics/{dataset}.{split}.{method}.seed{seed}"),
+    localrule: True
+    conda:
+        "../../envs/simformer.yaml"
+    shell:
+        "simformer metrics --confusion {input.confusion:q} --split {input.split:q} --output {output:q} > {log} 2>&1"

@@ -1,0 +1,26 @@
+# Pictures of predictions.
+
+
+rule gallery:
+    """Six test images: image, truth, base/novel map, and the prediction of every method of an experiment."""
+    input:
+        models=gallery_models,
+        index=data_file("index.json"),
+        split=split_file("split.yaml"),
+    output:
+        split_file("gallery.{experiment}.png"),
+    log:
+        log_file("gallery/{dataset}.{split}.{experiment}"),
+    wildcard_constraints:
+        experiment="[a-z][a-z0-9_]*",
+    conda:
+        "../../envs/simformer.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        data=subpath(input.index, parent=True),
+        inference=inference_settings,
+    shell:
+        "simformer gallery --model {input.models:q} --data {params.data:q} --index {input.index:q}"
+        " --split {input.split:q} --inference {params.inference:q} --threads {threads} --output {output:q} > {log} 2>&1"

@@ -1,0 +1,89 @@
+# Splits, and every label set that a training may read.
+
+
+rule split:
+    """Resolve base and novel classes."""
+    input:
+        classes=data_file("classes.json"),
+    output:
+        split_file("split.yaml"),
+    log:
+        log_file("split/{dataset}.{split}"),
+    localrule: True
+    conda:
+        "../../envs/simformer.yaml"
+    params:
+        spec=split_spec,
+        root=subpath(input.classes, parent=True),
+    shell:
+        "simformer split --data {params.root:q} --spec {params.spec:q} --output {output:q} > {log} 2>&1"
+
+
+rule mask_labels:
+    """The weak-shot wall: hide novel pixels; in the 'full' split nothing is novel."""
+    input:
+        index=data_file("index.json"),
+        split=split_file("split.yaml"),
+    output:
+        labels=split_file("masked/labels.json"),
+        maps=directory(split_file("masked/labels")),
+    log:
+        log_file("mask_labels/{dataset}.{split}"),
+    conda:
+        "../../envs/simformer.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        data=subpath(input.index, parent=True),
+        folder=subpath(output.labels, parent=True),
+    shell:
+        "simformer mask_labels --data {params.data:q} --index {input.index:q} --split {input.split:q}"
+        " --output {params.folder:q} > {log} 2>&1"
+
+
+rule fill_labels:
+    """Control: the not-base region of an image goes to one of its novel classes."""
+    input:
+        split_file("masked/labels.json"),
+    output:
+        labels=split_file("fill/labels.json"),
+        maps=directory(split_file("fill/labels")),
+    log:
+        log_file("fill_labels/{dataset}.{split}"),
+    conda:
+        "../../envs/simformer.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        folder=subpath(output.labels, parent=True),
+    shell:
+        "simformer fill_labels --labels {input:q} --output {params.folder:q} > {log} 2>&1"
+
+
+rule pseudo_labels:
+    """Mixed labels: base masks as given, novel pixels as a trained model predicts them."""
+    input:
+        model=run_file("model.safetensors"),
+        index=data_file("index.json"),
+        labels=split_file("masked/labels.json"),
+    output:
+        labels=run_file("pseudo/labels.json"),
+        maps=directory(run_file("pseudo/labels")),
+    log:
+        log_file("pseudo_labels/{dataset}.{split}.{method}.seed{seed}"),
+    conda:
+        "../../envs/simformer.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=240,
+        gpu=1,
+    params:
+        data=subpath(input.index, parent=True),
+        folder=subpath(output.labels, parent=True),
+        inference=inference_settings,
+    shell:
+        "simformer pseudo_labels --model {input.model:q} --data {params.data:q} --labels {input.labels:q}"
+        " --inference {params.inference:q} --threads {threads} --output {params.folder:q} > {log} 2>&1"

@@ -1,0 +1,63 @@
+# One rule trains everything; methods differ in their resolved settings and in the label set they read.
+
+
+rule backbone_weights:
+    """Initial backbone weights: downloaded once on the machine with internet, or from a given file."""
+    output:
+        data_file("weights/{backbone}.safetensors"),
+    log:
+        log_file("backbone_weights/{dataset}.{backbone}"),
+    localrule: True
+    conda:
+        "../../envs/simformer.yaml"
+    params:
+        source=weights_source,
+    shell:
+        "simformer weights --backbone {wildcards.backbone} --source {params.source:q} --output {output:q} > {log} 2>&1"
+
+
+rule resolve_config:
+    """The flat, complete, hashed settings of one training; edits that do not concern it leave it alone."""
+    output:
+        run_file("config.yaml"),
+    log:
+        log_file("resolve_config/{dataset}.{split}.{method}.seed{seed}"),
+    localrule: True
+    conda:
+        "../../envs/simformer.yaml"
+    params:
+        settings=run_settings,
+    shell:
+        "simformer resolve --settings {params.settings:q} --output {output:q} > {log} 2>&1"
+
+
+rule train:
+    """Train one (dataset, split, method, seed); interrupted trainings continue from their state directory."""
+    input:
+        config=run_file("config.yaml"),
+        index=data_file("index.json"),
+        labels=training_labels,
+        weights=initial_weights,
+    output:
+        model=run_file("model.safetensors"),
+        log=run_file("log.csv"),
+        facts=run_file("train.json"),
+    log:
+        log_file("train/{dataset}.{split}.{method}.seed{seed}"),
+    benchmark:
+        run_file("train.benchmark.tsv")
+    conda:
+        "../../envs/simformer.yaml"
+    threads: 1
+    resources:
+        mem_mb=16000,
+        runtime=2880,
+        gpu=1,
+    params:
+        data=subpath(input.index, parent=True),
+        run=subpath(output.model, parent=True),
+        weights=weights_option,
+    shell:
+        "simformer train --config {input.config:q} --data {params.data:q} --labels {input.labels:q} {params.weights}"
+        " --state {params.run:q}/state --model {output.model:q} --log {output.log:q} --facts {output.facts:q}"
+        " --threads {threads} > {log} 2>&1"
