@@ -115,7 +115,7 @@ def load_model(path: Path, device: torch.device) -> TrainedModel:
         classes = tuple(facts["classes"])
     except FileNotFoundError:
         raise UserError(f"{path}: no such model; `snakemake {path}` trains it") from None
-    except (SafetensorError, KeyError, OSError) as error:
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise UserError(f"{path}: not a model written by `simformer train` ({error}); train it again") from None
     model = MaskFormer(len(classes), config.settings.model)
     model.load_state_dict(tensors)

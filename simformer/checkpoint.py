@@ -6,6 +6,7 @@ import io
 import os
 import random
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -83,6 +84,15 @@ def load_state(folder: Path, parts: dict[str, Stateful], identity: Mapping[str, 
         part.load_state_dict(content["parts"][name])
     _restore_random_state(content["random"])
     return content["step"]
+
+
+def remove_state(folder: Path, *others: str) -> None:
+    """Remove the state, other files named, and what killed writers left of them; the folder too if then empty."""
+    for name in (STATE_FILE, *others):
+        for path in (folder / name, *folder.glob(f".{name}.*.part")):
+            path.unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _random_state() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -294,7 +295,10 @@ def _known_failure(error: Exception) -> int:
         )
         return 1
     if isinstance(error, OSError):
-        print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        where = f"{error.filename}: " if error.filename else ""
+        full = "; free some disk space and run the same command again, what was saved before is intact"
+        hint = full if error.errno == errno.ENOSPC else ""
+        print(f"error: {where}{error.strerror or error}{hint}", file=sys.stderr)
         return 1
     raise error
 

@@ -16,7 +16,7 @@ import torch
 from tqdm import tqdm
 
 from simformer.build import Training, build_training, save_model
-from simformer.checkpoint import load_state, save_state
+from simformer.checkpoint import load_state, remove_state, save_state
 from simformer.config import RunConfig
 from simformer.data.files import atomic_write_text
 from simformer.data.labels import LabelSet
@@ -29,8 +29,8 @@ from simformer.schedule import set_learning_rate
 from simformer.trackers import TERMS, CsvLog, StepMeans, TensorBoardLog
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-INTERRUPTED = 143
-"""Exit status after SIGTERM or SIGINT: the state is saved, the same command continues."""
+LOG_FILE = "log.csv"
+"""Name of the growing log in the state directory."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def train(
         data: folder of the prepared dataset (images only are read from it).
         labels: label set to train on.
         weights: initial backbone weights, None for random ones.
-        state: directory of the resumable state and the growing log; removed by nobody.
+        state: directory of the resumable state and the growing log; removed when the outputs are written.
         outputs: files written at the end.
         runtime: device, workers, intervals.
     Raises: UserError (bad input, non-finite loss or gradient, full disk); Interrupted after a signal.
@@ -100,7 +100,7 @@ def train(
     for module in training.modules:
         module.train()
 
-    logs = [CsvLog(state / "log.csv", first)]
+    logs = [CsvLog(state / LOG_FILE, first)]
     if runtime.tensorboard:
         logs.append(TensorBoardLog(runtime.tensorboard, first))
     last = min(optim.steps, runtime.stop_after or optim.steps)
@@ -242,9 +242,10 @@ def _finish(
         "parameters": sum(p.numel() for m in training.modules for p in m.parameters() if p.requires_grad),
         "images": len(labels.images),
     }
-    atomic_write_text(outputs.log, (state / "log.csv").read_text())
+    atomic_write_text(outputs.log, (state / LOG_FILE).read_text())
     atomic_write_text(outputs.facts, json.dumps(facts, indent=2) + "\n")
     save_model(outputs.model, training, config, labels)
+    remove_state(state, LOG_FILE)
 
 
 @contextmanager

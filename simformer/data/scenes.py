@@ -24,7 +24,7 @@ STUFF_NAMES, THING_NAMES = tuple(STUFF), tuple(SHAPES)
 CLASS_NAMES = STUFF_NAMES + THING_NAMES
 """The K = 16 classes in id order."""
 
-NOVEL_NAMES = ("sea", "brick", "star", "heart")
+NOVEL_NAMES = ("sea", "brick", "star", "moon")
 """The demo's default novel classes: two stuff, two things."""
 
 FAVOURITES = {

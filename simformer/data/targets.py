@@ -49,6 +49,5 @@ def make_target(label_map: Tensor, padding: Tensor, image_labels: list[int]) -> 
     without_mask = sorted(set(image_labels) - set(with_mask))
     class_ids = torch.tensor(with_mask + without_mask, dtype=torch.int64)
     masks = label_map[None] == class_ids.to(torch.int16)[:, None, None]
-    masks[len(with_mask) :] = False
     has_mask = torch.arange(len(class_ids)) < len(with_mask)
     return Target(class_ids, masks, has_mask, label_map, padding)

@@ -23,10 +23,10 @@ SIZES = InferenceSettings(short_edge=48, max_long_edge=96)
 
 @pytest.fixture(scope="module")
 def trained(scenes, masked, new_config):
-    """An untrained teacher whose class head prefers some novel classes."""
+    """An untrained teacher whose class head prefers the novel classes."""
     training = build_training(new_config(), scenes.data, masked, None, CPU)
-    torch.nn.init.normal_(training.model.class_head.weight, std=2.0)
-    training.model.class_head.bias.data[list(masked.novel)] += 1.0
+    torch.nn.init.normal_(training.model.class_head.weight, std=0.5)
+    training.model.class_head.bias.data[list(masked.novel)] += 5.0
     return TrainedModel(training.model.eval(), new_config(), masked.classes)
 
 

@@ -1,6 +1,7 @@
 # Paths, wildcards and the runs that the study asks for. No science here.
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -188,7 +189,7 @@ def gallery_files():
 
 
 def weights_option(wildcards, input):
-    return f"--weights {input.weights}" if input.weights else ""
+    return f"--weights {shlex.quote(str(input.weights))}" if input.weights else ""
 
 
 def training_folder(place):

@@ -1,0 +1,77 @@
+"""A copy of the pipeline in which a test may edit configuration, and a tiny study to run in it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+
+TINY = {
+    "results": "results/tiny",
+    "seeds": [0],
+    "experiments": ["table1", "table2"],
+    "datasets": {
+        "scenes": {
+            "splits": {1: {"novel": ["sea", "brick", "star", "moon"]}},
+            "source": {"size": 48, "train": 24, "test": 8},
+            "inference": {"short_edge": 48},
+            "settings": {
+                "model": {"queries": 8, "dim": 32, "feedforward_dim": 32, "decoder_layers": 1, "simnet_dim": 16},
+                "similarity": {"points": 8},
+                "augment": {"crop": 48, "short_edges": [48]},
+                "optim": {"steps": 3},
+            },
+        }
+    },
+}
+
+
+class Pipeline:
+    """A working copy of the repository with `config/tiny.yaml`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("Snakefile", "workflow", "config", "simformer", "envs"):
+            source = ROOT / name
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+        self.study(TINY)
+        self._files = {path: path.read_text() for path in self._editable()}
+
+    def restore(self) -> None:
+        """Undo every edit of configuration and library."""
+        for path in self._editable():
+            if path not in self._files:
+                path.unlink()
+        for path, text in self._files.items():
+            if path.read_text() != text:
+                path.write_text(text)
+
+    def study(self, content: dict) -> None:
+        """Write the study."""
+        (self.folder / "config/tiny.yaml").write_text(yaml.safe_dump(content))
+
+    def _editable(self) -> list[Path]:
+        folders = (self.folder / "config", self.folder / "simformer")
+        return [path for folder in folders for path in folder.rglob("*") if path.suffix in (".yaml", ".py")]
+
+    def snakemake(
+        self, *arguments: str, study: str = "config/tiny.yaml", **environment: str
+    ) -> subprocess.CompletedProcess:
+        """Run snakemake in the copy; the library of the copy is the one in use."""
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        env = os.environ | {"PATH": path, "PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"} | environment
+        command = [sys.executable, "-m", "snakemake", "--configfile", study, *arguments]
+        return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True)
+
+    def planned(self, *targets: str) -> set[tuple[str, str]]:
+        """Return (rule, wildcards) of every job that a dry-run plans; fails if it does not succeed."""
+        done = self.snakemake("--dry-run", *targets)
+        assert done.returncode == 0, done.stdout + done.stderr
+        blocks = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", done.stdout + done.stderr, flags=re.M)
+        jobs = {(rule, (re.findall(r"wildcards: (.*)", block) or [""])[0]) for rule, block in blocks}
+        return jobs - {("all", "")}

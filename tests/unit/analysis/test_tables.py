@@ -1,0 +1,146 @@
+"""Tables: aggregation over seeds, comparison with reported numbers, and how they are printed."""
+
+import csv
+import io
+import json
+import math
+
+import pandas as pd
+import pytest
+
+from simformer.analysis.tables import collect, pivot, write_table
+
+VALUES = {
+    ("split1", "b"): [{"novel": 30.0, "all": 50.0}, {"novel": 33.0, "all": 50.0}, {"novel": 36.0, "all": 50.0}],
+    ("split1", "a_x"): [{"novel": 10.0, "all": 20.0}, {"novel": 11.0, "all": 22.0}, {"novel": 12.0, "all": 21.0}],
+    ("split2", "b"): [{"novel": 1.0, "all": 2.0}, {"novel": None, "all": 2.0}, {"novel": 4.0, "all": 2.0}],
+    ("split2", "a_x"): [{"novel": None, "all": 5.0}] * 3,
+}
+
+
+@pytest.fixture
+def new_spec(tmp_path):
+    """Write metrics of the first seeds of VALUES and return the table's specification."""
+
+    def make(seeds=3, **changes):
+        runs = []
+        for (split, method), values in VALUES.items():
+            for seed, content in enumerate(values[:seeds]):
+                path = tmp_path / f"{split}.{method}.{seed}.json"
+                path.write_text(json.dumps(content | {"base": 99.0, "iou": {}}))
+                run = {"dataset": "toys", "split": split, "method": method, "seed": seed, "path": str(path)}
+                runs.append(run)
+        rows = [{"method": "b", "label": "Best*"}, {"method": "a_x", "label": "A & B_x 50%"}]
+        reported = {"toys": {"split1": {"b": {"novel": 32.5}}, "split9": {"b": {"novel": 1.0}}}}
+        spec = {"title": "Table 1: all_of_it", "rows": rows, "metrics": ["novel", "all"], "runs": runs}
+        return spec | {"reported": reported} | changes
+
+    return make
+
+
+def line(table: pd.DataFrame, split, method, metric):
+    (found,) = table[(table.split == split) & (table.method == method) & (table.metric == metric)].to_dict("records")
+    return found
+
+
+def test_mean_sample_deviation_count_and_difference_by_hand(new_spec):
+    table = collect(new_spec())
+    best = line(table, "split1", "b", "novel")
+    assert (best["mean"], best["std"], best["n"], best["reported"], best["delta"]) == (33.0, 3.0, 3, 32.5, 0.5)
+    assert best["label"] == "Best*"
+    other = line(table, "split1", "a_x", "all")
+    assert (other["mean"], other["std"], other["n"]) == (21.0, 1.0, 3)
+    assert math.isnan(other["reported"]) and math.isnan(other["delta"])
+
+
+def test_a_seed_without_a_value_is_not_counted(new_spec):
+    table = collect(new_spec())
+    two = line(table, "split2", "b", "novel")
+    assert (two["mean"], two["n"]) == (2.5, 2)
+    assert two["std"] == pytest.approx(math.sqrt(4.5))
+    none = line(table, "split2", "a_x", "novel")
+    assert none["n"] == 0 and math.isnan(none["mean"])
+
+
+def test_one_seed_has_no_deviation(new_spec):
+    table = collect(new_spec(seeds=1))
+    assert table["std"].isna().all()
+    assert line(table, "split1", "b", "novel")["n"] == 1
+    assert pivot(table, new_spec(seeds=1)).loc["Best*", "toys split1 novel mIoU"] == "30.0"
+
+
+def test_lines_keep_the_order_of_runs_rows_and_metrics(new_spec):
+    table = collect(new_spec())
+    assert [tuple(row) for row in table[["split", "method", "metric"]].values] == [
+        (split, method, metric)
+        for split in ("split1", "split2")
+        for method in ("b", "a_x")
+        for metric in ("novel", "all")
+    ]
+
+
+def test_printed_rows_and_columns_keep_their_order_with_reported_beside_measured(new_spec):
+    wide = pivot(collect(new_spec()), new_spec())
+    assert wide.index.tolist() == ["Best*", "A & B_x 50%"]
+    assert wide.columns.tolist() == [
+        "toys split1 novel mIoU",
+        "toys split1 novel mIoU (reported)",
+        "toys split1 all mIoU",
+        "toys split2 novel mIoU",
+        "toys split2 all mIoU",
+    ]
+    assert wide.values.tolist() == [
+        ["33.0 ± 3.0", "32.5", "50.0 ± 0.0", "2.5 ± 2.1", "2.0 ± 0.0"],
+        ["11.0 ± 1.0", "-", "21.0 ± 1.0", "-", "5.0 ± 0.0"],
+    ]
+
+
+def test_rows_may_share_a_label(new_spec):
+    rows = [{"method": "b", "label": "same"}, {"method": "a_x", "label": "same"}]
+    wide = pivot(collect(new_spec(rows=rows)), new_spec(rows=rows))
+    assert wide["toys split1 novel mIoU"].tolist() == ["33.0 ± 3.0", "11.0 ± 1.0"]
+
+
+def test_the_three_files(new_spec, tmp_path):
+    write_table(new_spec(), tmp_path / "out" / "table1.csv")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "table1.csv").read_text())))
+    assert rows[0] == {
+        "dataset": "toys",
+        "split": "split1",
+        "method": "b",
+        "label": "Best*",
+        "metric": "novel",
+        "mean": "33.0000",
+        "std": "3.0000",
+        "n": "3",
+        "reported": "32.5000",
+        "delta": "0.5000",
+    }
+    assert (rows[6]["mean"], rows[6]["n"], rows[6]["reported"]) == ("", "0", "")
+
+    markdown = (tmp_path / "out" / "table1.md").read_text().splitlines()
+    assert markdown[0] == "**Table 1: all_of_it**"
+    assert [cell.strip() for cell in markdown[2].split("|")[1:4]] == [
+        "method",
+        "toys split1 novel mIoU",
+        "toys split1 novel mIoU (reported)",
+    ]
+    assert set(markdown[3]) == set("|-:")
+    assert len({len(text) for text in markdown[2:6]}) == 1
+    assert [cell.strip() for cell in markdown[4].split("|")[1:4]] == ["Best*", "33.0 ± 3.0", "32.5"]
+    assert markdown[-1] == "Percent; mean ± sample standard deviation over 3 seed(s): 0, 1, 2."
+
+
+def test_latex_is_escaped(new_spec, tmp_path):
+    rows = [{"method": "b", "label": r"Best* {x} #1 ~ $5^2 \ "}, {"method": "a_x", "label": "A & B_x 50%"}]
+    write_table(new_spec(rows=rows), tmp_path / "t.csv")
+    lines = (tmp_path / "t.tex").read_text().splitlines()
+    assert lines[2] == (
+        r"\caption{Table 1: all\_of\_it. Percent; mean $\pm$ sample standard deviation over 3 seed(s): 0, 1, 2.}"
+    )
+    assert r"\begin{tabular}{lrrrrr}" in lines
+    (second,) = [text for text in lines if text.startswith("A ")]
+    assert second == r"A \& B\_x 50\% & 11.0 $\pm$ 1.0 & - & 21.0 $\pm$ 1.0 & - & 5.0 $\pm$ 0.0 \\"
+    (first,) = [text for text in lines if text.startswith("Best")]
+    assert first.startswith(r"Best$^*$ \{x\} \#1 \textasciitilde{} \$5\textasciicircum{}2 \textbackslash{} ")
+    assert all(text.count("&") - text.count(r"\&") == 5 for text in lines if text.endswith(r"\\"))

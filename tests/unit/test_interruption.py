@@ -1,0 +1,101 @@
+"""Training killed from outside: the command line saves what it can, and the same command goes on."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+
+STEPS, EVERY = 32, 4
+
+
+@pytest.fixture(scope="module")
+def undisturbed(masked, new_config, run_training, tmp_path_factory):
+    """A training that nothing interrupts: its configuration and outputs."""
+    config, folder = new_config({"optim": {"steps": STEPS}}), tmp_path_factory.mktemp("undisturbed")
+    return SimpleNamespace(config=config, outputs=run_training(config, masked, folder, log_every=20))
+
+
+@pytest.fixture
+def start(scenes, masked, undisturbed, tmp_path):
+    """Start the same training as a process group of its own, and wait for its first saved state."""
+    processes = []
+
+    def run(*options: str) -> subprocess.Popen:
+        undisturbed.config.save(tmp_path / "config.yaml")
+        arguments = {
+            "config": tmp_path / "config.yaml",
+            "data": scenes.data,
+            "labels": masked.root / "labels.json",
+            "state": tmp_path / "state",
+            "model": tmp_path / "model.safetensors",
+            "log": tmp_path / "log.csv",
+            "facts": tmp_path / "train.json",
+            "device": "cpu",
+            "checkpoint-every": EVERY,
+        }
+        command = [sys.executable, "-m", "simformer.cli", "train"]
+        command += [text for key, value in arguments.items() for text in (f"--{key}", str(value))] + [*options]
+        process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+        processes.append(process)
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "state" / "state.pt").exists():
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        return process
+
+    yield run
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stderr.close()
+
+
+def assert_continues(undisturbed, masked, run_training, folder):
+    """Finish the training in this process; the result is that of the undisturbed one."""
+    assert not (folder / "model.safetensors").exists()
+    assert not (folder / "log.csv").exists()
+    outputs = run_training(undisturbed.config, masked, folder, log_every=20)
+    assert outputs.model.read_bytes() == undisturbed.outputs.model.read_bytes()
+    logs = [path.read_text().splitlines() for path in (outputs.log, undisturbed.outputs.log)]
+    without_clock = [[line.rpartition(",")[0] for line in log] for log in logs]
+    assert without_clock[0] == without_clock[1]
+    assert len(without_clock[0]) == 3
+
+
+def stop(process, number) -> None:
+    os.killpg(process.pid, number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 143, errors
+    assert "interrupted: stopped on a signal after step" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_stop_signal_to_all_processes_saves_the_state(start, undisturbed, masked, run_training, tmp_path):
+    stop(start("--workers", "1"), signal.SIGTERM)
+    assert_continues(undisturbed, masked, run_training, tmp_path)
+
+
+def test_ctrl_c_saves_the_state_of_the_last_step(start, tmp_path):
+    process = start("--workers", "1", "--checkpoint-every", "1")
+    before = (tmp_path / "state" / "state.pt").stat().st_mtime_ns
+    stop(process, signal.SIGINT)
+    assert (tmp_path / "state" / "state.pt").stat().st_mtime_ns > before
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_a_kill_at_any_moment_loses_no_more_than_the_steps_since_the_last_state(
+    start, undisturbed, masked, run_training, tmp_path
+):
+    process = start()
+    time.sleep(random.uniform(0, 0.3))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=30)
+    assert process.returncode == -signal.SIGKILL
+    assert_continues(undisturbed, masked, run_training, tmp_path)
