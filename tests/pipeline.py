@@ -17,7 +17,7 @@ TINY = {
     "experiments": ["table1", "table2"],
     "datasets": {
         "scenes": {
-            "splits": {1: {"novel": ["sea", "brick", "star", "moon"]}},
+            "splits": {1: {"novel": ["sea", "brick", "star", "heart"]}},
             "source": {"size": 48, "train": 24, "test": 8},
             "inference": {"short_edge": 48},
             "settings": {

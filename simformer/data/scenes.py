@@ -24,7 +24,7 @@ STUFF_NAMES, THING_NAMES = tuple(STUFF), tuple(SHAPES)
 CLASS_NAMES = STUFF_NAMES + THING_NAMES
 """The K = 16 classes in id order."""
 
-NOVEL_NAMES = ("sea", "brick", "star", "moon")
+NOVEL_NAMES = ("sea", "brick", "star", "heart")
 """The demo's default novel classes: two stuff, two things."""
 
 FAVOURITES = {
@@ -105,7 +105,7 @@ def render_scene(settings: SceneSettings, split: int, index: int) -> Scene:
 
     centres = []
     for name in things:
-        radius, angle = rng.uniform(17, 27), rng.uniform(0, 2 * np.pi)
+        radius, angle = rng.uniform(20, 31), rng.uniform(0, 2 * np.pi)
         centre = _free_place(rng, parts != STUFF_PART, radius)
         whole, head = draw_thing(SHAPES[name], x, y, centre, radius, angle, HEAD_SHARE)
         image[whole] = paint(rng, body_look(name, hard), x, y, whole, 0.25 + 0.5 * hard)
