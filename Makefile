@@ -4,12 +4,12 @@ CORES ?= 2
 VENV := $(CURDIR)/.venv
 export PATH := $(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo test test-all lint reference
+.PHONY: help setup demo test test-slow lint reference
 
 help:
 	@echo "make demo       set up .venv, train the embedded demo, print Tables 1 and 2 (about 12 minutes on 2 cores)"
 	@echo "make test       set up .venv, run the default tests (under 5 minutes on 2 cores)"
-	@echo "make test-all   the same with the slow tests"
+	@echo "make test-slow  the slow tests: interrupted studies, real photographs if they are there"
 	@echo "make lint       ruff, snakefmt and snakemake --lint"
 	@echo "make reference  regenerate the schema and docs/configuration.md after a change of the typed settings"
 
@@ -18,7 +18,7 @@ setup: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml envs/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is older than Python 3.11; install 3.11 or run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
-	@echo "Setting up $(VENV) (about 2 minutes, 2 GB of disk) ..."
+	@echo "Setting up $(VENV) (about 2 minutes and 2 GB of disk with CPU builds of torch, more with CUDA builds) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e ".[dev,tensorboard]"
 	@touch $@
@@ -35,9 +35,9 @@ test: setup
 	@echo "Default tests: under 5 minutes on 2 cores, no GPU, no network."
 	@pytest -q -n $(CORES) -m "not slow"
 
-test-all: setup
-	@echo "All tests: about 10 minutes on 2 cores."
-	@pytest -q -n $(CORES)
+test-slow: setup
+	@echo "Slow tests (interrupted studies, real photographs): a few minutes on 2 cores."
+	@pytest -q -n $(CORES) -m slow
 
 lint: setup
 	@ruff check . && ruff format --check .
