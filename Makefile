@@ -33,11 +33,11 @@ demo: setup
 
 test: setup
 	@echo "Default tests: under 5 minutes on 2 cores, no GPU, no network."
-	@pytest -q -n $(CORES) -m "not slow"
+	@pytest -q -n $(CORES) --dist loadfile -m "not slow"
 
 test-slow: setup
 	@echo "Slow tests (interrupted studies, real photographs): a few minutes on 2 cores."
-	@pytest -q -n $(CORES) -m slow
+	@pytest -q -n $(CORES) --dist loadfile -m slow
 
 lint: setup
 	@ruff check . && ruff format --check .

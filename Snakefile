@@ -3,9 +3,7 @@ from snakemake.utils import min_version, validate
 
 min_version("9.0")
 
-if (
-    "datasets" not in config
-):  # a study given with --configfile replaces the default, it is not merged into it
+if "datasets" not in config:  # a study given with --configfile replaces the default, it is not merged into it
 
     configfile: "config/config.yaml"
 

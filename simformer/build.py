@@ -54,6 +54,11 @@ def build_training(
     Raises: UserError if weights do not fit, or weights are demanded but not given.
     """
     settings = config.settings
+    if (config.labels == "weak") != bool(labels.novel):
+        raise UserError(
+            f"{labels.root}: method '{config.method}' trains on {config.labels} labels, but this label set has "
+            f"{len(labels.novel)} classes without masks; it belongs to another split or method"
+        )
     if (settings.model.weights == "none") != (weights is None):
         raise UserError(
             f"model.weights is '{settings.model.weights}', but "

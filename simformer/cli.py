@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from simformer import __version__
 from simformer.errors import UserError
 
@@ -289,10 +291,13 @@ def _known_failure(error: Exception) -> int:
         return 143
     if type(error).__name__ == "OutOfMemoryError":
         print(
-            f"error: out of memory ({str(error).splitlines()[0]}). Lower optim.groups_per_forward (training) or "
+            f"error: out of memory ({str(error).splitlines()[0]}). Set optim.groups_per_forward: 1 (training) or lower "
             "inference.batch_images (evaluation) in the dataset's file; the results stay comparable",
             file=sys.stderr,
         )
+        return 1
+    if isinstance(error, (json.JSONDecodeError, ValidationError)):
+        print(f"error: an option's JSON is wrong: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""

@@ -1,7 +1,7 @@
 """Reading, merging and resolving configuration: from YAML files to one flat, hashed file per run.
 
-Merge order, later wins: defaults (`settings.py`), dataset file, method file (parents first), the study's own
-`settings` for that dataset. Every error is one line that names the file, the key and the nearest valid key.
+Merge order, later wins: defaults (`settings.py`), dataset file, the study's own `settings` for that dataset,
+method file (parents first). Every error is one line that names the file, the key and the nearest valid key.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from simformer.errors import UserError
 from simformer.settings import Settings, TrainSettings
 
 RECIPE_VERSION = 1
-"""Raised by hand when training code changes its results: every run is then trained again."""
+"""Raised by hand when code changes results (data, labels, training, evaluation): everything is then made again."""
 
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
 

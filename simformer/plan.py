@@ -18,7 +18,7 @@ def trainings(catalogue: Catalogue) -> list[Place]:
     methods: list[str] = []
     for name in study.experiments:
         for method in catalogue.experiment(name).methods:
-            methods += filter(None, (catalogue.method(method).teacher, method))
+            methods += catalogue.training_chain(method)
     places = [
         (dataset, FULL_SPLIT if catalogue.method(method).labels == "full" else split, method, seed)
         for dataset in study.datasets

@@ -23,8 +23,8 @@ def settings_page() -> str:
     parts = [
         "# Every configuration key",
         "Generated from `simformer/settings.py` and `simformer/study.py` by `make reference`; do not edit.",
-        "Merge order, later wins: defaults, dataset file, method file (parents first), the study's "
-        "`datasets.<name>.settings`.",
+        "Merge order, later wins: defaults, dataset file, the study's `datasets.<name>.settings`, method file "
+        "(parents first).",
         "## Study (`config/config.yaml`, `config/demo.yaml`, ...)",
         _table(Study),
         "### Each entry of `datasets`",

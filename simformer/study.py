@@ -112,6 +112,12 @@ class ExperimentFile(Settings):
         {}, description="Paper's numbers: dataset -> split -> method -> metric."
     )
 
+    @model_validator(mode="after")
+    def _distinct_methods(self) -> ExperimentFile:
+        if len(set(self.methods)) != len(self.methods):
+            raise ValueError(f"methods has doubles: {', '.join(self.methods)}")
+        return self
+
 
 class StudyDataset(Settings):
     """One dataset of a study."""
@@ -119,7 +125,9 @@ class StudyDataset(Settings):
     splits: dict[Annotated[int, Field(ge=0)], SplitSpec] = Field(min_length=1, description="Splits by number.")
     source: dict[str, Any] = Field({}, description="Overrides of the dataset file's `source`.")
     inference: dict[str, Any] = Field({}, description="Overrides of the dataset file's `inference`.")
-    settings: dict[str, dict[str, Any]] = Field({}, description="Training settings for every method here.")
+    settings: dict[str, dict[str, Any]] = Field(
+        {}, description="Training settings here; a method's own settings win over them."
+    )
 
 
 class Study(Settings):
@@ -162,7 +170,7 @@ class Catalogue:
         path = self._path("experiments", name)
         table = parse(ExperimentFile, read_yaml(path), str(path))
         for method in table.methods:
-            for needed in filter(None, (method, self.method(method).teacher)):
+            for needed in self.training_chain(method):
                 for dataset in self.datasets:
                     self.run(dataset, FULL_SPLIT, needed, 0)
         named = {m for splits in table.reported.values() for rows in splits.values() for m in rows}
@@ -176,13 +184,31 @@ class Catalogue:
         named = [method for method in lineage if "labels" in method.model_fields_set] or lineage
         return lineage[-1].model_copy(update={"labels": named[-1].labels, "teacher": named[-1].teacher})
 
+    def training_chain(self, method: str) -> list[str]:
+        """Return a method's teachers, the first to be trained first, and the method itself."""
+        chain: list[str] = []
+        following: str | None = method
+        while following is not None:
+            if following in chain:
+                raise UserError(
+                    f"{self._path('methods', method)}: teachers in a circle: {' -> '.join([*chain, following])}"
+                )
+            chain.append(following)
+            following = self.method(following).teacher
+            if following is not None and self.method(following).labels == "full":
+                raise UserError(
+                    f"{self._path('methods', chain[-1])}: teacher '{following}' is trained on all masks; "
+                    "a teacher of weak-shot methods must not see novel masks"
+                )
+        return chain[::-1]
+
     def run(self, dataset: str, split: str, method: str, seed: int) -> RunConfig:
         """Resolve the settings of one training (merge order: see `simformer.config`)."""
         chosen = self.method(method)
         layers = [
             (str(self._path("datasets", dataset)), self.datasets[dataset].settings),
-            *((str(self._path("methods", m)), self._methods[m].settings) for m in self._lineage(method)),
             (f"{self.source}: datasets.{dataset}", self.study.datasets[dataset].settings),
+            *((str(self._path("methods", m)), self._methods[m].settings) for m in self._lineage(method)),
         ]
         settings = parse_layers(TrainSettings, layers, "settings")
         return RunConfig(
@@ -198,7 +224,8 @@ class Catalogue:
         if spec is None:
             known = ", ".join(f"split{k}" for k in self.study.datasets[dataset].splits)
             raise UserError(f"{self.source}: dataset '{dataset}' has no {split}; it has {known}")
-        return json.dumps(spec.model_dump(mode="json"), sort_keys=True)
+        content = spec.model_dump(mode="json")
+        return json.dumps(content | {k: sorted(content[k]) for k in ("novel", "base") if content[k]}, sort_keys=True)
 
     def splits(self, dataset: str) -> list[str]:
         """Names of a dataset's splits in the study."""
@@ -222,6 +249,11 @@ class Catalogue:
                 raise UserError(f"{path}: methods inherit in a circle: {' -> '.join([*names, following])}")
             if following not in self._methods:
                 self._methods[following] = parse(MethodFile, read_yaml(path), str(path))
+                if "weights" in self._methods[following].settings.get("model", {}):
+                    raise UserError(
+                        f"{path}: 'settings.model.weights' belongs to the dataset's file: "
+                        "all methods of a dataset start from the same weights"
+                    )
             names.append(following)
             following = self._methods[following].inherits
         return names[::-1]

@@ -207,7 +207,7 @@ def _update(
 def _non_finite(what: str, groups: list[Group], step: int) -> UserError:
     names = ", ".join(name for group in groups for name in group.names)
     return UserError(
-        f"step {step}: {what}. Images of the batch: {names}. Lower optim.lr, or set optim.precision: fp32; "
+        f"step {step}: {what}. Images of the batch: {names}. Lower optim.lr, or set optim.precision: bf16 or fp32; "
         "the last saved state is untouched"
     )
 

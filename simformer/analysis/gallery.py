@@ -35,7 +35,7 @@ def choose_images(records: tuple[ImageRecord, ...], novel: tuple[int, ...], coun
             if position < len(group) and group[position] not in chosen and len(chosen) < count:
                 chosen.append(group[position])
         position += 1
-    return chosen
+    return chosen or list(records[:count])
 
 
 def draw_gallery(

@@ -22,6 +22,7 @@ from simformer.data.labels import LabelSet
 from simformer.data.pairs import PairChooser
 from simformer.data.targets import Target, make_target
 from simformer.data.transforms import augment
+from simformer.errors import UserError
 from simformer.settings import AugmentSettings
 
 
@@ -120,7 +121,10 @@ def training_steps(
         generator=torch.Generator(),
         worker_init_fn=_ignore_stop_signals,
     )
-    return iter(loader)
+    try:
+        yield from loader
+    except UserError as error:  # from a loading process it arrives with that process's traceback in its text
+        raise UserError(str(error).rsplit("UserError: ", 1)[-1].strip()) from None
 
 
 def _ignore_stop_signals(worker: int) -> None:

@@ -67,7 +67,8 @@ def derive_labels(source: LabelSet, destination: Path, maps: Iterable[tuple[int,
         source: the masked label set.
         destination: folder of the new label set.
         maps: (position in `source.images`, new uint8 label map [H, W]) of every image, in any order.
-    Returns: the new label set; an image's classes are those that its new label map holds.
+    Returns: the new label set; an image's classes are those that its new label map holds. Images whose new
+        label map is entirely IGNORE are left out: trained on, they would teach 'no object' where objects are.
     """
     images = list(source.images)
     for position, label_map in maps:
@@ -75,7 +76,7 @@ def derive_labels(source: LabelSet, destination: Path, maps: Iterable[tuple[int,
         write_label(destination / image.label, label_map)
         present = tuple(int(c) for c in np.unique(label_map) if c != IGNORE)
         images[position] = replace(image, classes=present, label_sha256=_checksum(label_map))
-    derived = LabelSet(source.classes, (), tuple(images), destination)
+    derived = LabelSet(source.classes, (), tuple(image for image in images if image.classes), destination)
     derived.save()
     return derived
 

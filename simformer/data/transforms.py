@@ -77,13 +77,16 @@ def augment(
         settings: sizes and switches.
         rng: source of all randomness.
         any_crop: True if the image has labels that no crop can lose (image-level ones); otherwise crops
-            without a single labelled pixel are drawn again, up to `settings.crop_tries` times.
+            without a single labelled pixel are drawn again, up to `settings.crop_tries` times; then the last
+            one is taken (it has no target, which every loss allows).
     Returns: the crop, of side `settings.crop`.
     """
     for _ in range(settings.crop_tries):
-        cropped, labels = _resize_and_crop(image, label_map, settings, rng)
+        shape, window = _choose_crop(label_map.shape, settings, rng)
+        labels = resize_label(label_map, *shape)[window]
         if any_crop or (labels != IGNORE).any():
             break
+    cropped = resize_image(image, *shape)[window]
     if settings.color_jitter:
         cropped = color_jitter(cropped, rng)
     if settings.flip and rng.random() < 0.5:
@@ -91,16 +94,16 @@ def augment(
     return _pad(cropped, labels, settings.crop)
 
 
-def _resize_and_crop(
-    image: np.ndarray, label_map: np.ndarray, settings: AugmentSettings, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def _choose_crop(
+    size: tuple[int, int], settings: AugmentSettings, rng: np.random.Generator
+) -> tuple[tuple[int, int], tuple[slice, slice]]:
+    """Draw the size to resize to and the window to crop from it."""
     short_edge = int(rng.choice(settings.short_edges))
-    height, width = resized_shape(*label_map.shape, short_edge, settings.max_long_edge)
+    height, width = resized_shape(*size, short_edge, settings.max_long_edge)
     crop_height, crop_width = min(settings.crop, height), min(settings.crop, width)
     top = int(rng.integers(height - crop_height + 1))
     left = int(rng.integers(width - crop_width + 1))
-    window = np.s_[top : top + crop_height, left : left + crop_width]
-    return resize_image(image, height, width)[window], resize_label(label_map, height, width)[window]
+    return (height, width), np.s_[top : top + crop_height, left : left + crop_width]
 
 
 def color_jitter(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -40,17 +40,17 @@ def error_of(catalogue, *arguments) -> str:
     return str(error.value)
 
 
-def test_settings_are_merged_dataset_parent_method_study(catalogue):
-    def lr(dataset=None, parent=None, method=None, study=None):
+def test_settings_are_merged_dataset_study_parent_method(catalogue):
+    def lr(dataset=None, study=None, parent=None, method=None):
         def layer(value, other):
             return {"optim": {"power": other} | ({} if value is None else {"lr": value})}
 
         files = {
             "datasets/toys": BASIC["datasets/toys"] | {"settings": layer(dataset, 1)},
-            "methods/parent": {"label": "P", "settings": layer(parent, 2)},
-            "methods/plain": {"label": "C", "inherits": "parent", "settings": layer(method, 3)},
+            "methods/parent": {"label": "P", "settings": layer(parent, 3)},
+            "methods/plain": {"label": "C", "inherits": "parent", "settings": layer(method, 4)},
         }
-        toys = STUDY["datasets"]["toys"] | {"settings": layer(study, 4)}
+        toys = STUDY["datasets"]["toys"] | {"settings": layer(study, 2)}
         settings = catalogue(files, {"datasets": {"toys": toys}}).run("toys", "split1", "plain", 0).settings
         assert settings.optim.power == 4
         return settings.optim.lr
@@ -60,6 +60,31 @@ def test_settings_are_merged_dataset_parent_method_study(catalogue):
     assert lr(0.1, 0.2) == 0.2
     assert lr(0.1, 0.2, 0.3) == 0.3
     assert lr(0.1, 0.2, 0.3, 0.4) == 0.4
+
+
+def test_a_study_cannot_undo_what_makes_a_method(catalogue):
+    toys = STUDY["datasets"]["toys"] | {"settings": {"loss": {"beta": 0.15, "alpha": 0.5}, "pairing": {"mode": "code"}}}
+    files = {"methods/plain": {"label": "P", "settings": {"loss": {"alpha": 0, "sim": 0}, "pairing": {"mode": "none"}}}}
+    settings = catalogue(files, {"datasets": {"toys": toys}}).run("toys", "split1", "plain", 0).settings
+    assert (settings.loss.alpha, settings.pairing.mode, settings.loss.beta) == (0, "none", 0.15)
+
+
+def test_backbone_weights_belong_to_the_dataset(catalogue):
+    text = error_of(catalogue, {"methods/plain": {"label": "P", "settings": {"model": {"weights": "w.pth"}}}})
+    assert "methods/plain.yaml: 'settings.model.weights' belongs to the dataset's file" in text
+
+
+def test_a_teacher_must_not_see_every_mask(catalogue):
+    files = {
+        "methods/plain": {"label": "P", "labels": "pseudo", "teacher": "all"},
+        "methods/all": {"label": "A", "labels": "full"},
+    }
+    assert "teacher 'all' is trained on all masks" in error_of(catalogue, files)
+
+
+def test_a_method_is_listed_once(catalogue):
+    table = {"title": "T", "methods": ["plain", "plain"]}
+    assert "methods has doubles: plain, plain" in error_of(catalogue, {"experiments/table1": table})
 
 
 @pytest.mark.parametrize(

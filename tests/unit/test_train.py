@@ -179,7 +179,7 @@ def test_an_empty_label_set_is_refused(masked, new_config, run_training, tmp_pat
 
 def test_images_without_any_label_can_be_trained_on(masked, new_config, run_training, tmp_path):
     images = tuple(replace(image, classes=()) for image in masked.images[:2])
-    outputs = run_training(new_config(), replace(masked, novel=(), images=images), tmp_path)
+    outputs = run_training(new_config(), replace(masked, images=images), tmp_path)
     assert math.isfinite(log_of(outputs.log)[-1]["total"])
 
 

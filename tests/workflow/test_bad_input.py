@@ -84,7 +84,7 @@ def test_unreadable_weights(user):
     path = user.folder / "config/datasets/mine.yaml"
     path.write_text(path.read_text().replace("weights: none", "weights: broken.pth").replace("tiny", "mobilenet_v2"))
     (user.folder / "broken.pth").write_bytes(b"PK\x03\x04 not weights")
-    failed = user.snakemake("--cores", "1", "--show-failed-logs", "data/mine/weights/mobilenet_v2.safetensors")
+    failed = user.snakemake("--cores", "1", "--show-failed-logs", "data/weights/mine.mobilenet_v2.safetensors")
     text = failed.stdout + failed.stderr
     assert failed.returncode != 0 and "broken.pth" in text and "damaged" in text
-    assert not (user.folder / "data/mine/weights/mobilenet_v2.safetensors").exists()
+    assert not (user.folder / "data/weights/mine.mobilenet_v2.safetensors").exists()

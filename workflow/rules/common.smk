@@ -9,11 +9,14 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(workflow.basedir))
 
+from simformer.config import RECIPE_VERSION, read_yaml
 from simformer.errors import UserError
 from simformer.plan import describe
 from simformer.study import FULL_SPLIT, Catalogue
 
 try:
+    for path in workflow.configfiles:
+        read_yaml(Path(path))  # finds doubled keys, which Snakemake's own reading drops
     CATALOGUE = Catalogue(
         config,
         ", ".join(map(os.path.relpath, workflow.configfiles)) or "--config",
@@ -73,9 +76,7 @@ def sorted_json(content):
 
 
 def inference_settings(wildcards):
-    return sorted_json(
-        CATALOGUE.datasets[wildcards.dataset].inference.model_dump(mode="json")
-    )
+    return sorted_json(CATALOGUE.datasets[wildcards.dataset].inference.model_dump(mode="json"))
 
 
 def source_settings(wildcards):
@@ -87,43 +88,49 @@ def split_spec(wildcards):
 
 
 def run_settings(wildcards):
-    run = CATALOGUE.run(
-        wildcards.dataset, wildcards.split, wildcards.method, int(wildcards.seed)
-    )
+    run = CATALOGUE.run(wildcards.dataset, wildcards.split, wildcards.method, int(wildcards.seed))
     return sorted_json(run.flat())
 
 
 def training_labels(wildcards):
     method = CATALOGUE.method(wildcards.method)
     if method.labels == "pseudo":
-        return run_file("pseudo/labels.json").format(
-            **dict(wildcards.items()) | {"method": method.teacher}
-        )
+        return run_file("pseudo/labels.json").format(**dict(wildcards.items()) | {"method": method.teacher})
     folder = "fill" if method.labels == "fill" else "masked"
     return split_file(f"{folder}/labels.json").format(**wildcards)
 
 
 def model_settings(wildcards):
-    return CATALOGUE.run(
-        wildcards.dataset, wildcards.split, wildcards.method, 0
-    ).settings.model
+    return CATALOGUE.run(wildcards.dataset, wildcards.split, wildcards.method, 0).settings.model
+
+
+def weights_file():
+    """Path of initial backbone weights, outside the dataset's folder, which a user may delete."""
+    return f"{STUDY.data}/weights/{{dataset}}.{{backbone}}.safetensors"
 
 
 def initial_weights(wildcards):
     model = model_settings(wildcards)
-    return (
-        []
-        if model.weights == "none"
-        else data_file(f"weights/{model.backbone}.safetensors").format(**wildcards)
-    )
+    wanted = {"dataset": wildcards.dataset, "backbone": model.backbone}
+    return [] if model.weights == "none" else weights_file().format(**wanted)
 
 
 def weights_source(wildcards):
+    """Source as written: environment variables are expanded by the job, so that plans do not depend on them."""
     settings = CATALOGUE.datasets[wildcards.dataset].settings.get("model", {})
     override = STUDY.datasets[wildcards.dataset].settings.get("model", {})
-    return os.path.expanduser(
-        os.path.expandvars((settings | override).get("weights", "imagenet"))
-    )
+    return (settings | override).get("weights", "imagenet")
+
+
+def dataset_folder(wildcards):
+    """Folder of a prepared dataset; what is read from it is checked through the index and label checksums."""
+    return str(Path(data_file("x").format(**wildcards)).parent)
+
+
+def pinned_split(wildcards):
+    """The pinned file behind a split, if it has one."""
+    file = json.loads(CATALOGUE.split_json(wildcards.dataset, wildcards.split)).get("file")
+    return [file] if file else []
 
 
 def confusion(wildcards):
@@ -143,25 +150,14 @@ def experiment_runs(wildcards):
 
 
 def experiment_metrics(wildcards):
-    return [
-        run_file("metrics.json").format(**run) for run in experiment_runs(wildcards)
-    ]
+    return [run_file("metrics.json").format(**run) for run in experiment_runs(wildcards)]
 
 
 def table_spec(wildcards):
     experiment = CATALOGUE.experiment(wildcards.experiment)
-    runs = [
-        run | {"path": run_file("metrics.json").format(**run)}
-        for run in experiment_runs(wildcards)
-    ]
-    rows = [
-        {"method": method, "label": CATALOGUE.method(method).label}
-        for method in experiment.methods
-    ]
-    return sorted_json(
-        experiment.model_dump(include={"title", "metrics", "reported"})
-        | {"rows": rows, "runs": runs}
-    )
+    runs = [run | {"path": run_file("metrics.json").format(**run)} for run in experiment_runs(wildcards)]
+    rows = [{"method": method, "label": CATALOGUE.method(method).label} for method in experiment.methods]
+    return sorted_json(experiment.model_dump(include={"title", "metrics", "reported"}) | {"rows": rows, "runs": runs})
 
 
 def gallery_models(wildcards):
@@ -180,9 +176,7 @@ def gallery_models(wildcards):
 def gallery_files():
     """One picture per split: the methods of the study's first table."""
     return [
-        split_file(f"gallery.{STUDY.experiments[0]}.png").format(
-            dataset=dataset, split=split
-        )
+        split_file(f"gallery.{STUDY.experiments[0]}.png").format(dataset=dataset, split=split)
         for dataset in STUDY.datasets
         for split in CATALOGUE.splits(dataset)
     ]
@@ -194,9 +188,7 @@ def weights_option(wildcards, input):
 
 def training_folder(place):
     """Run directory of a training."""
-    return Path(
-        run_file("").format(**dict(zip(("dataset", "split", "method", "seed"), place)))
-    )
+    return Path(run_file("").format(**dict(zip(("dataset", "split", "method", "seed"), place))))
 
 
 if workflow.is_main_process:

@@ -17,6 +17,7 @@ rule prepare:
         mem_mb=2000,
         runtime=60,
     params:
+        version=RECIPE_VERSION,
         source=source_settings,
         root=subpath(output[0], parent=True),
     shell:
@@ -43,6 +44,7 @@ rule audit:
         mem_mb=4000,
         runtime=60,
     params:
+        version=RECIPE_VERSION,
         root=subpath(output[0], parent=True),
     shell:
         "simformer audit --data {params.root:q} --index {output.index:q} --report {output.report:q}"

@@ -18,6 +18,7 @@ rule evaluate:
         runtime=120,
         gpu=1,
     params:
+        version=RECIPE_VERSION,
         data=subpath(input.index, parent=True),
         inference=inference_settings,
     shell:
@@ -37,5 +38,7 @@ rule metrics:
     localrule: True
     conda:
         "../../envs/simformer.yaml"
+    params:
+        version=RECIPE_VERSION,
     shell:
         "simformer metrics --confusion {input.confusion:q} --split {input.split:q} --output {output:q} > {log} 2>&1"

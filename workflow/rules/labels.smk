@@ -5,6 +5,7 @@ rule split:
     """Resolve base and novel classes."""
     input:
         classes=data_file("classes.json"),
+        pinned=pinned_split,
     output:
         split_file("split.yaml"),
     log:
@@ -13,6 +14,7 @@ rule split:
     conda:
         "../../envs/simformer.yaml"
     params:
+        version=RECIPE_VERSION,
         spec=split_spec,
         root=subpath(input.classes, parent=True),
     shell:
@@ -35,6 +37,7 @@ rule mask_labels:
         mem_mb=2000,
         runtime=60,
     params:
+        version=RECIPE_VERSION,
         data=subpath(input.index, parent=True),
         folder=subpath(output.labels, parent=True),
     shell:
@@ -57,6 +60,7 @@ rule fill_labels:
         mem_mb=2000,
         runtime=60,
     params:
+        version=RECIPE_VERSION,
         folder=subpath(output.labels, parent=True),
     shell:
         "simformer fill_labels --labels {input:q} --output {params.folder:q} > {log} 2>&1"
@@ -66,7 +70,6 @@ rule pseudo_labels:
     """Mixed labels: base masks as given, novel pixels as a trained model predicts them."""
     input:
         model=run_file("model.safetensors"),
-        index=data_file("index.json"),
         labels=split_file("masked/labels.json"),
     output:
         labels=run_file("pseudo/labels.json"),
@@ -81,7 +84,8 @@ rule pseudo_labels:
         runtime=240,
         gpu=1,
     params:
-        data=subpath(input.index, parent=True),
+        version=RECIPE_VERSION,
+        data=dataset_folder,
         folder=subpath(output.labels, parent=True),
         inference=inference_settings,
     shell:

@@ -4,7 +4,7 @@
 rule backbone_weights:
     """Initial backbone weights: downloaded once on the machine with internet, or from a given file."""
     output:
-        data_file("weights/{backbone}.safetensors"),
+        weights_file(),
     log:
         log_file("backbone_weights/{dataset}.{backbone}"),
     localrule: True
@@ -35,7 +35,6 @@ rule train:
     """Train one (dataset, split, method, seed); interrupted trainings continue from their state directory."""
     input:
         config=run_file("config.yaml"),
-        index=data_file("index.json"),
         labels=training_labels,
         weights=initial_weights,
     output:
@@ -54,10 +53,10 @@ rule train:
         runtime=2880,
         gpu=1,
     params:
-        data=subpath(input.index, parent=True),
+        data=dataset_folder,
         run=subpath(output.model, parent=True),
         weights=weights_option,
     shell:
         "simformer train --config {input.config:q} --data {params.data:q} --labels {input.labels:q} {params.weights}"
         " --state {params.run:q}/state --model {output.model:q} --log {output.log:q} --facts {output.facts:q}"
-        " --threads {threads} > {log} 2>&1"
+        " --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log} 2>&1"

@@ -155,15 +155,24 @@ def test_without_novel_classes_the_labels_are_the_true_ones(scenes, few, tmp_pat
 
 
 def test_derived_labels_know_only_the_classes_of_their_own_maps(masked, tmp_path):
-    maps = [np.full((48, 48), 255, np.uint8) for _ in masked.images]
+    maps = [np.zeros((48, 48), np.uint8) for _ in masked.images]
+    maps[3][4:] = 255
     maps[3][:2] = 5
     maps[3][2:4] = split_novel = masked.novel[0]
     derived = derive_labels(masked, tmp_path, reversed(list(enumerate(maps))))
     assert derived.novel == ()
     assert derived.images[3].classes == tuple(sorted({5, split_novel}))
-    assert derived.images[0].classes == ()
+    assert derived.images[0].classes == (0,)
     assert [i.name for i in derived.images] == [i.name for i in masked.images]
     assert np.array_equal(read_label(derived.label_path(derived.images[3])), maps[3])
+
+
+def test_derived_sets_leave_out_images_without_any_label(masked, tmp_path):
+    maps = [np.zeros((48, 48), np.uint8) for _ in masked.images]
+    maps[2][:] = 255
+    derived = derive_labels(masked, tmp_path, enumerate(maps))
+    names = [image.name for image in masked.images]
+    assert [image.name for image in derived.images] == names[:2] + names[3:]
 
 
 def test_derived_sets_with_other_pixels_of_the_same_classes_differ_in_their_hash(masked, tmp_path):
