@@ -1,0 +1,12 @@
+"""The README shows the tables that the rules wrote, to the letter."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("table", sorted(ROOT.glob("results/*_seeds/table*.md")), ids=lambda path: path.stem)
+def test_readme_holds_the_generated_table(table):
+    assert table.read_text().strip() in (ROOT / "README.md").read_text()
