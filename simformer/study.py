@@ -71,7 +71,7 @@ def parse_source(content: Mapping[str, Any]) -> ScenesSource | FolderSource:
 class DatasetFile(Settings):
     """config/datasets/<name>.yaml"""
 
-    title: str = Field(description="Name shown in tables.")
+    title: str = Field(description="Full name, for readers of this file; tables show the file's name.")
     source: Source = Field(description="Where images and labels come from.")
     inference: InferenceSettings = Field(InferenceSettings(), description="Inference settings.")
     settings: dict[str, dict[str, Any]] = Field({}, description="Training settings that differ from the defaults.")
