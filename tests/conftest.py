@@ -9,10 +9,11 @@ import torch
 from simformer.config import RunConfig
 from simformer.data.audit import audit
 from simformer.data.masking import mask_labels
-from simformer.data.scenes import NOVEL_NAMES, generate_scenes
+from simformer.data.scenes import generate_scenes
 from simformer.data.splits import make_split
 from simformer.settings import SceneSettings, TrainSettings
 from simformer.train import Runtime, TrainOutputs, train
+from tests.pipeline import NOVEL_NAMES
 
 TINY = {
     "model": {

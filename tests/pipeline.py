@@ -11,13 +11,17 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 
+DEMO = yaml.safe_load((ROOT / "config/demo.yaml").read_text())
+NOVEL_NAMES = tuple(DEMO["datasets"]["scenes"]["splits"][1]["novel"])
+"""The demo's novel classes."""
+
 TINY = {
     "results": "results/tiny",
     "seeds": [0],
     "experiments": ["table1", "table2"],
     "datasets": {
         "scenes": {
-            "splits": {1: {"novel": ["sea", "brick", "star", "heart"]}},
+            "splits": {1: {"novel": list(NOVEL_NAMES)}},
             "source": {"size": 48, "train": 24, "test": 8},
             "inference": {"short_edge": 48},
             "settings": {

@@ -24,9 +24,6 @@ STUFF_NAMES, THING_NAMES = tuple(STUFF), tuple(SHAPES)
 CLASS_NAMES = STUFF_NAMES + THING_NAMES
 """The K = 16 classes in id order."""
 
-NOVEL_NAMES = ("sea", "brick", "star", "heart")
-"""The demo's default novel classes: two stuff, two things."""
-
 FAVOURITES = {
     "moon": "sky",
     "star": "sea",

@@ -15,7 +15,6 @@ from simformer.data.scenes import (
     CLUTTER_PART,
     FAVOURITES,
     HEAD_PART,
-    NOVEL_NAMES,
     PARTNERS,
     STUFF_NAMES,
     STUFF_PART,
@@ -24,6 +23,7 @@ from simformer.data.scenes import (
     render_scene,
 )
 from simformer.settings import IGNORE, SceneSettings
+from tests.pipeline import NOVEL_NAMES
 
 K = len(CLASS_NAMES)
 
