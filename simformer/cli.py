@@ -22,7 +22,7 @@ def prepare(args: argparse.Namespace) -> None:
     from simformer.config import expand_path
     from simformer.data.folder import import_folder
     from simformer.data.scenes import generate_scenes
-    from simformer.study import parse_source
+    from simformer.sources import parse_source
 
     source = parse_source(json.loads(args.source))
     if source.kind == "scenes":

@@ -11,7 +11,8 @@ from pydantic import Field, StringConstraints, model_validator
 
 from simformer.config import RunConfig, merge, parse, parse_layers, read_yaml
 from simformer.errors import UserError
-from simformer.settings import Count, InferenceSettings, SceneSettings, Settings, TrainSettings
+from simformer.settings import Count, InferenceSettings, Settings, TrainSettings
+from simformer.sources import Source
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 FULL_SPLIT = "full"
@@ -41,31 +42,6 @@ class SplitSpec(Settings):
         if both:
             raise ValueError(f"classes both base and novel: {', '.join(both)}; keep each in one list")
         return self
-
-
-class ScenesSource(SceneSettings):
-    """Synthetic scenes, generated from a seed."""
-
-    kind: Literal["scenes"] = "scenes"
-
-
-class FolderSource(Settings):
-    """A dataset in the folder layout of docs/custom_data.md, or a tar or zip of one."""
-
-    kind: Literal["folder"] = "folder"
-    path: str = Field(description="Directory or archive; '~' and environment variables are expanded.")
-
-
-Source = Annotated[ScenesSource | FolderSource, Field(discriminator="kind")]
-
-
-class _SourceOption(Settings):
-    source: Source
-
-
-def parse_source(content: Mapping[str, Any]) -> ScenesSource | FolderSource:
-    """Validate the source of a dataset given on the command line."""
-    return parse(_SourceOption, {"source": content}, "--source").source
 
 
 class DatasetFile(Settings):

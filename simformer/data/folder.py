@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import stat
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
+from simformer.data.archive import link, unpack
 from simformer.data.layout import EXPECTED, FOLDERS, PIECES, SUFFIXES, missing_pieces, staged_layout
 from simformer.errors import UserError
-
-BROKEN_ARCHIVE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
-"""What reading a damaged, encrypted or truncated archive raises."""
 
 
 def import_folder(source: Path, destination: Path) -> None:
@@ -36,7 +27,7 @@ def import_folder(source: Path, destination: Path) -> None:
         folder = source
         if not source.is_dir():
             folder = staging / "unpacked"
-            _unpack(source, folder)
+            unpack(source, folder)
         root = _find_root(folder, source)
         if root.resolve() == destination.resolve():
             raise UserError(f"{source}: source and destination are the same folder; name another source")
@@ -44,9 +35,9 @@ def import_folder(source: Path, destination: Path) -> None:
             if piece in FOLDERS:
                 for path in sorted((root / piece).iterdir()):
                     if path.suffix in SUFFIXES and path.is_file() and not path.name.startswith("."):
-                        _link(path, staging / piece / path.name)
+                        link(path, staging / piece / path.name)
             else:
-                _link(root / piece, staging / piece)
+                link(root / piece, staging / piece)
 
 
 def _find_root(folder: Path, source: Path) -> Path:
@@ -66,47 +57,3 @@ def _find_root(folder: Path, source: Path) -> Path:
         f"{source}: missing {', '.join(missing_pieces(nearest))}{inside}; expected {EXPECTED} at the top "
         "or inside one top folder"
     )
-
-
-def _link(source: Path, target: Path) -> None:
-    """Hard-link a file, or copy it where links cannot be made (another device, no permission)."""
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        shutil.copyfile(source, target)
-
-
-def _unpack(archive: Path, folder: Path) -> None:
-    """Extract a tar or zip archive into a new folder after every member has been found safe."""
-    folder.mkdir()
-    try:
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as pack:
-                _refuse_unsafe(archive, ((info.filename, _zip_kind_is_plain(info)) for info in pack.infolist()))
-                pack.extractall(folder)
-        elif tarfile.is_tarfile(archive):
-            with tarfile.open(archive) as pack:
-                _refuse_unsafe(archive, ((info.name, info.isreg() or info.isdir()) for info in pack))
-                pack.extractall(folder, filter="data")
-        else:
-            raise UserError(f"{archive}: neither a folder, a tar nor a zip archive; expected one with {EXPECTED}")
-    except BROKEN_ARCHIVE as error:
-        raise UserError(
-            f"{archive}: archive cannot be unpacked ({type(error).__name__}: {error}); "
-            "check the disk space, or download it again"
-        ) from error
-
-
-def _refuse_unsafe(archive: Path, members: Iterable[tuple[str, bool]]) -> None:
-    """Raise UserError at the first member (name, is a plain file or folder) that could write elsewhere."""
-    for name, plain in members:
-        windows = PureWindowsPath(name)
-        if not plain:
-            raise UserError(f"{archive}: member '{name}' is a link or device; expected plain files and folders only")
-        if PurePosixPath(name).is_absolute() or windows.root or windows.drive or ".." in windows.parts:
-            raise UserError(f"{archive}: member '{name}' would be written outside its folder; refused to unpack")
-
-
-def _zip_kind_is_plain(info: zipfile.ZipInfo) -> bool:
-    """Return whether a zip member is a regular file or folder; archives made on Windows store no kind."""
-    return stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)

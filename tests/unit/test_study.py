@@ -8,7 +8,8 @@ import yaml
 
 from simformer.config import read_yaml
 from simformer.errors import UserError
-from simformer.study import Catalogue, ScenesSource, parse_source
+from simformer.sources import ScenesSource, parse_source
+from simformer.study import Catalogue
 
 REPOSITORY = Path(__file__).parents[2]
 BASIC = {

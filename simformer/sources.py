@@ -1,0 +1,114 @@
+"""Where a dataset comes from: its published archives, and what kind of files they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from simformer.config import parse
+from simformer.settings import Count, SceneSettings, Settings
+
+Checksum = Annotated[str, StringConstraints(pattern=r"^(md5:[0-9a-f]{32}|sha1:[0-9a-f]{40}|sha256:[0-9a-f]{64})$")]
+
+
+class Archive(Settings):
+    """A published file: downloaded from one of its addresses, or brought along."""
+
+    urls: tuple[str, ...] = Field((), description="Addresses, tried in this order.")
+    bytes: Count | None = Field(None, description="Published size; checked.")
+    checksum: Checksum | None = Field(
+        None,
+        description="Published checksum, e.g. `sha1:219e...`; checked. Without one, the first download's sha256 is "
+        "recorded beside the file and later downloads must agree with it.",
+    )
+    path: str | None = Field(
+        None,
+        description="Your own copy, instead of a download: the archive, or a folder with its content; `~` and "
+        "environment variables are expanded.",
+    )
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Archive:
+        if not self.urls and self.path is None:
+            raise ValueError("neither `urls` nor `path`; give your own copy, e.g. {path: /data/images.zip}")
+        return self
+
+
+class ScenesSource(SceneSettings):
+    """Synthetic scenes, generated from a seed."""
+
+    kind: Literal["scenes"] = "scenes"
+
+
+class FolderSource(Settings):
+    """A dataset in the folder layout of docs/custom_data.md, or a tar or zip of one."""
+
+    kind: Literal["folder"] = "folder"
+    path: str = Field(description="Directory or archive; '~' and environment variables are expanded.")
+
+
+class CocoStuff10kSource(Settings):
+    """COCO-Stuff-10K as published: images, .mat annotations (v1.0 or v1.1, told from the files) and image lists."""
+
+    kind: Literal["coco_stuff_10k"] = "coco_stuff_10k"
+    archive: Archive = Field(description="cocostuff-10k-v1.0.zip or cocostuff-10k-v1.1.zip.")
+
+
+class CocoStuffMapsSource(Settings):
+    """COCO-Stuff from the PNG label maps of the 164k release (`stuffthingmaps`)."""
+
+    kind: Literal["coco_stuff_maps"] = "coco_stuff_maps"
+    labels: Archive = Field(description="stuffthingmaps_trainval2017.zip, or a folder of its PNGs.")
+    images: tuple[Archive, ...] = Field(
+        min_length=1, description="COCO photographs (train2017.zip, train2014.zip, ...), or folders of them."
+    )
+    subset: Literal["10k", "164k"] = Field(
+        "10k", description="10k: the 9000/1000 images of COCO-Stuff-10K; 164k: train2017/val2017."
+    )
+
+
+class CocoJsonSource(Settings):
+    """COCO-Stuff from COCO's annotation files: polygons and RLE of things and stuff, drawn into label maps."""
+
+    kind: Literal["coco_json"] = "coco_json"
+    annotations: tuple[Archive, ...] = Field(
+        min_length=1, description="Archives, folders or files with `instances_*.json` and `stuff_*.json`."
+    )
+    images: tuple[Archive, ...] = Field(min_length=1, description="COCO photographs, or folders of them.")
+    subset: Literal["10k", "164k"] = Field("10k", description="As for `coco_stuff_maps`.")
+
+
+class Ade20kSource(Settings):
+    """ADE20K as published for the SceneParse150 benchmark (ADEChallengeData2016)."""
+
+    kind: Literal["ade20k"] = "ade20k"
+    archive: Archive = Field(description="ADEChallengeData2016.zip.")
+
+
+Source = Annotated[
+    ScenesSource | FolderSource | CocoStuff10kSource | CocoStuffMapsSource | CocoJsonSource | Ade20kSource,
+    Field(discriminator="kind"),
+]
+
+
+class _SourceOption(Settings):
+    source: Source
+
+
+def parse_source(content: Mapping[str, Any]) -> Source:
+    """Validate the source of a dataset given on the command line."""
+    return parse(_SourceOption, {"source": content}, "--source").source
+
+
+def archives(source: Source) -> dict[str, Archive]:
+    """Return the archives behind a source by name: the field, numbered from 1 where it holds several."""
+    found: dict[str, Archive] = {}
+    for field in type(source).model_fields:
+        value = getattr(source, field)
+        if isinstance(value, Archive):
+            found[field] = value
+        elif isinstance(value, tuple):
+            found |= {f"{field}{number}": item for number, item in enumerate(value, 1) if isinstance(item, Archive)}
+    return found
