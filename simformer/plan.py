@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from simformer.study import FULL_SPLIT, Catalogue
-
-Place = tuple[str, str, str, int]
-"""(dataset, split, method, seed) of one training."""
+from simformer.study import Catalogue, Cell
 
 
-def trainings(catalogue: Catalogue) -> list[Place]:
-    """List every training behind the study's tables, each once: shared ones and teachers included."""
-    study = catalogue.study
-    methods: list[str] = []
-    for name in study.experiments:
-        for method in catalogue.experiment(name).methods:
-            methods += catalogue.training_chain(method)
-    places = [
-        (dataset, FULL_SPLIT if catalogue.method(method).labels == "full" else split, method, seed)
-        for dataset in study.datasets
-        for split in catalogue.splits(dataset)
-        for method in methods
-        for seed in study.seeds
-    ]
-    return list(dict.fromkeys(places))
+def trainings(catalogue: Catalogue, experiments: Sequence[str] | None = None) -> list[Cell]:
+    """List every training behind some experiments, each once: shared ones and teachers included.
+
+    Args:
+        catalogue: the study.
+        experiments: their names; default: the study's.
+    """
+    return list(
+        dict.fromkeys(
+            (dataset, catalogue.trained_split(split, needed), needed, seed)
+            for name in experiments or catalogue.study.experiments
+            for dataset, split, method, seed in catalogue.cells(name)
+            for needed in catalogue.training_chain(method)
+        )
+    )
 
 
-def describe(catalogue: Catalogue, folder: Callable[[Place], Path]) -> str:
+def describe(catalogue: Catalogue, folder: Callable[[Cell], Path]) -> str:
     """Tell which trainings are there, changed, interrupted or still to do.
 
     Args:

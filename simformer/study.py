@@ -15,6 +15,8 @@ from simformer.settings import Count, InferenceSettings, Settings, TrainSettings
 from simformer.sources import Source
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+Cell = tuple[str, str, str, int]
+"""(dataset, split, method, seed) of one result."""
 FULL_SPLIT = "full"
 """Name of the split in which no class is novel; trainings on it are shared by all splits."""
 
@@ -27,6 +29,9 @@ class SplitSpec(Settings):
     file: str | None = Field(None, description="Pinned split file with `novel` (names and ids).")
     seed: int | None = Field(None, ge=0, description="Seed of a random split.")
     ratio: tuple[Count, Count] = Field((3, 1), description="Base : novel classes of a random split.")
+    only: tuple[Name, ...] | None = Field(
+        None, description="Experiments that use this split; default: all that do not list their splits themselves."
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> SplitSpec:
@@ -84,6 +89,14 @@ class ExperimentFile(Settings):
     metrics: tuple[Literal["novel", "base", "all"], ...] = Field(
         ("novel", "base", "all"), description="Mean IoU over these classes, percent."
     )
+    splits: dict[Name, tuple[Annotated[int, Field(ge=0)], ...]] = Field(
+        {},
+        description="Splits of these datasets, as far as the study has them (an empty list leaves the dataset out); "
+        "of a dataset that is not named here, all splits of the study.",
+    )
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+        None, min_length=1, description="Training seeds; default: those of the study."
+    )
     reported: dict[str, dict[str, dict[str, dict[str, float]]]] = Field(
         {}, description="Paper's numbers: dataset -> split -> method -> metric."
     )
@@ -139,7 +152,7 @@ class Catalogue:
         self.datasets = {name: self._dataset(name) for name in self.study.datasets}
         self._methods: dict[str, MethodFile] = {}
         for name in self.study.experiments:
-            self.experiment(name)
+            self.cells(name)
 
     def experiment(self, name: str) -> ExperimentFile:
         """Return a table's rows, after resolving every run behind them on every dataset."""
@@ -153,6 +166,31 @@ class Catalogue:
         if unknown := sorted(named - set(table.methods)):
             raise UserError(f"{path}: reported numbers for {', '.join(unknown)}, which is not a row of the table")
         return table
+
+    def cells(self, name: str) -> list[Cell]:
+        """Return every result that an experiment shows: datasets and splits first, then rows, then seeds."""
+        table = self.experiment(name)
+        found = [
+            (dataset, f"split{number}", method, seed)
+            for dataset, mine in self.study.datasets.items()
+            for number, split in mine.splits.items()
+            if (
+                number in table.splits[dataset] if dataset in table.splits else split.only is None or name in split.only
+            )
+            for method in table.methods
+            for seed in table.seeds or self.study.seeds
+        ]
+        if not found:
+            asked = "; ".join(f"{dataset} {list(splits)}" for dataset, splits in table.splits.items()) or "any"
+            raise UserError(
+                f"{self.source}: no split for experiment '{name}', which uses {asked}; "
+                "add one under `datasets`, or take the experiment out of `experiments`"
+            )
+        return found
+
+    def trained_split(self, split: str, method: str) -> str:
+        """Return the split in which a method is trained: those that see every mask serve all splits."""
+        return FULL_SPLIT if self.method(method).labels == "full" else split
 
     def method(self, name: str) -> MethodFile:
         """Return a method; one that names no `labels` has its parent's, and with them the teacher."""
@@ -200,12 +238,8 @@ class Catalogue:
         if spec is None:
             known = ", ".join(f"split{k}" for k in self.study.datasets[dataset].splits)
             raise UserError(f"{self.source}: dataset '{dataset}' has no {split}; it has {known}")
-        content = spec.model_dump(mode="json")
+        content = spec.model_dump(mode="json", exclude={"only"})
         return json.dumps(content | {k: sorted(content[k]) for k in ("novel", "base") if content[k]}, sort_keys=True)
-
-    def splits(self, dataset: str) -> list[str]:
-        """Names of a dataset's splits in the study."""
-        return [f"split{number}" for number in self.study.datasets[dataset].splits]
 
     def _dataset(self, name: str) -> DatasetFile:
         path = self._path("datasets", name)

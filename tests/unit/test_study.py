@@ -83,6 +83,40 @@ def test_a_teacher_must_not_see_every_mask(catalogue):
     assert "teacher 'all' is trained on all masks" in error_of(catalogue, files)
 
 
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ({}, ["split1", "split2", "split10"]),
+        ({"splits": {"toys": [2, 3, 5, 77]}}, ["split2", "split3", "split5"]),
+        ({"splits": {"others": [1]}}, ["split1", "split2", "split10"]),
+    ],
+)
+def test_an_experiment_takes_the_splits_it_lists_or_all_that_are_not_reserved(catalogue, table, expected):
+    splits = {number: {"seed": number} for number in (1, 2, 10)} | {
+        number: {"seed": number, "only": ["table6"]} for number in (3, 5)
+    }
+    files = {"experiments/table1": {"title": "T", "methods": ["plain"], **table}}
+    found = catalogue(files, {"datasets": {"toys": {"splits": splits}}, "seeds": [4, 0]}).cells("table1")
+    assert found == [("toys", split, "plain", seed) for split in expected for seed in (4, 0)]
+
+
+def test_an_experiment_may_fix_its_seeds(catalogue):
+    files = {"experiments/table1": {"title": "T", "methods": ["plain"], "seeds": [1, 2]}}
+    assert [seed for *_, seed in catalogue(files).cells("table1")] == [1, 2, 1, 2]
+
+
+def test_an_experiment_without_a_split_says_what_it_uses(catalogue):
+    text = error_of(catalogue, {"experiments/table1": {"title": "T", "methods": ["plain"], "splits": {"toys": [8]}}})
+    assert "study.yaml: no split for experiment 'table1', which uses toys [8]; add one under `datasets`" in text
+
+
+def test_the_experiments_of_a_split_do_not_change_the_split(catalogue):
+    def text(split):
+        return catalogue(study={"datasets": {"toys": {"splits": {1: split}}}}).split_json("toys", "split1")
+
+    assert text({"seed": 1}) == text({"seed": 1, "only": ["table1"]})
+
+
 def test_a_method_is_listed_once(catalogue):
     table = {"title": "T", "methods": ["plain", "plain"]}
     assert "methods has doubles: plain, plain" in error_of(catalogue, {"experiments/table1": table})
@@ -170,7 +204,7 @@ def test_a_faulty_override_is_blamed_on_the_study(catalogue):
 
 def test_splits_are_named_by_number_and_an_unknown_one_lists_them(catalogue):
     study = catalogue()
-    assert study.splits("toys") == ["split1", "split2"]
+    assert [split for _, split, *_ in study.cells("table1")] == ["split1", "split2"]
     assert json.loads(study.split_json("toys", "full")) == {"full": True}
     assert json.loads(study.split_json("toys", "split2"))["seed"] == 4
     with pytest.raises(UserError, match="dataset 'toys' has no split3; it has split1, split2"):

@@ -59,14 +59,9 @@ def log_file(name):
     return f"{STUDY.results}/logs/{name}.log"
 
 
-def training_split(split, method):
-    """Split in which a method is trained: methods that see every mask are trained once for all splits."""
-    return FULL_SPLIT if CATALOGUE.method(method).labels == "full" else split
-
-
 def trained(name, wildcards):
     """Path of a file of the training whose model a (dataset, split, method, seed) uses."""
-    split = training_split(wildcards.split, wildcards.method)
+    split = CATALOGUE.trained_split(wildcards.split, wildcards.method)
     return run_file(name).format(**dict(wildcards.items()) | {"split": split})
 
 
@@ -139,14 +134,8 @@ def confusion(wildcards):
 
 def experiment_runs(wildcards):
     """The (dataset, split, method, seed) of every cell of a table."""
-    methods = CATALOGUE.experiment(wildcards.experiment).methods
-    return [
-        {"dataset": dataset, "split": split, "method": method, "seed": seed}
-        for dataset in STUDY.datasets
-        for split in CATALOGUE.splits(dataset)
-        for method in methods
-        for seed in STUDY.seeds
-    ]
+    names = ("dataset", "split", "method", "seed")
+    return [dict(zip(names, cell)) for cell in CATALOGUE.cells(wildcards.experiment)]
 
 
 def experiment_metrics(wildcards):
@@ -165,9 +154,9 @@ def gallery_models(wildcards):
     return [
         run_file("model.safetensors").format(
             dataset=wildcards.dataset,
-            split=training_split(wildcards.split, method),
+            split=CATALOGUE.trained_split(wildcards.split, method),
             method=method,
-            seed=STUDY.seeds[0],
+            seed=(CATALOGUE.experiment(wildcards.experiment).seeds or STUDY.seeds)[0],
         )
         for method in CATALOGUE.experiment(wildcards.experiment).methods
     ]
@@ -175,11 +164,9 @@ def gallery_models(wildcards):
 
 def gallery_files():
     """One picture per split: the methods of the study's first table."""
-    return [
-        split_file(f"gallery.{STUDY.experiments[0]}.png").format(dataset=dataset, split=split)
-        for dataset in STUDY.datasets
-        for split in CATALOGUE.splits(dataset)
-    ]
+    name = STUDY.experiments[0]
+    places = dict.fromkeys((dataset, split) for dataset, split, _, _ in CATALOGUE.cells(name))
+    return [split_file(f"gallery.{name}.png").format(dataset=dataset, split=split) for dataset, split in places]
 
 
 def weights_option(wildcards, input):
