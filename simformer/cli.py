@@ -161,6 +161,19 @@ def table(args: argparse.Namespace) -> None:
     write_table(json.loads(args.spec), args.output)
 
 
+def plan(args: argparse.Namespace) -> None:
+    """Tell what a study would train, what of it is there, and what the rest will cost."""
+    import shutil
+
+    from simformer.config import read_yaml
+    from simformer.plan import make_plan
+    from simformer.study import Catalogue
+
+    catalogue = Catalogue(read_yaml(args.study), str(args.study), args.study.parent)
+    names = [Path(target).stem for target in args.targets]
+    print(make_plan(catalogue, names).text(gpu_here=shutil.which("nvidia-smi") is not None))
+
+
 def show(args: argparse.Namespace) -> None:
     """Print finished Markdown tables."""
     for path in args.tables:
@@ -258,6 +271,10 @@ def _parser() -> argparse.ArgumentParser:
         ("--spec", {"required": True, "help": "rows, runs and reported numbers, JSON"}),
         output,
     )
+    _command(
+        commands, plan, ("targets", {"nargs": "*", "help": "tables, e.g. results/table1.csv; default: the study's"}),
+        ("--study", {"type": Path, "default": Path("config/config.yaml"), "help": "study file"}),
+    )  # fmt: skip
     _command(commands, show, ("tables", {"type": Path, "nargs": "+", "help": "Markdown tables"}))
     _command(
         commands, gallery, _path("model", "models to compare", nargs="+"), data, index, split_file, inference,

@@ -1,51 +1,183 @@
-"""What a study would train, and what of it is already there."""
+"""What a study would train, what of it is already there, and what the rest will cost."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from simformer.analysis.cost import Hours, disk_bytes, training_images, training_time
+from simformer.sources import archives
 from simformer.study import Catalogue, Cell
 
+SINGLE_LINES = 30
+"""A plan of more trainings than this is summed up by dataset and method."""
 
-def trainings(catalogue: Catalogue, experiments: Sequence[str] | None = None) -> list[Cell]:
-    """List every training behind some experiments, each once: shared ones and teachers included.
+
+@dataclass(frozen=True)
+class Training:
+    """One training of a plan.
+
+    Attributes:
+        cell: (dataset, split, method, seed).
+        folder: its run directory.
+        status: 'done', 'changed' (done with other settings), 'interrupted' or 'to do'.
+        steps: optimiser steps.
+        images: images seen, repetitions included.
+        gpu, cpu: estimated time on one GPU and on one CPU core.
+    """
+
+    cell: Cell
+    folder: Path
+    status: str
+    steps: int
+    images: int
+    gpu: Hours
+    cpu: Hours
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every training behind some experiments, each once.
+
+    Attributes:
+        title: study and experiments.
+        trainings: in an order in which teachers come before their students.
+        unshared_gpu_hours: the same grid if every cell of every table were trained by itself.
+        disk: bytes that the missing results will take, about.
+        downloads: archive -> bytes (None: size not published) that are still to be fetched.
+    """
+
+    title: str
+    trainings: tuple[Training, ...]
+    unshared_gpu_hours: float
+    disk: float
+    downloads: dict[str, int | None]
+
+    @property
+    def missing(self) -> list[Training]:
+        """Trainings that are not done."""
+        return [training for training in self.trainings if training.status != "done"]
+
+    def text(self, gpu_here: bool) -> str:
+        """Tell it in lines: counts, trainings (summed up if they are many), cost of what is missing."""
+        missing, total = self.missing, len(self.trainings)
+        lines = [f"{self.title}: {total} trainings, {total - len(missing)} done, {len(missing)} to do"]
+        lines += self._single() if total <= SINGLE_LINES else self._summed()
+        if missing:
+            lines += self._cost(gpu_here)
+        return "\n".join(lines)
+
+    def _single(self) -> list[str]:
+        return [f"  {t.status:<12} {t.steps:>7} steps  {t.folder}" for t in self.trainings]
+
+    def _summed(self) -> list[str]:
+        row = "  {:<16} {:<24} {:>5} {:>5} {:>8} {:>8} {:>9}"
+        lines = [row.format("dataset", "method", "done", "to do", "steps", "images", "GPU-hours")]
+        groups: dict[tuple[str, str], list[Training]] = {}
+        for training in self.trainings:
+            groups.setdefault((training.cell[0], training.cell[2]), []).append(training)
+        for (dataset, method), group in groups.items():
+            missing = [t for t in group if t.status != "done"]
+            images, hours = sum(t.images for t in missing) / 1e6, sum(t.gpu.hours for t in missing)
+            counts = len(group) - len(missing), len(missing), group[0].steps
+            lines.append(row.format(dataset, method, *counts, f"{images:.1f} M", f"{hours:.1f}"))
+        unusual = [t for t in self.trainings if t.status in ("changed", "interrupted")]
+        return lines + [f"  {t.status:<12} {t.folder}" for t in unusual]
+
+    def _cost(self, gpu_here: bool) -> list[str]:
+        missing = self.missing
+        measured = sum(t.gpu.measured for t in missing)
+        basis = (
+            f"{measured} of {len(missing)} from measured speeds, the others from stated ones"
+            if measured
+            else ("stated speeds, simformer/analysis/cost.py; finished runs replace them")
+        )
+        shared = sum(t.gpu.hours for t in self.trainings)
+        sizes = [size for size in self.downloads.values() if size is not None]
+        unknown = len(self.downloads) - len(sizes)
+        downloads = f"{sum(sizes) / 1e9:.1f} GB to download" if self.downloads else "nothing to download"
+        downloads += f" and {unknown} file(s) of unknown size" if unknown else ""
+        lines = [
+            f"  estimate: {_hours(t.gpu for t in missing)} GPU-hours ({basis})",
+            f"  whole grid: {shared:.1f} GPU-hours; if nothing were shared between splits and tables "
+            f"{self.unshared_gpu_hours:.1f}",
+            f"  disk: about {self.disk / 1e9:.1f} GB; {downloads}",
+        ]
+        if not gpu_here:
+            lines.append(f"  no GPU on this machine: about {_hours(t.cpu for t in missing)} hours of one CPU core")
+        return lines
+
+
+def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) -> Plan:
+    """List the trainings behind some experiments, look for their results, and estimate the cost.
 
     Args:
         catalogue: the study.
         experiments: their names; default: the study's.
     """
+    names = tuple(experiments or catalogue.study.experiments)
+    cells = trainings(catalogue, names)
+    folders = {cell: Path(catalogue.study.results, *cell[:3], f"seed{cell[3]}") for cell in cells}
+    facts = {cell: _facts(folder) for cell, folder in folders.items()}
+    found = {cell: _training(catalogue, cell, folder, facts) for cell, folder in folders.items()}
+    alone = [
+        (dataset, catalogue.trained_split(split, needed), needed, seed)
+        for name in names
+        for dataset, split, method, seed in catalogue.cells(name)
+        for needed in catalogue.training_chain(method)
+    ]
+    wanted = [training.cell for training in found.values() if training.status != "done"]
+    return Plan(
+        f"{catalogue.source} ({', '.join(names)})",
+        tuple(found.values()),
+        sum(found[cell].gpu.hours for cell in alone),
+        disk_bytes(catalogue, wanted),
+        _downloads(catalogue, {dataset for dataset, *_ in wanted}),
+    )
+
+
+def trainings(catalogue: Catalogue, experiments: Sequence[str]) -> list[Cell]:
+    """List every training behind some experiments, each once: shared ones and teachers included."""
     return list(
         dict.fromkeys(
             (dataset, catalogue.trained_split(split, needed), needed, seed)
-            for name in experiments or catalogue.study.experiments
+            for name in experiments
             for dataset, split, method, seed in catalogue.cells(name)
             for needed in catalogue.training_chain(method)
         )
     )
 
 
-def describe(catalogue: Catalogue, folder: Callable[[Cell], Path]) -> str:
-    """Tell which trainings are there, changed, interrupted or still to do.
-
-    Args:
-        catalogue: the study.
-        folder: run directory of a training.
-    Returns: a count and one line per training.
-    """
-    lines = []
-    places = trainings(catalogue)
-    for place in places:
-        run = catalogue.run(*place)
-        lines.append(f"  {_status(folder(place), run.hash):<12} {run.settings.optim.steps:>7} steps  {folder(place)}")
-    done = sum(line.split()[0] == "done" for line in lines)
-    head = f"{catalogue.source}: {len(places)} trainings, {done} done, {len(places) - done} to do"
-    return "\n".join([head, *lines])
+def _training(catalogue: Catalogue, cell: Cell, folder: Path, facts: dict[Cell, dict]) -> Training:
+    run = catalogue.run(*cell)
+    like = [f for other, f in facts.items() if f and (other[0], other[2]) == (cell[0], cell[2])]
+    mine = facts[cell]
+    if mine and (folder / "model.safetensors").exists():
+        status = "done" if mine["hash"] == run.hash else "changed"
+    else:
+        status = "interrupted" if (folder / "state" / "state.pt").exists() else "to do"
+    times = (training_time(run, like, gpu) for gpu in (True, False))
+    return Training(cell, folder, status, run.settings.optim.steps, training_images(run), *times)
 
 
-def _status(folder: Path, config_hash: str) -> str:
-    facts = folder / "train.json"
-    if (folder / "model.safetensors").exists() and facts.exists():
-        return "done" if json.loads(facts.read_text(encoding="utf-8"))["hash"] == config_hash else "changed"
-    return "interrupted" if (folder / "state" / "state.pt").exists() else "to do"
+def _facts(folder: Path) -> dict:
+    """Return what a finished run tells of itself, {} without one."""
+    path = folder / "train.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _downloads(catalogue: Catalogue, datasets: Iterable[str]) -> dict[str, int | None]:
+    """Return the archives that are neither fetched nor the user's own, with their published sizes."""
+    return {
+        f"{dataset}/{name}": archive.bytes
+        for dataset in sorted(datasets)
+        for name, archive in archives(catalogue.datasets[dataset].source).items()
+        if archive.path is None and not (Path(catalogue.study.data) / "downloads" / dataset / name).exists()
+    }
+
+
+def _hours(times: Iterable[Hours]) -> str:
+    total = sum(time.hours for time in times)
+    return f"{total:.1f}" if total >= 1 else f"{total:.2f}"

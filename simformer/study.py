@@ -49,11 +49,20 @@ class SplitSpec(Settings):
         return self
 
 
+class Expected(Settings):
+    """Published counts of a dataset; the audit insists on those that are given."""
+
+    train: Count | None = Field(None, description="Training images, those without a labelled pixel included.")
+    test: Count | None = Field(None, description="Test images, likewise.")
+    classes: Count | None = Field(None, description="Number of classes, K.")
+
+
 class DatasetFile(Settings):
     """config/datasets/<name>.yaml"""
 
     title: str = Field(description="Full name, for readers of this file; tables show the file's name.")
     source: Source = Field(description="Where images and labels come from.")
+    expect: Expected = Field(Expected(), description="Published counts, checked by the audit.")
     inference: InferenceSettings = Field(InferenceSettings(), description="Inference settings.")
     settings: dict[str, dict[str, Any]] = Field({}, description="Training settings that differ from the defaults.")
 
@@ -113,6 +122,7 @@ class StudyDataset(Settings):
 
     splits: dict[Annotated[int, Field(ge=0)], SplitSpec] = Field(min_length=1, description="Splits by number.")
     source: dict[str, Any] = Field({}, description="Overrides of the dataset file's `source`.")
+    expect: dict[str, Any] = Field({}, description="Overrides of the dataset file's `expect`.")
     inference: dict[str, Any] = Field({}, description="Overrides of the dataset file's `inference`.")
     settings: dict[str, dict[str, Any]] = Field(
         {}, description="Training settings here; a method's own settings win over them."
@@ -245,7 +255,7 @@ class Catalogue:
         path = self._path("datasets", name)
         content = read_yaml(path)
         mine = self.study.datasets[name]
-        merged = merge(content, {"source": mine.source, "inference": mine.inference})
+        merged = merge(content, {"source": mine.source, "expect": mine.expect, "inference": mine.inference})
         parse(DatasetFile, content, str(path))
         return parse(DatasetFile, merged, f"{self.source}: datasets.{name}")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from simformer.plan import describe, trainings
+from simformer.plan import make_plan, trainings
 from simformer.study import Catalogue
 
 SINGLE = {"loss": {"alpha": 0, "beta": 0, "sim": 0}, "pairing": {"mode": "none"}}
@@ -27,12 +27,24 @@ def catalogue(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(yaml.safe_dump(content))
     splits = {1: {"novel": ["sea"]}, 2: {"novel": ["star"]}}
-    study = {"datasets": {"toys": {"splits": splits}}, "experiments": ["one", "two"], "seeds": [0, 7]}
+    study = {
+        "results": str(tmp_path / "results"),
+        "data": str(tmp_path / "data"),
+        "datasets": {"toys": {"splits": splits}},
+        "experiments": ["one", "two"],
+        "seeds": [0, 7],
+    }
     return Catalogue(study, "study.yaml", tmp_path / "config")
 
 
+def finish(folder: Path, config_hash: str, **facts) -> None:
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").touch()
+    (folder / "train.json").write_text(json.dumps({"hash": config_hash, "device": "cpu"} | facts))
+
+
 def test_each_training_is_listed_once_teachers_first_and_oracles_shared(catalogue):
-    places = trainings(catalogue)
+    places = trainings(catalogue, ["one", "two"])
     assert len(places) == len(set(places)) == 2 * (2 + 2) + 2
     assert {p for p in places if p[2] == "oracle"} == {("toys", "full", "oracle", 0), ("toys", "full", "oracle", 7)}
     for split in ("split1", "split2"):
@@ -40,31 +52,70 @@ def test_each_training_is_listed_once_teachers_first_and_oracles_shared(catalogu
             assert places.index(("toys", split, "weak", seed)) < places.index(("toys", split, "again", seed))
 
 
-def test_the_plan_tells_finished_changed_interrupted_and_missing_trainings(catalogue, tmp_path):
-    def folder(place) -> Path:
-        return tmp_path.joinpath(*map(str, place))
-
-    def finish(place, config_hash):
-        folder(place).mkdir(parents=True)
-        (folder(place) / "model.safetensors").touch()
-        (folder(place) / "train.json").write_text(json.dumps({"hash": config_hash}))
-
-    done, changed, interrupted = trainings(catalogue)[:3]
-    finish(done, catalogue.run(*done).hash)
-    finish(changed, "0" * 16)
-    (folder(interrupted) / "state").mkdir(parents=True)
-    (folder(interrupted) / "state" / "state.pt").touch()
-    head, *lines = describe(catalogue, folder).splitlines()
-    assert head == "study.yaml: 10 trainings, 1 done, 9 to do"
-    assert [line[:14].strip() for line in lines] == ["done", "changed", "interrupted", *["to do"] * 7]
+def test_the_plan_tells_finished_changed_interrupted_and_missing_trainings(catalogue):
+    done, changed, interrupted, *_ = make_plan(catalogue).trainings
+    finish(done.folder, catalogue.run(*done.cell).hash)
+    finish(changed.folder, "0" * 16)
+    (interrupted.folder / "state").mkdir(parents=True)
+    (interrupted.folder / "state" / "state.pt").touch()
+    head, *lines = make_plan(catalogue).text(gpu_here=True).splitlines()
+    assert head == "study.yaml (one, two): 10 trainings, 1 done, 9 to do"
+    assert [line[:14].strip() for line in lines[:10]] == ["done", "changed", "interrupted", *["to do"] * 7]
     assert lines[0].split()[1:3] == ["5", "steps"]
-    assert lines[0].endswith(str(folder(done)))
 
 
-def test_new_settings_do_not_make_an_old_model_look_finished(catalogue, tmp_path):
-    place = trainings(catalogue)[0]
-    (tmp_path / "model.safetensors").touch()
-    (tmp_path / "train.json").write_text(json.dumps({"hash": "0" * 16}))
-    catalogue.run(*place).save(tmp_path / "config.yaml")
-    assert "1 done" not in describe(catalogue, lambda _: tmp_path).splitlines()[0]
-    assert all(line.split()[0] == "changed" for line in describe(catalogue, lambda _: tmp_path).splitlines()[1:])
+def test_a_plan_of_some_experiments_holds_their_trainings_only(catalogue):
+    assert {training.cell[2] for training in make_plan(catalogue, ["two"]).trainings} == {"oracle", "weak"}
+
+
+def test_many_trainings_are_summed_up_by_method(catalogue, monkeypatch):
+    monkeypatch.setattr("simformer.plan.SINGLE_LINES", 9)
+    first = make_plan(catalogue).trainings[0]
+    finish(first.folder, "0" * 16)
+    lines = make_plan(catalogue).text(gpu_here=True).splitlines()
+    rows = {line.split()[1]: line.split()[2:5] for line in lines if line.startswith("  toys ")}
+    assert rows == {"weak": ["0", "4", "5"], "again": ["0", "4", "5"], "oracle": ["0", "2", "5"]}
+    assert any("changed" in line and str(first.folder) in line for line in lines)
+
+
+def test_what_splits_and_tables_share_is_counted_once(catalogue):
+    plan = make_plan(catalogue)
+    one = plan.trainings[0].gpu.hours
+    assert sum(training.gpu.hours for training in plan.trainings) == pytest.approx(10 * one)
+    # Table one: 4 x (weak, again) and 4 oracles; table two: 4 oracles and 4 weak.
+    assert plan.unshared_gpu_hours == pytest.approx(20 * one)
+
+
+def test_a_finished_run_replaces_the_assumed_speed_of_its_method(catalogue):
+    before = make_plan(catalogue)
+    finished = next(training for training in before.trainings if training.cell[2] == "oracle")
+    finish(finished.folder, catalogue.run(*finished.cell).hash, steps_per_second=0.001)
+    after = {training.cell: training for training in make_plan(catalogue).trainings}
+    for training in before.trainings:
+        now = after[training.cell]
+        assert not training.cpu.measured and now.gpu == training.gpu
+        assert now.cpu.measured == (training.cell[2] == "oracle")
+        assert now.cpu.hours == pytest.approx(5000 / 3600 if now.cpu.measured else training.cpu.hours)
+
+
+def test_without_a_gpu_the_plan_says_what_that_means(catalogue):
+    assert "no GPU on this machine: about" in make_plan(catalogue).text(gpu_here=False)
+    assert "no GPU" not in make_plan(catalogue).text(gpu_here=True)
+
+
+def test_downloads_are_those_that_are_not_there_and_not_the_users_own(catalogue, tmp_path):
+    def downloads(**archive):
+        (tmp_path / "config/datasets/toys.yaml").write_text(
+            yaml.safe_dump({"title": "Toys", "source": {"kind": "ade20k", "archive": archive}})
+        )
+        return make_plan(Catalogue(catalogue.study.model_dump(mode="json"), "s", tmp_path / "config"))
+
+    published = {"urls": ["http://localhost/a.zip"], "bytes": 2_000_000_000}
+    assert downloads(**published).downloads == {"toys/archive": 2_000_000_000}
+    assert "2.0 GB to download" in downloads(**published).text(True)
+    assert "1 file(s) of unknown size" in downloads(urls=["http://localhost/a.zip"]).text(True)
+    assert downloads(**published, path="/mine.zip").downloads == {}
+    fetched = tmp_path / "data/downloads/toys/archive"
+    fetched.parent.mkdir(parents=True)
+    fetched.touch()
+    assert downloads(**published).downloads == {}

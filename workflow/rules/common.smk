@@ -2,6 +2,7 @@
 import json
 import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ sys.path.insert(0, str(workflow.basedir))
 
 from simformer.config import RECIPE_VERSION, read_yaml
 from simformer.errors import UserError
-from simformer.plan import describe
+from simformer.plan import make_plan
 from simformer.study import FULL_SPLIT, Catalogue
 
 try:
@@ -173,10 +174,15 @@ def weights_option(wildcards, input):
     return f"--weights {shlex.quote(str(input.weights))}" if input.weights else ""
 
 
-def training_folder(place):
-    """Run directory of a training."""
-    return Path(run_file("").format(**dict(zip(("dataset", "split", "method", "seed"), place))))
+def requested_experiments():
+    """Experiments whose tables the command line names; None (all of the study) if it names none."""
+    tables = [Path(argument) for argument in sys.argv[1:] if Path(argument).parent == Path(STUDY.results)]
+    return [path.stem for path in tables if path.suffix in (".csv", ".md", ".tex")] or None
 
 
 if workflow.is_main_process:
-    print(describe(CATALOGUE, training_folder), file=sys.stderr)
+    try:
+        plan = make_plan(CATALOGUE, requested_experiments())
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+    print(plan.text(gpu_here=shutil.which("nvidia-smi") is not None), file=sys.stderr)
