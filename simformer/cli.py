@@ -34,10 +34,22 @@ def prepare(args: argparse.Namespace) -> None:
 def audit(args: argparse.Namespace) -> None:
     """Check every image and label of a prepared dataset and write its index."""
     from simformer.data.audit import audit as run
+    from simformer.sources import Expected
 
-    index, report = run(args.data, args.workers)
+    index, report = run(args.data, args.workers, Expected.model_validate_json(args.expect))
     report.save(args.report)
     index.save(args.index)
+
+
+def audit_page(args: argparse.Namespace) -> None:
+    """Write what a dataset holds as JSON, Markdown and a picture."""
+    from simformer.analysis.audit_page import write_audit_page
+    from simformer.data.audit import AuditReport
+    from simformer.data.index import DatasetIndex
+    from simformer.data.splits import Split
+
+    splits = {path.parent.name: Split.load(path) for path in args.splits}
+    write_audit_page(AuditReport.load(args.report), DatasetIndex.load(args.index), splits, args.data, args.output)
 
 
 def split(args: argparse.Namespace) -> None:
@@ -46,6 +58,13 @@ def split(args: argparse.Namespace) -> None:
     from simformer.data.splits import make_split
 
     make_split(read_classes(args.data), json.loads(args.spec)).save(args.output)
+
+
+def splits_page(args: argparse.Namespace) -> None:
+    """Write the page of the pinned splits."""
+    from simformer.analysis.splits_page import write_splits_page
+
+    write_splits_page(args.splits, json.loads(args.classes), args.output)
 
 
 def mask_labels(args: argparse.Namespace) -> None:
@@ -242,9 +261,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     _command(
         commands, audit, data, _path("index", "index to write"), _path("report", "report to write"),
+        ("--expect", {"default": "{}", "help": "published counts, JSON"}),
         ("--workers", {"type": int, "default": 1, "help": "processes"}),
     )  # fmt: skip
+    _command(
+        commands, audit_page, data, index, _path("report", "report of the audit"),
+        _path("splits", "split.yaml of every split", nargs="+"), output,
+    )  # fmt: skip
     _command(commands, split, data, ("--spec", {"required": True, "help": "JSON"}), output)
+    _command(
+        commands, splits_page, _path("splits", "pinned split files, <dataset>/split<k>.yaml", nargs="+"),
+        ("--classes", {"required": True, "help": "number of classes by dataset, JSON"}), output,
+    )  # fmt: skip
     _command(commands, mask_labels, data, index, split_file, output)
     _command(commands, fill_labels, labels, output)
     _command(commands, resolve, ("--settings", {"required": True, "help": "flat settings, JSON"}), output)

@@ -1,4 +1,4 @@
-"""Where a dataset comes from: its published archives, and what kind of files they hold."""
+"""Where a dataset comes from: its published archives, what kind of files they hold, and how many images."""
 
 from __future__ import annotations
 
@@ -85,6 +85,14 @@ class Ade20kSource(Settings):
 
     kind: Literal["ade20k"] = "ade20k"
     archive: Archive = Field(description="ADEChallengeData2016.zip.")
+
+
+class Expected(Settings):
+    """Published counts of a dataset; the audit insists on those that are given."""
+
+    train: Count | None = Field(None, description="Training images, those without a labelled pixel included.")
+    test: Count | None = Field(None, description="Test images, likewise.")
+    classes: Count | None = Field(None, description="Number of classes, K.")
 
 
 Source = Annotated[

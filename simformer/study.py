@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints, model_validator
 from simformer.config import RunConfig, merge, parse, parse_layers, read_yaml
 from simformer.errors import UserError
 from simformer.settings import Count, InferenceSettings, Settings, TrainSettings
-from simformer.sources import Source
+from simformer.sources import Expected, Source
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Cell = tuple[str, str, str, int]
@@ -47,14 +47,6 @@ class SplitSpec(Settings):
         if both:
             raise ValueError(f"classes both base and novel: {', '.join(both)}; keep each in one list")
         return self
-
-
-class Expected(Settings):
-    """Published counts of a dataset; the audit insists on those that are given."""
-
-    train: Count | None = Field(None, description="Training images, those without a labelled pixel included.")
-    test: Count | None = Field(None, description="Test images, likewise.")
-    classes: Count | None = Field(None, description="Number of classes, K.")
 
 
 class DatasetFile(Settings):

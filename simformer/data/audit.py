@@ -36,9 +36,11 @@ from simformer.data.layout import (
 )
 from simformer.errors import UserError
 from simformer.settings import IGNORE
+from simformer.sources import Expected
 
 SHOWN_PROBLEMS = 20
 """Problems that are spelled out; the rest is counted."""
+NOTHING_EXPECTED = Expected()
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,16 @@ class AuditReport:
         """Write the report as JSON, atomically."""
         atomic_write_text(path, json.dumps(asdict(self), indent=1) + "\n")
 
+    @staticmethod
+    def load(path: Path) -> AuditReport:
+        """Read what `save` wrote; UserError if it is not that."""
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            subsets = (SubsetCounts(**{k: _tuple(v) for k, v in data[name].items()}) for name in ("train", "test"))
+            return AuditReport(tuple(data["classes"]), *subsets)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: not an audit report ({error}); run the audit of this dataset again") from None
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -88,16 +100,18 @@ class Finding:
     counts: tuple[int, ...] = ()
 
 
-def audit(root: Path, workers: int) -> tuple[DatasetIndex, AuditReport]:
+def audit(root: Path, workers: int, expect: Expected = NOTHING_EXPECTED) -> tuple[DatasetIndex, AuditReport]:
     """Check a dataset in the prepared layout and index it; nothing is written.
 
     Checked: the lists (empty, repeated or unsafe names), the class file, and of every listed image that its
     two files exist, decode to the end and have equal size (upright), and that the label map is one 8-bit
     channel with ids 0..K-1 or 255. An image whose label is entirely 255 is left out and named in the report.
+    Also checked: the published numbers of images and classes.
 
     Args:
         root: the dataset's folder.
         workers: processes that decode; 1 works in this process.
+        expect: published counts; those that are None are not checked.
 
     Returns: the index and the counts.
 
@@ -114,7 +128,7 @@ def audit(root: Path, workers: int) -> tuple[DatasetIndex, AuditReport]:
     except UserError as error:
         problems.append(str(error))
     lists = {name: read_names(root / name) for name in (TRAIN, TEST)}
-    problems += _check_lists(root, lists)
+    problems += _check_lists(root, lists) + _check_counts(root, lists, classes, expect)
     names = [name for name in dict.fromkeys(lists[TRAIN] + lists[TEST]) if _is_stem(name)]
     findings = dict(zip(names, _inspect_all(root, names, len(classes), workers), strict=True))
     problems += [problem for finding in findings.values() for problem in finding.problems]
@@ -228,6 +242,21 @@ def _check_lists(root: Path, lists: dict[str, list[str]]) -> list[str]:
     return problems
 
 
+def _check_counts(root: Path, lists: dict[str, list[str]], classes: tuple[str, ...], expect: Expected) -> list[str]:
+    """Return which of the published counts do not hold."""
+    counts = [
+        ("train", "training images", len(lists[TRAIN])),
+        ("test", "test images", len(lists[TEST])),
+        ("classes", "classes", len(classes)),
+    ]
+    return [
+        f"{root}: {found} {what} found, but {wanted} are published (expect.{key} of the dataset's file); is the source "
+        f"complete? To use a part of it, set expect.{key} to {found}"
+        for key, what, found in counts
+        if (wanted := getattr(expect, key)) is not None and found != wanted
+    ]
+
+
 def _is_stem(name: str) -> bool:
     """Return whether a listed name is a plain file name, not a path."""
     return not any(letter in name for letter in "/\\\0") and name not in (".", "..")
@@ -260,6 +289,11 @@ def _describe(root: Path, problems: Sequence[str]) -> str:
     if len(problems) > SHOWN_PROBLEMS:
         lines.append(f"  ... and {len(problems) - SHOWN_PROBLEMS} more")
     return "\n".join(lines)
+
+
+def _tuple(value: object) -> object:
+    """Return a JSON list as a tuple, anything else as it is."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from simformer.analysis.splits_page import write_splits_page
 from simformer.reference import settings_page, study_schema
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +34,19 @@ def test_lint(pipeline):
 def test_schema_and_reference_are_in_sync():
     assert (ROOT / "workflow/schemas/study.schema.json").read_text() == study_schema(), "run: make reference"
     assert (ROOT / "docs/configuration.md").read_text() == settings_page(), "run: make reference"
+
+
+def test_the_page_of_pinned_splits_is_in_sync(tmp_path):
+    files = sorted((ROOT / "config/splits").glob("*/split*.yaml"))
+    counts = {
+        folder: yaml.safe_load((ROOT / f"config/datasets/{folder}.yaml").read_text())["expect"]["classes"]
+        for folder in {file.parent.name for file in files}
+    }
+    write_splits_page(files, counts, tmp_path / "splits.md")
+    assert len(files) == 13
+    assert (ROOT / "docs/splits.md").read_text() == (tmp_path / "splits.md").read_text(), (
+        "run: snakemake --cores 1 --force docs/splits.md"
+    )
 
 
 @pytest.mark.parametrize(

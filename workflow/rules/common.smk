@@ -26,6 +26,7 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 STUDY = CATALOGUE.study
+PINNED_SPLITS = sorted(str(path) for path in Path("config/splits").glob("*/split*.yaml"))
 
 
 wildcard_constraints:
@@ -38,6 +39,11 @@ wildcard_constraints:
 def data_file(name):
     """Path of a file of a prepared dataset."""
     return f"{STUDY.data}/{{dataset}}/{name}"
+
+
+def dataset_file(name):
+    """Path of a result that belongs to a dataset."""
+    return f"{STUDY.results}/{{dataset}}/{name}"
 
 
 def split_file(name):
@@ -77,6 +83,16 @@ def inference_settings(wildcards):
 
 def source_settings(wildcards):
     return CATALOGUE.datasets[wildcards.dataset].source.model_dump_json()
+
+
+def expected_counts(wildcards):
+    return CATALOGUE.datasets[wildcards.dataset].expect.model_dump_json(exclude_none=True)
+
+
+def dataset_splits(wildcards):
+    """The split files of all splits of a dataset."""
+    numbers = STUDY.datasets[wildcards.dataset].splits
+    return [split_file("split.yaml").format(dataset=wildcards.dataset, split=f"split{k}") for k in numbers]
 
 
 def split_spec(wildcards):
@@ -127,6 +143,15 @@ def pinned_split(wildcards):
     """The pinned file behind a split, if it has one."""
     file = json.loads(CATALOGUE.split_json(wildcards.dataset, wildcards.split)).get("file")
     return [file] if file else []
+
+
+def pinned_class_counts(wildcards):
+    """Number of classes of every dataset with pinned splits."""
+    files = {
+        name: Path(workflow.basedir, f"config/datasets/{name}.yaml")
+        for name in (Path(file).parent.name for file in PINNED_SPLITS)
+    }
+    return sorted_json({name: read_yaml(path)["expect"]["classes"] for name, path in files.items()})
 
 
 def confusion(wildcards):

@@ -46,6 +46,48 @@ rule audit:
     params:
         version=RECIPE_VERSION,
         root=subpath(output[0], parent=True),
+        expect=expected_counts,
     shell:
         "simformer audit --data {params.root:q} --index {output.index:q} --report {output.report:q}"
-        " --workers {threads} > {log} 2>&1"
+        " --expect {params.expect:q} --workers {threads} > {log} 2>&1"
+
+
+rule audit_page:
+    """What a dataset holds: counts, class frequencies, base and novel shares of every split, five images."""
+    input:
+        index=data_file("index.json"),
+        report=data_file("audit.json"),
+        splits=dataset_splits,
+    output:
+        json=dataset_file("audit.json"),
+        md=dataset_file("audit.md"),
+        png=dataset_file("audit.png"),
+    log:
+        log_file("audit_page/{dataset}"),
+    conda:
+        "../../envs/simformer.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        data=subpath(input.index, parent=True),
+    shell:
+        "simformer audit_page --data {params.data:q} --index {input.index:q} --report {input.report:q}"
+        " --splits {input.splits:q} --output {output.json:q} > {log} 2>&1"
+
+
+rule splits_page:
+    """The pinned splits as a page; kept in git, a test compares it with the files."""
+    input:
+        PINNED_SPLITS,
+    output:
+        "docs/splits.md",
+    log:
+        log_file("splits_page"),
+    localrule: True
+    conda:
+        "../../envs/simformer.yaml"
+    params:
+        classes=pinned_class_counts,
+    shell:
+        "simformer splits_page --splits {input:q} --classes {params.classes:q} --output {output:q} > {log} 2>&1"

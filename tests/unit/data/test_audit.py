@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simformer.data.audit import audit
+from simformer.data.audit import AuditReport, audit
 from simformer.data.files import read_label, write_label
 from simformer.data.index import DatasetIndex
 from simformer.data.scenes import generate_scenes
 from simformer.errors import UserError
 from simformer.settings import SceneSettings
+from simformer.sources import Expected
 
 K = 16
 TRAIN = [f"train_{i:05d}" for i in range(4)]
@@ -286,3 +287,28 @@ def test_only_the_first_twenty_problems_are_spelled_out(root):
     lines = problems_of(root)
     assert lines[0].endswith(": 60 problems found in this dataset:")
     assert len(lines) == 22 and lines[-1] == "  ... and 40 more"
+
+
+def test_published_counts_are_insisted_on(pristine):
+    audit(pristine, 1, Expected(train=4, test=2, classes=K))
+    with pytest.raises(UserError) as caught:
+        audit(pristine, 1, Expected(train=9000, classes=171))
+    _, *lines = str(caught.value).splitlines()
+    assert len(lines) == 2
+    assert "4 training images found, but 9000 are published (expect.train of the dataset's file)" in lines[0]
+    assert "16 classes found, but 171 are published" in lines[1] and "set expect.classes to 16" in lines[1]
+
+
+def test_images_without_a_labelled_pixel_count_as_published(root):
+    write_label(root / "labels" / f"{TRAIN[0]}.png", np.full((48, 48), 255, dtype=np.uint8))
+    index, _ = audit(root, 1, Expected(train=4))
+    assert len(index.train) == 3
+
+
+def test_a_report_is_read_back(pristine, tmp_path):
+    report = audit(pristine, 1)[1]
+    report.save(tmp_path / "audit.json")
+    assert AuditReport.load(tmp_path / "audit.json") == report
+    (tmp_path / "audit.json").write_text("{}")
+    with pytest.raises(UserError, match=r"audit\.json: not an audit report"):
+        AuditReport.load(tmp_path / "audit.json")

@@ -1,0 +1,49 @@
+"""docs/splits.md: the pinned splits, read from the files that the pipeline uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from simformer.config import read_yaml
+from simformer.data.files import atomic_write_text
+
+HEAD = """# Pinned splits
+
+Made from `config/splits/` by `snakemake docs/splits.md`; do not edit.
+
+Splits 1 to 4 are the paper's, for both datasets, with about a quarter of the classes novel (3:1). Splits 4 to 9 of
+COCO-Stuff-10K are nested: each adds novel classes to the one before (Table 6, 25 to 50 % novel). Another split is one
+line under a dataset's `splits` in the study, for example `10: {seed: 7, ratio: [3, 1]}`: its novel classes are drawn at
+random from that seed, and `results/<dataset>/split10/split.yaml` lists them.
+"""
+
+
+def write_splits_page(files: Sequence[Path], class_counts: dict[str, int], output: Path) -> None:
+    """Write the page: per dataset a table of all splits, then the novel classes of each.
+
+    Args:
+        files: pinned split files, `<dataset>/split<k>.yaml`.
+        class_counts: K by dataset.
+        output: the page.
+    """
+    datasets: dict[str, dict[int, dict[int, str]]] = {}
+    for path in files:
+        number = int(path.stem.removeprefix("split"))
+        datasets.setdefault(path.parent.name, {})[number] = read_yaml(path)["novel"]
+    parts = [HEAD]
+    for dataset, splits in sorted(datasets.items()):
+        parts.append(_dataset(dataset, dict(sorted(splits.items())), class_counts[dataset]))
+    atomic_write_text(output, "\n".join(parts))
+
+
+def _dataset(dataset: str, splits: dict[int, dict[int, str]], count: int) -> str:
+    lines = [f"## {dataset}: {count} classes", "", "How many novel classes two splits share is in the right half.", ""]
+    lines.append(f"| split | base | novel | novel share | {' | '.join(f'in {number}' for number in splits)} |")
+    lines.append("|" + "---:|" * (4 + len(splits)))
+    for number, novel in splits.items():
+        shared = " | ".join(str(len(novel.keys() & other.keys())) for other in splits.values())
+        lines.append(f"| {number} | {count - len(novel)} | {len(novel)} | {len(novel) / count:.1%} | {shared} |")
+    for number, novel in splits.items():
+        lines += ["", f"**Split {number}**, novel: {'; '.join(f'{name} ({k})' for k, name in novel.items())}."]
+    return "\n".join(lines) + "\n"
