@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from simformer.config import RunConfig
 from simformer.data.files import atomic_write_bytes
@@ -99,9 +99,10 @@ def save_model(path: Path, training: Training, config: RunConfig, labels: LabelS
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A trained network in eval mode, its configuration and its class names."""
+    """Trained networks in eval mode (SimNet if the method has one), their configuration and class names."""
 
     model: MaskFormer
+    simnet: SimNet | None
     config: RunConfig
     classes: tuple[str, ...]
 
@@ -111,17 +112,24 @@ def load_model(path: Path, device: torch.device) -> TrainedModel:
     try:
         with safe_open(path, framework="pt") as stream:
             facts = json.loads((stream.metadata() or {})["simformer"])
-            tensors = {
-                k.removeprefix("model."): stream.get_tensor(k)
-                for k in stream.keys()  # noqa: SIM118 (not a dict)
-                if k.startswith("model.")
-            }
+            tensors = {k: stream.get_tensor(k) for k in stream.keys()}  # noqa: SIM118 (not a dict)
         config = RunConfig.from_flat(facts["config"], str(path))
         classes = tuple(facts["classes"])
     except FileNotFoundError:
         raise UserError(f"{path}: no such model; `snakemake {path}` trains it") from None
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise UserError(f"{path}: not a model written by `simformer train` ({error}); train it again") from None
-    model = MaskFormer(len(classes), config.settings.model)
-    model.load_state_dict(tensors)
-    return TrainedModel(model.eval().to(device), config, classes)
+    settings = config.settings.model
+    model = MaskFormer(len(classes), settings)
+    model.load_state_dict(_part(tensors, "model."))
+    simnet = None
+    if weights := _part(tensors, "simnet."):
+        simnet = SimNet(settings.dim, settings.simnet_dim)
+        simnet.load_state_dict(weights)
+        simnet.eval().to(device)
+    return TrainedModel(model.eval().to(device), simnet, config, classes)
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors of one network, without its prefix."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

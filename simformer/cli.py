@@ -158,6 +158,20 @@ def metrics(args: argparse.Namespace) -> None:
     write_metrics(args.confusion, Split.load(args.split), args.output)
 
 
+def simnet_f1(args: argparse.Namespace) -> None:
+    """Measure how well SimNet tells similar from dissimilar pixel pairs."""
+    import torch
+
+    from simformer.build import load_model
+    from simformer.data.labels import LabelSet
+    from simformer.simnet_f1 import simnet_f1 as run
+
+    torch.set_num_threads(args.threads)
+    device = torch.device(args.device)
+    model, weak, true = load_model(args.model, device), LabelSet.load(args.weak), LabelSet.load(args.true)
+    run(model, args.data, weak, true, device, args.pairs, args.output)
+
+
 def pseudo_labels(args: argparse.Namespace) -> None:
     """Write mixed labels: base masks, and the teacher's predictions of novel classes."""
     import torch
@@ -292,6 +306,11 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     _command(commands, evaluate, model, data, index, inference, threads, device, output)
     _command(commands, metrics, _path("confusion", "confusion.npz"), split_file, output)
+    _command(
+        commands, simnet_f1, model, data, _path("weak", "labels.json of the masked label set"),
+        _path("true", "labels.json of the same images with all masks"), threads, device,
+        ("--pairs", {"type": int, "default": 100, "help": "image pairs"}), output,
+    )  # fmt: skip
     _command(commands, pseudo_labels, model, data, labels, inference, threads, device, output)
     _command(
         commands,

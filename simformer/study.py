@@ -17,6 +17,13 @@ from simformer.sources import Expected, Source
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Cell = tuple[str, str, str, int]
 """(dataset, split, method, seed) of one result."""
+METRICS = {
+    "iou": ("novel", "base", "all"),
+    "simnet_f1": tuple(
+        f"{g}_{kind}{mode}" for mode in ("", "_train") for g in ("base", "novel") for kind in ("dis", "sim")
+    ),
+}
+"""Columns that a table can have, by measure."""
 FULL_SPLIT = "full"
 """Name of the split in which no class is novel; trainings on it are shared by all splits."""
 
@@ -87,8 +94,14 @@ class ExperimentFile(Settings):
 
     title: str = Field(description="Caption of the table.")
     methods: tuple[Name, ...] = Field(min_length=1, description="Rows, top to bottom.")
-    metrics: tuple[Literal["novel", "base", "all"], ...] = Field(
-        ("novel", "base", "all"), description="Mean IoU over these classes, percent."
+    measure: Literal["iou", "simnet_f1"] = Field(
+        "iou",
+        description="iou: mean IoU on the test images; simnet_f1: F1 of SimNet on pixel pairs (Table 3).",
+    )
+    metrics: tuple[str, ...] = Field(
+        ("novel", "base", "all"),
+        description="Columns, percent. iou: novel, base, all; simnet_f1: base_dis, base_sim, novel_dis, novel_sim, and "
+        "the same with suffix _train (batch norm in train mode, as the teacher of L_dist).",
     )
     splits: dict[Name, tuple[Annotated[int, Field(ge=0)], ...]] = Field(
         {},
@@ -101,6 +114,13 @@ class ExperimentFile(Settings):
     reported: dict[str, dict[str, dict[str, dict[str, float]]]] = Field(
         {}, description="Paper's numbers: dataset -> split -> method -> metric."
     )
+
+    @model_validator(mode="after")
+    def _known_metrics(self) -> ExperimentFile:
+        if unknown := sorted(set(self.metrics) - set(METRICS[self.measure])):
+            known = ", ".join(METRICS[self.measure])
+            raise ValueError(f"metrics {', '.join(unknown)} do not belong to measure '{self.measure}'; it has {known}")
+        return self
 
     @model_validator(mode="after")
     def _distinct_methods(self) -> ExperimentFile:

@@ -21,7 +21,7 @@ from simformer.data.files import read_image, read_label
 from simformer.data.labels import LabelSet
 from simformer.data.pairs import PairChooser
 from simformer.data.targets import Target, make_target
-from simformer.data.transforms import augment
+from simformer.data.transforms import Crop, augment
 from simformer.errors import UserError
 from simformer.settings import AugmentSettings
 
@@ -88,15 +88,26 @@ class TrainingGroups(Dataset[Group]):
 
     def _sample(self, image_id: int, group: int, slot: int) -> tuple[Tensor, Target, str]:
         image = self.labels.images[image_id]
-        novel = self.labels.novel_labels(image)
-        crop = augment(
+        crop = self.crop(image_id, group, slot, self.labels.label_path(image))
+        return crop.image, make_target(crop.label_map, crop.padding, self.labels.novel_labels(image)), image.name
+
+    def crop(self, image_id: int, group: int, slot: int, label: Path) -> Crop:
+        """Augment one image of a group as training does, together with any label map of it.
+
+        Args:
+            image_id: index of the image.
+            group: number of the group.
+            slot: position of the image in its group.
+            label: the label map. For an image with novel labels, the crop does not depend on it.
+        """
+        image = self.labels.images[image_id]
+        return augment(
             read_image(self.data / image.image),
-            read_label(self.labels.label_path(image)),
+            read_label(label),
             self.augment_settings,
             np.random.default_rng([self.seed, 2, group, slot]),
-            any_crop=bool(novel),
+            any_crop=bool(self.labels.novel_labels(image)),
         )
-        return crop.image, make_target(crop.label_map, crop.padding, novel), image.name
 
 
 @lru_cache(maxsize=4)

@@ -22,7 +22,7 @@ SIZES = InferenceSettings(short_edge=48, max_long_edge=96, batch_images=3)
 @pytest.fixture(scope="module")
 def trained(scenes, masked, new_config):
     training = build_training(new_config(), scenes.data, masked, None, CPU)
-    return TrainedModel(training.model.eval(), new_config(), masked.classes)
+    return TrainedModel(training.model.eval(), None, new_config(), masked.classes)
 
 
 def test_every_test_pixel_is_counted_once(trained, scenes, tmp_path):

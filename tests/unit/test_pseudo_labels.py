@@ -27,7 +27,7 @@ def trained(scenes, masked, new_config):
     training = build_training(new_config(), scenes.data, masked, None, CPU)
     torch.nn.init.normal_(training.model.class_head.weight, std=0.5)
     training.model.class_head.bias.data[list(masked.novel)] += 5.0
-    return TrainedModel(training.model.eval(), new_config(), masked.classes)
+    return TrainedModel(training.model.eval(), None, new_config(), masked.classes)
 
 
 @settings(max_examples=80, deadline=None)

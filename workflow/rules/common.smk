@@ -26,6 +26,7 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 STUDY = CATALOGUE.study
+MEASURE_FILES = {"iou": "metrics.json", "simnet_f1": "simnet_f1.json"}
 PINNED_SPLITS = sorted(str(path) for path in Path("config/splits").glob("*/split*.yaml"))
 
 
@@ -112,6 +113,11 @@ def training_labels(wildcards):
     return split_file(f"{folder}/labels.json").format(**wildcards)
 
 
+def full_labels(wildcards):
+    """Label set with all masks; only evaluation reads it beside a weak training."""
+    return split_file("masked/labels.json").format(dataset=wildcards.dataset, split=FULL_SPLIT)
+
+
 def model_settings(wildcards):
     return CATALOGUE.run(wildcards.dataset, wildcards.split, wildcards.method, 0).settings.model
 
@@ -159,18 +165,20 @@ def confusion(wildcards):
 
 
 def experiment_runs(wildcards):
-    """The (dataset, split, method, seed) of every cell of a table."""
-    names = ("dataset", "split", "method", "seed")
-    return [dict(zip(names, cell)) for cell in CATALOGUE.cells(wildcards.experiment)]
+    """The (dataset, split, method, seed) of every cell of a table, and the file of its numbers."""
+    name = MEASURE_FILES[CATALOGUE.experiment(wildcards.experiment).measure]
+    keys = ("dataset", "split", "method", "seed")
+    runs = [dict(zip(keys, cell)) for cell in CATALOGUE.cells(wildcards.experiment)]
+    return [run | {"path": run_file(name).format(**run)} for run in runs]
 
 
 def experiment_metrics(wildcards):
-    return [run_file("metrics.json").format(**run) for run in experiment_runs(wildcards)]
+    return [run["path"] for run in experiment_runs(wildcards)]
 
 
 def table_spec(wildcards):
     experiment = CATALOGUE.experiment(wildcards.experiment)
-    runs = [run | {"path": run_file("metrics.json").format(**run)} for run in experiment_runs(wildcards)]
+    runs = experiment_runs(wildcards)
     rows = [{"method": method, "label": CATALOGUE.method(method).label} for method in experiment.methods]
     return sorted_json(experiment.model_dump(include={"title", "metrics", "reported"}) | {"rows": rows, "runs": runs})
 

@@ -42,3 +42,28 @@ rule metrics:
         version=RECIPE_VERSION,
     shell:
         "simformer metrics --confusion {input.confusion:q} --split {input.split:q} --output {output:q} > {log} 2>&1"
+
+
+rule simnet_f1:
+    """F1 of SimNet on base and novel pixel pairs of training images; reads their true labels (Table 3)."""
+    input:
+        model=run_file("model.safetensors"),
+        weak=split_file("masked/labels.json"),
+        true=full_labels,
+    output:
+        run_file("simnet_f1.json"),
+    log:
+        log_file("simnet_f1/{dataset}.{split}.{method}.seed{seed}"),
+    conda:
+        "../../envs/simformer.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=30,
+        gpu=1,
+    params:
+        version=RECIPE_VERSION,
+        data=dataset_folder,
+    shell:
+        "simformer simnet_f1 --model {input.model:q} --data {params.data:q} --weak {input.weak:q} --true {input.true:q}"
+        " --threads {threads} --output {output:q} > {log} 2>&1"
