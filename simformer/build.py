@@ -54,10 +54,11 @@ def build_training(
     Raises: UserError if weights do not fit, or weights are demanded but not given.
     """
     settings = config.settings
-    if (config.labels == "weak") != bool(labels.novel):
+    if (config.labels in ("weak", "crop")) != bool(labels.novel) or (config.labels == "crop") != labels.crop_scope:
+        scope = " and labels of crops" if labels.crop_scope else ""
         raise UserError(
             f"{labels.root}: method '{config.method}' trains on {config.labels} labels, but this label set has "
-            f"{len(labels.novel)} classes without masks; it belongs to another split or method"
+            f"{len(labels.novel)} classes without masks{scope}; it belongs to another split or method"
         )
     if (settings.model.weights == "none") != (weights is None):
         raise UserError(

@@ -76,6 +76,15 @@ def mask_labels(args: argparse.Namespace) -> None:
     run(args.data, DatasetIndex.load(args.index), Split.load(args.split), args.output)
 
 
+def crop_labels(args: argparse.Namespace) -> None:
+    """Write labels as released: novel labels of each training crop instead of the whole image."""
+    from simformer.data.labels import LabelSet
+    from simformer.data.masking import crop_labels as run
+    from simformer.data.splits import Split
+
+    run(LabelSet.load(args.labels), Split.load(args.split), args.output)
+
+
 def fill_labels(args: argparse.Namespace) -> None:
     """Write the control labels: the not-base region given to a present novel class."""
     from simformer.data.labels import LabelSet
@@ -288,6 +297,7 @@ def _parser() -> argparse.ArgumentParser:
         ("--classes", {"required": True, "help": "number of classes by dataset, JSON"}), output,
     )  # fmt: skip
     _command(commands, mask_labels, data, index, split_file, output)
+    _command(commands, crop_labels, labels, split_file, output)
     _command(commands, fill_labels, labels, output)
     _command(commands, resolve, ("--settings", {"required": True, "help": "flat settings, JSON"}), output)
     _command(

@@ -74,13 +74,19 @@ class MethodFile(Settings):
         None,
         description="Parent method: its settings are taken over, and its labels and teacher unless `labels` is given.",
     )
-    labels: Literal["weak", "full", "pseudo", "fill"] = Field(
+    labels: Literal["weak", "crop", "full", "pseudo", "fill"] = Field(
         "weak",
-        description="weak: novel masks hidden; full: all masks; pseudo: predicted by `teacher`; "
+        description="weak: novel masks hidden, image-level labels of the whole image; crop: as released, novel labels "
+        "of each training crop instead, for which hidden pixels are looked at; full: all masks; pseudo: predicted by "
+        "`teacher`; "
         "fill: the not-base region split among the present novel classes.",
     )
     teacher: Name | None = Field(None, description="Method whose predictions label the novel pixels.")
     settings: dict[str, dict[str, Any]] = Field({}, description="Training settings that differ.")
+    datasets: dict[Name, dict[str, dict[str, Any]]] = Field({}, description="Training settings on one dataset alone.")
+    splits: dict[Name, dict[Annotated[int, Field(ge=0)], dict[str, dict[str, Any]]]] = Field(
+        {}, description="Training settings on one split of one dataset alone."
+    )
 
     @model_validator(mode="after")
     def _teacher(self) -> MethodFile:
@@ -244,7 +250,7 @@ class Catalogue:
         layers = [
             (str(self._path("datasets", dataset)), self.datasets[dataset].settings),
             (f"{self.source}: datasets.{dataset}", self.study.datasets[dataset].settings),
-            *((str(self._path("methods", m)), self._methods[m].settings) for m in self._lineage(method)),
+            *(layer for ancestor in self._lineage(method) for layer in self._layers(ancestor, dataset, split)),
         ]
         settings = parse_layers(TrainSettings, layers, "settings")
         return RunConfig(
@@ -271,6 +277,16 @@ class Catalogue:
         parse(DatasetFile, content, str(path))
         return parse(DatasetFile, merged, f"{self.source}: datasets.{name}")
 
+    def _layers(self, method: str, dataset: str, split: str) -> list[tuple[str, dict]]:
+        """Return the settings that a method file gives a run: for all, for its dataset, for its split."""
+        path, file = self._path("methods", method), self._methods[method]
+        number = None if split == FULL_SPLIT else int(split.removeprefix("split"))
+        return [
+            (str(path), file.settings),
+            (f"{path}: datasets.{dataset}", file.datasets.get(dataset, {})),
+            (f"{path}: splits.{dataset}.{number}", file.splits.get(dataset, {}).get(number, {})),
+        ]
+
     def _lineage(self, name: str) -> list[str]:
         """Names of a method's ancestors, the oldest first, and its own; their files are read and kept."""
         names: list[str] = []
@@ -280,15 +296,23 @@ class Catalogue:
             if following in names:
                 raise UserError(f"{path}: methods inherit in a circle: {' -> '.join([*names, following])}")
             if following not in self._methods:
-                self._methods[following] = parse(MethodFile, read_yaml(path), str(path))
-                if "weights" in self._methods[following].settings.get("model", {}):
-                    raise UserError(
-                        f"{path}: 'settings.model.weights' belongs to the dataset's file: "
-                        "all methods of a dataset start from the same weights"
-                    )
+                self._methods[following] = self._method_file(path)
             names.append(following)
             following = self._methods[following].inherits
         return names[::-1]
+
+    def _method_file(self, path: Path) -> MethodFile:
+        """Read one method file; its settings for a dataset must name a dataset, and none may choose weights."""
+        file = parse(MethodFile, read_yaml(path), str(path))
+        for dataset in (*file.datasets, *file.splits):
+            read_yaml(self._path("datasets", dataset))
+        of_splits = (settings for splits in file.splits.values() for settings in splits.values())
+        if any("weights" in s.get("model", {}) for s in (file.settings, *file.datasets.values(), *of_splits)):
+            raise UserError(
+                f"{path}: 'settings.model.weights' belongs to the dataset's file: "
+                "all methods of a dataset start from the same weights"
+            )
+        return file
 
     def _path(self, folder: str, name: str) -> Path:
         return self.root / folder / f"{name}.yaml"

@@ -48,12 +48,15 @@ class LabelSet:
         novel: ids of classes that have no mask in these label maps, only image-level labels.
         images: the training images.
         root: folder of `labels.json`.
+        crop_scope: whether novel classes are labels of each training crop, as in the released code. The label
+            maps then hold the novel pixels; the loader hides them once it knows which classes a crop holds.
     """
 
     classes: tuple[str, ...]
     novel: tuple[int, ...]
     images: tuple[LabelledImage, ...]
     root: Path
+    crop_scope: bool = False
 
     def label_path(self, image: LabelledImage) -> Path:
         """Path of an image's label map."""
@@ -75,7 +78,8 @@ class LabelSet:
 
     def _text(self) -> str:
         records = ",\n".join(json.dumps(asdict(image)) for image in self.images)
-        head = json.dumps({"classes": self.classes, "novel": self.novel})[1:-1]
+        scope = {"crop_scope": True} if self.crop_scope else {}
+        head = json.dumps({"classes": self.classes, "novel": self.novel} | scope)[1:-1]
         return f'{{{head}, "images": [\n{records}\n]}}\n'
 
     @classmethod
@@ -84,7 +88,8 @@ class LabelSet:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             images = tuple(LabelledImage(**i | {"classes": tuple(i["classes"])}) for i in content["images"])
-            return cls(tuple(content["classes"]), tuple(content["novel"]), images, path.parent)
+            classes, novel = tuple(content["classes"]), tuple(content["novel"])
+            return cls(classes, novel, images, path.parent, content.get("crop_scope", False))
         except FileNotFoundError:
             raise UserError(f"{path}: no such label set; `snakemake {path}` makes it") from None
         except (json.JSONDecodeError, KeyError, TypeError) as error:

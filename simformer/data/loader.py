@@ -23,7 +23,7 @@ from simformer.data.pairs import PairChooser
 from simformer.data.targets import Target, make_target
 from simformer.data.transforms import Crop, augment
 from simformer.errors import UserError
-from simformer.settings import AugmentSettings
+from simformer.settings import IGNORE, AugmentSettings
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,11 @@ class TrainingGroups(Dataset[Group]):
     def _sample(self, image_id: int, group: int, slot: int) -> tuple[Tensor, Target, str]:
         image = self.labels.images[image_id]
         crop = self.crop(image_id, group, slot, self.labels.label_path(image))
-        return crop.image, make_target(crop.label_map, crop.padding, self.labels.novel_labels(image)), image.name
+        label_map, novel = crop.label_map, self.labels.novel_labels(image)
+        if self.labels.crop_scope:
+            novel = [c for c in novel if (label_map == c).any()]
+            label_map = label_map.masked_fill(torch.isin(label_map, torch.tensor(self.labels.novel)), IGNORE)
+        return crop.image, make_target(label_map, crop.padding, novel), image.name
 
     def crop(self, image_id: int, group: int, slot: int, label: Path) -> Crop:
         """Augment one image of a group as training does, together with any label map of it.
@@ -106,7 +110,7 @@ class TrainingGroups(Dataset[Group]):
             read_label(label),
             self.augment_settings,
             np.random.default_rng([self.seed, 2, group, slot]),
-            any_crop=bool(self.labels.novel_labels(image)),
+            any_crop=bool(self.labels.novel_labels(image)) and not self.labels.crop_scope,
         )
 
 

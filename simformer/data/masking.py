@@ -7,6 +7,7 @@ stages read the written label set and nothing else.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -56,6 +57,24 @@ def mask_labels(data: Path, index: DatasetIndex, split: Split, destination: Path
             )
         )
     label_set = LabelSet(index.classes, split.novel, tuple(images), destination)
+    label_set.save()
+    return label_set
+
+
+def crop_labels(full: LabelSet, split: Split, destination: Path) -> LabelSet:
+    """Write a label set whose novel labels are those of each training crop, as in the released code.
+
+    It refers to the full label maps, from which the loader reads which novel classes a crop holds before it
+    hides them: more than the image-level labels of the weak-shot task (docs/discrepancies.md).
+
+    Args:
+        full: the label set with all masks.
+        split: base and novel classes.
+        destination: folder of the new `labels.json`.
+    """
+    way = os.path.relpath(full.root, destination)
+    images = tuple(replace(image, label=f"{way}/{image.label}") for image in full.images)
+    label_set = LabelSet(full.classes, split.novel, images, destination, crop_scope=True)
     label_set.save()
     return label_set
 

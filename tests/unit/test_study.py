@@ -70,6 +70,30 @@ def test_a_study_cannot_undo_what_makes_a_method(catalogue):
     assert (settings.loss.alpha, settings.pairing.mode, settings.loss.beta) == (0, "none", 0.15)
 
 
+def test_a_method_has_settings_for_a_dataset_and_for_a_split_of_it(catalogue):
+    method = {
+        "label": "P",
+        "settings": {"loss": {"alpha": 0.1, "beta": 0.1, "gamma": 0.1}},
+        "datasets": {"toys": {"loss": {"beta": 0.2, "gamma": 0.2}}},
+        "splits": {"toys": {2: {"loss": {"gamma": 0.3}}}},
+    }
+    files = {"methods/plain": method, "methods/child": {"label": "C", "inherits": "plain", "settings": SINGLE}}
+    study = catalogue(files | {"experiments/table1": {"title": "T", "methods": ["plain", "child"]}})
+
+    def weights(split, name="plain"):
+        loss = study.run("toys", split, name, 0).settings.loss
+        return loss.alpha, loss.beta, loss.gamma
+
+    assert weights("split1") == weights("full") == (0.1, 0.2, 0.2)
+    assert weights("split2") == (0.1, 0.2, 0.3)
+    assert weights("split2", "child") == (0, 0, 0.3)
+
+
+def test_settings_for_a_dataset_that_is_not_there_are_refused(catalogue):
+    text = error_of(catalogue, {"methods/plain": {"label": "P", "datasets": {"toyz": {}}}})
+    assert "datasets/toyz.yaml: no such file; did you mean" in text
+
+
 def test_backbone_weights_belong_to_the_dataset(catalogue):
     text = error_of(catalogue, {"methods/plain": {"label": "P", "settings": {"model": {"weights": "w.pth"}}}})
     assert "methods/plain.yaml: 'settings.model.weights' belongs to the dataset's file" in text

@@ -109,7 +109,7 @@ def training_labels(wildcards):
     method = CATALOGUE.method(wildcards.method)
     if method.labels == "pseudo":
         return run_file("pseudo/labels.json").format(**dict(wildcards.items()) | {"method": method.teacher})
-    folder = "fill" if method.labels == "fill" else "masked"
+    folder = {"fill": "fill", "crop": "crop"}.get(method.labels, "masked")
     return split_file(f"{folder}/labels.json").format(**wildcards)
 
 

@@ -45,6 +45,25 @@ rule mask_labels:
         " --output {params.folder:q} > {log} 2>&1"
 
 
+rule crop_labels:
+    """As released: novel labels of each training crop; refers to the label maps with all masks."""
+    input:
+        labels=full_labels,
+        split=split_file("split.yaml"),
+    output:
+        split_file("crop/labels.json"),
+    log:
+        log_file("crop_labels/{dataset}.{split}"),
+    localrule: True
+    conda:
+        "../../envs/simformer.yaml"
+    params:
+        version=RECIPE_VERSION,
+        folder=subpath(output[0], parent=True),
+    shell:
+        "simformer crop_labels --labels {input.labels:q} --split {input.split:q} --output {params.folder:q} > {log} 2>&1"
+
+
 rule fill_labels:
     """Control: the not-base region of an image goes to one of its novel classes."""
     input:

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from simformer.data.labels import LabelSet
 from simformer.data.loader import TrainingGroups, training_steps
+from simformer.data.masking import crop_labels, mask_labels
 from simformer.data.pairs import PairChooser
-from simformer.settings import AugmentSettings
+from simformer.data.splits import Split
+from simformer.settings import IGNORE, AugmentSettings
 
 
 @pytest.fixture
@@ -117,3 +120,24 @@ def test_loading_draws_from_no_global_generator(new_groups):
     torch.manual_seed(3), np.random.seed(3)
     list(training_steps(new_groups(), 2, 0, 2, workers=0))
     assert (torch.rand(1), np.random.random()) == expected
+
+
+def test_with_crop_scope_novel_labels_are_those_of_the_crop_and_hidden_pixels_stay_hidden(
+    scenes, split, masked, new_config, tmp_path
+):
+    full = mask_labels(scenes.data, scenes.index, Split(scenes.index.classes, ()), tmp_path / "full")
+    crops = LabelSet.load(crop_labels(full, split, tmp_path / "crop").root / "labels.json")
+    assert crops.crop_scope and crops.novel == masked.novel and crops.hash != full.hash
+    settings = new_config({"augment": {"crop": 24}}).settings.augment
+    released, image_level = (TrainingGroups(scenes.data, labels, settings, 2, None, 0) for labels in (crops, masked))
+    lost = 0
+    for number in range(24):
+        for slot, image in enumerate(released.image_ids(number)):
+            target = released[number].targets[slot]
+            truth = released.crop(image, number, slot, full.label_path(full.images[image])).label_map
+            novel = torch.isin(truth, torch.tensor(split.novel))
+            assert torch.equal(target.label_map, truth.masked_fill(novel, IGNORE))
+            assert target.class_ids[~target.has_mask].tolist() == truth[novel].unique().tolist()
+            lost += len(masked.novel_labels(masked.images[image])) - int((~target.has_mask).sum())
+    assert lost > 0, "a crop of half the size loses some novel class"
+    assert [released.image_ids(n) for n in range(3)] == [image_level.image_ids(n) for n in range(3)]
