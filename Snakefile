@@ -29,4 +29,5 @@ rule all:
         collect(table_file("{name}.md"), name=STUDY.experiments),
         collect(dataset_file("audit.md"), dataset=STUDY.datasets),
         gallery_files(),
+        sweep_figures(),
     localrule: True

@@ -207,13 +207,20 @@ def plan(args: argparse.Namespace) -> None:
     """Tell what a study would train, what of it is there, and what the rest will cost."""
     import shutil
 
+    from simformer.catalogue import Catalogue
     from simformer.config import read_yaml
     from simformer.plan import make_plan
-    from simformer.study import Catalogue
 
     catalogue = Catalogue(read_yaml(args.study), str(args.study), args.study.parent)
     names = [Path(target).stem for target in args.targets]
     print(make_plan(catalogue, names).text(gpu_here=shutil.which("nvidia-smi") is not None))
+
+
+def sweeps(args: argparse.Namespace) -> None:
+    """Draw the figure of an experiment that sweeps settings."""
+    from simformer.analysis.sweeps import draw_sweeps
+
+    draw_sweeps(args.table, json.loads(args.spec), args.output)
 
 
 def show(args: argparse.Namespace) -> None:
@@ -328,6 +335,10 @@ def _parser() -> argparse.ArgumentParser:
         ("--spec", {"required": True, "help": "rows, runs and reported numbers, JSON"}),
         output,
     )
+    _command(
+        commands, sweeps, _path("table", "csv of the experiment"),
+        ("--spec", {"required": True, "help": "panels, JSON"}), output,
+    )  # fmt: skip
     _command(
         commands, plan, ("targets", {"nargs": "*", "help": "tables, e.g. results/table1.csv; default: the study's"}),
         ("--study", {"type": Path, "default": Path("config/config.yaml"), "help": "study file"}),

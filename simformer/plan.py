@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simformer.analysis.cost import Hours, disk_bytes, training_images, training_time
+from simformer.catalogue import Catalogue, Cell
 from simformer.sources import archives
-from simformer.study import Catalogue, Cell
 
 SINGLE_LINES = 30
 """A plan of more trainings than this is summed up by dataset and method."""

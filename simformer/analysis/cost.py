@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from simformer.catalogue import Catalogue, Cell
 from simformer.config import RunConfig
 from simformer.sources import archives
-from simformer.study import Catalogue, Cell
 
 GPU_MEGAPIXELS = {"resnet50": 4.0, "resnet18": 10.0, "mobilenet_v2": 10.0, "tiny": 40.0}
 """Assumed training speed on one GPU, megapixels (crop x crop x images) per second; stated, not measured."""

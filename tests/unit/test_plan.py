@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from simformer.catalogue import Catalogue
 from simformer.plan import make_plan, trainings
-from simformer.study import Catalogue
 
 SINGLE = {"loss": {"alpha": 0, "beta": 0, "sim": 0}, "pairing": {"mode": "none"}}
 FILES = {

@@ -13,7 +13,7 @@ sys.path.insert(0, str(workflow.basedir))
 from simformer.config import RECIPE_VERSION, read_yaml
 from simformer.errors import UserError
 from simformer.plan import make_plan
-from simformer.study import FULL_SPLIT, Catalogue
+from simformer.catalogue import FULL_SPLIT, Catalogue
 
 try:
     for path in workflow.configfiles:
@@ -181,6 +181,19 @@ def table_spec(wildcards):
     runs = experiment_runs(wildcards)
     rows = [{"method": method, "label": CATALOGUE.method(method).label} for method in experiment.methods]
     return sorted_json(experiment.model_dump(include={"title", "metrics", "reported"}) | {"rows": rows, "runs": runs})
+
+
+def sweep_spec(wildcards):
+    """Panels of a sweep figure: dataset -> split -> setting -> method -> value."""
+    name, panels = wildcards.experiment, {}
+    for dataset, split in dict.fromkeys(cell[:2] for cell in CATALOGUE.cells(name)):
+        panels.setdefault(dataset, {})[split] = CATALOGUE.sweep(name, dataset, split)
+    return sorted_json({"reference": CATALOGUE.experiment(name).methods[0], "panels": panels})
+
+
+def sweep_figures():
+    """Figures of the study's experiments that sweep settings."""
+    return [table_file(f"figures/{name}.pdf") for name in STUDY.experiments if CATALOGUE.experiment(name).sweep]
 
 
 def gallery_models(wildcards):

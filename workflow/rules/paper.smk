@@ -20,3 +20,23 @@ rule table:
         spec=table_spec,
     shell:
         "simformer table --spec {params.spec:q} --output {output.csv:q} > {log} 2>&1"
+
+
+rule sweeps:
+    """Fig. 6: mean IoU over the value of every swept setting."""
+    input:
+        table_file("{experiment}.csv"),
+    output:
+        pdf=table_file("figures/{experiment}.pdf"),
+        png=table_file("figures/{experiment}.png"),
+    log:
+        log_file("sweeps/{experiment}"),
+    wildcard_constraints:
+        experiment="[a-z][a-z0-9_]*",
+    localrule: True
+    conda:
+        "../../envs/simformer.yaml"
+    params:
+        spec=sweep_spec,
+    shell:
+        "simformer sweeps --table {input:q} --spec {params.spec:q} --output {output.pdf:q} > {log} 2>&1"

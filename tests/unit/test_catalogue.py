@@ -1,4 +1,4 @@
-"""Experiment files: who inherits what, in which order settings are merged, and what is refused."""
+"""Studies and the files they name: merging, inheritance, grids, and errors that name the file."""
 
 import json
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from simformer.catalogue import Catalogue
 from simformer.config import read_yaml
 from simformer.errors import UserError
 from simformer.sources import ScenesSource, parse_source
-from simformer.study import Catalogue
 
 REPOSITORY = Path(__file__).parents[2]
 BASIC = {
@@ -251,3 +251,37 @@ def test_every_shipped_study_resolves_every_method_and_experiment(path):
             assert study.run(dataset, "full", method, 0).method == method
     for experiment in (REPOSITORY / "config/experiments").glob("*.yaml"):
         assert study.experiment(experiment.stem).methods
+
+
+SWEPT = {
+    "methods/low": {"label": "L", "inherits": "plain", "settings": {"loss": {"alpha": 0.01}}},
+    "methods/high": {"label": "H", "inherits": "plain", "settings": {"loss": {"alpha": 0.5}}},
+    "methods/wide": {"label": "W", "inherits": "plain", "settings": {"loss": {"gamma": 0.2}}},
+}
+SWEEP = {
+    "title": "S",
+    "methods": ["plain", "low", "wide", "high"],
+    "sweep": ["loss.alpha", "loss.gamma"],
+}
+
+
+def test_a_sweep_finds_the_value_of_every_method(catalogue):
+    study = catalogue(SWEPT | {"experiments/table1": SWEEP})
+    assert study.sweep("table1", "toys", "split1") == {
+        "loss.alpha": {"plain": 0.1, "low": 0.01, "high": 0.5},
+        "loss.gamma": {"plain": 0.1, "wide": 0.2},
+    }
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"experiments/table1": SWEEP | {"sweep": ["loss.alfa"]}}, "sweep: unknown setting loss.alfa"),
+        ({"experiments/table1": SWEEP | {"sweep": ["loss.alpha"]}}, "'wide' differs from 'plain' in loss.gamma"),
+        ({"methods/low": {"label": "L", "inherits": "plain"}}, "'low' differs from 'plain' in nothing"),
+    ],
+)
+def test_what_is_no_sweep_is_refused(catalogue, files, message):
+    study = catalogue(SWEPT | {"experiments/table1": SWEEP} | files)
+    with pytest.raises(UserError, match=message):
+        study.sweep("table1", "toys", "split1")

@@ -1,0 +1,80 @@
+"""Sweeps of single settings (Fig. 6): mean IoU over the value of each, the default dotted."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+
+from simformer.analysis.palette import BASE_COLOUR, NOVEL_COLOUR
+from simformer.data.files import atomic_write_bytes
+
+LINES = {"novel": (NOVEL_COLOUR, "o"), "base": (BASE_COLOUR, "s"), "all": ((90, 90, 90), "^")}
+"""Colour and marker of every metric."""
+SYMBOLS = {"loss.alpha": r"$\alpha$", "loss.beta": r"$\beta$", "loss.gamma": r"$\gamma$", "similarity.points": "$J$"}
+"""The paper's symbols; other keys are written out."""
+
+
+def draw_sweeps(table: Path, spec: dict[str, Any], output: Path) -> None:
+    """Draw one row of panels per dataset and split, one panel per setting, with standard deviations over seeds.
+
+    Args:
+        table: the csv of the experiment (see `tables.collect`).
+        spec: `reference` (the method with the defaults), `panels` (dataset -> split -> setting -> method -> value).
+        output: PDF to write; a PNG is written beside it.
+    """
+    results = pd.read_csv(table)
+    rows = [(d, s, panels) for d, splits in spec["panels"].items() for s, panels in splits.items()]
+    columns = max(len(panels) for *_, panels in rows)
+    figure, axes = plt.subplots(
+        len(rows), columns, figsize=(2.6 * columns, 2.3 * len(rows)), sharey="row", squeeze=False, layout="constrained"
+    )
+    for line, (dataset, split, panels) in zip(axes, rows, strict=True):
+        mine = results[(results["dataset"] == dataset) & (results["split"] == split)]
+        for axis, (key, values) in zip(line, panels.items(), strict=True):
+            draw_panel(axis, mine, values, spec["reference"])
+            axis.set_xlabel(SYMBOLS.get(key, key))
+        line[0].set_ylabel(f"{dataset} {split}\nmean IoU (%)")
+    axes[0, -1].legend(frameon=False, fontsize=8)
+    for suffix in (".pdf", ".png"):
+        buffer = io.BytesIO()
+        options = {"metadata": {"CreationDate": None}} if suffix == ".pdf" else {"dpi": 150}
+        figure.savefig(buffer, format=suffix[1:], **options)
+        atomic_write_bytes(output.with_suffix(suffix), buffer.getvalue())
+    plt.close(figure)
+
+
+def draw_panel(axis: Axes, results: pd.DataFrame, values: dict[str, float], reference: str) -> None:
+    """Draw the metrics over one setting.
+
+    Args:
+        axis: where to draw.
+        results: lines of the table for one dataset and split.
+        values: value of the setting by method.
+        reference: method whose value is dotted.
+    """
+    methods = sorted(values, key=values.__getitem__)
+    for metric in results["metric"].unique():
+        colour, marker = LINES[metric]
+        points = results[results["metric"] == metric].set_index("method").loc[methods]
+        axis.errorbar(
+            [values[m] for m in methods],
+            points["mean"],
+            yerr=points["std"].fillna(0) if (points["n"] > 1).any() else None,
+            color=tuple(c / 255 for c in colour),
+            marker=marker,
+            markersize=4,
+            linewidth=1.2,
+            capsize=2,
+            label=metric,
+        )
+    axis.axvline(values[reference], linestyle=":", color="black", linewidth=1)
+    if min(values.values()) > 0 and max(values.values()) >= 8 * min(values.values()):
+        axis.set_xscale("log")
+        axis.set_xticks([values[m] for m in methods], [f"{values[m]:g}" for m in methods], fontsize=8)
+        axis.minorticks_off()
+    axis.grid(alpha=0.3)

@@ -1,0 +1,194 @@
+"""A study read together with the files that it names: which runs it asks for, and their settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from simformer.config import RunConfig, merge, parse, parse_layers, read_yaml
+from simformer.errors import UserError
+from simformer.settings import TrainSettings
+from simformer.study import DatasetFile, ExperimentFile, MethodFile, Study
+
+Cell = tuple[str, str, str, int]
+"""(dataset, split, method, seed) of one result."""
+FULL_SPLIT = "full"
+"""Name of the split in which no class is novel; trainings on it are shared by all splits."""
+
+
+class Catalogue:
+    """A study together with the dataset, method and experiment files that it names.
+
+    Args:
+        content: the study as read from YAML (Snakemake's `config`).
+        source: name of the study file, for errors.
+        root: folder with `datasets/`, `methods/`, `experiments/`.
+    Raises: UserError for every mistake in any of the files.
+    """
+
+    def __init__(self, content: Mapping[str, Any], source: str, root: Path = Path("config")) -> None:
+        self.root = root
+        self.source = source
+        self.study = parse(Study, content, source)
+        self.datasets = {name: self._dataset(name) for name in self.study.datasets}
+        self._methods: dict[str, MethodFile] = {}
+        for name in self.study.experiments:
+            self.cells(name)
+
+    def experiment(self, name: str) -> ExperimentFile:
+        """Return a table's rows, after resolving every run behind them on every dataset."""
+        path = self._path("experiments", name)
+        table = parse(ExperimentFile, read_yaml(path), str(path))
+        for method in table.methods:
+            for needed in self.training_chain(method):
+                for dataset in self.datasets:
+                    self.run(dataset, FULL_SPLIT, needed, 0)
+        named = {m for splits in table.reported.values() for rows in splits.values() for m in rows}
+        if unknown := sorted(named - set(table.methods)):
+            raise UserError(f"{path}: reported numbers for {', '.join(unknown)}, which is not a row of the table")
+        return table
+
+    def cells(self, name: str) -> list[Cell]:
+        """Return every result that an experiment shows: datasets and splits first, then rows, then seeds."""
+        table = self.experiment(name)
+        found = [
+            (dataset, f"split{number}", method, seed)
+            for dataset, mine in self.study.datasets.items()
+            for number, split in mine.splits.items()
+            if (
+                number in table.splits[dataset] if dataset in table.splits else split.only is None or name in split.only
+            )
+            for method in table.methods
+            for seed in table.seeds or self.study.seeds
+        ]
+        if not found:
+            asked = "; ".join(f"{dataset} {list(splits)}" for dataset, splits in table.splits.items()) or "any"
+            raise UserError(
+                f"{self.source}: no split for experiment '{name}', which uses {asked}; "
+                "add one under `datasets`, or take the experiment out of `experiments`"
+            )
+        return found
+
+    def sweep(self, name: str, dataset: str, split: str) -> dict[str, dict[str, float]]:
+        """Return the value that each method of an experiment has for the keys that it sweeps: key -> method -> value.
+
+        The first method, which has the defaults, belongs to every key.
+        Raises: UserError when a method differs from the first in anything but one of these keys.
+        """
+        path, table = self._path("experiments", name), self.experiment(name)
+        first, *others = [self.run(dataset, split, method, 0).flat() for method in table.methods]
+        panels = {key: {table.methods[0]: first[key]} for key in table.sweep if key in first}
+        if unknown := sorted(set(table.sweep) - set(panels)):
+            raise UserError(f"{path}: sweep: unknown setting {', '.join(unknown)}; docs/configuration.md lists them")
+        for method, flat in zip(table.methods[1:], others, strict=True):
+            differing = [key for key in flat if key != "method" and flat[key] != first[key]]
+            if len(differing) != 1 or differing[0] not in panels:
+                raise UserError(
+                    f"{path}: '{method}' differs from '{table.methods[0]}' in {', '.join(differing) or 'nothing'}; "
+                    f"in a sweep it must differ in one of {', '.join(table.sweep)}"
+                )
+            panels[differing[0]][method] = flat[differing[0]]
+        return panels
+
+    def trained_split(self, split: str, method: str) -> str:
+        """Return the split in which a method is trained: those that see every mask serve all splits."""
+        return FULL_SPLIT if self.method(method).labels == "full" else split
+
+    def method(self, name: str) -> MethodFile:
+        """Return a method; one that names no `labels` has its parent's, and with them the teacher."""
+        lineage = [self._methods[ancestor] for ancestor in self._lineage(name)]
+        named = [method for method in lineage if "labels" in method.model_fields_set] or lineage
+        return lineage[-1].model_copy(update={"labels": named[-1].labels, "teacher": named[-1].teacher})
+
+    def training_chain(self, method: str) -> list[str]:
+        """Return a method's teachers, the first to be trained first, and the method itself."""
+        chain: list[str] = []
+        following: str | None = method
+        while following is not None:
+            if following in chain:
+                raise UserError(
+                    f"{self._path('methods', method)}: teachers in a circle: {' -> '.join([*chain, following])}"
+                )
+            chain.append(following)
+            following = self.method(following).teacher
+            if following is not None and self.method(following).labels == "full":
+                raise UserError(
+                    f"{self._path('methods', chain[-1])}: teacher '{following}' is trained on all masks; "
+                    "a teacher of weak-shot methods must not see novel masks"
+                )
+        return chain[::-1]
+
+    def run(self, dataset: str, split: str, method: str, seed: int) -> RunConfig:
+        """Resolve the settings of one training (merge order: see `simformer.config`)."""
+        chosen = self.method(method)
+        layers = [
+            (str(self._path("datasets", dataset)), self.datasets[dataset].settings),
+            (f"{self.source}: datasets.{dataset}", self.study.datasets[dataset].settings),
+            *(layer for ancestor in self._lineage(method) for layer in self._layers(ancestor, dataset, split)),
+        ]
+        settings = parse_layers(TrainSettings, layers, "settings")
+        return RunConfig(
+            dataset=dataset, split=split, method=method, seed=seed, labels=chosen.labels, settings=settings
+        )
+
+    def split_json(self, dataset: str, split: str) -> str:
+        """Return the specification of a split as canonical JSON ('full' has no novel class)."""
+        if split == FULL_SPLIT:
+            return json.dumps({"full": True})
+        number = int(split.removeprefix("split"))
+        spec = self.study.datasets[dataset].splits.get(number)
+        if spec is None:
+            known = ", ".join(f"split{k}" for k in self.study.datasets[dataset].splits)
+            raise UserError(f"{self.source}: dataset '{dataset}' has no {split}; it has {known}")
+        content = spec.model_dump(mode="json", exclude={"only"})
+        return json.dumps(content | {k: sorted(content[k]) for k in ("novel", "base") if content[k]}, sort_keys=True)
+
+    def _dataset(self, name: str) -> DatasetFile:
+        path = self._path("datasets", name)
+        content = read_yaml(path)
+        mine = self.study.datasets[name]
+        merged = merge(content, {"source": mine.source, "expect": mine.expect, "inference": mine.inference})
+        parse(DatasetFile, content, str(path))
+        return parse(DatasetFile, merged, f"{self.source}: datasets.{name}")
+
+    def _layers(self, method: str, dataset: str, split: str) -> list[tuple[str, dict]]:
+        """Return the settings that a method file gives a run: for all, for its dataset, for its split."""
+        path, file = self._path("methods", method), self._methods[method]
+        number = None if split == FULL_SPLIT else int(split.removeprefix("split"))
+        return [
+            (str(path), file.settings),
+            (f"{path}: datasets.{dataset}", file.datasets.get(dataset, {})),
+            (f"{path}: splits.{dataset}.{number}", file.splits.get(dataset, {}).get(number, {})),
+        ]
+
+    def _lineage(self, name: str) -> list[str]:
+        """Names of a method's ancestors, the oldest first, and its own; their files are read and kept."""
+        names: list[str] = []
+        following: str | None = name
+        while following is not None:
+            path = self._path("methods", following)
+            if following in names:
+                raise UserError(f"{path}: methods inherit in a circle: {' -> '.join([*names, following])}")
+            if following not in self._methods:
+                self._methods[following] = self._method_file(path)
+            names.append(following)
+            following = self._methods[following].inherits
+        return names[::-1]
+
+    def _method_file(self, path: Path) -> MethodFile:
+        """Read one method file; its settings for a dataset must name a dataset, and none may choose weights."""
+        file = parse(MethodFile, read_yaml(path), str(path))
+        for dataset in (*file.datasets, *file.splits):
+            read_yaml(self._path("datasets", dataset))
+        of_splits = (settings for splits in file.splits.values() for settings in splits.values())
+        if any("weights" in s.get("model", {}) for s in (file.settings, *file.datasets.values(), *of_splits)):
+            raise UserError(
+                f"{path}: 'settings.model.weights' belongs to the dataset's file: "
+                "all methods of a dataset start from the same weights"
+            )
+        return file
+
+    def _path(self, folder: str, name: str) -> Path:
+        return self.root / folder / f"{name}.yaml"
