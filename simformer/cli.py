@@ -292,12 +292,7 @@ def _parser() -> argparse.ArgumentParser:
     device = ("--device", {"default": "auto", "help": "auto, cpu, cuda or cuda:N"})
     inference = ("--inference", {"required": True, "help": "inference settings, JSON"})
 
-    _command(
-        commands,
-        prepare,
-        ("--source", {"required": True, "help": "source of the dataset file, JSON"}),
-        output,
-    )
+    _command(commands, prepare, ("--source", {"required": True, "help": "source of the dataset file, JSON"}), output)
     _command(
         commands, audit, data, _path("index", "index to write"), _path("report", "report to write"),
         ("--expect", {"default": "{}", "help": "published counts, JSON"}),
@@ -343,12 +338,7 @@ def _parser() -> argparse.ArgumentParser:
         ("--pairs", {"type": int, "default": 100, "help": "image pairs"}), output,
     )  # fmt: skip
     _command(commands, pseudo_labels, model, data, labels, inference, threads, device, output)
-    _command(
-        commands,
-        table,
-        ("--spec", {"required": True, "help": "rows, runs and reported numbers, JSON"}),
-        output,
-    )
+    _command(commands, table, ("--spec", {"required": True, "help": "rows, runs and reported numbers, JSON"}), output)
     _command(
         commands, plan, ("targets", {"nargs": "*", "help": "tables, e.g. results/table1.csv; default: the study's"}),
         ("--study", {"type": Path, "default": Path("config/config.yaml"), "help": "study file"}),
