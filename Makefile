@@ -20,7 +20,7 @@ $(VENV)/.ready: pyproject.toml envs/constraints.txt
 	  { echo "error: $(PYTHON) is older than Python 3.11; install 3.11 or run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@echo "Setting up $(VENV) (about 2 minutes and 2 GB of disk with CPU builds of torch, more with CUDA builds) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e ".[dev,tensorboard]"
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e ".[dev,parity,tensorboard]"
 	@touch $@
 
 demo: setup

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from simformer.config import RunConfig
-from simformer.data.files import atomic_write_bytes
 from simformer.data.labels import LabelSet
 from simformer.data.loader import TrainingGroups
 from simformer.data.pairs import PairChooser
 from simformer.errors import UserError
 from simformer.losses.total import SimFormerLoss
+from simformer.model_file import read_model, write_model
 from simformer.models.maskformer import MaskFormer
 from simformer.models.simnet import SimNet
 from simformer.models.weights import initialise_backbone
@@ -87,15 +84,11 @@ def build_training(
 
 
 def save_model(path: Path, training: Training, config: RunConfig, labels: LabelSet) -> None:
-    """Write the weights with the configuration and class names inside, atomically; equal content, equal bytes.
-
-    Format: safetensors; a single entry of metadata, since their order in the file is not fixed.
-    """
-    tensors = {f"model.{k}": v.contiguous().cpu() for k, v in training.model.state_dict().items()}
+    """Write the trained weights with the configuration and class names inside, atomically (see model_file.py)."""
+    tensors = {f"model.{k}": v for k, v in training.model.state_dict().items()}
     if training.simnet is not None:
-        tensors |= {f"simnet.{k}": v.contiguous().cpu() for k, v in training.simnet.state_dict().items()}
-    facts = {"config": config.flat(), "hash": config.hash, "classes": labels.classes}
-    atomic_write_bytes(path, save(tensors, {"simformer": json.dumps(facts)}))
+        tensors |= {f"simnet.{k}": v for k, v in training.simnet.state_dict().items()}
+    write_model(path, tensors, config, labels.classes)
 
 
 @dataclass(frozen=True)
@@ -109,26 +102,17 @@ class TrainedModel:
 
 
 def load_model(path: Path, device: torch.device) -> TrainedModel:
-    """Read a model file written by `save_model`; raises UserError if it is not one."""
-    try:
-        with safe_open(path, framework="pt") as stream:
-            facts = json.loads((stream.metadata() or {})["simformer"])
-            tensors = {k: stream.get_tensor(k) for k in stream.keys()}  # noqa: SIM118 (not a dict)
-        config = RunConfig.from_flat(facts["config"], str(path))
-        classes = tuple(facts["classes"])
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such model; `snakemake {path}` trains it") from None
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise UserError(f"{path}: not a model written by `simformer train` ({error}); train it again") from None
-    settings = config.settings.model
-    model = MaskFormer(len(classes), settings)
-    model.load_state_dict(_part(tensors, "model."))
+    """Build the networks of a model file; raises UserError if it is not one."""
+    stored = read_model(path)
+    settings = stored.config.settings.model
+    model = MaskFormer(len(stored.classes), settings)
+    model.load_state_dict(_part(stored.tensors, "model."))
     simnet = None
-    if weights := _part(tensors, "simnet."):
+    if weights := _part(stored.tensors, "simnet."):
         simnet = SimNet(settings.dim, settings.simnet_dim)
         simnet.load_state_dict(weights)
         simnet.eval().to(device)
-    return TrainedModel(model.eval().to(device), simnet, config, classes)
+    return TrainedModel(model.eval().to(device), simnet, stored.config, stored.classes)
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -108,6 +108,22 @@ def weights(args: argparse.Namespace) -> None:
     fetch_backbone_weights(args.backbone, str(expand_path(args.source, "model.weights")), args.output)
 
 
+def import_weights(args: argparse.Namespace) -> None:
+    """Turn an official MaskFormer or SimFormer checkpoint into a model file."""
+    from simformer.config import RunConfig
+    from simformer.data.layout import read_classes
+    from simformer.interchange import import_weights as run
+
+    run(args.source, RunConfig.load(args.config), read_classes(args.data), args.output)
+
+
+def export_weights(args: argparse.Namespace) -> None:
+    """Turn a model file into a checkpoint for the official code."""
+    from simformer.interchange import export_weights as run
+
+    run(args.model, args.output)
+
+
 def train(args: argparse.Namespace) -> None:
     """Train one network; the same command continues an interrupted training."""
     import torch
@@ -283,12 +299,7 @@ def _parser() -> argparse.ArgumentParser:
     device = ("--device", {"default": "auto", "help": "auto, cpu, cuda or cuda:N"})
     inference = ("--inference", {"required": True, "help": "inference settings, JSON"})
 
-    _command(
-        commands,
-        prepare,
-        ("--source", {"required": True, "help": "source of the dataset file, JSON"}),
-        output,
-    )
+    _command(commands, prepare, ("--source", {"required": True, "help": "source of the dataset file, JSON"}), output)
     _command(
         commands, audit, data, _path("index", "index to write"), _path("report", "report to write"),
         ("--expect", {"default": "{}", "help": "published counts, JSON"}),
@@ -312,6 +323,11 @@ def _parser() -> argparse.ArgumentParser:
         ("--source", {"required": True, "help": "'imagenet' or a file"}), output,
     )  # fmt: skip
     _command(
+        commands, import_weights, _path("source", "official checkpoint, .pkl or .pth"),
+        _path("config", "resolved config.yaml of the run whose place the model takes"), data, output,
+    )  # fmt: skip
+    _command(commands, export_weights, model, output)
+    _command(
         commands, train, _path("config", "resolved config.yaml"), data, labels,
         _path("weights", "initial backbone weights", required=False, default=None),
         _path("state", "directory of the resumable state"), _path("model", "weights to write"),
@@ -329,12 +345,7 @@ def _parser() -> argparse.ArgumentParser:
         ("--pairs", {"type": int, "default": 100, "help": "image pairs"}), output,
     )  # fmt: skip
     _command(commands, pseudo_labels, model, data, labels, inference, threads, device, output)
-    _command(
-        commands,
-        table,
-        ("--spec", {"required": True, "help": "rows, runs and reported numbers, JSON"}),
-        output,
-    )
+    _command(commands, table, ("--spec", {"required": True, "help": "rows, runs and reported numbers, JSON"}), output)
     _command(
         commands, sweeps, _path("table", "csv of the experiment"),
         ("--spec", {"required": True, "help": "panels, JSON"}), output,

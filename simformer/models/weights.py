@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save
 from torch import Tensor
 
+from simformer.data.files import atomic_write_bytes
 from simformer.errors import UserError
 from simformer.models.backbone import Backbone, build_backbone
+from simformer.models.checkpoint_names import HEAD, detectron2_name
 from simformer.models.torchvision_ops import torchvision
+from simformer.models.weight_files import differences, read_tensors, some
 
 ENUMS = {
     "resnet50": "ResNet50_Weights",
@@ -20,7 +23,11 @@ ENUMS = {
     "mobilenet_v2": "MobileNet_V2_Weights",
 }
 SHOWN = 5
-BRING_A_FILE = "bring the file yourself and type  model.weights: PATH  (a torchvision state dict, .pth or .safetensors)"
+CLASSIFIER = re.compile(r"(stem\.)?fc\.|classifier\.")
+BRING_A_FILE = (
+    "bring the file yourself and type  model.weights: PATH  (torchvision's state dict, or detectron2's R-50.pkl of "
+    "torchvision origin)"
+)
 
 
 def fetch_backbone_weights(backbone_name: str, source: str, destination: str | Path) -> None:
@@ -37,24 +44,18 @@ def fetch_backbone_weights(backbone_name: str, source: str, destination: str | P
         state = _checked(backbone_name, _download(backbone_name), "torchvision IMAGENET1K_V1")
     else:
         state = load_backbone_weights(backbone_name, source)
-    destination = Path(destination)
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    temporary = destination.with_name(f".{destination.name}.{os.getpid()}")
-    try:
-        save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
-        os.replace(temporary, destination)
-    finally:
-        temporary.unlink(missing_ok=True)
+    content = {name: tensor.contiguous() for name, tensor in state.items()}
+    atomic_write_bytes(Path(destination), save(content))
 
 
 def load_backbone_weights(backbone_name: str, path: str | Path) -> dict[str, Tensor]:
-    """Read weights from a file in torchvision's layout, or from one that `fetch_backbone_weights` wrote.
+    """Read weights in torchvision's or detectron2's layout, or from a file that `fetch_backbone_weights` wrote.
 
     The classifier and the counters of batch norm are dropped; everything else must match exactly.
 
     Args:
         backbone_name: see `build_backbone`.
-        path: a state dict, .safetensors or anything that torch.load reads with weights_only.
+        path: a state dict, see `read_tensors`.
 
     Returns: state dict of `build_backbone(backbone_name)`.
 
@@ -90,62 +91,38 @@ def _download(backbone_name: str) -> Mapping[str, Tensor]:
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:
-    if not path.is_file():
-        raise UserError(f"model.weights: no file {path}; {BRING_A_FILE}")
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file can fail in any way
-        raise UserError(
-            f"model.weights: cannot read {path} ({path.stat().st_size} bytes; {_first_line(error)}): it is "
-            f"damaged, incomplete, or no state dict; fetch it again, or {BRING_A_FILE}"
-        ) from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(
-            f"model.weights: {path} holds more than a state dict (expected a flat mapping from name to "
-            f"tensor); save its state dict alone, or {BRING_A_FILE}"
-        )
-    return state
+        return read_tensors(path)
+    except UserError as error:
+        raise UserError(f"model.weights: {error}; {BRING_A_FILE}") from None
 
 
 def _checked(backbone_name: str, state: Mapping[str, Tensor], origin: str) -> dict[str, Tensor]:
-    kept = {
-        name.removeprefix("features."): tensor
-        for name, tensor in state.items()
-        if not name.startswith(("fc.", "classifier.")) and not name.endswith(".num_batches_tracked")
-    }
+    if any(name.startswith(f"{HEAD}.") for name in state):
+        raise UserError(
+            f"model.weights: {origin} holds a whole MaskFormer, not a backbone. To use it as a trained model, see "
+            f"`simformer import_weights --help`; to train from ImageNet weights, {BRING_A_FILE}"
+        )
     with torch.device("meta"):
         expected = build_backbone(backbone_name).state_dict()
+    ours = {detectron2_name(name): name for name in expected} if "stem.conv1.weight" in state else {}
+    kept = {
+        ours.get(name, name.removeprefix("features.")): tensor
+        for name, tensor in state.items()
+        if not CLASSIFIER.match(name) and not name.endswith(".num_batches_tracked")
+    }
     _compare(expected, kept, origin, f"model.backbone '{backbone_name}'")
     return kept
 
 
 def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], origin: str, network: str) -> None:
     """Raise UserError unless both state dicts have the same names and shapes."""
-    problems = []
-    if missing := expected.keys() - found.keys():
-        problems.append(f"missing: {_some(missing)}")
-    if unexpected := found.keys() - expected.keys():
-        problems.append(f"unexpected: {_some(unexpected)}")
-    wrong = []
-    for name in expected.keys() & found.keys():
-        shape, wanted = tuple(found[name].shape), tuple(expected[name].shape)
-        if shape != wanted:
-            wrong.append(f"{name} {shape} instead of {wanted}")
-    if wrong:
-        problems.append(f"wrong shape: {_some(wrong)}")
+    problems = [f"{kind}: {some(lines, SHOWN)}" for kind, lines in differences(expected, found).items()]
     if problems:
         raise UserError(
             f"model.weights: {origin} does not fit the {network} ({len(expected)} tensors expected). "
             f"{'; '.join(problems)}. Set model.backbone to the network of the file, or {BRING_A_FILE}"
         )
-
-
-def _some(names: Iterable[str]) -> str:
-    names = sorted(names)
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 def _first_line(error: Exception) -> str:

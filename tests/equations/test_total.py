@@ -167,20 +167,6 @@ def test_blank_images_give_finite_losses(new_batch, blank_target):
     assert output.class_logits.grad.isfinite().all() and output.mask_logits.grad.isfinite().all()
 
 
-def test_order_of_queries_does_not_matter(new_batch):
-    output, targets = new_batch(images=2, dtype=torch.float64)
-    order = torch.randperm(10, generator=torch.Generator().manual_seed(0))
-    permuted = copy.copy(output)
-    permuted.class_logits, permuted.mask_logits = (
-        output.class_logits[:, :, order],
-        output.mask_logits[:, :, order],
-    )
-    arguments = dict(num_masks=3, num_groups=1, seeds=(1,))
-    a = new_loss()(output, targets, simnet=new_simnet(), **arguments)
-    b = new_loss()(permuted, targets, simnet=new_simnet(), **arguments)
-    torch.testing.assert_close(a, b)
-
-
 def test_autocast_keeps_losses_in_single_precision(new_batch):
     output, targets = new_batch(images=2, labels=[4])
     rounded = copy.copy(output)

@@ -1,8 +1,11 @@
 """Backbone weights: every way a file can be wrong, and the round trip."""
 
+import pickle
+import stat
 import urllib.error
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -11,6 +14,7 @@ from simformer.errors import UserError
 from simformer.models import weights
 from simformer.models.backbone import build_backbone
 from simformer.models.torchvision_ops import torchvision
+from tests.official_layout import backbone_names
 
 MOBILENET = Path(__file__).resolve().parents[3] / ".." / "shared" / "realdata" / "mobilenet_v2_imagenet.pth"
 DOWNLOADER = "load_state_dict_from_url"
@@ -29,6 +33,7 @@ def test_a_torchvision_file_becomes_a_backbone(tmp_path, resnet18):
     target = tmp_path / "new" / "initial.safetensors"
     weights.fetch_backbone_weights("resnet18", str(tmp_path / "resnet18.pth"), target)
     assert [p.name for p in target.parent.iterdir()] == ["initial.safetensors"]
+    assert stat.S_IMODE(target.stat().st_mode) == stat.S_IMODE((tmp_path / "resnet18.pth").stat().st_mode)
     backbone = build_backbone("resnet18")
     weights.initialise_backbone(backbone, target)
     state = backbone.state_dict()
@@ -115,11 +120,58 @@ def test_one_wrong_key(tmp_path, resnet18, name, kind):
         weights.load_backbone_weights("resnet18", tmp_path / "w.pth")
 
 
-def test_whole_checkpoint_instead_of_a_state_dict(tmp_path, resnet18):
-    """A dictionary of dictionaries is refused with advice."""
-    torch.save({"model": resnet18, "epoch": 1}, tmp_path / "checkpoint.pth")
+def test_more_than_a_state_dict(tmp_path, resnet18):
+    """A dictionary of dictionaries is refused with advice; a training checkpoint's 'model' is found."""
+    torch.save({"network": resnet18, "epoch": 1}, tmp_path / "other.pth")
     with pytest.raises(UserError, match="more than a state dict"):
-        weights.load_backbone_weights("resnet18", tmp_path / "checkpoint.pth")
+        weights.load_backbone_weights("resnet18", tmp_path / "other.pth")
+    torch.save({"model": resnet18, "epoch": 1}, tmp_path / "checkpoint.pth")
+    assert len(weights.load_backbone_weights("resnet18", tmp_path / "checkpoint.pth")) == 100
+
+
+@pytest.fixture
+def detectron2_file(resnet18):
+    """Content of detectron2's R-50.pkl of torchvision origin, for ResNet-18."""
+    arrays = {theirs: resnet18[ours].numpy() for ours, theirs in backbone_names("resnet18")}
+    arrays |= {"stem.fc.weight": resnet18["fc.weight"].numpy(), "stem.fc.bias": resnet18["fc.bias"].numpy()}
+    return {"model": arrays, "__author__": "torchvision", "matching_heuristics": True}
+
+
+def test_detectron2_file_of_torchvision_origin(tmp_path, resnet18, detectron2_file):
+    """Names without `backbone.`, the classifier below `stem.`; equal to torchvision's own file."""
+    (tmp_path / "R-18.pkl").write_bytes(pickle.dumps(detectron2_file))
+    weights.fetch_backbone_weights("resnet18", str(tmp_path / "R-18.pkl"), tmp_path / "w.safetensors")
+    backbone = build_backbone("resnet18")
+    weights.initialise_backbone(backbone, tmp_path / "w.safetensors")
+    assert all(torch.equal(tensor, resnet18[name]) for name, tensor in backbone.state_dict().items())
+
+
+def test_detectron2_file_is_checked_too(tmp_path, detectron2_file):
+    """Strict, and for the right network only."""
+    model = detectron2_file["model"]
+    model["res2.0.conv9.weight"] = model.pop("res2.0.conv1.weight")
+    (tmp_path / "R-18.pkl").write_bytes(pickle.dumps(detectron2_file))
+    with pytest.raises(UserError, match=r"missing: layer1\.0\.conv1\.weight; unexpected: res2\.0\.conv9\.weight"):
+        weights.load_backbone_weights("resnet18", tmp_path / "R-18.pkl")
+    with pytest.raises(UserError, match="does not fit the model.backbone 'mobilenet_v2'"):
+        weights.load_backbone_weights("mobilenet_v2", tmp_path / "R-18.pkl")
+
+
+@pytest.mark.parametrize("wrap", [lambda blobs: blobs, lambda blobs: {"blobs": blobs}])
+def test_caffe2_file_is_refused(tmp_path, wrap):
+    """MSRA's R-50.pkl: other names, and a network that would silently be wrong."""
+    blobs = {"conv1_w": np.ones((64, 3, 7, 7), np.float32), "res_conv1_bn_gamma": np.ones(64, np.float32)}
+    blobs |= {"res2_0_branch2a_w": np.ones((64, 64, 1, 1), np.float32), "lr": 0.1}
+    (tmp_path / "R-50.pkl").write_bytes(pickle.dumps(wrap(blobs), 2))
+    with pytest.raises(UserError, match=r"R-50\.pkl is a Caffe2 model .*BGR.*torchvision/R-50\.pkl"):
+        weights.load_backbone_weights("resnet50", tmp_path / "R-50.pkl")
+
+
+def test_a_whole_maskformer_is_no_backbone(tmp_path, resnet18):
+    """It is pointed to the command that reads it."""
+    torch.save({"model": resnet18 | {"sem_seg_head.layer_4.weight": torch.ones(1)}}, tmp_path / "model.pth")
+    with pytest.raises(UserError, match="holds a whole MaskFormer, not a backbone.*simformer import_weights"):
+        weights.load_backbone_weights("resnet18", tmp_path / "model.pth")
 
 
 def test_initialise_is_strict(tmp_path, resnet18):

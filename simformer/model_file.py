@@ -1,0 +1,63 @@
+"""The model file: weights with the run's configuration and the class names inside (safetensors)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from simformer.config import RunConfig
+from simformer.data.files import atomic_write_bytes
+from simformer.errors import UserError
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """Content of a model file.
+
+    Attributes:
+        tensors: state dicts under the prefixes 'model.' (MaskFormer) and, where there is one, 'simnet.'.
+        config: the run that the weights belong to.
+        classes: K names in id order.
+    """
+
+    tensors: dict[str, Tensor]
+    config: RunConfig
+    classes: tuple[str, ...]
+
+
+def write_model(
+    path: Path, tensors: Mapping[str, Tensor], config: RunConfig, classes: Sequence[str], **facts: Any
+) -> None:
+    """Write a model file, atomically; equal content, equal bytes.
+
+    There is a single entry of metadata, since the order of entries in the file is not fixed.
+
+    Args:
+        path: the file.
+        tensors, config, classes: see StoredModel.
+        facts: more about the weights for whoever reads the file (JSON).
+    """
+    facts = {"config": config.flat(), "hash": config.hash, "classes": list(classes), **facts}
+    content = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
+    atomic_write_bytes(path, save(content, {"simformer": json.dumps(facts)}))
+
+
+def read_model(path: Path) -> StoredModel:
+    """Read a model file; raises UserError if it is not one."""
+    try:
+        with safe_open(path, framework="pt") as stream:
+            facts = json.loads((stream.metadata() or {})["simformer"])
+            tensors = {k: stream.get_tensor(k) for k in stream.keys()}  # noqa: SIM118 (not a dict)
+        config = RunConfig.from_flat(facts["config"], str(path))
+        return StoredModel(tensors, config, tuple(facts["classes"]))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such model; `snakemake {path}` trains it") from None
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise UserError(f"{path}: not a model written by `simformer train` ({error}); train it again") from None

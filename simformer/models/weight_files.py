@@ -1,0 +1,116 @@
+"""Files of named tensors from other programs: reading them safely, and telling how they differ from a network."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from simformer.errors import UserError
+from simformer.models.pickles import RefusedError, read_pickle
+
+WRAPPERS = ("model", "blobs")
+"""Keys under which training checkpoints (PyTorch, detectron2) and Caffe2 files keep their tensors."""
+
+CAFFE2 = re.compile(r"conv1_[wb]|res\d_\d+_branch\w+")
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a `.safetensors` file, a numpy `.pkl`, or anything that torch.load reads safely.
+
+    Args:
+        path: the file; tensors may stand under the key 'model', beside an optimiser and the like.
+
+    Returns: tensor by name, on the CPU.
+
+    Raises: UserError when the file is missing, damaged, holds Python objects or no tensors, or is Caffe2's.
+    """
+    if not path.is_file():
+        raise UserError(f"no file {path}")
+    try:
+        content = _load(path)
+    except RefusedError as error:
+        raise UserError(
+            f"{path} is refused: it holds {error}, and a weight file needs numbers in arrays and plain containers "
+            "only; nothing in it was run. Get the file again from its original source"
+        ) from None
+    except Exception as error:  # a damaged file can fail in any way
+        raise UserError(
+            f"cannot read {path} ({path.stat().st_size} bytes; {_reason(error)}): it is damaged, incomplete, or no "
+            "file of weights; fetch it again"
+        ) from error
+    for key in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if isinstance(content, Mapping) and any(CAFFE2.fullmatch(str(name)) for name in content):
+        raise UserError(
+            f"{path} is a Caffe2 model (MSRA's ResNet): it was trained on BGR images and has its strides in the 1x1 "
+            "convolutions, so it cannot be used here; take detectron2's torchvision/R-50.pkl, or torchvision's own file"
+        )
+    return _tensors(content, path)
+
+
+def _load(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    if path.suffix == ".pkl":
+        return read_pickle(path)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # its text goes on to advise loading the file unsafely
+        if found := re.search(r"GLOBAL (\S+)", str(error)):
+            raise RefusedError(found[1]) from None
+        raise ValueError("no file of torch.save") from None
+
+
+def _tensors(content: Any, path: Path) -> dict[str, Tensor]:
+    if not isinstance(content, Mapping) or not content:
+        raise UserError(f"{path} holds no named tensors (expected a mapping from name to tensor)")
+    tensors = {}
+    for name, value in content.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor | np.ndarray):
+            raise UserError(
+                f"{path} holds more than a state dict: {str(name)!r} is a {type(value).__name__} (expected a flat "
+                "mapping from name to tensor, alone or under the key 'model'); save its state dict alone"
+            )
+        tensors[name] = value.clone() if isinstance(value, Tensor) else torch.from_numpy(value)  # none shares memory
+    return tensors
+
+
+def _reason(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> dict[str, list[str]]:
+    """Compare names and shapes.
+
+    Args:
+        expected: state dict of the network (values may be on the meta device).
+        found: tensors of a file.
+
+    Returns: sorted lines by kind, 'missing', 'unexpected' and 'wrong shape'; kinds without any are left out.
+    """
+    kinds = {
+        "missing": expected.keys() - found.keys(),
+        "unexpected": found.keys() - expected.keys(),
+        "wrong shape": {
+            f"{name} {tuple(found[name].shape)} instead of {tuple(expected[name].shape)}"
+            for name in expected.keys() & found.keys()
+            if found[name].shape != expected[name].shape
+        },
+    }
+    return {kind: sorted(lines) for kind, lines in kinds.items() if lines}
+
+
+def some(lines: Iterable[str], shown: int, separator: str = ", ") -> str:
+    """Join the first lines, and count the others."""
+    lines = list(lines)
+    more = [f"and {len(lines) - shown} more"] if len(lines) > shown else []
+    return separator.join(lines[:shown] + more)
