@@ -1,0 +1,1 @@
+"""One subcommand per pipeline stage: each parses, calls one library function, and does nothing else."""

@@ -1,0 +1,108 @@
+"""Subcommands from a dataset's source to the label sets of a split."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from simformer.commands.options import DATA, INDEX, LABELS, OUTPUT, SPLIT, command, path
+
+# Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Generate or import a dataset into the prepared layout."""
+    from simformer.config import expand_path
+    from simformer.data.folder import import_folder
+    from simformer.data.scenes import generate_scenes
+    from simformer.sources import parse_source
+
+    source = parse_source(json.loads(args.source))
+    if source.kind == "scenes":
+        generate_scenes(args.output, source)
+    else:
+        import_folder(expand_path(source.path, "source.path"), args.output)
+
+
+def audit(args: argparse.Namespace) -> None:
+    """Check every image and label of a prepared dataset and write its index."""
+    from simformer.data.audit import audit as run
+    from simformer.sources import Expected
+
+    index, report = run(args.data, args.workers, Expected.model_validate_json(args.expect))
+    report.save(args.report)
+    index.save(args.index)
+
+
+def audit_page(args: argparse.Namespace) -> None:
+    """Write what a dataset holds as JSON, Markdown and a picture."""
+    from simformer.analysis.audit_page import write_audit_page
+    from simformer.data.audit import AuditReport
+    from simformer.data.index import DatasetIndex
+    from simformer.data.splits import Split
+
+    splits = {path.parent.name: Split.load(path) for path in args.splits}
+    write_audit_page(AuditReport.load(args.report), DatasetIndex.load(args.index), splits, args.data, args.output)
+
+
+def split(args: argparse.Namespace) -> None:
+    """Resolve a base/novel split."""
+    from simformer.data.layout import read_classes
+    from simformer.data.splits import make_split
+
+    make_split(read_classes(args.data), json.loads(args.spec)).save(args.output)
+
+
+def splits_page(args: argparse.Namespace) -> None:
+    """Write the page of the pinned splits."""
+    from simformer.analysis.splits_page import write_splits_page
+
+    write_splits_page(args.splits, json.loads(args.classes), args.output)
+
+
+def mask_labels(args: argparse.Namespace) -> None:
+    """Write label maps with hidden novel pixels (the weak-shot wall)."""
+    from simformer.data.index import DatasetIndex
+    from simformer.data.masking import mask_labels as run
+    from simformer.data.splits import Split
+
+    run(args.data, DatasetIndex.load(args.index), Split.load(args.split), args.output)
+
+
+def crop_labels(args: argparse.Namespace) -> None:
+    """Write labels as released: novel labels of each training crop instead of the whole image."""
+    from simformer.data.labels import LabelSet
+    from simformer.data.masking import crop_labels as run
+    from simformer.data.splits import Split
+
+    run(LabelSet.load(args.labels), Split.load(args.split), args.output)
+
+
+def fill_labels(args: argparse.Namespace) -> None:
+    """Write the control labels: the not-base region given to a present novel class."""
+    from simformer.data.labels import LabelSet
+    from simformer.data.masking import fill_labels as run
+
+    run(LabelSet.load(args.labels), args.output)
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add these subcommands to the parser."""
+    command(commands, prepare, ("--source", {"required": True, "help": "source of the dataset file, JSON"}), OUTPUT)
+    command(
+        commands, audit, DATA, path("index", "index to write"), path("report", "report to write"),
+        ("--expect", {"default": "{}", "help": "published counts, JSON"}),
+        ("--workers", {"type": int, "default": 1, "help": "processes"}),
+    )  # fmt: skip
+    command(
+        commands, audit_page, DATA, INDEX, path("report", "report of the audit"),
+        path("splits", "split.yaml of every split", nargs="+"), OUTPUT,
+    )  # fmt: skip
+    command(commands, split, DATA, ("--spec", {"required": True, "help": "JSON"}), OUTPUT)
+    command(
+        commands, splits_page, path("splits", "pinned split files, <dataset>/split<k>.yaml", nargs="+"),
+        ("--classes", {"required": True, "help": "number of classes by dataset, JSON"}), OUTPUT,
+    )  # fmt: skip
+    command(commands, mask_labels, DATA, INDEX, SPLIT, OUTPUT)
+    command(commands, crop_labels, LABELS, SPLIT, OUTPUT)
+    command(commands, fill_labels, LABELS, OUTPUT)

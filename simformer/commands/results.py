@@ -1,0 +1,93 @@
+"""Subcommands of a study: its plan, tables, figures and pictures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from simformer.commands.options import DATA, DEVICE, INDEX, INFERENCE, OUTPUT, SPLIT, THREADS, command, path
+from simformer.errors import UserError
+
+# Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
+
+
+def plan(args: argparse.Namespace) -> None:
+    """Tell what a study would train, what of it is there, and what the rest will cost."""
+    import shutil
+
+    from simformer.catalogue import Catalogue
+    from simformer.config import read_yaml
+    from simformer.plan import make_plan
+
+    catalogue = Catalogue(read_yaml(args.study), str(args.study), args.study.parent)
+    names = [Path(target).stem for target in args.targets]
+    print(make_plan(catalogue, names).text(gpu_here=shutil.which("nvidia-smi") is not None))
+
+
+def table(args: argparse.Namespace) -> None:
+    """Write one table as csv, Markdown and LaTeX."""
+    from simformer.analysis.tables import write_table
+
+    write_table(json.loads(args.spec), args.output)
+
+
+def show(args: argparse.Namespace) -> None:
+    """Print finished Markdown tables."""
+    for file in args.tables:
+        try:
+            print(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(f"{file}: no such table; `snakemake {file}` makes it") from None
+
+
+def sweeps(args: argparse.Namespace) -> None:
+    """Draw the figure of an experiment that sweeps settings."""
+    from simformer.analysis.sweeps import draw_sweeps
+
+    draw_sweeps(args.table, json.loads(args.spec), args.output)
+
+
+def gallery(args: argparse.Namespace) -> None:
+    """Draw test images beside truth, base/novel map and predictions."""
+    import torch
+
+    from simformer.analysis.gallery import draw_gallery
+    from simformer.build import load_model
+    from simformer.data.index import DatasetIndex
+    from simformer.data.splits import Split
+    from simformer.settings import InferenceSettings
+
+    torch.set_num_threads(args.threads)
+    device = torch.device(args.device)
+    models = {m.parent.parent.name: load_model(m, device) for m in args.model}
+    settings = InferenceSettings.model_validate_json(args.inference)
+    index = DatasetIndex.load(args.index)
+    draw_gallery(models, args.data, index, Split.load(args.split), settings, device, args.images, args.output)
+
+
+def schema(args: argparse.Namespace) -> None:
+    """Write the JSON schema of study files, or the page that explains every key."""
+    from simformer.reference import settings_page, study_schema
+
+    args.schema.write_text(study_schema(), encoding="utf-8")
+    args.page.write_text(settings_page(), encoding="utf-8")
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add these subcommands to the parser."""
+    command(
+        commands, plan, ("targets", {"nargs": "*", "help": "tables, e.g. results/table1.csv; default: the study's"}),
+        ("--study", {"type": Path, "default": Path("config/config.yaml"), "help": "study file"}),
+    )  # fmt: skip
+    command(commands, table, ("--spec", {"required": True, "help": "rows, runs and reported numbers, JSON"}), OUTPUT)
+    command(commands, show, ("tables", {"type": Path, "nargs": "+", "help": "Markdown tables"}))
+    command(
+        commands, sweeps, path("table", "csv of the experiment"),
+        ("--spec", {"required": True, "help": "panels, JSON"}), OUTPUT,
+    )  # fmt: skip
+    command(
+        commands, gallery, path("model", "models to compare", nargs="+"), DATA, INDEX, SPLIT, INFERENCE,
+        THREADS, DEVICE, ("--images", {"type": int, "default": 6, "help": "number of test images"}), OUTPUT,
+    )  # fmt: skip
+    command(commands, schema, path("schema", "JSON schema to write"), path("page", "Markdown page to write"))
