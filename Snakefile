@@ -14,6 +14,7 @@ include: "workflow/rules/common.smk"
 validate(config, "workflow/schemas/study.schema.json")
 
 
+include: "workflow/rules/fetch.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/labels.smk"
 include: "workflow/rules/train.smk"
@@ -30,4 +31,11 @@ rule all:
         collect(dataset_file("audit.md"), dataset=STUDY.datasets),
         gallery_files(),
         sweep_figures(),
+    localrule: True
+
+
+rule fetch_all:
+    """All that the study needs from outside, for machines without internet: run this first where there is some."""
+    input:
+        outside_files(),
     localrule: True

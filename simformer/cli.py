@@ -25,7 +25,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand; returns the exit status (0 done, 1 user error, 143 interrupted with saved state)."""
+    """Run one subcommand; returns the exit status (0 done, 1 user error, 130 Ctrl-C, 143 training interrupted)."""
     args = _parser().parse_args(arguments)
     try:
         if getattr(args, "device", None) == "auto":
@@ -36,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        return 130
     except Exception as error:
         return _known_failure(error)
     return 0

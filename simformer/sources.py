@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
 from simformer.config import parse
+from simformer.errors import UserError
 from simformer.settings import Count, SceneSettings, Settings
 
 Checksum = Annotated[str, StringConstraints(pattern=r"^(md5:[0-9a-f]{32}|sha1:[0-9a-f]{40}|sha256:[0-9a-f]{64})$")]
@@ -120,3 +122,34 @@ def archives(source: Source) -> dict[str, Archive]:
         elif isinstance(value, tuple):
             found |= {f"{field}{number}": item for number, item in enumerate(value, 1) if isinstance(item, Archive)}
     return found
+
+
+def parse_archives(options: Sequence[str], source: Source) -> dict[str, Path]:
+    """Read where the downloaded archives of a source lie, each given as NAME=PATH on the command line.
+
+    Raises: UserError if an option has another form, or names no archive of the source, or one for a second time.
+    """
+    found: dict[str, Path] = {}
+    names = ", ".join(archives(source)) or "none"
+    for option in options:
+        name, _, path = option.partition("=")
+        if not path:
+            raise UserError(f"--archive {option}: expected NAME=PATH, with one of the source's archives: {names}")
+        if name not in archives(source):
+            raise UserError(f"--archive {option}: a source of kind '{source.kind}' has no '{name}'; it has {names}")
+        if name in found:
+            raise UserError(f"--archive {option}: '{name}' is given twice, first as {found[name]}")
+        found[name] = Path(path)
+    return found
+
+
+def content_json(source: Source) -> str:
+    """Return what decides a source's content: all of it but the addresses of its archives."""
+    hidden: dict[str, Any] = {}
+    for field in type(source).model_fields:
+        value = getattr(source, field)
+        if isinstance(value, Archive):
+            hidden[field] = {"urls"}
+        elif isinstance(value, tuple):
+            hidden[field] = {number: {"urls"} for number, item in enumerate(value) if isinstance(item, Archive)}
+    return source.model_dump_json(exclude=hidden)

@@ -14,6 +14,7 @@ from simformer.data.splits import make_split
 from simformer.settings import SceneSettings, TrainSettings
 from simformer.train import Runtime, TrainOutputs, train
 from tests.pipeline import NOVEL_NAMES
+from tests.web import Web
 
 TINY = {
     "model": {
@@ -84,3 +85,14 @@ def run_training(scenes):
         return outputs
 
     return run
+
+
+@pytest.fixture
+def web(monkeypatch):
+    """A web server on this machine, asked directly whatever proxy is set up here."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    server = Web()
+    yield server
+    server.close()

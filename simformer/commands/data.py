@@ -6,22 +6,38 @@ import argparse
 import json
 
 from simformer.commands.options import DATA, INDEX, LABELS, OUTPUT, SPLIT, command, path
+from simformer.errors import UserError
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
+
+
+def fetch(args: argparse.Namespace) -> None:
+    """Download a published archive and check it; an interrupted download is continued."""
+    from simformer.config import parse
+    from simformer.data.fetch import fetch as run
+    from simformer.sources import Archive
+
+    run(parse(Archive, json.loads(args.archive), "--archive"), args.output)
 
 
 def prepare(args: argparse.Namespace) -> None:
     """Generate or import a dataset into the prepared layout."""
     from simformer.config import expand_path
+    from simformer.data.fetch import check_file
     from simformer.data.folder import import_folder
     from simformer.data.scenes import generate_scenes
-    from simformer.sources import parse_source
+    from simformer.sources import archives, parse_archives, parse_source
 
     source = parse_source(json.loads(args.source))
+    found = parse_archives(args.archive, source)
+    for name, place in found.items():
+        check_file(archives(source)[name], place)
     if source.kind == "scenes":
         generate_scenes(args.output, source)
-    else:
+    elif source.kind == "folder":
         import_folder(expand_path(source.path, "source.path"), args.output)
+    else:
+        raise UserError(f"--source: kind '{source.kind}' ({len(found)} archives) cannot be prepared by this version")
 
 
 def audit(args: argparse.Namespace) -> None:
@@ -88,7 +104,12 @@ def fill_labels(args: argparse.Namespace) -> None:
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
-    command(commands, prepare, ("--source", {"required": True, "help": "source of the dataset file, JSON"}), OUTPUT)
+    command(commands, fetch, ("--archive", {"required": True, "help": "urls, bytes and checksum, JSON"}), OUTPUT)
+    command(
+        commands, prepare, ("--source", {"required": True, "help": "source of the dataset file, JSON"}),
+        ("--archive", {"action": "append", "default": [], "metavar": "NAME=PATH", "help": "fetched archive (many)"}),
+        OUTPUT,
+    )  # fmt: skip
     command(
         commands, audit, DATA, path("index", "index to write"), path("report", "report to write"),
         ("--expect", {"default": "{}", "help": "published counts, JSON"}),

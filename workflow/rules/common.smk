@@ -5,6 +5,7 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
 
@@ -12,8 +13,9 @@ sys.path.insert(0, str(workflow.basedir))
 
 from simformer.config import RECIPE_VERSION, read_yaml
 from simformer.errors import UserError
-from simformer.plan import make_plan
+from simformer.plan import make_plan, trainings
 from simformer.catalogue import FULL_SPLIT, Catalogue
+from simformer.sources import archives, content_json
 
 try:
     for path in workflow.configfiles:
@@ -32,6 +34,7 @@ PINNED_SPLITS = sorted(str(path) for path in Path("config/splits").glob("*/split
 
 wildcard_constraints:
     dataset="[a-z][a-z0-9_]*",
+    archive="[a-z][a-z0-9_]*",
     split=rf"split\d+|{FULL_SPLIT}",
     method="[a-z][a-z0-9_]*",
     seed=r"\d+",
@@ -82,8 +85,46 @@ def inference_settings(wildcards):
     return sorted_json(CATALOGUE.datasets[wildcards.dataset].inference.model_dump(mode="json"))
 
 
-def source_settings(wildcards):
-    return CATALOGUE.datasets[wildcards.dataset].source.model_dump_json()
+def dataset_source(wildcards):
+    return CATALOGUE.datasets[wildcards.dataset].source
+
+
+def source_content(wildcards):
+    return content_json(dataset_source(wildcards))
+
+
+def source_settings(wildcards, output):
+    """With addresses; taking `output` makes a parameter untracked, so that a new mirror triggers nothing."""
+    return dataset_source(wildcards).model_dump_json()
+
+
+def archive_file():
+    """Path of a downloaded archive; its content tells the format."""
+    return f"{STUDY.data}/downloads/{{dataset}}/{{archive}}"
+
+
+def fetched(source):
+    """The archives of a source that are downloaded, by name; those with a `path` are read where they are."""
+    return {name: archive for name, archive in archives(source).items() if archive.path is None}
+
+
+def fetched_archives(wildcards):
+    names = fetched(dataset_source(wildcards))
+    return [archive_file().format(dataset=wildcards.dataset, archive=name) for name in names]
+
+
+def archive_options(wildcards, input):
+    names = fetched(dataset_source(wildcards))
+    return " ".join(f"--archive {shlex.quote(f'{name}={path}')}" for name, path in zip(names, input))
+
+
+def archive_settings(wildcards, output):
+    """Untracked, as in `source_settings`: no edit deletes a large file, which `prepare` checks."""
+    found = fetched(dataset_source(wildcards))
+    if wildcards.archive not in found:
+        known = ", ".join(found) or "none"
+        raise WorkflowError(f"{wildcards.dataset} has no archive '{wildcards.archive}' to fetch; it has: {known}")
+    return found[wildcards.archive].model_dump_json()
 
 
 def expected_counts(wildcards):
@@ -131,6 +172,13 @@ def initial_weights(wildcards):
     model = model_settings(wildcards)
     wanted = {"dataset": wildcards.dataset, "backbone": model.backbone}
     return [] if model.weights == "none" else weights_file().format(**wanted)
+
+
+def outside_files():
+    """Everything that the study needs from outside: archives and initial backbone weights."""
+    places = [SimpleNamespace(dataset=d, split=s, method=m) for d, s, m, _ in trainings(CATALOGUE, STUDY.experiments)]
+    files = [file for place in places for file in [*fetched_archives(place), initial_weights(place)] if file]
+    return list(dict.fromkeys(files))
 
 
 def weights_source(wildcards):

@@ -3,6 +3,9 @@
 
 rule prepare:
     """Generate or import a dataset: images, label maps, class names, train and test lists."""
+    input:
+        # A touched archive is no new one: what it must be like is in the parameter `content`, and checked.
+        ancient(fetched_archives),
     output:
         classes=data_file("classes.json"),
         train=data_file("train.txt"),
@@ -18,10 +21,12 @@ rule prepare:
         runtime=60,
     params:
         version=RECIPE_VERSION,
+        content=source_content,
         source=source_settings,
+        archives=archive_options,
         root=subpath(output[0], parent=True),
     shell:
-        "simformer prepare --source {params.source:q} --output {params.root:q} > {log} 2>&1"
+        "simformer prepare --source {params.source:q} {params.archives} --output {params.root:q} > {log} 2>&1"
 
 
 rule audit:

@@ -1,0 +1,89 @@
+"""The part of a download that has arrived: `<name>.part`, and beside it `<name>.part.json` with its origin.
+
+The origin is an address and what tells one version of the file there from another. Only with that, and only if the
+server confirms it (If-Range, RFC 9110), a part is continued.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from simformer.data.files import atomic_write_text
+from simformer.errors import UserError
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a part was begun from: address, total size in bytes, ETag and Last-Modified, as far as they were told."""
+
+    url: str
+    size: int | None
+    etag: str | None
+    modified: str | None
+
+    @property
+    def validator(self) -> str | None:
+        """What a server compares before it continues: a strong ETag, else the date."""
+        return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
+
+    def differs(self, other: Origin) -> bool:
+        """Return whether anything told about both says that they are different versions of the file."""
+        pairs = ((self.size, other.size), (self.etag, other.etag), (self.modified, other.modified))
+        return any(a is not None and b is not None and a != b for a, b in pairs)
+
+
+class Part:
+    """The part of a file that has arrived, beside its destination."""
+
+    def __init__(self, destination: Path) -> None:
+        self.path = destination.with_name(f"{destination.name}.part")
+        self.note = destination.with_name(f"{destination.name}.part.json")
+
+    @property
+    def size(self) -> int:
+        """Bytes that have arrived."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where the part comes from; None if that is not known."""
+        try:
+            return Origin(**json.loads(self.note.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    @origin.setter
+    def origin(self, origin: Origin) -> None:
+        atomic_write_text(self.note, json.dumps(asdict(origin)))
+
+    def clear(self) -> None:
+        """Give up what has arrived."""
+        os.truncate(self.path, 0)
+        self.note.unlink(missing_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make this process the only writer, on file systems that can; a killed one gives the lock up by itself.
+
+        Raises: UserError if another process is downloading the same file.
+        """
+        with self.path.open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(f"{self.path}: another process is downloading this file; wait for it") from error
+            except OSError:
+                print(f"{self.path}: no locks here; download a file in one process at a time", file=sys.stderr)
+            try:
+                yield
+            finally:
+                if not self.size:
+                    self.path.unlink(missing_ok=True)
+                    self.note.unlink(missing_ok=True)
