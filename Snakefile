@@ -37,5 +37,5 @@ rule all:
 rule fetch_all:
     """All that the study needs from outside, for machines without internet: run this first where there is some."""
     input:
-        outside_files(),
+        outside_files,
     localrule: True

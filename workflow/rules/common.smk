@@ -174,7 +174,7 @@ def initial_weights(wildcards):
     return [] if model.weights == "none" else weights_file().format(**wanted)
 
 
-def outside_files():
+def outside_files(wildcards):
     """Everything that the study needs from outside: archives and initial backbone weights."""
     places = [SimpleNamespace(dataset=d, split=s, method=m) for d, s, m, _ in trainings(CATALOGUE, STUDY.experiments)]
     files = [file for place in places for file in [*fetched_archives(place), initial_weights(place)] if file]
