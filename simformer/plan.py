@@ -171,7 +171,7 @@ def _facts(folder: Path) -> dict:
 def _downloads(catalogue: Catalogue, datasets: Iterable[str]) -> dict[str, int | None]:
     """Return the archives that are neither fetched nor the user's own, with their published sizes."""
     return {
-        f"{dataset}/{name}": archive.bytes
+        f"{dataset}/{name}": archive.size
         for dataset in sorted(datasets)
         for name, archive in archives(catalogue.datasets[dataset].source).items()
         if archive.path is None and not (Path(catalogue.study.data) / "downloads" / dataset / name).exists()

@@ -20,6 +20,9 @@ class Archive(Settings):
 
     urls: tuple[str, ...] = Field((), description="Addresses, tried in this order.")
     bytes: Count | None = Field(None, description="Published size; checked.")
+    gigabytes: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Size, about, where the exact one is not published; for the plan, not checked."
+    )
     checksum: Checksum | None = Field(
         None,
         description="Published checksum, e.g. `sha1:219e...`; checked. Without one, the first download's sha256 is "
@@ -36,6 +39,11 @@ class Archive(Settings):
         if not self.urls and self.path is None:
             raise ValueError("neither `urls` nor `path`; give your own copy, e.g. {path: /data/images.zip}")
         return self
+
+    @property
+    def size(self) -> int | None:
+        """Bytes, about; None if nothing is known."""
+        return self.bytes or (round(1e9 * self.gigabytes) if self.gigabytes else None)
 
 
 class ScenesSource(SceneSettings):
@@ -144,12 +152,12 @@ def parse_archives(options: Sequence[str], source: Source) -> dict[str, Path]:
 
 
 def content_json(source: Source) -> str:
-    """Return what decides a source's content: all of it but the addresses of its archives."""
+    """Return what decides a source's content: all of it but the addresses and rough sizes of its archives."""
     hidden: dict[str, Any] = {}
     for field in type(source).model_fields:
         value = getattr(source, field)
         if isinstance(value, Archive):
-            hidden[field] = {"urls"}
+            hidden[field] = {"urls", "gigabytes"}
         elif isinstance(value, tuple):
-            hidden[field] = {number: {"urls"} for number, item in enumerate(value) if isinstance(item, Archive)}
+            hidden[field] = {number: {"urls", "gigabytes"} for number, item in enumerate(value) if isinstance(item, Archive)}
     return source.model_dump_json(exclude=hidden)

@@ -65,7 +65,7 @@ def disk_bytes(catalogue: Catalogue, cells: Iterable[Cell]) -> float:
     for dataset in {dataset for dataset, *_ in cells}:
         file = catalogue.datasets[dataset]
         maps = (file.expect.train or 0) * LABEL_BYTES
-        total += maps + sum(archive.bytes or 0 for archive in archives(file.source).values())
+        total += maps + sum(archive.size or 0 for archive in archives(file.source).values())
         mine = [cell for cell in cells if cell[0] == dataset]
         label_sets = {(split, "masked", 0) for _, split, *_ in mine}
         for _, split, method, seed in mine:
