@@ -19,16 +19,10 @@ from simformer.errors import UserError
 
 def prepare(args: argparse.Namespace) -> None:
     """Generate or import a dataset into the prepared layout."""
-    from simformer.config import expand_path
-    from simformer.data.folder import import_folder
-    from simformer.data.scenes import generate_scenes
+    from simformer.data.prepare import prepare as run
     from simformer.sources import parse_source
 
-    source = parse_source(json.loads(args.source))
-    if source.kind == "scenes":
-        generate_scenes(args.output, source)
-    else:
-        import_folder(expand_path(source.path, "source.path"), args.output)
+    run(parse_source(json.loads(args.source)), {}, args.output, args.workers)
 
 
 def audit(args: argparse.Namespace) -> None:
@@ -217,6 +211,7 @@ def _parser() -> argparse.ArgumentParser:
     labels = _path("labels", "labels.json of a label set")
     split_file = _path("split", "split.yaml")
     model = _path("model", "model.safetensors")
+    processes = ("--workers", {"type": int, "default": 1, "help": "processes"})
     threads = ("--threads", {"type": int, "default": 1, "help": "CPU threads"})
     device = ("--device", {"default": "auto", "help": "auto, cpu, cuda or cuda:N"})
     inference = ("--inference", {"required": True, "help": "inference settings, JSON"})
@@ -226,10 +221,11 @@ def _parser() -> argparse.ArgumentParser:
         prepare,
         ("--source", {"required": True, "help": "source of the dataset file, JSON"}),
         output,
+        processes,
     )
     _command(
         commands, audit, data, _path("index", "index to write"), _path("report", "report to write"),
-        ("--workers", {"type": int, "default": 1, "help": "processes"}),
+        processes,
     )  # fmt: skip
     _command(commands, split, data, ("--spec", {"required": True, "help": "JSON"}), output)
     _command(commands, mask_labels, data, index, split_file, output)

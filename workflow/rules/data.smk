@@ -13,15 +13,16 @@ rule prepare:
         log_file("prepare/{dataset}"),
     conda:
         "../../envs/simformer.yaml"
+    threads: 8
     resources:
-        mem_mb=2000,
+        mem_mb=8000,
         runtime=60,
     params:
         version=RECIPE_VERSION,
         source=source_settings,
         root=subpath(output[0], parent=True),
     shell:
-        "simformer prepare --source {params.source:q} --output {params.root:q} > {log} 2>&1"
+        "simformer prepare --source {params.source:q} --output {params.root:q} --workers {threads} > {log} 2>&1"
 
 
 rule audit:
