@@ -1,7 +1,7 @@
 """The classes of the published datasets, and the way from a dataset's own ids (raw) to contiguous class ids.
 
-`tables/<dataset>.json` lists `raw_id` and `name` of every class; the class id is the position in that list. The order
-is that of MaskFormer's COCO-Stuff-10K and detectron2's ADE20K class lists, to which the paper's split files refer.
+`lists/<dataset>.classes.json` has `raw_id` and `name` of every class; the class id is the position in that list, in the
+order of MaskFormer's COCO-Stuff-10K and detectron2's ADE20K class lists, to which the paper's split files refer.
 """
 
 from __future__ import annotations
@@ -61,10 +61,11 @@ class IdTable:
         Raises:
             UserError: values that the format does not have.
         """
-        label = self.ids[values]
-        wrong = np.unique(values[label == INVALID])
-        if wrong.size:
-            raise UserError(f"{where}: label ids out of range: {', '.join(map(str, wrong))}; expected {self.expected}")
+        label = np.take(self.ids, values)
+        wrong = label == INVALID
+        if wrong.any():
+            ids = ", ".join(map(str, np.unique(values[wrong])))
+            raise UserError(f"{where}: label ids out of range: {ids}; expected {self.expected}")
         return label
 
 
@@ -88,13 +89,13 @@ def coco_stuff_10k_images() -> dict[str, list[int]]:
 
     They are those of the lists that its authors publish (github.com/nightrome/cocostuff10k).
     """
-    return _load("coco_stuff_10k")
+    return _load("coco_stuff_10k.images")
 
 
 def _read(name: str) -> ClassTable:
-    rows = _load(name)
+    rows = _load(f"{name}.classes")
     return ClassTable(tuple(row["name"] for row in rows), tuple(row["raw_id"] for row in rows))
 
 
 def _load(name: str) -> Any:
-    return json.loads((files("simformer.data") / "tables" / f"{name}.json").read_text(encoding="utf-8"))
+    return json.loads((files("simformer.data") / "lists" / f"{name}.json").read_text(encoding="utf-8"))
