@@ -100,7 +100,7 @@ def pair(
     for subset, listed in zip(("training", "test"), map(sorted, names), strict=True):
         for what, found, form in zip(("photograph", "label"), (photographs, labels), expected, strict=True):
             problems += [
-                f"{subset} image {name}: no {what}; expected {form.format(name)}"
+                f"{subset} image {name}: no {what}; expected {form.replace('{}', name)}"
                 for name in listed
                 if name not in found
             ]

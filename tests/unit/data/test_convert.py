@@ -131,6 +131,17 @@ def test_all_problems_are_listed_together(ade, tmp_path):
     assert len(lines) == 8
 
 
+def test_braces_in_a_path_are_only_braces(tmp_path):
+    archive = tmp_path / "{0}{name}{}" / "ade.zip"
+    archive.parent.mkdir()
+    write_ade20k(archive, train=2, test=1)
+    rewrite_zip(archive, {member("training", FIRST): None})
+    lines = refused(source("ade20k", archive=archive), tmp_path / "out")
+    assert lines[1].startswith(
+        f"  training image {FIRST}: no photograph; expected {FIRST}.jpg in images/ of {tmp_path}/{{0}}"
+    )
+
+
 def test_the_same_problems_are_found_by_several_processes(tmp_path):
     archive = tmp_path / "ade.zip"
     truth = write_ade20k(archive, train=40)
