@@ -159,5 +159,7 @@ def content_json(source: Source) -> str:
         if isinstance(value, Archive):
             hidden[field] = {"urls", "gigabytes"}
         elif isinstance(value, tuple):
-            hidden[field] = {number: {"urls", "gigabytes"} for number, item in enumerate(value) if isinstance(item, Archive)}
+            hidden[field] = {
+                number: {"urls", "gigabytes"} for number, item in enumerate(value) if isinstance(item, Archive)
+            }
     return source.model_dump_json(exclude=hidden)

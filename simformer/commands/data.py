@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from simformer.commands.options import DATA, INDEX, LABELS, OUTPUT, SPLIT, command, path
-from simformer.errors import UserError
+from simformer.commands.options import DATA, INDEX, LABELS, OUTPUT, SPLIT, WORKERS, command, path
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -22,22 +21,11 @@ def fetch(args: argparse.Namespace) -> None:
 
 def prepare(args: argparse.Namespace) -> None:
     """Generate or import a dataset into the prepared layout."""
-    from simformer.config import expand_path
-    from simformer.data.fetch import check_file
-    from simformer.data.folder import import_folder
-    from simformer.data.scenes import generate_scenes
-    from simformer.sources import archives, parse_archives, parse_source
+    from simformer.data.prepare import prepare as run
+    from simformer.sources import parse_archives, parse_source
 
     source = parse_source(json.loads(args.source))
-    found = parse_archives(args.archive, source)
-    for name, place in found.items():
-        check_file(archives(source)[name], place)
-    if source.kind == "scenes":
-        generate_scenes(args.output, source)
-    elif source.kind == "folder":
-        import_folder(expand_path(source.path, "source.path"), args.output)
-    else:
-        raise UserError(f"--source: kind '{source.kind}' ({len(found)} archives) cannot be prepared by this version")
+    run(source, parse_archives(args.archive, source), args.output, args.workers)
 
 
 def audit(args: argparse.Namespace) -> None:
@@ -108,12 +96,11 @@ def add(commands: argparse._SubParsersAction) -> None:
     command(
         commands, prepare, ("--source", {"required": True, "help": "source of the dataset file, JSON"}),
         ("--archive", {"action": "append", "default": [], "metavar": "NAME=PATH", "help": "fetched archive (many)"}),
-        OUTPUT,
+        WORKERS, OUTPUT,
     )  # fmt: skip
     command(
         commands, audit, DATA, path("index", "index to write"), path("report", "report to write"),
-        ("--expect", {"default": "{}", "help": "published counts, JSON"}),
-        ("--workers", {"type": int, "default": 1, "help": "processes"}),
+        ("--expect", {"default": "{}", "help": "published counts, JSON"}), WORKERS,
     )  # fmt: skip
     command(
         commands, audit_page, DATA, INDEX, path("report", "report of the audit"),

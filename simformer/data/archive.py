@@ -5,6 +5,7 @@ Datasets are prepared straight from their archives: nothing is unpacked to disk 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import stat
@@ -30,13 +31,26 @@ class FolderTree:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.root = path if path.is_dir() else path.parent
+        self._names: list[str] | None = None
+
+    def __reduce__(self) -> tuple[type[FolderTree], tuple[Path]]:
+        return FolderTree, (self.path,)
 
     def names(self) -> list[str]:
-        """Return the paths of all files relative to the top, with forward slashes, sorted."""
-        if not self.path.is_dir():
-            return [self.path.name]
-        found = (Path(folder, name) for folder, _, names in os.walk(self.path, followlinks=True) for name in names)
-        return sorted(path.relative_to(self.root).as_posix() for path in found)
+        """Return the paths of all files relative to the top, with forward slashes, sorted; found once."""
+        if self._names is None:
+            found = (Path(folder, name) for folder, _, names in os.walk(self.path, followlinks=True) for name in names)
+            self._names = sorted(path.relative_to(self.root).as_posix() for path in found)
+        return self._names if self.path.is_dir() else [self.path.name]
+
+    def where(self, name: str) -> str:
+        """Return what messages call a file."""
+        return str(self.root / name)
+
+    def fingerprint(self) -> str:
+        """Return a text that changes with the set of files, and with the size or time of change of any."""
+        files = ((name, (self.root / name).stat()) for name in self.names())
+        return _digest(f"{name} {info.st_size} {info.st_mtime_ns}" for name, info in files)
 
     def read(self, name: str) -> bytes:
         """Return the content of a file; OSError if that fails."""
@@ -65,13 +79,21 @@ class ZipTree:
         """Return the names of all members that are files, sorted."""
         return sorted(info.filename for info in self.pack.infolist() if not info.is_dir())
 
+    def where(self, name: str) -> str:
+        """Return what messages call a member."""
+        return f"{self.path}/{name}"
+
+    def fingerprint(self) -> str:
+        """Return a text that changes with the content of the archive, wherever it lies."""
+        return _digest(f"{info.filename} {info.file_size} {info.CRC}" for info in self.pack.infolist())
+
     def read(self, name: str) -> bytes:
         """Return the content of a member; one of BROKEN_ARCHIVE if that fails."""
         return self.pack.read(name)
 
     def place(self, name: str, target: Path) -> None:
-        """Write a member to a path on this machine, atomically."""
-        atomic_write_bytes(target, self.read(name))
+        """Write a member to a path on this machine, atomically but without waiting for the disk."""
+        atomic_write_bytes(target, self.read(name), durable=False)
 
 
 Tree = FolderTree | ZipTree
@@ -94,6 +116,38 @@ def open_tree(path: Path) -> Tree:
     if tarfile.is_tarfile(path):
         raise UserError(f"{path}: a tar archive; unpack it and name the folder, or pack it as zip")
     return FolderTree(path)
+
+
+def files_in(tree: Tree, folder: str, suffix: str) -> dict[str, str]:
+    """Index the files of a folder by stem, whatever folders stand above it.
+
+    Hidden files are passed over, and so are those that macOS adds to archives.
+
+    Args:
+        tree: where to look.
+        folder: last parts of the folder's path, e.g. `images/training`; empty for any folder.
+        suffix: extension with its dot, in upper or lower case.
+
+    Returns: name in the tree by stem.
+
+    Raises:
+        UserError: two files have the same stem.
+    """
+    found: dict[str, str] = {}
+    for name in tree.names():
+        above, _, file = f"/{name}".rpartition("/")
+        if not file.lower().endswith(suffix) or not f"{above}/".endswith(f"/{folder}/" if folder else "/"):
+            continue
+        if any(part.startswith((".", "__MACOSX")) for part in name.split("/")):
+            continue
+        stem = file[: -len(suffix)]
+        if stem in found:
+            raise UserError(
+                f"{tree.where(found[stem])} and {tree.where(name)}: two files of one name; name an archive or folder "
+                "that holds one of them"
+            )
+        found[stem] = name
+    return found
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -155,6 +209,14 @@ def refuse_bomb(archive: Path, expanded: int) -> None:
             f"{archive}: its {size:,} bytes claim to expand to {expanded:,}; refused as a zip bomb. "
             "Unpack it yourself and name the folder if you trust it"
         )
+
+
+def _digest(lines: Iterable[str]) -> str:
+    """Return the SHA-256 of lines, hexadecimal."""
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(f"{line}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
 
 
 def _is_plain(info: zipfile.ZipInfo) -> bool:

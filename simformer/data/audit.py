@@ -34,12 +34,10 @@ from simformer.data.layout import (
     read_classes,
     read_names,
 )
-from simformer.errors import UserError
+from simformer.errors import UserError, describe_problems
 from simformer.settings import IGNORE
 from simformer.sources import Expected
 
-SHOWN_PROBLEMS = 20
-"""Problems that are spelled out; the rest is counted."""
 NOTHING_EXPECTED = Expected()
 
 
@@ -137,7 +135,7 @@ def audit(root: Path, workers: int, expect: Expected = NOTHING_EXPECTED) -> tupl
             if not any(_is_labelled(findings[image]) for image in listed):
                 problems.append(f"{root / name}: every label map is entirely {IGNORE}; expected some labelled pixels")
     if problems:
-        raise UserError(_describe(root, problems))
+        raise UserError(describe_problems(root, problems))
     train, test = ([findings[name] for name in lists[subset]] for subset in (TRAIN, TEST))
     index = DatasetIndex(classes, _records(train), _records(test))
     return index, AuditReport(classes, _count(train, len(classes)), _count(test, len(classes)))
@@ -280,15 +278,6 @@ def _count(findings: Sequence[Finding], class_count: int) -> SubsetCounts:
     dropped = tuple(finding.record.name for finding in findings if finding.record and not finding.record.labels)
     pixels = tuple(counts[:, :class_count].sum(0).tolist())
     return SubsetCounts(len(records), tuple(images), pixels, float(counts[:, IGNORE].sum() / counts.sum()), dropped)
-
-
-def _describe(root: Path, problems: Sequence[str]) -> str:
-    """Return one message for all problems."""
-    lines = [f"{root}: {len(problems)} problem{'s' if len(problems) > 1 else ''} found in this dataset:"]
-    lines += [f"  {problem}" for problem in problems[:SHOWN_PROBLEMS]]
-    if len(problems) > SHOWN_PROBLEMS:
-        lines.append(f"  ... and {len(problems) - SHOWN_PROBLEMS} more")
-    return "\n".join(lines)
 
 
 def _tuple(value: object) -> object:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from simformer.data.files import atomic_write_text
 from simformer.errors import UserError
 from simformer.settings import IGNORE
 
@@ -76,9 +77,17 @@ def read_names(path: Path) -> list[str]:
         UserError: the file cannot be read as UTF-8 text.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
+        return decode_names(path.read_bytes(), str(path))
+    except OSError as error:
         raise UserError(f"{path}: cannot be read ({error}); expected one image name per line") from error
+
+
+def decode_names(data: bytes, where: str) -> list[str]:
+    """Return the image names of a list given as bytes, one per line; `where` names it in the UserError."""
+    try:
+        lines = data.decode("utf-8-sig").splitlines()
+    except ValueError as error:
+        raise UserError(f"{where}: cannot be read ({error}); expected one image name per line") from error
     return [line.strip() for line in lines if line.strip()]
 
 
@@ -96,19 +105,31 @@ def write_lists(root: Path, names: Sequence[str], train: Sequence[str], test: Se
 
 
 @contextmanager
-def staged_layout(destination: Path) -> Iterator[Path]:
+def staged_layout(destination: Path, fingerprint: str | None = None) -> Iterator[Path]:
     """Build a layout beside its destination; put the pieces in place only when all of it is there.
 
-    Yields a fresh sibling folder with empty `images/` and `labels/`. Left without an error, the pieces it
-    holds are renamed into `destination` and replace those of an earlier run; otherwise it is removed and
-    the destination stays as it was. What a killed run left behind is cleared by the next; killed amid the
-    renaming, it leaves a destination without class file or lists, never a mixture that looks whole.
+    Yields a sibling folder with `images/` and `labels/`. Left without an error, the pieces it holds are renamed
+    into `destination` and replace those of an earlier run; otherwise the destination stays as it was. Killed amid
+    the renaming, a run leaves a destination without class file or lists, never a mixture that looks whole.
+
+    Without a fingerprint the folder is always fresh, and is removed after any error. With one, what an
+    interrupted run of the same fingerprint left is found in it again; only bad input (UserError) removes it.
+
+    Args:
+        destination: the dataset's root.
+        fingerprint: a text that is equal only for runs that would write the same files.
     """
     destination = Path(os.path.abspath(destination))
     staging = destination.with_name(f".{destination.name}.staging")
-    shutil.rmtree(staging, ignore_errors=True)
+    mark = staging / "fingerprint"
+    if staging.exists() and not (mark.is_file() and mark.read_text(encoding="utf-8") == fingerprint):
+        shutil.rmtree(staging)
     for folder in FOLDERS:
-        (staging / folder).mkdir(parents=True)
+        (staging / folder).mkdir(parents=True, exist_ok=True)
+        for part in (staging / folder).glob(".*.part"):
+            part.unlink()
+    if fingerprint is not None:
+        atomic_write_text(mark, fingerprint)
     try:
         yield staging
         destination.mkdir(parents=True, exist_ok=True)
@@ -116,8 +137,11 @@ def staged_layout(destination: Path) -> Iterator[Path]:
             (destination / piece).unlink(missing_ok=True)
         for piece in PIECES:
             _move(staging / piece, destination / piece)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    except BaseException as error:
+        if fingerprint is None or isinstance(error, UserError):
+            shutil.rmtree(staging, ignore_errors=True)
+        raise
+    shutil.rmtree(staging, ignore_errors=True)
 
 
 def _move(source: Path, target: Path) -> None:

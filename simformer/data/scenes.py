@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from simformer.data.files import encode_png
+from simformer.data.files import encode_label, encode_png
 from simformer.data.layout import IMAGES, LABELS, staged_layout, write_lists
 from simformer.data.shapes import SHAPES, draw_blob, draw_thing
 from simformer.data.textures import HEADS, STUFF, Array, body_look, paint, random_look, smooth_noise
@@ -76,7 +76,7 @@ def generate_scenes(destination: Path, settings: SceneSettings) -> None:
             for i, name in enumerate(names[subset]):
                 scene = render_scene(settings, split, i)
                 (root / IMAGES / f"{name}.png").write_bytes(encode_png(scene.image))
-                (root / LABELS / f"{name}.png").write_bytes(encode_png(scene.label))
+                (root / LABELS / f"{name}.png").write_bytes(encode_label(scene.label))
         write_lists(root, CLASS_NAMES, names["train"], names["test"])
 
 

@@ -16,8 +16,9 @@ rule prepare:
         log_file("prepare/{dataset}"),
     conda:
         "../../envs/simformer.yaml"
+    threads: 8
     resources:
-        mem_mb=2000,
+        mem_mb=8000,
         runtime=60,
     params:
         version=RECIPE_VERSION,
@@ -26,7 +27,8 @@ rule prepare:
         archives=archive_options,
         root=subpath(output[0], parent=True),
     shell:
-        "simformer prepare --source {params.source:q} {params.archives} --output {params.root:q} > {log} 2>&1"
+        "simformer prepare --source {params.source:q} {params.archives} --output {params.root:q} --workers {threads}"
+        " > {log} 2>&1"
 
 
 rule audit:

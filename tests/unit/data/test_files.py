@@ -1,5 +1,6 @@
 """Reading and writing of single files."""
 
+import io
 import os
 import struct
 import zlib
@@ -14,7 +15,9 @@ from PIL import Image
 from simformer.data.files import (
     atomic_write_bytes,
     atomic_write_text,
+    encode_label,
     encode_png,
+    photograph_size,
     read_image,
     read_label,
     write_label,
@@ -84,6 +87,18 @@ def test_write_label_refuses_what_is_no_label_map(tmp_path, array):
         write_label(tmp_path / "a.png", array)
 
 
+def test_label_maps_are_plain_gray_pngs_and_smaller_than_images():
+    y, x = np.mgrid[:200, :300]
+    label = (20 + np.hypot(y - 90, x - 140) // 30).astype(np.uint8)
+    data = encode_label(label)
+    with Image.open(io.BytesIO(data)) as image:
+        image.verify()
+    with Image.open(io.BytesIO(data)) as image:
+        assert (image.format, image.mode, image.size) == ("PNG", "L", (300, 200))
+        np.testing.assert_array_equal(np.asarray(image), label)
+    assert len(data) < 0.9 * len(encode_png(label))
+
+
 @pytest.mark.parametrize("mode", ["RGB", "LA", "I;16", "1"])
 def test_label_map_of_another_mode_is_refused(tmp_path, mode):
     Image.new(mode, (4, 4)).save(tmp_path / "a.png")
@@ -126,6 +141,44 @@ def test_images_are_turned_upright(tmp_path):
     array = read_image(tmp_path / "a.jpg")
     assert array.shape == upright.shape
     assert np.abs(array.astype(int) - upright).mean() < 5
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_the_size_of_a_photograph(mode, form):
+    if (mode, form) == ("CMYK", "PNG"):
+        mode = "P"
+    buffer, turned = io.BytesIO(), io.BytesIO()
+    image = Image.new(mode, (60, 40))
+    image.save(buffer, form)
+    assert photograph_size(buffer.getvalue(), "a") == (40, 60)
+    exif = Image.Exif()
+    exif[274] = 6
+    image.save(turned, form, exif=exif)
+    assert photograph_size(turned.getvalue(), "a") == (60, 40)
+
+
+def test_a_photograph_is_checked_as_thoroughly_as_by_reading_it(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "JPEG", quality=90)
+    whole, path, verdicts = buffer.getvalue(), tmp_path / "a.jpg", []
+    for length in [*range(0, len(whole), 201), *range(len(whole) - 8, len(whole) + 1)]:
+        path.write_bytes(whole[:length])
+        verdicts.append(
+            (is_accepted(lambda: read_image(path)), is_accepted(lambda n=length: photograph_size(whole[:n], "a")))
+        )
+    assert {read for read, _ in verdicts} == {True, False}
+    assert all(read == sized for read, sized in verdicts)
+
+
+def is_accepted(check):
+    """Return whether a check raises no UserError."""
+    try:
+        check()
+    except UserError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("read", [read_image, read_label])

@@ -1,0 +1,270 @@
+"""The engine behind the importers of published datasets: pairs of photograph and label to the prepared layout.
+
+An importer says which files belong together and how its labels are decoded (`Conversion`); the engine does the rest:
+several processes, every file written once, all problems listed together, and continuation after an interruption.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from simformer.config import RECIPE_VERSION
+from simformer.data.archive import BROKEN_ARCHIVE, Tree
+from simformer.data.files import atomic_write_bytes, encode_label, photograph_size
+from simformer.data.layout import IMAGES, LABELS, staged_layout, write_lists
+from simformer.errors import UserError, describe_problems
+
+CHUNK = 16
+"""Images that a process gets at a time."""
+
+Decode = Callable[[Any, str], NDArray[np.uint8]]
+"""Turns the content of a label (bytes, or an item's own object) and its name for messages into class ids [H, W]."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file of a source: the number of its tree, and its name there."""
+
+    tree: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image to convert.
+
+    Attributes:
+        name: stem of the files that are written.
+        photograph: a JPEG.
+        label: a file, whose bytes are decoded; or anything else that can be sent to a process, decoded as it is.
+    """
+
+    name: str
+    photograph: Member
+    label: Any
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What an importer found in its source.
+
+    Attributes:
+        recipe: kind and options of the source: with the trees, what decides the result.
+        trees: the archives and folders.
+        decode: of the labels; must be picklable and raise UserError for labels that are broken.
+        classes: the K class names in id order.
+        train, test: the items of the two subsets.
+        problems: files that should be there and are not, one line each.
+    """
+
+    recipe: str
+    trees: tuple[Tree, ...]
+    decode: Decode
+    classes: tuple[str, ...]
+    train: tuple[Item, ...]
+    test: tuple[Item, ...]
+    problems: tuple[str, ...] = ()
+
+
+def pair(
+    names: tuple[Iterable[str], Iterable[str]],
+    photographs: Mapping[str, Member],
+    labels: Mapping[str, Any],
+    expected: tuple[str, str],
+) -> tuple[tuple[Item, ...], tuple[Item, ...], tuple[str, ...]]:
+    """Bring the photographs and labels of the two subsets together.
+
+    Args:
+        names: of the training and of the test images.
+        photographs, labels: what there is, by name.
+        expected: the photograph and the label that a name should have, for messages; `{}` stands for the name.
+
+    Returns: the items of the two subsets, sorted by name, and a line for each photograph or label that is missing.
+    """
+    problems = []
+    items: list[tuple[Item, ...]] = []
+    for subset, listed in zip(("training", "test"), map(sorted, names), strict=True):
+        for what, found, form in zip(("photograph", "label"), (photographs, labels), expected, strict=True):
+            problems += [
+                f"{subset} image {name}: no {what}; expected {form.replace('{}', name)}"
+                for name in listed
+                if name not in found
+            ]
+        items.append(
+            tuple(
+                Item(name, photographs[name], labels[name]) for name in listed if name in photographs and name in labels
+            )
+        )
+    return items[0], items[1], tuple(problems)
+
+
+@dataclass(frozen=True)
+class Converter:
+    """The work on single images, in whichever process."""
+
+    trees: tuple[Tree, ...]
+    decode: Decode
+    staging: Path
+
+    def convert(self, items: Sequence[Item]) -> list[str]:
+        """Convert images; returns their problems, one line each."""
+        return [problem for item in items for problem in self._convert(item)]
+
+    def _convert(self, item: Item) -> list[str]:
+        """Check one image and its label, and write both; the label last, as the sign that both are there."""
+        tree, problems, size, label = self.trees[item.photograph.tree], [], None, None
+        photograph, where = self._where(item.photograph, item), self._where(item.label, item)
+        try:
+            size = photograph_size(self._read(item.photograph), photograph)
+        except UserError as error:
+            problems.append(str(error))
+        try:
+            label = self.decode(self._read(item.label) if isinstance(item.label, Member) else item.label, where)
+        except UserError as error:
+            problems.append(str(error))
+        if size is not None and label is not None and size != label.shape:
+            problems.append(
+                f"{photograph} is {size[1]}x{size[0]} (width x height, upright) but {where} is "
+                f"{label.shape[1]}x{label.shape[0]}; expected equal sizes"
+            )
+        if not problems:
+            target = self.staging / IMAGES / f"{item.name}.jpg"
+            target.unlink(missing_ok=True)
+            tree.place(item.photograph.name, target)
+            atomic_write_bytes(self.staging / LABELS / f"{item.name}.png", encode_label(label), durable=False)
+        return problems
+
+    def _where(self, label: Any, item: Item) -> str:
+        """Return what messages call a file, or a label that is none."""
+        return self.trees[label.tree].where(label.name) if isinstance(label, Member) else f"annotations of {item.name}"
+
+    def _read(self, member: Member) -> bytes:
+        """Return the content of a file; UserError if it cannot be read."""
+        tree = self.trees[member.tree]
+        try:
+            return tree.read(member.name)
+        except BROKEN_ARCHIVE as error:
+            raise UserError(
+                f"{tree.where(member.name)}: cannot be read ({type(error).__name__}: {error}); "
+                "copy or download it again"
+            ) from error
+
+
+def convert(conversion: Conversion, destination: Path, workers: int) -> None:
+    """Write a dataset in the prepared layout (`simformer.data.layout`).
+
+    Photographs keep their bytes, gray and CMYK ones too (`read_image` turns them into RGB): hard-linked from
+    folders where possible, copied from archives. Label maps are written as 8-bit PNGs. An earlier layout at the
+    destination is replaced once all is ready; after an interruption (not after bad input) the next run of an
+    unchanged source continues with what was done. The files do not depend on the number of processes.
+
+    Args:
+        conversion: what to convert.
+        destination: the dataset's root.
+        workers: processes; 1 works in this process. Memory does not grow with the number of images.
+
+    Raises:
+        UserError: all problems at once (missing or broken files, unequal sizes, ids out of range), the first 20
+            in words; or source and destination are in each other.
+    """
+    _refuse_overlap(conversion.trees, destination)
+    items = {item.name: item for item in (*conversion.train, *conversion.test)}
+    with staged_layout(destination, _fingerprint(conversion)) as staging:
+        done = _stems(staging / IMAGES) & _stems(staging / LABELS)
+        rest = [item for name, item in items.items() if name not in done]
+        chunks = [rest[i : i + CHUNK] for i in range(0, len(rest), CHUNK)]
+        converter = Converter(conversion.trees, conversion.decode, staging)
+        found: dict[int, list[str]] = {}
+        with tqdm(total=len(items), initial=len(items) - len(rest), unit="image", mininterval=2) as bar:
+            for number, problems in _run(converter, chunks, workers):
+                found[number] = problems
+                bar.update(len(chunks[number]))
+        problems = [*conversion.problems, *(line for number in sorted(found) for line in found[number])]
+        if problems:
+            raise UserError(describe_problems(", ".join(str(tree.path) for tree in conversion.trees), problems))
+        names = [[item.name for item in subset] for subset in (conversion.train, conversion.test)]
+        write_lists(staging, conversion.classes, *names)
+
+
+def _run(converter: Converter, chunks: Sequence[Sequence[Item]], workers: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number and the problems of every chunk, in the order in which they are done."""
+    if workers <= 1 or len(chunks) <= 1:
+        yield from ((number, converter.convert(chunk)) for number, chunk in enumerate(chunks))
+        return
+    pool = ProcessPoolExecutor(min(workers, len(chunks)), multiprocessing.get_context("spawn"), _begin, (converter,))
+    running: dict[Future[list[str]], int] = {}
+    try:
+        for number, chunk in enumerate(chunks):
+            running[pool.submit(_work, chunk)] = number
+            if len(running) >= 2 * workers:
+                yield from _collect(running)
+        while running:
+            yield from _collect(running)
+    except BrokenProcessPool:
+        raise ChildProcessError(
+            "a converting process ended abruptly, perhaps for lack of memory; what is done is kept, run the same "
+            "command again, with fewer processes"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _collect(running: dict[Future[list[str]], int]) -> Iterator[tuple[int, list[str]]]:
+    """Wait for one chunk or more, and take them out."""
+    for future in wait(running, return_when=FIRST_COMPLETED).done:
+        yield running.pop(future), future.result()
+
+
+_converter: Converter
+"""In a converting process: what it works with, sent once."""
+
+
+def _begin(converter: Converter) -> None:
+    """Prepare a converting process: it ignores Ctrl-C, which its parent handles, and ends with its parent."""
+    global _converter
+    _converter = converter
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process once its parent is gone, even killed: it would wait for work forever."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _work(items: Sequence[Item]) -> list[str]:
+    return _converter.convert(items)
+
+
+def _fingerprint(conversion: Conversion) -> str:
+    """Return a text that changes with the source, its options, and the version of the results."""
+    parts = (conversion.recipe, str(RECIPE_VERSION), *(tree.fingerprint() for tree in conversion.trees))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _refuse_overlap(trees: Sequence[Tree], destination: Path) -> None:
+    """Raise UserError if the result would replace its source, or be taken for a part of it."""
+    target = destination.resolve()
+    for path in (tree.path.resolve() for tree in trees if tree.path.is_dir()):
+        if path.is_relative_to(target) or target.is_relative_to(path):
+            raise UserError(f"{path}: source and destination {target} are in each other; name another source")
+
+
+def _stems(folder: Path) -> set[str]:
+    """Return the names of the files of a folder without their extension."""
+    return {name.rpartition(".")[0] for name in os.listdir(folder)}

@@ -1,0 +1,77 @@
+"""From any source of a dataset to the prepared layout: which importer does it, and from which files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from simformer.config import expand_path
+from simformer.data.ade20k import ade20k
+from simformer.data.archive import Tree, open_tree
+from simformer.data.coco_json import coco_json
+from simformer.data.coco_stuff_10k import coco_stuff_10k
+from simformer.data.coco_stuff_maps import coco_stuff_maps
+from simformer.data.convert import convert
+from simformer.data.fetch import check_file
+from simformer.data.folder import import_folder
+from simformer.data.scenes import generate_scenes
+from simformer.errors import UserError
+from simformer.sources import (
+    Ade20kSource,
+    CocoJsonSource,
+    CocoStuff10kSource,
+    CocoStuffMapsSource,
+    FolderSource,
+    ScenesSource,
+    Source,
+    archives,
+)
+
+
+def prepare(source: Source, fetched: Mapping[str, Path], destination: Path, workers: int) -> None:
+    """Bring a dataset into the prepared layout (`simformer.data.layout`).
+
+    Args:
+        source: what it is made from.
+        fetched: downloaded archives by name (`simformer.sources.archives`); an archive's own `path` wins.
+        destination: the dataset's root.
+        workers: processes that convert a published dataset; scenes and folders need one.
+
+    Raises:
+        UserError: an archive is neither downloaded nor given, is not the published file, or its content is not as
+            expected.
+    """
+    trees = _open(source, fetched)
+    images = [tree for name, tree in trees.items() if name.startswith("images")]
+    annotations = [tree for name, tree in trees.items() if name.startswith("annotations")]
+    match source:
+        case ScenesSource():
+            generate_scenes(destination, source)
+        case FolderSource():
+            import_folder(expand_path(source.path, "source.path"), destination)
+        case CocoStuff10kSource():
+            convert(coco_stuff_10k(trees["archive"]), destination, workers)
+        case CocoStuffMapsSource():
+            convert(coco_stuff_maps(trees["labels"], images, source.subset), destination, workers)
+        case CocoJsonSource():
+            convert(coco_json(annotations, images, source.subset), destination, workers)
+        case Ade20kSource():
+            convert(ade20k(trees["archive"]), destination, workers)
+
+
+def _open(source: Source, fetched: Mapping[str, Path]) -> dict[str, Tree]:
+    """Open the archives behind a source, by name."""
+    trees = {}
+    for name, archive in archives(source).items():
+        if archive.path is not None:
+            path = expand_path(archive.path, f"source.{name}.path")
+        elif name in fetched:
+            path = fetched[name]
+            check_file(archive, path)
+        else:
+            raise UserError(
+                f"archive '{name}': neither downloaded nor brought along; give it with --archive {name}=FILE, or set "
+                "its `path` in the dataset's file"
+            )
+        trees[name] = open_tree(path)
+    return trees
