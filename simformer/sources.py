@@ -153,13 +153,11 @@ def parse_archives(options: Sequence[str], source: Source) -> dict[str, Path]:
 
 def content_json(source: Source) -> str:
     """Return what decides a source's content: all of it but the addresses and rough sizes of its archives."""
-    hidden: dict[str, Any] = {}
+    untold, hidden = {"urls", "gigabytes"}, {}
     for field in type(source).model_fields:
         value = getattr(source, field)
         if isinstance(value, Archive):
-            hidden[field] = {"urls", "gigabytes"}
+            hidden[field] = untold
         elif isinstance(value, tuple):
-            hidden[field] = {
-                number: {"urls", "gigabytes"} for number, item in enumerate(value) if isinstance(item, Archive)
-            }
+            hidden[field] = {number: untold for number, item in enumerate(value) if isinstance(item, Archive)}
     return source.model_dump_json(exclude=hidden)
