@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogFormatter
 
 from simformer.analysis.palette import BASE_COLOUR, IGNORE_COLOUR, NOVEL_COLOUR, class_colours
 from simformer.data.audit import AuditReport, SubsetCounts
@@ -127,7 +128,7 @@ def _picture(facts: dict[str, Any], index: DatasetIndex, data: Path) -> bytes:
     """Draw class frequencies, the shares of the splits and some training images; returns a PNG."""
     figure = plt.figure(figsize=(13, 11), layout="constrained")
     rows = figure.subfigures(4, 1, height_ratios=[1, 1, 0.35 + 0.13 * len(facts["splits"]), 1.5])
-    _class_bars(rows[0].subplots(), facts, "pixels", "share of labelled pixels")
+    _class_bars(rows[0].subplots(), facts, "pixels", "labelled pixels (%)")
     _class_bars(rows[1].subplots(), facts, "images", "images")
     _split_bars(rows[2].subplots(), facts)
     _examples(rows[3].subplots(1, EXAMPLES), index, data)
@@ -142,9 +143,11 @@ def _class_bars(axis: Axes, facts: dict[str, Any], what: str, title: str) -> Non
     for offset, (subset, colour) in zip((-0.2, 0.2), (("train", "tab:blue"), ("test", "tab:orange")), strict=True):
         values = np.array([c[f"{subset}_{what}"] for c in classes], dtype=float)
         if what == "pixels":
-            values /= max(1.0, values.sum())
+            values *= 100 / max(1.0, values.sum())
         axis.bar(np.arange(len(classes)) + offset, values, width=0.4, color=colour, label=subset)
     axis.set_yscale("log")
+    axis.yaxis.set_major_formatter(LogFormatter(labelOnlyBase=False))
+    axis.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
     axis.set_ylabel(title)
     axis.set_xlim(-1, len(classes))
     if len(classes) <= 40:
