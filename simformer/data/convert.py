@@ -175,7 +175,7 @@ def convert(conversion: Conversion, destination: Path, workers: int) -> None:
     Args:
         conversion: what to convert.
         destination: the dataset's root.
-        workers: processes; 1 works in this process. Memory does not grow with the number of images.
+        workers: processes; 1 works in this process. Each holds the names of all files, and one image at a time.
 
     Raises:
         UserError: all problems at once (missing or broken files, unequal sizes, ids out of range), the first 20
