@@ -18,8 +18,8 @@ from simformer.errors import UserError
 PNG_LEVEL = 3
 """zlib level of images that are written: a third of the time of the usual 6, a few percent larger."""
 
-LABEL_LEVEL = 7
-"""zlib level of label maps: a third smaller than 3; 9 would save another fifth in five times the time."""
+LABEL_LEVEL = 1
+"""zlib level of label maps, run lengths alone: on real maps a quarter larger than level 7, in a third of its time."""
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -83,7 +83,8 @@ def encode_label(array: NDArray[np.uint8]) -> bytes:
     rows = np.zeros((height, 1 + width), np.uint8)
     rows[:, 1:] = array
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    pieces = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), LABEL_LEVEL)), (b"IEND", b""))
+    packer = zlib.compressobj(LABEL_LEVEL, strategy=zlib.Z_RLE)
+    pieces = ((b"IHDR", header), (b"IDAT", packer.compress(rows.tobytes()) + packer.flush()), (b"IEND", b""))
     return PNG_SIGNATURE + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in pieces
     )
