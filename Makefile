@@ -13,17 +13,23 @@ help:
 	@echo "make lint       ruff, snakefmt and snakemake --lint"
 	@echo "make reference  regenerate the schema and docs/configuration.md after a change of the typed settings"
 
-setup: $(VENV)/.ready
+# What a study needs, and on top of it what tests need.
+setup: $(VENV)/.ready-dev
 
 $(VENV)/.ready: pyproject.toml envs/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is older than Python 3.11; install 3.11 or run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@echo "Setting up $(VENV) (about 2 minutes and 2 GB of disk with CPU builds of torch, more with CUDA builds) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e ".[dev,parity,tensorboard]"
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e ".[tensorboard]"
 	@touch $@
 
-demo: setup
+$(VENV)/.ready-dev: $(VENV)/.ready
+	@echo "Adding to $(VENV) what the tests need ..."
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e ".[tensorboard,dev,parity]"
+	@touch $@
+
+demo: $(VENV)/.ready
 	@echo "Demo: synthetic scenes, 7 small trainings, 12 to 15 minutes on 2 cores."
 	@echo "Ctrl-C is safe: the same command goes on where it stopped. Logs: results/demo/logs/"
 	@snakemake --profile workflow/profiles/demo --cores $(CORES)
