@@ -3,11 +3,12 @@
 import os
 import pickle
 import shutil
+import struct
 import zipfile
 
 import pytest
 
-from simformer.data.archive import FolderTree, ZipTree, files_in, open_tree
+from simformer.data.archive import FolderTree, ZipTree, files_in, open_tree, unpack
 from simformer.errors import UserError
 
 FILES = (
@@ -108,3 +109,32 @@ def test_a_zip_is_known_by_its_content(tmp_path):
     first = write(tmp_path / "a.zip", x="1", y="2")
     assert write(tmp_path / "b.zip", x="1", y="2") == first
     assert len({first, write(tmp_path / "c.zip", x="1", y="3"), write(tmp_path / "c.zip", x="1", z="2")}) == 3
+
+
+def claim(path, size: int) -> None:
+    """Forge the size that a zip's directory claims for its first member."""
+    data = bytearray(path.read_bytes())
+    place = data.index(b"PK\x01\x02") + 24
+    data[place : place + 4] = struct.pack("<I", size)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("read", [open_tree, lambda path: unpack(path, path.with_name("unpacked"))])
+def test_a_zip_bomb_is_refused_before_anything_is_expanded(tmp_path, read):
+    archive = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as pack:
+        pack.writestr("images/a.jpg", bytes(1000))
+    read(archive)
+    shutil.rmtree(tmp_path / "unpacked", ignore_errors=True)
+    claim(archive, 4_000_000_000)
+    with pytest.raises(UserError, match=r"bomb\.zip: its \d+ bytes claim to expand to 4,000,000,000; refused as a zip"):
+        read(archive)
+    assert not list(tmp_path.rglob("*.jpg"))
+
+
+@pytest.mark.parametrize("name", ["/etc/a", "../a", r"..\a", r"C:\a"])
+def test_a_zip_with_a_member_outside_is_refused_when_it_is_opened(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as pack:
+        pack.writestr(name, b"")
+    with pytest.raises(UserError, match="would be written outside its folder"):
+        open_tree(tmp_path / "a.zip")
