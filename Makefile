@@ -7,7 +7,7 @@ export PATH := $(VENV)/bin:$(PATH)
 .PHONY: help setup demo test test-slow lint reference
 
 help:
-	@echo "make demo       set up .venv, train the embedded demo, print Tables 1 and 2 (12 to 15 minutes on 2 cores)"
+	@echo "make demo       set up .venv, train the embedded demo, print Tables 1 and 2 (about 11 minutes on 2 cores)"
 	@echo "make test       set up .venv, run the default tests (under 5 minutes on 2 cores)"
 	@echo "make test-slow  the slow tests: interrupted studies, real photographs if they are there"
 	@echo "make lint       ruff, snakefmt and snakemake --lint"
@@ -30,7 +30,7 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 	@touch $@
 
 demo: $(VENV)/.ready
-	@echo "Demo: synthetic scenes, 7 small trainings, 12 to 15 minutes on 2 cores."
+	@echo "Demo: synthetic scenes, 7 small trainings, about 11 minutes on 2 cores."
 	@echo "Ctrl-C is safe: the same command goes on where it stopped. Logs: results/demo/logs/"
 	@snakemake --profile workflow/profiles/demo --cores $(CORES)
 	@simformer show results/demo/table1.md results/demo/table2.md
