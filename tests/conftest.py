@@ -1,5 +1,6 @@
 """A tiny dataset of scenes, its label sets, and a training of a few steps, for every folder of tests."""
 
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -38,6 +39,12 @@ SINGLE = {"loss": {"alpha": 0, "beta": 0, "sim": 0}, "pairing": {"mode": "none"}
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_works():
+    """A shell starts background jobs with Ctrl-C ignored, which tests that interrupt a child would pass on to it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -88,9 +88,9 @@ def test_library_edit_plans_nothing(finished):
 def test_new_split_plans_exactly_its_jobs(finished, study_with, tiny):
     finished.study(study_with(datasets__scenes__splits={**tiny["datasets"]["scenes"]["splits"], 2: {"seed": 7}}))
     jobs = finished.planned()
-    tables = {("table", "experiment=table1"), ("table", "experiment=table2")}
-    assert tables <= jobs
-    for rule, wildcards in jobs - tables:
+    pages = {("table", "experiment=table1"), ("table", "experiment=table2"), ("audit_page", "dataset=scenes")}
+    assert pages <= jobs, "what shows all splits shows the new one"
+    for rule, wildcards in jobs - pages:
         assert "split=split2" in wildcards, (rule, wildcards)
     trained = {wildcards for rule, wildcards in jobs if rule == "train"}
     assert len(trained) == 6  # all but the oracle, which is shared
