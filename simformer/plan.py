@@ -122,17 +122,11 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
     folders = {cell: Path(catalogue.study.results, *cell[:3], f"seed{cell[3]}") for cell in cells}
     facts = {cell: _facts(folder) for cell, folder in folders.items()}
     found = {cell: _training(catalogue, cell, folder, facts) for cell, folder in folders.items()}
-    alone = [
-        (dataset, catalogue.trained_split(split, needed), needed, seed)
-        for name in names
-        for dataset, split, method, seed in catalogue.cells(name)
-        for needed in catalogue.training_chain(method)
-    ]
     wanted = [training.cell for training in found.values() if training.status != "done"]
     return Plan(
         f"{catalogue.source} ({', '.join(names)})",
         tuple(found.values()),
-        sum(found[cell].gpu.hours for cell in alone),
+        sum(found[cell].gpu.hours for cell in _unshared(catalogue, names)),
         disk_bytes(catalogue, wanted),
         _downloads(catalogue, {dataset for dataset, *_ in wanted}),
     )
@@ -140,14 +134,17 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
 
 def trainings(catalogue: Catalogue, experiments: Sequence[str]) -> list[Cell]:
     """List every training behind some experiments, each once: shared ones and teachers included."""
-    return list(
-        dict.fromkeys(
-            (dataset, catalogue.trained_split(split, needed), needed, seed)
-            for name in experiments
-            for dataset, split, method, seed in catalogue.cells(name)
-            for needed in catalogue.training_chain(method)
-        )
-    )
+    return list(dict.fromkeys(_unshared(catalogue, experiments)))
+
+
+def _unshared(catalogue: Catalogue, experiments: Sequence[str]) -> list[Cell]:
+    """List the trainings behind every cell of some experiments, teachers first, as often as cells need them."""
+    return [
+        (dataset, catalogue.trained_split(split, needed), needed, seed)
+        for name in experiments
+        for dataset, split, method, seed in catalogue.cells(name)
+        for needed in catalogue.training_chain(method)
+    ]
 
 
 def _training(catalogue: Catalogue, cell: Cell, folder: Path, facts: dict[Cell, dict]) -> Training:
