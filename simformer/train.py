@@ -119,9 +119,10 @@ def train(
                 for log in logs:
                     log.write({"step": done, "lr": optim.lr * factor, **row, "seconds": seconds})
                 progress.set_postfix_str(f"loss {row['total']:.3f}")
-            if stopped() or done % runtime.checkpoint_every == 0 or done == last:
+            stop = stopped()
+            if stop or done % runtime.checkpoint_every == 0 or done == last:
                 save_state(state, parts, done, identity)
-            if stopped():
+            if stop:
                 raise Interrupted(f"stopped on a signal after step {done}; run the same command to continue")
     for log in logs:
         log.close()

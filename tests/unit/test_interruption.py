@@ -2,13 +2,18 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
+import torch
+
+from simformer import train as training
 
 STEPS, EVERY = 32, 4
 
@@ -69,25 +74,35 @@ def assert_continues(undisturbed, masked, run_training, folder):
     assert len(without_clock[0]) == 3
 
 
-def stop(process, number) -> None:
+def stop(process, number, state) -> None:
+    """Send a signal to all processes of the training; it ends with its last step saved."""
     os.killpg(process.pid, number)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 143, errors
-    assert "interrupted: stopped on a signal after step" in errors
+    step = re.search(r"interrupted: stopped on a signal after step (\d+)", errors)
+    assert step, errors
+    assert torch.load(state / "state.pt", weights_only=True)["step"] == int(step[1])
     assert "Traceback" not in errors
 
 
 def test_a_stop_signal_to_all_processes_saves_the_state(start, undisturbed, masked, run_training, tmp_path):
-    stop(start("--workers", "1"), signal.SIGTERM)
+    stop(start("--workers", "1"), signal.SIGTERM, tmp_path / "state")
     assert_continues(undisturbed, masked, run_training, tmp_path)
 
 
 def test_ctrl_c_saves_the_state_of_the_last_step(start, tmp_path):
-    process = start("--workers", "1", "--checkpoint-every", "1")
-    before = (tmp_path / "state" / "state.pt").stat().st_mtime_ns
-    stop(process, signal.SIGINT)
-    assert (tmp_path / "state" / "state.pt").stat().st_mtime_ns > before
+    stop(start("--workers", "1"), signal.SIGINT, tmp_path / "state")
     assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_a_signal_that_comes_while_a_step_ends_is_obeyed_after_the_next(
+    masked, new_config, run_training, tmp_path, monkeypatch
+):
+    answers = iter([False, True, True])
+    monkeypatch.setattr(training, "_stop_signal", lambda: nullcontext(lambda: next(answers)))
+    with pytest.raises(training.Interrupted, match="after step 2;"):
+        run_training(new_config({"optim": {"steps": 4}}), masked, tmp_path)
+    assert torch.load(tmp_path / "state" / "state.pt", weights_only=True)["step"] == 2
 
 
 def test_a_kill_at_any_moment_loses_no_more_than_the_steps_since_the_last_state(
