@@ -32,6 +32,13 @@ def table(args: argparse.Namespace) -> None:
     write_table(json.loads(args.spec), args.output)
 
 
+def intervals(args: argparse.Namespace) -> None:
+    """Compare rows of a table, with confidence intervals over images and over seeds."""
+    from simformer.analysis.intervals import write_intervals
+
+    write_intervals(json.loads(args.spec), args.output)
+
+
 def show(args: argparse.Namespace) -> None:
     """Print finished Markdown tables."""
     for file in args.tables:
@@ -81,6 +88,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         ("--study", {"type": Path, "default": Path("config/config.yaml"), "help": "study file"}),
     )  # fmt: skip
     command(commands, table, ("--spec", {"required": True, "help": "rows, runs and reported numbers, JSON"}), OUTPUT)
+    command(commands, intervals, ("--spec", {"required": True, "help": "pairs and runs, JSON"}), OUTPUT)
     command(commands, show, ("tables", {"type": Path, "nargs": "+", "help": "Markdown tables"}))
     command(
         commands, sweeps, path("table", "csv of the experiment"),

@@ -13,6 +13,7 @@ from simformer.commands.options import (
     LABELS,
     MODEL,
     OUTPUT,
+    SHARD,
     SPLIT,
     THREADS,
     command,
@@ -83,7 +84,7 @@ def train(args: argparse.Namespace) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    """Predict the test images and store the confusion matrix."""
+    """Predict the test images and count the pixels of every class."""
     import torch
 
     from simformer.build import load_model
@@ -101,15 +102,16 @@ def evaluate(args: argparse.Namespace) -> None:
         settings,
         device,
         args.output,
+        args.shard,
     )
 
 
 def metrics(args: argparse.Namespace) -> None:
-    """Turn a confusion matrix into novel, base and all mean IoU of a split."""
+    """Turn an evaluation into novel, base and all mean IoU of a split."""
     from simformer.data.splits import Split
     from simformer.evaluate import write_metrics
 
-    write_metrics(args.confusion, Split.load(args.split), args.output)
+    write_metrics(args.evaluation, Split.load(args.split), args.output)
 
 
 def simnet_f1(args: argparse.Namespace) -> None:
@@ -138,7 +140,16 @@ def pseudo_labels(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     device = torch.device(args.device)
     settings = InferenceSettings.model_validate_json(args.inference)
-    run(load_model(args.model, device), args.data, LabelSet.load(args.labels), settings, device, args.output)
+    labels = LabelSet.load(args.labels)
+    run(load_model(args.model, device), args.data, labels, settings, device, args.output, args.shard)
+
+
+def join_labels(args: argparse.Namespace) -> None:
+    """Join the shards of a label set."""
+    from simformer.data.labels import LabelSet
+    from simformer.data.masking import join_labels as run
+
+    run(LabelSet.load(args.labels), [LabelSet.load(shard / "labels.json") for shard in args.shards], args.output)
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -163,11 +174,12 @@ def add(commands: argparse._SubParsersAction) -> None:
         ("--stop-after", {"type": int, "default": None, "help": "save the state and stop after this many steps"}),
         path("tensorboard", "folder for TensorBoard events", required=False, default=None),
     )  # fmt: skip
-    command(commands, evaluate, MODEL, DATA, INDEX, INFERENCE, THREADS, DEVICE, OUTPUT)
-    command(commands, metrics, path("confusion", "confusion.npz"), SPLIT, OUTPUT)
+    command(commands, evaluate, MODEL, DATA, INDEX, INFERENCE, THREADS, DEVICE, SHARD, OUTPUT)
+    command(commands, metrics, path("evaluation", "all shards of an evaluation", nargs="+"), SPLIT, OUTPUT)
     command(
         commands, simnet_f1, MODEL, DATA, path("weak", "labels.json of the masked label set"),
         path("true", "labels.json of the same images with all masks"), THREADS, DEVICE,
         ("--pairs", {"type": int, "default": 100, "help": "image pairs"}), OUTPUT,
     )  # fmt: skip
-    command(commands, pseudo_labels, MODEL, DATA, LABELS, INFERENCE, THREADS, DEVICE, OUTPUT)
+    command(commands, pseudo_labels, MODEL, DATA, LABELS, INFERENCE, THREADS, DEVICE, SHARD, OUTPUT)
+    command(commands, join_labels, LABELS, path("shards", "folders of all shards", nargs="+"), OUTPUT)

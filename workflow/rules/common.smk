@@ -28,6 +28,7 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 STUDY = CATALOGUE.study
+CELL = ("dataset", "split", "method", "seed")
 MEASURE_FILES = {"iou": "metrics.json", "simnet_f1": "simnet_f1.json"}
 PINNED_SPLITS = sorted(str(path) for path in Path("config/splits").glob("*/split*.yaml"))
 
@@ -38,6 +39,7 @@ wildcard_constraints:
     split=rf"split\d+|{FULL_SPLIT}",
     method="[a-z][a-z0-9_]*",
     seed=r"\d+",
+    shard=r"\d+of\d+",
 
 
 def data_file(name):
@@ -70,10 +72,9 @@ def log_file(name):
     return f"{STUDY.results}/logs/{name}.log"
 
 
-def trained(name, wildcards):
+def trained(name, cell):
     """Path of a file of the training whose model a (dataset, split, method, seed) uses."""
-    split = CATALOGUE.trained_split(wildcards.split, wildcards.method)
-    return run_file(name).format(**dict(wildcards.items()) | {"split": split})
+    return run_file(name).format(**cell | {"split": CATALOGUE.trained_split(cell["split"], cell["method"])})
 
 
 def sorted_json(content):
@@ -208,15 +209,29 @@ def pinned_class_counts(wildcards):
     return sorted_json({name: read_yaml(path)["expect"]["classes"] for name, path in files.items()})
 
 
-def confusion(wildcards):
-    return trained("confusion.npz", wildcards)
+def shards(subset, dataset):
+    """Names of the jobs that a pass over the images of a subset is split into, e.g. 2of4."""
+    count = getattr(CATALOGUE.datasets[dataset].shards, subset)
+    return [f"{number}of{count}" for number in range(1, count + 1)]
+
+
+def evaluation_shards(cell):
+    """Files of the evaluation of a (dataset, split, method, seed)."""
+    return [trained(f"evaluation/{shard}.npz", cell) for shard in shards("test", cell["dataset"])]
+
+
+def evaluation(wildcards):
+    return evaluation_shards(dict(wildcards.items()))
+
+
+def pseudo_shards(wildcards):
+    return [run_file(f"pseudo/{shard}").format(**wildcards) for shard in shards("train", wildcards.dataset)]
 
 
 def experiment_runs(wildcards):
     """The (dataset, split, method, seed) of every cell of a table, and the file of its numbers."""
     name = MEASURE_FILES[CATALOGUE.experiment(wildcards.experiment).measure]
-    keys = ("dataset", "split", "method", "seed")
-    runs = [dict(zip(keys, cell)) for cell in CATALOGUE.cells(wildcards.experiment)]
+    runs = [dict(zip(CELL, cell)) for cell in CATALOGUE.cells(wildcards.experiment)]
     return [run | {"path": run_file(name).format(**run)} for run in runs]
 
 
@@ -224,11 +239,45 @@ def experiment_metrics(wildcards):
     return [run["path"] for run in experiment_runs(wildcards)]
 
 
+def table_rows(experiment):
+    return [{"method": method, "label": CATALOGUE.method(method).label} for method in experiment.methods]
+
+
 def table_spec(wildcards):
     experiment = CATALOGUE.experiment(wildcards.experiment)
-    runs = experiment_runs(wildcards)
-    rows = [{"method": method, "label": CATALOGUE.method(method).label} for method in experiment.methods]
-    return sorted_json(experiment.model_dump(include={"title", "metrics", "reported"}) | {"rows": rows, "runs": runs})
+    content = experiment.model_dump(include={"title", "metrics", "reported"}) | {"rows": table_rows(experiment)}
+    return sorted_json(content | {"runs": experiment_runs(wildcards)})
+
+
+def compared_runs(wildcards):
+    """The cells of the rows that a table compares, with the files of their evaluation and of their split."""
+    experiment = CATALOGUE.experiment(wildcards.experiment)
+    compared = {method for pair in experiment.compare for method in pair}
+    cells = [dict(zip(CELL, cell)) for cell in CATALOGUE.cells(wildcards.experiment)]
+    return [
+        cell | {"evaluation": evaluation_shards(cell), "groups": split_file("split.yaml").format(**cell)}
+        for cell in cells
+        if cell["method"] in compared
+    ]
+
+
+def compared_evaluations(wildcards):
+    return [shard for run in compared_runs(wildcards) for shard in run["evaluation"]]
+
+
+def compared_splits(wildcards):
+    return list(dict.fromkeys(run["groups"] for run in compared_runs(wildcards)))
+
+
+def interval_spec(wildcards):
+    experiment = CATALOGUE.experiment(wildcards.experiment)
+    content = experiment.model_dump(include={"title", "metrics", "compare"}) | {"rows": table_rows(experiment)}
+    return sorted_json(content | {"runs": compared_runs(wildcards)})
+
+
+def interval_files():
+    """Comparisons of the study's experiments."""
+    return [table_file(f"intervals/{name}.md") for name in STUDY.experiments if CATALOGUE.experiment(name).compare]
 
 
 def sweep_spec(wildcards):

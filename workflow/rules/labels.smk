@@ -85,16 +85,15 @@ rule fill_labels:
         "simformer fill_labels --labels {input:q} --output {params.folder:q} > {log} 2>&1"
 
 
-rule pseudo_labels:
-    """Mixed labels: base masks as given, novel pixels as a trained model predicts them."""
+rule pseudo_shard:
+    """Mixed labels of a shard of the training images: base masks as given, novel pixels as a trained model predicts."""
     input:
         model=run_file("model.safetensors"),
         labels=split_file("masked/labels.json"),
     output:
-        labels=run_file("pseudo/labels.json"),
-        maps=directory(run_file("pseudo/labels")),
+        temp(directory(run_file("pseudo/{shard}"))),
     log:
-        log_file("pseudo_labels/{dataset}.{split}.{method}.seed{seed}"),
+        log_file("pseudo_shard/{dataset}.{split}.{method}.seed{seed}.{shard}"),
     conda:
         "../../envs/simformer.yaml"
     threads: 1
@@ -105,8 +104,27 @@ rule pseudo_labels:
     params:
         version=RECIPE_VERSION,
         data=dataset_folder,
-        folder=subpath(output.labels, parent=True),
         inference=inference_settings,
     shell:
         "simformer pseudo_labels --model {input.model:q} --data {params.data:q} --labels {input.labels:q}"
-        " --inference {params.inference:q} --threads {threads} --output {params.folder:q} > {log} 2>&1"
+        " --inference {params.inference:q} --threads {threads} --shard {wildcards.shard} --output {output:q} > {log} 2>&1"
+
+
+rule pseudo_labels:
+    """Mixed labels of all training images."""
+    input:
+        labels=split_file("masked/labels.json"),
+        shards=pseudo_shards,
+    output:
+        labels=run_file("pseudo/labels.json"),
+        maps=directory(run_file("pseudo/labels")),
+    log:
+        log_file("pseudo_labels/{dataset}.{split}.{method}.seed{seed}"),
+    localrule: True
+    conda:
+        "../../envs/simformer.yaml"
+    params:
+        version=RECIPE_VERSION,
+        folder=subpath(output.labels, parent=True),
+    shell:
+        "simformer join_labels --labels {input.labels:q} --shards {input.shards:q} --output {params.folder:q} > {log} 2>&1"
