@@ -138,6 +138,11 @@ class TrainOutputs:
     log: Path
     facts: Path
 
+    def are_of(self, config: RunConfig) -> bool:
+        """Return whether all are there, from a training with these settings."""
+        there = all(path.exists() for path in (self.model, self.log, self.facts))
+        return there and json.loads(self.facts.read_text(encoding="utf-8"))["hash"] == config.hash
+
 
 def _backward(
     training: Training,

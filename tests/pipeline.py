@@ -44,6 +44,7 @@ class Pipeline:
         for name in ("Snakefile", "workflow", "config", "simformer", "envs"):
             source = ROOT / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+        (folder / "slurm").symlink_to((ROOT / "slurm").readlink())
         self.study(TINY)
         self._files = {path: path.read_text() for path in self._editable()}
 
@@ -68,8 +69,8 @@ class Pipeline:
         self, *arguments: str, study: str = "config/tiny.yaml", **environment: str
     ) -> subprocess.CompletedProcess:
         """Run snakemake in the copy; the library of the copy is the one in use."""
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        env = os.environ | {"PATH": path, "PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"} | environment
+        env = os.environ | {"PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"} | environment
+        env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
         command = [sys.executable, "-m", "snakemake", "--configfile", study, *arguments]
         return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True)
 

@@ -12,8 +12,7 @@ from simformer.analysis.statistics import paired_bootstrap, welch
 from simformer.analysis.tables import METRIC_NAMES, markdown
 from simformer.data.files import atomic_write_text
 from simformer.data.splits import Split
-from simformer.evaluate import Evaluation
-from simformer.metrics import scores
+from simformer.metrics import Evaluation, scores
 
 NOTE = (
     "Percentage points, 95 % intervals. Over images: paired bootstrap of the test images, trainings fixed. Over seeds: "

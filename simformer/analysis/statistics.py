@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from simformer.evaluate import Evaluation
+from simformer.metrics import Evaluation
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 
 from simformer.commands.options import (
     DATA,
@@ -60,6 +61,7 @@ def train(args: argparse.Namespace) -> None:
 
     from simformer.config import RunConfig
     from simformer.data.labels import LabelSet
+    from simformer.run_lock import run_lock
     from simformer.train import Runtime, TrainOutputs
     from simformer.train import train as run
 
@@ -72,15 +74,12 @@ def train(args: argparse.Namespace) -> None:
         stop_after=args.stop_after,
     )
     outputs = TrainOutputs(args.model, args.log, args.facts)
-    run(
-        RunConfig.load(args.config),
-        args.data,
-        LabelSet.load(args.labels),
-        args.weights,
-        args.state,
-        outputs,
-        runtime,
-    )
+    config, labels = RunConfig.load(args.config), LabelSet.load(args.labels)
+    with run_lock(args.state) as waited:
+        if waited and outputs.are_of(config):
+            print("the other process has finished this run", file=sys.stderr)
+        else:
+            run(config, args.data, labels, args.weights, args.state, outputs, runtime)
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -109,7 +108,7 @@ def evaluate(args: argparse.Namespace) -> None:
 def metrics(args: argparse.Namespace) -> None:
     """Turn an evaluation into novel, base and all mean IoU of a split."""
     from simformer.data.splits import Split
-    from simformer.evaluate import write_metrics
+    from simformer.metrics import write_metrics
 
     write_metrics(args.evaluation, Split.load(args.split), args.output)
 

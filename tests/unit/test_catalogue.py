@@ -208,6 +208,10 @@ def test_labels_and_teacher_are_inherited_unless_labels_are_named(catalogue):
             {"experiments/table1": {"title": "T", "methods": []}},
             "table1.yaml: key 'methods': tuple should have at least 1",
         ),
+        (
+            {"experiments/table1": BASIC["experiments/table1"] | {"compare": [["plain", "plian"]]}},
+            "table1.yaml: compare: plian is no row of this table; rows: plain",
+        ),
     ],
 )
 def test_files_that_do_not_fit_together_are_refused(catalogue, files, message):

@@ -10,9 +10,9 @@ import torch
 from simformer.build import TrainedModel, build_training
 from simformer.data.files import read_label
 from simformer.errors import UserError
-from simformer.evaluate import Evaluation, evaluate, write_metrics
+from simformer.evaluate import evaluate
 from simformer.inference import ImageFile, predict
-from simformer.metrics import scores
+from simformer.metrics import Evaluation, scores, write_metrics
 from simformer.settings import InferenceSettings
 from simformer.shards import Shard
 

@@ -42,6 +42,11 @@ wildcard_constraints:
     shard=r"\d+of\d+",
 
 
+def growing(amount):
+    """A resource that grows with every attempt, for profiles that retry failed jobs."""
+    return lambda wildcards, attempt: amount * attempt
+
+
 def data_file(name):
     """Path of a file of a prepared dataset."""
     return f"{STUDY.data}/{{dataset}}/{name}"

@@ -14,8 +14,8 @@ rule evaluate:
         "../../envs/simformer.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=growing(8000),
+        runtime=growing(120),
         gpu=1,
     params:
         version=RECIPE_VERSION,
@@ -58,8 +58,8 @@ rule simnet_f1:
         "../../envs/simformer.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=growing(8000),
+        runtime=growing(30),
         gpu=1,
     params:
         version=RECIPE_VERSION,

@@ -34,8 +34,8 @@ rule mask_labels:
     conda:
         "../../envs/simformer.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         version=RECIPE_VERSION,
         data=subpath(input.index, parent=True),
@@ -76,8 +76,8 @@ rule fill_labels:
     conda:
         "../../envs/simformer.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         version=RECIPE_VERSION,
         folder=subpath(output.labels, parent=True),
@@ -98,8 +98,8 @@ rule pseudo_shard:
         "../../envs/simformer.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=growing(8000),
+        runtime=growing(240),
         gpu=1,
     params:
         version=RECIPE_VERSION,

@@ -49,7 +49,7 @@ rule train:
         "../../envs/simformer.yaml"
     threads: 1
     resources:
-        mem_mb=16000,
+        mem_mb=growing(16000),
         runtime=2880,
         gpu=1,
     params:

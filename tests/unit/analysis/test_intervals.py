@@ -10,7 +10,7 @@ import pytest
 from simformer.analysis.intervals import write_intervals
 from simformer.analysis.statistics import paired_bootstrap, welch
 from simformer.data.splits import Split
-from simformer.evaluate import Evaluation
+from simformer.metrics import Evaluation
 
 CLASSES = ("sky", "sea", "cat")
 SPLIT = Split(CLASSES, novel=(2,))

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from simformer.analysis.statistics import mean_iou, paired_bootstrap, welch
-from simformer.evaluate import Evaluation
+from simformer.metrics import Evaluation
 
 CLASSES = ("a", "b", "c")
 
