@@ -55,7 +55,7 @@ def _gpus(precisions: set[str]) -> Iterator[Check]:
 def _no_gpu(seen: int, driver: str, build: str | None) -> Check:
     if seen and build is None:
         found = f"{seen} GPU(s), driver {driver}, but this torch is built for the CPU alone"
-        return Check("gpu", "problem", found, "install a CUDA build of torch (pytorch.org tells the command)")
+        return Check("gpu", "problem", found, "install a CUDA build of torch (PyTorch's start page tells the command)")
     if seen:
         found = f"{seen} GPU(s), driver {driver}, but torch (CUDA {build}) cannot use them"
         fix = f"a driver for CUDA {build}, or a torch for this driver; echo $CUDA_VISIBLE_DEVICES must not be empty"
