@@ -17,6 +17,8 @@ METRICS = {
     ),
 }
 """Columns that a table can have, by measure."""
+MEASURE_FILES = {"iou": "metrics.json", "simnet_f1": "simnet_f1.json"}
+"""File of a run's numbers, by measure."""
 
 
 class SplitSpec(Settings):

@@ -55,17 +55,32 @@ def training_images(run: RunConfig) -> int:
 
 
 def disk_bytes(catalogue: Catalogue, cells: Iterable[Cell]) -> float:
-    """Estimate what the results of some trainings take on disk, about: datasets, label sets and models.
+    """Estimate what some trainings and the datasets behind them take on disk, about."""
+    cells = list(cells)
+    return result_bytes(catalogue, cells) + data_bytes(catalogue, {dataset for dataset, *_ in cells})
 
-    A dataset counts with the published size of its archives (images are not re-encoded) and its label maps, a
-    split with one label map per training image, as does every derived label set. Unknown sizes count as 0.
+
+def data_bytes(catalogue: Catalogue, datasets: Iterable[str]) -> float:
+    """Estimate what some datasets take on disk, about; unknown sizes count as 0.
+
+    A dataset counts with the published size of its archives (images are not re-encoded) and its label maps.
+    """
+    files = [catalogue.datasets[dataset] for dataset in datasets]
+    return sum(
+        (file.expect.train or 0) * LABEL_BYTES + sum(archive.size or 0 for archive in archives(file.source).values())
+        for file in files
+    )
+
+
+def result_bytes(catalogue: Catalogue, cells: Iterable[Cell]) -> float:
+    """Estimate what the results of some trainings take on disk, about: models and label sets.
+
+    A split counts with one label map per training image, as does every derived label set; an unknown number of
+    images counts as 0.
     """
     cells = list(cells)
     total = sum(MODEL_BYTES[catalogue.run(*cell).settings.model.backbone] for cell in cells)
     for dataset in {dataset for dataset, *_ in cells}:
-        file = catalogue.datasets[dataset]
-        maps = (file.expect.train or 0) * LABEL_BYTES
-        total += maps + sum(archive.size or 0 for archive in archives(file.source).values())
         mine = [cell for cell in cells if cell[0] == dataset]
         label_sets = {(split, "masked", 0) for _, split, *_ in mine}
         for _, split, method, seed in mine:
@@ -74,5 +89,5 @@ def disk_bytes(catalogue: Catalogue, cells: Iterable[Cell]) -> float:
                 label_sets.add((split, "fill", 0))
             elif labels == "pseudo":
                 label_sets.add((split, catalogue.method(method).teacher or "", seed))
-        total += maps * len(label_sets)
+        total += (catalogue.datasets[dataset].expect.train or 0) * LABEL_BYTES * len(label_sets)
     return total

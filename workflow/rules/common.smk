@@ -16,6 +16,7 @@ from simformer.errors import UserError
 from simformer.plan import make_plan, trainings
 from simformer.catalogue import FULL_SPLIT, Catalogue
 from simformer.sources import archives, content_json
+from simformer.study import MEASURE_FILES
 
 try:
     for path in workflow.configfiles:
@@ -29,7 +30,6 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 STUDY = CATALOGUE.study
 CELL = ("dataset", "split", "method", "seed")
-MEASURE_FILES = {"iou": "metrics.json", "simnet_f1": "simnet_f1.json"}
 PINNED_SPLITS = sorted(str(path) for path in Path("config/splits").glob("*/split*.yaml"))
 
 
