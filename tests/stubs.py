@@ -1,9 +1,17 @@
-"""Programs of a cluster, faked: a folder of small scripts in the place of the real ones on PATH."""
+"""Programs of a cluster, faked: small scripts in the place of the real ones on PATH; and how tests read checks."""
 
 import os
 import shlex
 import stat
 from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+
+from simformer.doctor.check import Check
+
+SCENES = {"title": "Toys", "source": {"kind": "scenes"}, "settings": {"model": {"weights": "none"}}}
+LARGE = SCENES | {"source": {"kind": "ade20k", "archive": {"urls": ["http://localhost/a.zip"], "bytes": 10**10}}}
 
 
 class Programs:
@@ -37,3 +45,21 @@ def touch(path: Path, text: str = "", age: float = 0.0, now: float = 1_000_000.0
     path.write_text(text)
     os.utime(path, (now - age, now - age))
     return path
+
+
+def by_name(checks) -> dict[str, Check]:
+    """Checks by name, which must differ; whoever finds fault must say what to do."""
+    found = list(checks)
+    assert len({check.name for check in found}) == len(found)
+    assert all(check.fix for check in found if check.level == "problem")
+    assert not any(check.fix for check in found if check.level == "ok")
+    return {check.name: check for check in found}
+
+
+def gpus(monkeypatch, *devices, build="13.0"):
+    """Make torch see these (name, compute capability)."""
+    found = [SimpleNamespace(name=name, total_memory=80 * 2**30, major=major) for name, major in devices]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(found))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(found))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda i: found[i])
+    monkeypatch.setattr(torch.version, "cuda", build)
