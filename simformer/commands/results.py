@@ -39,6 +39,13 @@ def intervals(args: argparse.Namespace) -> None:
     write_intervals(json.loads(args.spec), args.output)
 
 
+def results_page(args: argparse.Namespace) -> None:
+    """Write the page of the tables that are kept in the repository."""
+    from simformer.analysis.results_page import write_results_page
+
+    write_results_page(args.studies, args.results, args.output)
+
+
 def show(args: argparse.Namespace) -> None:
     """Print finished Markdown tables."""
     for file in args.tables:
@@ -89,6 +96,13 @@ def add(commands: argparse._SubParsersAction) -> None:
     )  # fmt: skip
     command(commands, table, ("--spec", {"required": True, "help": "rows, runs and reported numbers, JSON"}), OUTPUT)
     command(commands, intervals, ("--spec", {"required": True, "help": "pairs and runs, JSON"}), OUTPUT)
+    command(
+        commands,
+        results_page,
+        path("studies", "study files", nargs="+"),
+        path("results", "folder of the results"),
+        OUTPUT,
+    )
     command(commands, show, ("tables", {"type": Path, "nargs": "+", "help": "Markdown tables"}))
     command(
         commands, sweeps, path("table", "csv of the experiment"),

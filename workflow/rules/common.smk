@@ -29,6 +29,7 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 STUDY = CATALOGUE.study
+KEPT = ("*.md", "intervals/*.md", "figures/*.png")
 CELL = ("dataset", "split", "method", "seed")
 PINNED_SPLITS = sorted(str(path) for path in Path("config/splits").glob("*/split*.yaml"))
 
@@ -296,6 +297,18 @@ def sweep_spec(wildcards):
 def sweep_figures():
     """Figures of the study's experiments that sweep settings."""
     return [table_file(f"figures/{name}.pdf") for name in STUDY.experiments if CATALOGUE.experiment(name).sweep]
+
+
+def kept_studies():
+    """Studies whose tables are kept in git."""
+    return [
+        str(path) for path in sorted(Path("config").glob("*.yaml")) if list(Path("results", path.stem).glob("*.md"))
+    ]
+
+
+def kept_results():
+    folders = [Path("results", Path(study).stem) for study in kept_studies()]
+    return [str(path) for folder in folders for pattern in KEPT for path in sorted(folder.glob(pattern))]
 
 
 def gallery_models(wildcards):

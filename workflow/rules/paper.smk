@@ -43,6 +43,22 @@ rule intervals:
         "simformer intervals --spec {params.spec:q} --output {output.csv:q} > {log} 2>&1"
 
 
+rule results_page:
+    """The tables that are kept in git as a page; a test compares it with them."""
+    input:
+        studies=kept_studies(),
+        files=kept_results(),
+    output:
+        "docs/results.md",
+    log:
+        log_file("results_page"),
+    localrule: True
+    conda:
+        "../../envs/simformer.yaml"
+    shell:
+        "simformer results_page --studies {input.studies:q} --results results --output {output:q} > {log} 2>&1"
+
+
 rule sweeps:
     """Fig. 6: mean IoU over the value of every swept setting."""
     input:
