@@ -84,6 +84,7 @@ def test_what_splits_and_tables_share_is_counted_once(catalogue):
     assert sum(training.gpu.hours for training in plan.trainings) == pytest.approx(10 * one)
     # Table one: 4 x (weak, again) and 4 oracles; table two: 4 oracles and 4 weak.
     assert plan.unshared_gpu_hours == pytest.approx(20 * one)
+    assert plan.unshared_trainings == 20
 
 
 def test_a_finished_run_replaces_the_assumed_speed_of_its_method(catalogue):
