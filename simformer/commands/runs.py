@@ -59,27 +59,27 @@ def train(args: argparse.Namespace) -> None:
 
     from simformer.config import RunConfig
     from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
+    from simformer.distributed import join
+    from simformer.launch import launch, should_launch
     from simformer.train import Runtime, TrainOutputs
     from simformer.train import train as run
 
-    torch.set_num_threads(args.threads)
-    runtime = Runtime(
-        device=args.device,
-        workers=args.workers,
-        checkpoint_every=args.checkpoint_every,
-        tensorboard=args.tensorboard,
-        stop_after=args.stop_after,
-    )
-    outputs = TrainOutputs(args.model, args.log, args.facts)
-    run(
-        RunConfig.load(args.config),
-        args.data,
-        LabelSet.load(args.labels),
-        args.weights,
-        args.state,
-        outputs,
-        runtime,
-    )
+    if should_launch(args.gpus, args.device):
+        return launch(args.gpus, args.arguments)
+    device = choose_device(args.device)
+    with join(device) as processes:
+        torch.set_num_threads(max(1, args.threads // processes.size))
+        runtime = Runtime(
+            device=str(device),
+            workers=args.workers // processes.size,
+            checkpoint_every=args.checkpoint_every,
+            tensorboard=args.tensorboard,
+            stop_after=args.stop_after,
+        )
+        outputs = TrainOutputs(args.model, args.log, args.facts)
+        config, labels = RunConfig.load(args.config), LabelSet.load(args.labels)
+        run(config, args.data, labels, args.weights, args.state, outputs, runtime, processes)
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -88,11 +88,12 @@ def evaluate(args: argparse.Namespace) -> None:
 
     from simformer.build import load_model
     from simformer.data.index import DatasetIndex
+    from simformer.devices import choose_device
     from simformer.evaluate import evaluate as run
     from simformer.settings import InferenceSettings
 
     torch.set_num_threads(args.threads)
-    device = torch.device(args.device)
+    device = choose_device(args.device)
     settings = InferenceSettings.model_validate_json(args.inference)
     run(
         load_model(args.model, device),
@@ -118,10 +119,11 @@ def simnet_f1(args: argparse.Namespace) -> None:
 
     from simformer.build import load_model
     from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
     from simformer.simnet_f1 import simnet_f1 as run
 
     torch.set_num_threads(args.threads)
-    device = torch.device(args.device)
+    device = choose_device(args.device)
     model, weak, true = load_model(args.model, device), LabelSet.load(args.weak), LabelSet.load(args.true)
     run(model, args.data, weak, true, device, args.pairs, args.output)
 
@@ -132,11 +134,12 @@ def pseudo_labels(args: argparse.Namespace) -> None:
 
     from simformer.build import load_model
     from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
     from simformer.pseudo_labels import pseudo_labels as run
     from simformer.settings import InferenceSettings
 
     torch.set_num_threads(args.threads)
-    device = torch.device(args.device)
+    device = choose_device(args.device)
     settings = InferenceSettings.model_validate_json(args.inference)
     run(load_model(args.model, device), args.data, LabelSet.load(args.labels), settings, device, args.output)
 
@@ -158,7 +161,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         path("weights", "initial backbone weights", required=False, default=None),
         path("state", "directory of the resumable state"), path("model", "weights to write"),
         path("log", "CSV log to write"), path("facts", "JSON to write"), THREADS, DEVICE,
-        ("--workers", {"type": int, "default": 0, "help": "data-loading processes"}),
+        ("--workers", {"type": int, "default": 0, "help": "data-loading processes, shared out among the GPUs"}),
+        ("--gpus", {"type": int, "default": 1, "help": "GPUs to train on, where there are any"}),
         ("--checkpoint-every", {"type": int, "default": 500, "help": "steps between saved states"}),
         ("--stop-after", {"type": int, "default": None, "help": "save the state and stop after this many steps"}),
         path("tensorboard", "folder for TensorBoard events", required=False, default=None),

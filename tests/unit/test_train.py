@@ -88,7 +88,9 @@ def test_the_whole_state_of_a_resumed_training_equals_an_undisturbed_ones(masked
         run_training(config, masked, tmp_path / "parts", stop_after=stop)
     states = [torch.load(tmp_path / name / "state" / "state.pt", weights_only=True) for name in ("whole", "parts")]
     assert states[0]["step"] == states[1]["step"] == 5
-    assert set(states[0]["parts"]) == {"model", "simnet", "optimizer", "loss", "scaler", "means"}
+    assert set(states[0]["parts"]) == {"model", "simnet", "optimizer", "loss", "scaler", "means", "usage"}
+    usage = [state["parts"].pop("usage") for state in states]
+    assert usage[0]["steps"] == usage[1]["steps"] == 5
     for name in states[0]["parts"]:
         assert _equal(states[0]["parts"][name], states[1]["parts"][name]), name
     assert _equal(states[0]["random"]["torch"], states[1]["random"]["torch"])
