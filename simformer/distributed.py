@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
@@ -66,8 +67,11 @@ class Processes:
             if self.size == 1:
                 raise
             failure = error
-        if self.any(failure is not None):
-            raise failure or AlreadyTold(1)
+        try:
+            if self.any(failure is not None):
+                raise failure or AlreadyTold(1)
+        finally:
+            del failure  # its traceback leads back to this frame, and would keep all that the block has used
 
     def sum(self, values: Sequence[float]) -> list[float]:
         """Add up numbers over the processes, in double precision."""
@@ -104,7 +108,9 @@ class Processes:
         """
         if self.size == 1:
             return module
-        return DistributedDataParallel(module, broadcast_buffers=False, find_unused_parameters=unused)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # newer versions of PyTorch rename `broadcast_buffers`
+            return DistributedDataParallel(module, broadcast_buffers=False, find_unused_parameters=unused)
 
     def accumulate(self, module: nn.Module, last: bool) -> AbstractContextManager:
         """Return a context for one of several passes of a step; gradients travel with the last one only."""
@@ -153,6 +159,12 @@ def join(device: torch.device) -> Iterator[Processes]:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if not isinstance(error, AlreadyTold) and not _first_to_end(store):
             raise AlreadyTold(getattr(error, "status", 1)) from None
+        if isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)):
+            reason = str(error).splitlines()[0]
+            raise UserError(
+                f"process {rank} has lost the connection to another process of this training ({reason}); the same "
+                "command goes on from the last saved state"
+            ) from None
         raise
     dist.destroy_process_group()
 

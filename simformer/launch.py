@@ -36,9 +36,11 @@ def launch(gpus: int, arguments: Sequence[str]) -> None:
     """
     names = visible_gpus()
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names[number] for number in lease(gpus))
+    options = parse_args(["--standalone", f"--nproc-per-node={gpus}", "-m", "simformer.cli"])
+    options.training_script_args = list(arguments)  # torchrun's parser would take `--log` for one of its own options
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     try:
-        run(parse_args(["--standalone", f"--nproc-per-node={gpus}", "-m", "simformer.cli", *arguments]))
+        run(options)
     except SignalException:
         raise AlreadyTold(Interrupted.status) from None
     except ChildFailedError as error:

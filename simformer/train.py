@@ -7,7 +7,7 @@ import json
 import math
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,14 +111,13 @@ def train(
         if runtime.tensorboard:
             logs.append(TensorBoardLog(runtime.tensorboard, first))
     last = min(optim.steps, runtime.stop_after or optim.steps)
-    batches = training_steps(
-        training.groups, optim.batch_images // optim.group_images, first, last, runtime.workers, share
-    )
+    groups_per_step = optim.batch_images // optim.group_images
+    batches = training_steps(training.groups, groups_per_step, first, last, runtime.workers, share)
     title = f"{config.method} seed {config.seed}"
     progress = tqdm(
         range(first, last), title, initial=first, total=optim.steps, mininterval=5, disable=processes.rank > 0
     )
-    with _stop_signal() as stopped:
+    with _stop_signal() as stopped, closing(batches):
         for step in progress:
             with processes.together():
                 groups = next(batches)

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import multiprocessing
 from dataclasses import replace
 from unittest.mock import Mock
 
@@ -166,6 +167,14 @@ def test_a_value_that_is_not_finite_stops_before_it_spoils_the_state(
     assert torch.load(tmp_path / "a" / "state" / "state.pt", weights_only=True)["step"] == 3
     assert not (tmp_path / "a" / "model.safetensors").exists()
     assert_equal_results(run_training(config, masked, tmp_path / "a"), run_training(config, masked, tmp_path / "whole"))
+
+
+def test_a_failed_training_leaves_no_loading_process_behind(masked, new_config, run_training, tmp_path, monkeypatch):
+    """They ignore the signal by which Python ends them when it exits, and would be waited for for ever."""
+    monkeypatch.setattr("simformer.train.save_state", Mock(side_effect=RuntimeError("a bug")))
+    with pytest.raises(RuntimeError) as error:
+        run_training(new_config(), masked, tmp_path, workers=1, checkpoint_every=1)
+    assert error.traceback and not multiprocessing.active_children()
 
 
 def test_logits_that_are_not_finite_are_named(masked, new_config, run_training, tmp_path):
