@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -30,8 +31,10 @@ def choose_device(wanted: str) -> torch.device:
     Args:
         wanted: 'auto' (a GPU if there is one, else the CPU), 'cuda' (a GPU), 'cpu', or 'cuda:N' (the GPU of this
             number among the visible ones, whoever else uses it).
-    Raises: UserError if there is no such GPU.
+    Raises: UserError if there is no such GPU, or no such word.
     """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", wanted):
+        raise UserError(f"--device {wanted}: expected auto, cpu, cuda or cuda:N; type --device auto")
     visible, local_rank = torch.cuda.device_count(), int(os.environ.get("LOCAL_RANK", -1))
     if wanted == "cpu" or (wanted == "auto" and not visible):
         return torch.device("cpu")

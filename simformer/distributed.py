@@ -1,9 +1,9 @@
 """Training in several processes, one per GPU of a node: a thin layer over torch.distributed.
 
-`torchrun --standalone --nproc-per-node N -m simformer.cli train ...` starts the processes, and so does
-`simformer train --gpus N` (launch.py). Every process takes a share of the groups of each step; what the losses
-return adds up (losses/total.py), so that the gradient is that of the whole batch. With one process nothing here
-does anything.
+`simformer train ... --gpus N` starts the processes (launch.py), or torchrun by hand: `torchrun --standalone
+--nproc-per-node N -m -- simformer.cli train ...` (`--`, or it takes `--log` for its own). Every process takes a share
+of the groups of each step; what the losses return adds up (losses/total.py), so that the gradient is that of the
+whole batch. With one process nothing here does anything.
 """
 
 from __future__ import annotations

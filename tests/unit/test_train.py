@@ -174,7 +174,10 @@ def test_a_failed_training_leaves_no_loading_process_behind(masked, new_config, 
     monkeypatch.setattr("simformer.train.save_state", Mock(side_effect=RuntimeError("a bug")))
     with pytest.raises(RuntimeError) as error:
         run_training(new_config(), masked, tmp_path, workers=1, checkpoint_every=1)
-    assert error.traceback and not multiprocessing.active_children()
+    left = multiprocessing.active_children()
+    for process in left:
+        process.kill()
+    assert error.traceback and not left
 
 
 def test_logits_that_are_not_finite_are_named(masked, new_config, run_training, tmp_path):
