@@ -32,7 +32,7 @@ class Hours:
 
 
 def training_time(run: RunConfig, finished: Iterable[Facts], gpu: bool) -> Hours:
-    """Estimate the time of one training on one device.
+    """Estimate the time of one training on one device; that of a finished run on several is their sum.
 
     Args:
         run: its settings.
@@ -41,7 +41,11 @@ def training_time(run: RunConfig, finished: Iterable[Facts], gpu: bool) -> Hours
         gpu: whether a GPU will train, or a CPU core.
     """
     optim = run.settings.optim
-    speeds = [f["steps_per_second"] for f in finished if (f["device"] != "cpu") == gpu and f.get("steps_per_second")]
+    speeds = [
+        f["steps_per_second"] / f.get("processes", 1)
+        for f in finished
+        if (f["device"] != "cpu") == gpu and f.get("steps_per_second")
+    ]
     if speeds:
         return Hours(optim.steps / speeds[-1] / 3600, True)
     assumed = (GPU_MEGAPIXELS if gpu else CPU_MEGAPIXELS)[run.settings.model.backbone]

@@ -70,10 +70,11 @@ def gallery(args: argparse.Namespace) -> None:
     from simformer.build import load_model
     from simformer.data.index import DatasetIndex
     from simformer.data.splits import Split
+    from simformer.devices import choose_device
     from simformer.settings import InferenceSettings
 
     torch.set_num_threads(args.threads)
-    device = torch.device(args.device)
+    device = choose_device(args.device)
     models = {m.parent.parent.name: load_model(m, device) for m in args.model}
     settings = InferenceSettings.model_validate_json(args.inference)
     index = DatasetIndex.load(args.index)

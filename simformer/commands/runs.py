@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from typing import TYPE_CHECKING
 
 from simformer.commands.options import (
     DATA,
@@ -20,6 +21,10 @@ from simformer.commands.options import (
     command,
     path,
 )
+
+if TYPE_CHECKING:
+    from simformer.config import RunConfig
+    from simformer.train import TrainOutputs
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -57,29 +62,47 @@ def export_weights(args: argparse.Namespace) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Train one network; the same command continues an interrupted training."""
-    import torch
-
     from simformer.config import RunConfig
-    from simformer.data.labels import LabelSet
+    from simformer.distributed import started_by_torchrun
+    from simformer.launch import launch, should_launch
     from simformer.run_lock import run_lock
-    from simformer.train import Runtime, TrainOutputs
-    from simformer.train import train as run
+    from simformer.train import TrainOutputs
 
-    torch.set_num_threads(args.threads)
-    runtime = Runtime(
-        device=args.device,
-        workers=args.workers,
-        checkpoint_every=args.checkpoint_every,
-        tensorboard=args.tensorboard,
-        stop_after=args.stop_after,
-    )
+    config = RunConfig.load(args.config)
     outputs = TrainOutputs(args.model, args.log, args.facts)
-    config, labels = RunConfig.load(args.config), LabelSet.load(args.labels)
+    if started_by_torchrun():
+        return _train_here(args, config, outputs)
     with run_lock(args.state) as waited:
         if waited and outputs.are_of(config):
             print("the other process has finished this run", file=sys.stderr)
+        elif should_launch(args.gpus, args.device):
+            launch(args.gpus, args.arguments)
         else:
-            run(config, args.data, labels, args.weights, args.state, outputs, runtime)
+            _train_here(args, config, outputs)
+
+
+def _train_here(args: argparse.Namespace, config: RunConfig, outputs: TrainOutputs) -> None:
+    """Train in this process, alone or with others that torchrun has started."""
+    import torch
+
+    from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
+    from simformer.distributed import join
+    from simformer.train import Runtime
+    from simformer.train import train as run
+
+    device = choose_device(args.device)
+    with join(device) as processes:
+        torch.set_num_threads(max(1, args.threads // processes.size))
+        runtime = Runtime(
+            device=str(device),
+            workers=args.workers // processes.size,
+            checkpoint_every=args.checkpoint_every,
+            tensorboard=args.tensorboard,
+            stop_after=args.stop_after,
+        )
+        labels = LabelSet.load(args.labels)
+        run(config, args.data, labels, args.weights, args.state, outputs, runtime, processes)
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -88,11 +111,12 @@ def evaluate(args: argparse.Namespace) -> None:
 
     from simformer.build import load_model
     from simformer.data.index import DatasetIndex
+    from simformer.devices import choose_device
     from simformer.evaluate import evaluate as run
     from simformer.settings import InferenceSettings
 
     torch.set_num_threads(args.threads)
-    device = torch.device(args.device)
+    device = choose_device(args.device)
     settings = InferenceSettings.model_validate_json(args.inference)
     run(
         load_model(args.model, device),
@@ -119,10 +143,11 @@ def simnet_f1(args: argparse.Namespace) -> None:
 
     from simformer.build import load_model
     from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
     from simformer.simnet_f1 import simnet_f1 as run
 
     torch.set_num_threads(args.threads)
-    device = torch.device(args.device)
+    device = choose_device(args.device)
     model, weak, true = load_model(args.model, device), LabelSet.load(args.weak), LabelSet.load(args.true)
     run(model, args.data, weak, true, device, args.pairs, args.output)
 
@@ -133,11 +158,12 @@ def pseudo_labels(args: argparse.Namespace) -> None:
 
     from simformer.build import load_model
     from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
     from simformer.pseudo_labels import pseudo_labels as run
     from simformer.settings import InferenceSettings
 
     torch.set_num_threads(args.threads)
-    device = torch.device(args.device)
+    device = choose_device(args.device)
     settings = InferenceSettings.model_validate_json(args.inference)
     labels = LabelSet.load(args.labels)
     run(load_model(args.model, device), args.data, labels, settings, device, args.output, args.shard)
@@ -168,7 +194,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         path("weights", "initial backbone weights", required=False, default=None),
         path("state", "directory of the resumable state"), path("model", "weights to write"),
         path("log", "CSV log to write"), path("facts", "JSON to write"), THREADS, DEVICE,
-        ("--workers", {"type": int, "default": 0, "help": "data-loading processes"}),
+        ("--workers", {"type": int, "default": 0, "help": "data-loading processes, shared out among the GPUs"}),
+        ("--gpus", {"type": int, "default": 1, "help": "GPUs to train on, where there are any"}),
         ("--checkpoint-every", {"type": int, "default": 500, "help": "steps between saved states"}),
         ("--stop-after", {"type": int, "default": None, "help": "save the state and stop after this many steps"}),
         path("tensorboard", "folder for TensorBoard events", required=False, default=None),

@@ -99,6 +99,14 @@ def test_a_finished_run_replaces_the_assumed_speed_of_its_method(catalogue):
         assert now.cpu.hours == pytest.approx(5000 / 3600 if now.cpu.measured else training.cpu.hours)
 
 
+def test_a_finished_run_on_several_gpus_tells_the_speed_of_one(catalogue):
+    cell = next(training.cell for training in make_plan(catalogue).trainings if training.cell[2] == "oracle")
+    folder = next(training.folder for training in make_plan(catalogue).trainings if training.cell == cell)
+    finish(folder, catalogue.run(*cell).hash, device="H", processes=4, steps_per_second=8.0)
+    (gpu,) = {training.gpu for training in make_plan(catalogue).trainings if training.cell[2] == "oracle"}
+    assert gpu.measured and gpu.hours == pytest.approx(5 / 2 / 3600)
+
+
 def test_without_a_gpu_the_plan_says_what_that_means(catalogue):
     assert "no GPU on this machine: about" in make_plan(catalogue).text(gpu_here=False)
     assert "no GPU" not in make_plan(catalogue).text(gpu_here=True)

@@ -88,6 +88,10 @@ def test_library_edit_plans_nothing(finished):
     assert finished.planned() == set()
 
 
+def test_another_number_of_gpus_plans_nothing(finished):
+    assert finished.planned("--set-resources", "train:gpu=4") == set()
+
+
 def test_new_split_plans_exactly_its_jobs(finished, study_with, tiny):
     finished.study(study_with(datasets__scenes__splits={**tiny["datasets"]["scenes"]["splits"], 2: {"seed": 7}}))
     jobs = finished.planned()
