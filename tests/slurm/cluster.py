@@ -124,12 +124,23 @@ class Cluster:
                 found.append(int(folder.name))
         return found
 
+    def repair(self) -> None:
+        """Start what a test has stopped, and cancel what it has left in the queue."""
+        for name in ("slurmctld", *NODES):
+            if name not in self._daemons:
+                self.start(name)
+        wait_for(60, "the controller", lambda: self.run("sinfo", "-h"))
+        self.run("scancel", "--state=PENDING")
+        self.run("scancel", "--full", "--state=RUNNING")
+        wait_for(60, "an empty queue", lambda: not self.run("squeue", "-h"))
+        for node in NODES:
+            if "down" in self.run("sinfo", "-h", "-n", node, "-o", "%T"):
+                self.run("scontrol", "update", f"nodename={node}", "state=resume")
+
     def close(self) -> None:
         """Cancel all jobs, end the daemons, remove the folder."""
         if {"slurmctld", *NODES} <= set(self._daemons):
-            self.run("scancel", "--full", "--state=RUNNING")
-            self.run("scancel", "--state=PENDING")
-            wait_for(30, "jobs to end", lambda: not self.run("squeue", "-h"))
+            self.repair()
         for name in [*NODES, "slurmctld", "munged"]:
             if name in self._daemons:
                 self.stop(name)
