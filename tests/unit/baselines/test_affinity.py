@@ -37,13 +37,13 @@ def test_affinity_of_a_boundary_map_is_one_minus_the_highest_on_the_way():
         assert torch.allclose(found[:, o, *i], 1 - torch.stack([boundary[:, *cell] for cell in way]).amax(dim=0))
 
 
-@pytest.mark.parametrize(("kind", "shape"), [(feature_affinity, (1, 3, 5, 6)), (boundary_affinity, (1, 5, 6))])
+@pytest.mark.parametrize(("kind", "shape"), [(feature_affinity, (1, 2, 3, 4)), (boundary_affinity, (1, 3, 4))])
 def test_training_has_the_gradient_of_the_plain_computation(kind, shape):
     grid = torch.rand(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3)).requires_grad_()
     with torch.no_grad():
         plain = kind(grid, OFFSETS)
     assert torch.equal(kind(grid, OFFSETS), plain)
-    assert torch.autograd.gradcheck(lambda g: kind(g, OFFSETS[:5]), grid)
+    assert torch.autograd.gradcheck(lambda g: kind(g, OFFSETS[3:6]), grid)
 
 
 def test_e6_pair_kinds_against_a_double_loop():
@@ -86,12 +86,13 @@ def test_the_loss_pulls_pairs_of_one_class_together_and_others_apart():
     cells = torch.tensor([[[0, 0, 0, 1, 1, 1, 255]]]).expand(1, 4, 7)
     features = torch.randn(1, 4, 4, 7, requires_grad=True)
     start = features[..., 6].detach().clone()
-    optimizer = torch.optim.SGD([features], lr=3.0)
-    same, different = pair_kinds(cells, OFFSETS)
-    for _ in range(100):
+    optimizer = torch.optim.Adam([features], lr=0.08)
+    offsets = half_disc(3)
+    same, different = pair_kinds(cells, offsets)
+    for _ in range(40):
         optimizer.zero_grad()
-        pair_loss(feature_affinity(features, OFFSETS), [same], different).backward()
+        pair_loss(feature_affinity(features, offsets), [same], different).backward()
         optimizer.step()
-    affinity = feature_affinity(features.detach(), OFFSETS)
+    affinity = feature_affinity(features.detach(), offsets)
     assert affinity[same].mean() > 0.7 and affinity[different].mean() < 0.2
     assert torch.equal(features[..., 6], start), "unlabelled cells teach nothing"
