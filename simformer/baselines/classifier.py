@@ -5,19 +5,24 @@ It knows no base mask, so one training per dataset and seed serves every split a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from simformer.baselines.cam import class_activation_maps
 from simformer.baselines.crops import Crops, network_input
 from simformer.baselines.loop import NetworkTraining, file_hash, run_training
-from simformer.baselines.network_file import NetworkSpec, read_network
-from simformer.baselines.settings import ClassifierSettings
+from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
+from simformer.baselines.network_file import read_network
+from simformer.baselines.network_spec import NetworkSpec
+from simformer.baselines.settings import CamSettings, ClassifierSettings
 from simformer.baselines.sgd import build_sgd, sgd_step, total_steps
 from simformer.baselines.strides import freeze_stages, strided_backbone
-from simformer.data.labels import LabelSet
+from simformer.data.labels import LabelledImage, LabelSet
+from simformer.errors import UserError
 from simformer.models.weights import initialise_backbone
 from simformer.train import Runtime, TrainOutputs
 
@@ -105,6 +110,37 @@ def train_classifier(
         {"labels": labels.hash, "initial weights": file_hash(weights)},
     )
     run_training(training, state, outputs, runtime)
+
+
+def classifier_maps(
+    path: Path,
+    data: Path,
+    labels: LabelSet,
+    settings: CamSettings,
+    device: torch.device,
+    manifest: Path,
+    part: tuple[int, int] = (1, 1),
+) -> MapSet:
+    """Write the class activation maps of a trained classifier, or a part of them.
+
+    Args:
+        path: network file.
+        data: folder of the prepared dataset.
+        labels: images with their image-level labels.
+        settings: sizes and scales.
+        device: of the network.
+        manifest, part: see `write_maps`.
+    Raises: UserError if the classifier was trained on other classes.
+    """
+    network, classes, checksum = load_classifier(path, device)
+    if classes != labels.classes:
+        raise UserError(f"{path}: trained on other classes than those of {labels.root}; delete it and run again")
+    identity = settings_hash(checksum, settings)
+
+    def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
+        return class_activation_maps(lambda x, _: network(x), data, images, len(classes), settings, device)
+
+    return write_maps(labels.images, identity, compute, manifest, part)
 
 
 def load_classifier(path: Path, device: torch.device) -> tuple[Classifier, tuple[str, ...], str]:

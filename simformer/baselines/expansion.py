@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -16,8 +16,9 @@ from simformer.baselines.affinity_network import AffinityNetwork
 from simformer.baselines.boundary_network import BoundaryNetwork
 from simformer.baselines.crops import Crops, network_input
 from simformer.baselines.loop import NetworkTraining, file_hash, run_training
-from simformer.baselines.maps import ClassMaps, MapSet
-from simformer.baselines.network_file import NetworkSpec, read_network
+from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
+from simformer.baselines.network_file import read_network
+from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import AffinitySettings, WalkSettings
 from simformer.baselines.sgd import build_sgd, sgd_step, total_steps
 from simformer.baselines.stencil import Offset, half_disc
@@ -142,10 +143,26 @@ class Expander:
         self.network.eval().to(device)
         self.network_hash = stored.hash
 
-    def identity(self, maps: MapSet) -> str:
-        """Hash of what decides the expanded maps: network, walk, and the maps they start from."""
-        text = f"{self.network_hash} {self.settings.model_dump_json()} {maps.hash}"
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+    def write(
+        self, maps: MapSet, data: Path, labels: LabelSet, manifest: Path, part: tuple[int, int] = (1, 1)
+    ) -> MapSet:
+        """Write the expanded maps of all images, or a part of them.
+
+        Args:
+            maps: what the walk starts from, on a grid of stride 4.
+            data: folder of the prepared dataset.
+            labels: the images.
+            manifest, part: see `write_maps`.
+        """
+
+        def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
+            for image in images:
+                mine = maps.read(image.name)
+                pixels = resize_image(read_image(data / image.image), *mine.extent, Image.Resampling.BICUBIC)
+                yield image, self.expand(mine, torch.from_numpy(pixels.transpose(2, 0, 1).copy()))
+
+        identity = settings_hash(f"{self.network_hash} {maps.hash}", self.settings)
+        return write_maps(labels.images, identity, compute, manifest, part)
 
     @torch.inference_mode()
     def expand(self, maps: ClassMaps, image: Tensor) -> ClassMaps:
@@ -175,12 +192,3 @@ class Expander:
         walked = walk(start, transition(affinity, offsets, self.settings.beta), self.settings.steps)
         walked = walked / walked.max().clamp_min(torch.finfo(walked.dtype).tiny)
         return ClassMaps(maps.classes, walked.cpu(), stride, maps.extent)
-
-    def expand_all(
-        self, maps: MapSet, data: Path, images: Sequence[LabelledImage]
-    ) -> Iterator[tuple[LabelledImage, ClassMaps]]:
-        """Yield the expanded maps of each image; images are read from the folder of the prepared dataset."""
-        for image in images:
-            mine = maps.read(image.name)
-            pixels = resize_image(read_image(data / image.image), *mine.extent)
-            yield image, self.expand(mine, torch.from_numpy(pixels.transpose(2, 0, 1).copy()))

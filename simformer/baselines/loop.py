@@ -17,7 +17,8 @@ from torch import nn
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from simformer.baselines.network_file import NetworkSpec, write_network
+from simformer.baselines.network_file import write_network
+from simformer.baselines.network_spec import NetworkSpec
 from simformer.checkpoint import Stateful, load_state, remove_state, save_state
 from simformer.data.files import atomic_write_text
 from simformer.data.loader import training_steps

@@ -18,9 +18,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from simformer.config import RECIPE_VERSION
 from simformer.data.files import atomic_write_bytes, atomic_write_text
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError
+from simformer.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,11 @@ def write_maps(
     written = MapSet(identity, {image.name: checksums[image.name] for image in mine}, root)
     written.save(manifest)
     return written
+
+
+def settings_hash(source: str, settings: Settings) -> str:
+    """Identity of maps: 16 hex digits for the hash of what they are made from, and the settings of how."""
+    return hashlib.sha256(f"{RECIPE_VERSION} {source} {settings.model_dump_json()}".encode()).hexdigest()[:16]
 
 
 def gather_maps(manifests: Sequence[Path], labels: LabelSet, destination: Path) -> MapSet:

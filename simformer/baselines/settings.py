@@ -15,7 +15,6 @@ Positive = Annotated[float, Field(gt=0)]
 class NetworkSettings(Settings):
     """Training of a network on crops, with SGD and a polynomial schedule."""
 
-    stride: Literal[8, 16] = Field(16, description="Stride of the backbone's last map; 8 also dilates, as in PSA.")
     frozen_stages: Annotated[int, Field(ge=0, le=4)] = Field(
         2, description="First stages of the backbone that keep their initial weights; 0 for one trained from scratch."
     )
@@ -48,6 +47,7 @@ class NetworkSettings(Settings):
 class ClassifierSettings(NetworkSettings):
     """Multi-label classifier of image-level labels."""
 
+    stride: Literal[8, 16] = Field(16, description="Stride of the class maps; 16 as in IRN, 8 (dilated) as in PSA.")
     reference_classes: Count = Field(
         20, description="The loss is multiplied by K / this, so that a class pulls as it does among VOC's 20."
     )
@@ -92,27 +92,42 @@ class WalkSettings(Settings):
 class BaselineSettings(Settings):
     """Everything from images with image-level labels to expanded maps, in sections."""
 
-    classifier: ClassifierSettings = ClassifierSettings()
-    cam: CamSettings = CamSettings()
-    seeds: SeedSettings = SeedSettings()
-    psa: AffinitySettings = AffinitySettings(
-        stride=8,
-        frozen_stages=1,
-        epochs=8,
-        batch_images=8,
-        lr=0.01,
-        weight_decay=5e-4,
-        warmup_steps=200,
-        clip_norm=10.0,
-        crop=448,
-        long_edges=None,
-        color_jitter=True,
+    classifier: ClassifierSettings = Field(
+        ClassifierSettings(), description="Multi-label classifier, trained on image-level labels alone."
     )
-    psa_walk: WalkSettings = WalkSettings()
-    irn: AffinitySettings = AffinitySettings(
-        frozen_stages=4, epochs=3, batch_images=32, head_lr_factor=1.0, long_edges=None, scales=(0.5, 1.5), radius=10
+    cam: CamSettings = Field(CamSettings(), description="Class activation maps of the training images.")
+    seeds: SeedSettings = Field(SeedSettings(), description="Confident pixels of the maps, which teach an expansion.")
+    psa: AffinitySettings = Field(
+        AffinitySettings(
+            frozen_stages=1,
+            epochs=8,
+            batch_images=8,
+            lr=0.01,
+            weight_decay=5e-4,
+            warmup_steps=200,
+            clip_norm=10.0,
+            crop=448,
+            long_edges=None,
+            color_jitter=True,
+        ),
+        description="PSA's affinity network.",
     )
-    irn_walk: WalkSettings = WalkSettings(beta=10.0, steps=256)
+    psa_walk: WalkSettings = Field(WalkSettings(), description="Random walk with PSA's affinities, at stride 8.")
+    irn: AffinitySettings = Field(
+        AffinitySettings(
+            frozen_stages=4,
+            epochs=3,
+            batch_images=32,
+            head_lr_factor=1.0,
+            long_edges=None,
+            scales=(0.5, 1.5),
+            radius=10,
+        ),
+        description="IRN's boundary network.",
+    )
+    irn_walk: WalkSettings = Field(
+        WalkSettings(beta=10.0, steps=256), description="Random walk with IRN's affinities, at stride 4."
+    )
 
 
 class MapChoice(Settings):

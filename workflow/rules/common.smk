@@ -38,6 +38,10 @@ wildcard_constraints:
     split=rf"split\d+|{FULL_SPLIT}",
     method="[a-z][a-z0-9_]*",
     seed=r"\d+",
+    response="[a-z][a-z0-9_]*",
+    expansion="psa|irn",
+    part=r"\d+",
+    parts=r"\d+",
 
 
 def data_file(name):
@@ -58,6 +62,11 @@ def split_file(name):
 def run_file(name):
     """Path of a file that belongs to one training."""
     return f"{STUDY.results}/{{dataset}}/{{split}}/{{method}}/seed{{seed}}/{name}"
+
+
+def maps_file(name, response="{response}"):
+    """Path of a file on the way to class maps: made from image-level labels alone, so it serves every split."""
+    return f"{STUDY.results}/{{dataset}}/{FULL_SPLIT}/maps/{response}/seed{{seed}}/{name}"
 
 
 def table_file(name):
@@ -150,8 +159,46 @@ def training_labels(wildcards):
     method = CATALOGUE.method(wildcards.method)
     if method.labels == "pseudo":
         return run_file("pseudo/labels.json").format(**dict(wildcards.items()) | {"method": method.teacher})
+    if method.labels == "maps":
+        return run_file("mixed/labels.json").format(**wildcards)
     folder = {"fill": "fill", "crop": "crop"}.get(method.labels, "masked")
     return split_file(f"{folder}/labels.json").format(**wildcards)
+
+
+def image_label_file():
+    """Path of the label set that knows nothing but image-level labels."""
+    return f"{STUDY.results}/{{dataset}}/{FULL_SPLIT}/image_labels/labels.json"
+
+
+def network_spec(kind):
+    """The training of a baseline's network; `kind` may be a wildcard in braces."""
+    return lambda wildcards: sorted_json(
+        CATALOGUE.network(wildcards.dataset, kind.format(**wildcards), int(wildcards.seed)).model_dump(mode="json")
+    )
+
+
+def baseline_settings(section):
+    """A section of the baselines' settings; its name may hold a wildcard in braces."""
+    return lambda wildcards: getattr(
+        CATALOGUE.baselines(wildcards.dataset), section.format(**wildcards)
+    ).model_dump_json()
+
+
+def map_parts(wildcards):
+    """Manifests of all parts of some maps."""
+    parts = range(1, STUDY.parts + 1)
+    return [maps_file(f"{{stage}}/part{i}of{STUDY.parts}.json").format(**wildcards) for i in parts]
+
+
+def mixed_maps(wildcards):
+    """The maps that label the novel pixels of a method."""
+    maps = CATALOGUE.method(wildcards.method).maps
+    stage = "cam" if maps.expansion == "none" else maps.expansion
+    return maps_file(f"{stage}/maps.json", maps.response).format(**wildcards)
+
+
+def map_gamma(wildcards):
+    return CATALOGUE.method(wildcards.method).maps.gamma
 
 
 def full_labels(wildcards):
@@ -179,6 +226,13 @@ def outside_files(wildcards):
     places = [SimpleNamespace(dataset=d, split=s, method=m) for d, s, m, _ in trainings(CATALOGUE, STUDY.experiments)]
     files = [file for place in places for file in [*fetched_archives(place), initial_weights(place)] if file]
     return list(dict.fromkeys(files))
+
+
+def baseline_weights(wildcards):
+    """Initial backbone weights of a baseline's network: those of every method of the dataset."""
+    model = CATALOGUE.model(wildcards.dataset)
+    wanted = {"dataset": wildcards.dataset, "backbone": model.backbone}
+    return [] if model.weights == "none" else weights_file().format(**wanted)
 
 
 def weights_source(wildcards):

@@ -5,11 +5,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from simformer.baselines.cam import class_activation_maps
-from simformer.baselines.classifier import load_classifier, train_classifier
+from simformer.baselines.classifier import classifier_maps, train_classifier
 from simformer.baselines.expansion import train_expander
-from simformer.baselines.maps import write_maps
-from simformer.baselines.network_file import NetworkSpec
+from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.seeds import write_seeds
 from simformer.baselines.settings import AffinitySettings, CamSettings, ClassifierSettings, SeedSettings
 from simformer.data.masking import image_labels
@@ -26,8 +24,7 @@ COMMON = {
 def spec(kind: str, **changes) -> NetworkSpec:
     """Return the specification of a tiny network."""
     settings = ClassifierSettings if kind == "classifier" else AffinitySettings
-    changes = COMMON | ({} if kind == "classifier" else {"stride": 8 if kind == "psa" else 16}) | changes
-    return NetworkSpec[settings](kind=kind, backbone="tiny", seed=0, settings=settings(**changes))
+    return NetworkSpec[settings](kind=kind, backbone="tiny", seed=0, settings=settings(**COMMON | changes))
 
 
 def train(folder, network_spec, data, labels, **options) -> TrainOutputs:
@@ -49,13 +46,8 @@ def pipeline(data, labels, folder):
 
 def cam(model, data, labels, folder, part=(1, 1), settings=CAM):
     """Make the maps of a trained classifier."""
-    network, classes, checksum = load_classifier(model, CPU)
-
-    def compute(images):
-        return class_activation_maps(lambda x, _: network(x), data, images, len(classes), settings, CPU)
-
     manifest = "maps.json" if part == (1, 1) else f"part{part[0]}.json"
-    return write_maps(labels.images, f"{checksum} {settings}", compute, folder / manifest, part)
+    return classifier_maps(model, data, labels, settings, CPU, folder / manifest, part)
 
 
 @pytest.fixture(scope="session")

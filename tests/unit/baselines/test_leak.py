@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from simformer.baselines.expansion import Expander
-from simformer.baselines.maps import write_maps
 from simformer.baselines.mixing import mixed_labels
 from simformer.baselines.settings import WalkSettings
 from simformer.data.masking import image_labels, mask_labels
@@ -21,12 +20,7 @@ def everything(data, index, split, folder) -> dict[str, bytes]:
     mixed_labels(stages.maps, masked, 0.1, folder / "mixed" / "none")
     for kind in ("psa", "irn"):
         expander = Expander(getattr(stages, kind).model, kind, WalkSettings(steps=4), CPU)
-        expanded = write_maps(
-            labels.images,
-            expander.identity(stages.maps),
-            lambda images, expander=expander: expander.expand_all(stages.maps, data, images),
-            folder / f"expanded_{kind}" / "maps.json",
-        )
+        expanded = expander.write(stages.maps, data, labels, folder / f"expanded_{kind}" / "maps.json")
         mixed_labels(expanded, masked, 0.1, folder / "mixed" / kind)
     return {name: data for name, data in content(folder).items() if not name.endswith(("train.json", "log.csv"))}
 

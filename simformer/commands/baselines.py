@@ -1,0 +1,152 @@
+"""Subcommands of the weakly supervised baselines: from image-level labels to mixed labels."""
+
+from __future__ import annotations
+
+import argparse
+
+from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, THREADS, Option, command, path
+
+# Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
+
+
+def classifier(args: argparse.Namespace) -> None:
+    """Train the multi-label classifier; the same command continues an interrupted training."""
+    from simformer.baselines.classifier import train_classifier
+    from simformer.baselines.network_spec import NetworkSpec
+    from simformer.baselines.settings import ClassifierSettings
+
+    _train(train_classifier, NetworkSpec[ClassifierSettings].model_validate_json(args.spec), args)
+
+
+def affinity(args: argparse.Namespace) -> None:
+    """Train the network of an expansion (PSA, IRN) on seeds; the same command continues an interrupted training."""
+    from simformer.baselines.expansion import train_expander
+    from simformer.baselines.network_spec import NetworkSpec
+    from simformer.baselines.settings import AffinitySettings
+
+    _train(train_expander, NetworkSpec[AffinitySettings].model_validate_json(args.spec), args)
+
+
+def _train(run, spec, args: argparse.Namespace) -> None:
+    import torch
+
+    from simformer.data.labels import LabelSet
+    from simformer.train import Runtime, TrainOutputs
+
+    torch.set_num_threads(args.threads)
+    runtime = Runtime(
+        device=args.device,
+        workers=args.workers,
+        checkpoint_every=args.checkpoint_every,
+        stop_after=args.stop_after,
+    )
+    outputs = TrainOutputs(args.network, args.log, args.facts)
+    run(spec, args.data, LabelSet.load(args.labels), args.weights, args.state, outputs, runtime)
+
+
+def cam(args: argparse.Namespace) -> None:
+    """Make the class activation maps of the classifier, or a part of them; what is there is not made again."""
+    import torch
+
+    from simformer.baselines.classifier import classifier_maps
+    from simformer.baselines.settings import CamSettings
+    from simformer.data.labels import LabelSet
+
+    torch.set_num_threads(args.threads)
+    settings = CamSettings.model_validate_json(args.settings)
+    labels = LabelSet.load(args.labels)
+    classifier_maps(args.network, args.data, labels, settings, torch.device(args.device), args.output, args.part)
+
+
+def gather_maps(args: argparse.Namespace) -> None:
+    """Join the parts of class maps, which must be complete."""
+    from simformer.baselines.maps import gather_maps as run
+    from simformer.data.labels import LabelSet
+
+    run(args.parts, LabelSet.load(args.labels), args.output)
+
+
+def seeds(args: argparse.Namespace) -> None:
+    """Write the confident pixels of class maps as a label set."""
+    from simformer.baselines.maps import MapSet
+    from simformer.baselines.seeds import write_seeds
+    from simformer.baselines.settings import SeedSettings
+    from simformer.data.labels import LabelSet
+
+    settings = SeedSettings.model_validate_json(args.settings)
+    write_seeds(MapSet.load(args.maps), args.data, LabelSet.load(args.labels), settings, args.output)
+
+
+def refine(args: argparse.Namespace) -> None:
+    """Expand class maps by a random walk, or a part of them; what is there is not made again."""
+    import torch
+
+    from simformer.baselines.expansion import Expander
+    from simformer.baselines.maps import MapSet
+    from simformer.baselines.settings import WalkSettings
+    from simformer.data.labels import LabelSet
+
+    torch.set_num_threads(args.threads)
+    settings = WalkSettings.model_validate_json(args.settings)
+    expander = Expander(args.network, args.kind, settings, torch.device(args.device))
+    expander.write(MapSet.load(args.maps), args.data, LabelSet.load(args.labels), args.output, args.part)
+
+
+def mix(args: argparse.Namespace) -> None:
+    """Write mixed labels: base masks, and the best present novel class of the maps elsewhere."""
+    from simformer.baselines.maps import MapSet
+    from simformer.baselines.mixing import mixed_labels
+    from simformer.data.labels import LabelSet
+
+    mixed_labels(MapSet.load(args.maps), LabelSet.load(args.labels), args.gamma, args.output)
+
+
+def part(text: str) -> tuple[int, int]:
+    """Parse `i/n`."""
+    try:
+        number, count = (int(side) for side in text.split("/"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no part; expected i/n, e.g. 1/4") from None
+    if not 1 <= number <= count:
+        raise argparse.ArgumentTypeError(
+            f"there is no part {number} of {count}; parts are 1/{count} to {count}/{count}"
+        )
+    return number, count
+
+
+NETWORK = path("network", "network file")
+MAPS = path("maps", "maps.json of class maps")
+PART: Option = (
+    "--part",
+    {"type": part, "default": (1, 1), "metavar": "I/N", "help": "every N-th image, from the I-th"},
+)
+SETTINGS: Option = ("--settings", {"required": True, "help": "settings, JSON"})
+TRAINING: tuple[Option, ...] = (
+    ("--spec", {"required": True, "help": "kind, backbone, seed and settings, JSON"}),
+    DATA,
+    LABELS,
+    path("weights", "initial backbone weights", required=False, default=None),
+    path("state", "directory of the resumable state"),
+    path("network", "network to write"),
+    path("log", "CSV log to write"),
+    path("facts", "JSON to write"),
+    THREADS,
+    DEVICE,
+    ("--workers", {"type": int, "default": 0, "help": "data-loading processes"}),
+    ("--checkpoint-every", {"type": int, "default": 500, "help": "steps between saved states"}),
+    ("--stop-after", {"type": int, "default": None, "help": "save the state and stop after this many steps"}),
+)
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add these subcommands to the parser."""
+    command(commands, classifier, *TRAINING)
+    command(commands, cam, NETWORK, DATA, LABELS, SETTINGS, PART, THREADS, DEVICE, OUTPUT)
+    command(commands, gather_maps, path("parts", "manifests of all parts", nargs="+"), LABELS, OUTPUT)
+    command(commands, seeds, MAPS, DATA, LABELS, SETTINGS, OUTPUT)
+    command(commands, affinity, *TRAINING)
+    command(
+        commands, refine, NETWORK, ("--kind", {"required": True, "choices": ("psa", "irn"), "help": "expansion"}),
+        MAPS, DATA, LABELS, SETTINGS, PART, THREADS, DEVICE, OUTPUT,
+    )  # fmt: skip
+    command(commands, mix, MAPS, LABELS, ("--gamma", {"type": float, "required": True, "help": "lowest score"}), OUTPUT)
