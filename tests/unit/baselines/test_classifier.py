@@ -2,17 +2,22 @@
 
 import csv
 import json
+import os
+import signal
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
 from simformer.baselines.classifier import Classifier, load_classifier, multilabel_loss
-from simformer.baselines.crops import Crops, network_input
+from simformer.baselines.crops import Crops, network_input, random_crop
 from simformer.baselines.network_file import read_network
 from simformer.baselines.settings import AffinitySettings, ClassifierSettings
 from simformer.baselines.sgd import rate_factor, total_steps
 from simformer.errors import UserError
+from simformer.trackers import StepMeans
+from simformer.train import Interrupted
 from tests.unit.baselines.conftest import CPU, spec, train
 
 
@@ -63,6 +68,22 @@ def test_stopped_and_continued_equals_undisturbed(scenes, image_set, tmp_path):
     assert parts.model.read_bytes() == whole.model.read_bytes()
     logs = [[line.rpartition(",")[0] for line in o.log.read_text().splitlines()] for o in (parts, whole)]
     assert logs[0] == logs[1] and len(logs[0]) == 5
+
+
+def test_a_stop_signal_saves_the_state_of_the_last_step(scenes, image_set, tmp_path, monkeypatch):
+    whole = train(tmp_path / "whole", spec("classifier"), scenes.data, image_set)
+
+    def add_and_stop(means, row):
+        means.rows.append(row)
+        if len(means.rows) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted, match="after step 2; run the same command"):
+        patch.setattr(StepMeans, "add", add_and_stop)
+        train(tmp_path / "stopped", spec("classifier"), scenes.data, image_set, log_every=10)
+    assert torch.load(tmp_path / "stopped/state/state.pt", weights_only=True)["step"] == 2
+    outputs = train(tmp_path / "stopped", spec("classifier"), scenes.data, image_set)
+    assert outputs.model.read_bytes() == whole.model.read_bytes()
 
 
 def test_a_state_of_other_settings_is_refused(scenes, image_set, tmp_path):
@@ -120,10 +141,6 @@ def test_padding_is_zero_for_the_network_and_ignored_in_the_label_map(scenes, im
 
 def test_image_and_label_map_stay_aligned(scenes, masked):
     """A label map equal to one colour channel follows it through scale, flip and crop."""
-    import numpy as np
-
-    from simformer.baselines.crops import random_crop
-
     image = np.zeros((60, 80, 3), np.uint8)
     image[:, :40], image[30:, 60:] = 200, 100
     settings = ClassifierSettings(crop=48, long_edges=None, scales=(0.5, 1.5))

@@ -1,6 +1,7 @@
 """The command line of the baselines: every stage from the index to mixed labels, and what it refuses."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -90,8 +91,6 @@ def test_unknown_settings_are_one_line(run, stages, scenes, image_set, tmp_path,
 
 
 def test_a_classifier_of_other_classes_is_refused(run, stages, scenes, image_set, tmp_path, capsys):
-    from dataclasses import replace
-
     replace(image_set, classes=("a",), images=(), root=tmp_path).save()
     options = {"network": stages.classifier.model, "data": scenes.data, "labels": tmp_path / "labels.json"}
     assert run("cam", settings="{}", output=tmp_path / "x.json", **options) == 1

@@ -25,9 +25,15 @@ def everything(data, index, split, folder) -> dict[str, bytes]:
     return {name: data for name, data in content(folder).items() if not name.endswith(("train.json", "log.csv"))}
 
 
+@pytest.fixture(scope="module")
+def honest(scenes, split, tmp_path_factory):
+    return everything(scenes.data, scenes.index, split, tmp_path_factory.mktemp("honest"))
+
+
 @pytest.mark.parametrize("how", ["permute", "reassign"])
-def test_no_hidden_pixel_reaches_networks_maps_seeds_or_mixed_labels(scenes, split, tmp_path_factory, how):
-    honest = everything(scenes.data, scenes.index, split, tmp_path_factory.mktemp("honest"))
+def test_u7_e10_no_hidden_pixel_reaches_networks_maps_seeds_or_mixed_labels(
+    scenes, split, honest, tmp_path_factory, how
+):
     changed = tmp_path_factory.mktemp("changed")
     index = write_changed(scenes.data, scenes.index, split.novel, how, 1, changed)
     assert everything(changed, index, split, tmp_path_factory.mktemp("out")) == honest

@@ -28,7 +28,7 @@ def example(seed: int = 0):
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10**6), gamma=st.sampled_from([0.0, 0.1, 0.6, 0.95, 1.5]))
-def test_u7_e9_the_rule_pixel_by_pixel(seed, gamma):
+def test_u6_u7_e9_the_rule_pixel_by_pixel(seed, gamma):
     scores, masked = example(seed)
     mixed = mix_scores(scores, NOVEL, masked, gamma)
     region = masked == 255
@@ -45,7 +45,7 @@ def test_u7_e9_the_rule_pixel_by_pixel(seed, gamma):
     assert (mixed.dtype, mixed.shape) == (torch.uint8, (7, 9))
 
 
-def test_u7_gamma_zero_fills_the_region_and_above_one_leaves_it_empty():
+def test_u6_u7_gamma_zero_fills_the_region_and_above_one_leaves_it_empty():
     scores, masked = example()
     region = masked == 255
     assert set(mix_scores(scores, NOVEL, masked, 0.0)[region].tolist()) <= set(NOVEL)

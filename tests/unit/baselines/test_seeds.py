@@ -2,6 +2,7 @@
 
 import builtins
 import importlib.util
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,8 +88,6 @@ def test_without_the_package_the_crf_says_what_to_type(monkeypatch):
 
 
 def test_seeds_need_the_maps_of_every_image(scenes, image_set, stages, tmp_path):
-    from dataclasses import replace
-
     few = replace(stages.maps, checksums=dict(list(stages.maps.checksums.items())[:3]))
     with pytest.raises(UserError, match="no maps of image"):
         write_seeds(few, scenes.data, image_set, SEEDS, tmp_path)

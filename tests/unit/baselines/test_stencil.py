@@ -9,7 +9,7 @@ from simformer.baselines.stencil import half_disc, segment, shifted
 
 
 @pytest.mark.parametrize(("radius", "count"), [(5, 34), (10, 152)])
-def test_the_half_disc_has_the_published_number_of_offsets(radius, count):
+def test_u6_the_half_disc_has_the_published_number_of_offsets(radius, count):
     assert len(half_disc(radius)) == count
 
 
@@ -22,7 +22,7 @@ def test_psa_lists_its_offsets_by_rows():
     assert rows[4] == list(range(-2, 3))
 
 
-def test_every_unordered_pair_inside_the_grid_comes_exactly_once():
+def test_e6_every_unordered_pair_inside_the_grid_comes_exactly_once():
     height, width = 9, 7
     cells = torch.arange(height * width).reshape(height, width)
     found = []
