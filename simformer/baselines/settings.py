@@ -1,5 +1,8 @@
-"""Typed settings of the weakly supervised baselines. The paper names these methods and gives no setting of theirs:
-every key here is a choice of this pipeline, made after the methods' own papers and released code."""
+"""Typed settings of the weakly supervised baselines.
+
+The paper names these methods and gives no setting of theirs: every key is a choice of this pipeline, made after the
+methods' own papers and released code.
+"""
 
 from __future__ import annotations
 
