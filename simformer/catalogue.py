@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from simformer.baselines.network_spec import NetworkSpec
+from simformer.baselines.settings import BaselineSettings
 from simformer.config import RunConfig, merge, parse, parse_layers, read_yaml
 from simformer.errors import UserError
-from simformer.settings import TrainSettings
+from simformer.settings import ModelSettings, TrainSettings
 from simformer.study import DatasetFile, ExperimentFile, MethodFile, Study
 
 Cell = tuple[str, str, str, int]
@@ -34,6 +36,8 @@ class Catalogue:
         self.study = parse(Study, content, source)
         self.datasets = {name: self._dataset(name) for name in self.study.datasets}
         self._methods: dict[str, MethodFile] = {}
+        for name in self.study.datasets:
+            self.baselines(name)
         for name in self.study.experiments:
             self.cells(name)
 
@@ -97,10 +101,10 @@ class Catalogue:
         return FULL_SPLIT if self.method(method).labels == "full" else split
 
     def method(self, name: str) -> MethodFile:
-        """Return a method; one that names no `labels` has its parent's, and with them the teacher."""
+        """Return a method; one that names no `labels` has its parent's, and with them the teacher and the maps."""
         lineage = [self._methods[ancestor] for ancestor in self._lineage(name)]
         named = [method for method in lineage if "labels" in method.model_fields_set] or lineage
-        return lineage[-1].model_copy(update={"labels": named[-1].labels, "teacher": named[-1].teacher})
+        return lineage[-1].model_copy(update={name: getattr(named[-1], name) for name in ("labels", "teacher", "maps")})
 
     def training_chain(self, method: str) -> list[str]:
         """Return a method's teachers, the first to be trained first, and the method itself."""
@@ -124,14 +128,33 @@ class Catalogue:
         """Resolve the settings of one training (merge order: see `simformer.config`)."""
         chosen = self.method(method)
         layers = [
-            (str(self._path("datasets", dataset)), self.datasets[dataset].settings),
-            (f"{self.source}: datasets.{dataset}", self.study.datasets[dataset].settings),
+            *self._dataset_layers(dataset),
             *(layer for ancestor in self._lineage(method) for layer in self._layers(ancestor, dataset, split)),
         ]
         settings = parse_layers(TrainSettings, layers, "settings")
         return RunConfig(
             dataset=dataset, split=split, method=method, seed=seed, labels=chosen.labels, settings=settings
         )
+
+    def baselines(self, dataset: str) -> BaselineSettings:
+        """Resolve the settings of the weakly supervised baselines on a dataset; they are those of every method."""
+        layers = [
+            ("defaults", BaselineSettings().model_dump(mode="json")),
+            (str(self._path("datasets", dataset)), self.datasets[dataset].baselines),
+            (f"{self.source}: datasets.{dataset}", self.study.datasets[dataset].baselines),
+        ]
+        return parse_layers(BaselineSettings, layers, "baselines")
+
+    def network(self, dataset: str, kind: str, seed: int) -> NetworkSpec:
+        """Resolve the training of a baseline's network: `kind` is a section of the baselines' settings."""
+        settings = getattr(self.baselines(dataset), kind)
+        return NetworkSpec[type(settings)](
+            kind=kind, backbone=self.model(dataset).backbone, seed=seed, settings=settings
+        )
+
+    def model(self, dataset: str) -> ModelSettings:
+        """Resolve a dataset's network settings, methods left aside."""
+        return parse_layers(TrainSettings, self._dataset_layers(dataset), "settings").model
 
     def split_json(self, dataset: str, split: str) -> str:
         """Return the specification of a split as canonical JSON ('full' has no novel class)."""
@@ -144,6 +167,13 @@ class Catalogue:
             raise UserError(f"{self.source}: dataset '{dataset}' has no {split}; it has {known}")
         content = spec.model_dump(mode="json", exclude={"only"})
         return json.dumps(content | {k: sorted(content[k]) for k in ("novel", "base") if content[k]}, sort_keys=True)
+
+    def _dataset_layers(self, dataset: str) -> list[tuple[str, dict]]:
+        """Return the training settings of a dataset's file, and the study's own for it."""
+        return [
+            (str(self._path("datasets", dataset)), self.datasets[dataset].settings),
+            (f"{self.source}: datasets.{dataset}", self.study.datasets[dataset].settings),
+        ]
 
     def _dataset(self, name: str) -> DatasetFile:
         path = self._path("datasets", name)

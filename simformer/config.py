@@ -183,7 +183,9 @@ class RunConfig(Settings):
     split: str = Field(description="'split<k>', or 'full' for a training that sees every mask.")
     method: str = Field(description="Method name.")
     seed: int = Field(ge=0, description="Seed of initialisation, data order, augmentation and sampling.")
-    labels: Literal["weak", "crop", "full", "pseudo", "fill"] = Field(description="Which label maps it trains on.")
+    labels: Literal["weak", "crop", "full", "pseudo", "fill", "maps"] = Field(
+        description="Which label maps it trains on."
+    )
     version: int = Field(RECIPE_VERSION, description="Version of the training code's results.")
     settings: TrainSettings = Field(description="All training settings.")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simformer.analysis.cost import Hours, disk_bytes, training_images, training_time
-from simformer.catalogue import Catalogue, Cell
+from simformer.catalogue import FULL_SPLIT, Catalogue, Cell
 from simformer.sources import archives
 
 SINGLE_LINES = 30
@@ -47,6 +47,7 @@ class Plan:
         unshared_trainings, unshared_gpu_hours: the same grid if every cell of every table were trained by itself.
         disk: bytes that the missing results will take, about.
         downloads: archive -> bytes (None: size not published) that are still to be fetched.
+        map_networks: files of the networks behind class maps -> whether they are there; not in the estimates.
     """
 
     title: str
@@ -55,6 +56,7 @@ class Plan:
     unshared_gpu_hours: float
     disk: float
     downloads: dict[str, int | None]
+    map_networks: dict[Path, bool]
 
     @property
     def missing(self) -> list[Training]:
@@ -66,6 +68,9 @@ class Plan:
         missing, total = self.missing, len(self.trainings)
         lines = [f"{self.title}: {total} trainings, {total - len(missing)} done, {len(missing)} to do"]
         lines += self._single() if total <= SINGLE_LINES else self._summed()
+        if self.map_networks:
+            count, done = len(self.map_networks), sum(self.map_networks.values())
+            lines.append(f"  besides: {count} networks for class maps, {done} done (not in the estimate)")
         if missing:
             lines += self._cost(gpu_here)
         return "\n".join(lines)
@@ -132,6 +137,7 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
         sum(found[cell].gpu.hours for cell in unshared),
         disk_bytes(catalogue, wanted),
         _downloads(catalogue, {dataset for dataset, *_ in wanted}),
+        {path: path.exists() for path in _map_networks(catalogue, cells)},
     )
 
 
@@ -160,6 +166,17 @@ def _training(catalogue: Catalogue, cell: Cell, folder: Path, facts: dict[Cell, 
         status = "interrupted" if (folder / "state" / "state.pt").exists() else "to do"
     times = (training_time(run, like, gpu) for gpu in (True, False))
     return Training(cell, folder, status, run.settings.optim.steps, training_images(run), *times)
+
+
+def _map_networks(catalogue: Catalogue, cells: Iterable[Cell]) -> list[Path]:
+    """List the networks behind the class maps of some trainings, each once."""
+    paths: list[Path] = []
+    for dataset, _, method, seed in cells:
+        if maps := catalogue.method(method).maps:
+            folder = Path(catalogue.study.results, dataset, FULL_SPLIT, "maps", maps.response, f"seed{seed}")
+            expansion = [] if maps.expansion == "none" else [folder / maps.expansion]
+            paths += [place / "network.safetensors" for place in [folder, *expansion]]
+    return list(dict.fromkeys(paths))
 
 
 def _facts(folder: Path) -> dict:

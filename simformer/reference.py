@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from pydantic import BaseModel
 
 from simformer import settings
+from simformer.baselines.settings import BaselineSettings, MapChoice
 from simformer.study import DatasetFile, ExperimentFile, MethodFile, SplitSpec, Study, StudyDataset
 
 SECTIONS = {name: field.annotation for name, field in settings.TrainSettings.model_fields.items()}
+BASELINES = {name: field.default for name, field in BaselineSettings.model_fields.items()}
+"""Sections of the baselines' settings, each with its own defaults."""
 
 
 def study_schema() -> str:
@@ -39,20 +43,27 @@ def settings_page() -> str:
         _table(settings.InferenceSettings),
         "## Method (`config/methods/<name>.yaml`)",
         _table(MethodFile),
+        "### `maps`",
+        _table(MapChoice),
         "## Experiment (`config/experiments/<name>.yaml`)",
         _table(ExperimentFile),
         "## Training settings (`settings` of a dataset, a method or a study's dataset)",
     ]
     for name, section in SECTIONS.items():
         parts += [f"### `{name}`: {(section.__doc__ or '').splitlines()[0]}", _table(section)]
+    parts.append("## Weakly supervised baselines (`baselines` of a dataset, or of a study's dataset)")
+    for name, section in BASELINES.items():
+        description = BaselineSettings.model_fields[name].description
+        parts += [f"### `{name}`: {description}", _table(type(section), section.model_dump(mode="json"))]
     return "\n\n".join(parts) + "\n"
 
 
-def _table(model: type[BaseModel]) -> str:
+def _table(model: type[BaseModel], defaults: dict[str, Any] | None = None) -> str:
+    """Keys of a settings class; `defaults` are those of an object that has other ones than the class."""
     properties = model.model_json_schema(by_alias=False)["properties"]
+    values = defaults or {name: entry.get("default") for name, entry in properties.items()}
     lines = ["| key | default | meaning |", "|---|---|---|"]
     for name, field in model.model_fields.items():
-        entry = properties[name]
-        default = "required" if field.is_required() else f"`{json.dumps(entry.get('default'))}`"
+        default = "required" if field.is_required() else f"`{json.dumps(values[name])}`"
         lines.append(f"| `{name}` | {default} | {field.description} |".replace("\n", " "))
     return "\n".join(lines)

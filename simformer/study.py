@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from simformer.baselines.settings import MapChoice
 from simformer.settings import Count, InferenceSettings, Settings
 from simformer.sources import Expected, Source
 
@@ -52,7 +53,7 @@ class SplitSpec(Settings):
 class ShardCounts(Settings):
     """Into how many jobs passes over the images are split; results are the same for any number."""
 
-    train: Count = Field(1, description="Jobs of a pass over the training images (pseudo-labels).")
+    train: Count = Field(1, description="Jobs of a pass over the training images (pseudo-labels, class maps).")
     test: Count = Field(1, description="Jobs of a pass over the test images (evaluation).")
 
 
@@ -65,6 +66,9 @@ class DatasetFile(Settings):
     inference: InferenceSettings = Field(InferenceSettings(), description="Inference settings.")
     shards: ShardCounts = Field(ShardCounts(), description="Jobs per pass over the images.")
     settings: dict[str, dict[str, Any]] = Field({}, description="Training settings that differ from the defaults.")
+    baselines: dict[str, dict[str, Any]] = Field(
+        {}, description="Settings of the weakly supervised baselines that differ from the defaults."
+    )
 
 
 class MethodFile(Settings):
@@ -73,16 +77,19 @@ class MethodFile(Settings):
     label: str = Field(description="Name shown in tables.")
     inherits: Name | None = Field(
         None,
-        description="Parent method: its settings are taken over, and its labels and teacher unless `labels` is given.",
+        description="Parent method: its settings are taken over, and its labels, teacher and maps unless `labels` is "
+        "given.",
     )
-    labels: Literal["weak", "crop", "full", "pseudo", "fill"] = Field(
+    labels: Literal["weak", "crop", "full", "pseudo", "fill", "maps"] = Field(
         "weak",
         description="weak: novel masks hidden, image-level labels of the whole image; crop: as released, novel labels "
         "of each training crop instead, for which hidden pixels are looked at; full: all masks; pseudo: predicted by "
         "`teacher`; "
-        "fill: the not-base region split among the present novel classes.",
+        "fill: the not-base region split among the present novel classes; maps: the not-base region labelled by class "
+        "maps (`maps`), which are learnt from image-level labels.",
     )
     teacher: Name | None = Field(None, description="Method whose predictions label the novel pixels.")
+    maps: MapChoice | None = Field(None, description="Which class maps label the novel pixels.")
     settings: dict[str, dict[str, Any]] = Field({}, description="Training settings that differ.")
     datasets: dict[Name, dict[str, dict[str, Any]]] = Field({}, description="Training settings on one dataset alone.")
     splits: dict[Name, dict[Annotated[int, Field(ge=0)], dict[str, dict[str, Any]]]] = Field(
@@ -93,6 +100,8 @@ class MethodFile(Settings):
     def _teacher(self) -> MethodFile:
         if (self.labels == "pseudo") != (self.teacher is not None):
             raise ValueError("`teacher` goes with `labels: pseudo`, and only with it")
+        if (self.labels == "maps") != (self.maps is not None):
+            raise ValueError("`maps` goes with `labels: maps`, and only with it, e.g. maps: {response: classifier}")
         return self
 
 
@@ -165,6 +174,7 @@ class StudyDataset(Settings):
     settings: dict[str, dict[str, Any]] = Field(
         {}, description="Training settings here; a method's own settings win over them."
     )
+    baselines: dict[str, dict[str, Any]] = Field({}, description="Overrides of the dataset file's `baselines`.")
 
 
 class Study(Settings):

@@ -45,20 +45,21 @@ class CsvLog:
     Args:
         path: the file.
         step: number of finished steps; later rows of an earlier attempt are removed.
+        columns: names of the values of a row.
     """
 
-    def __init__(self, path: Path, step: int) -> None:
+    def __init__(self, path: Path, step: int, columns: tuple[str, ...] = COLUMNS) -> None:
         kept: list[dict[str, str]] = []
         if path.exists() and step:
             with path.open(newline="") as stream:
                 kept = [row for row in csv.DictReader(stream) if row["step"] and int(row["step"]) <= step]
         head = io.StringIO()
-        writer = csv.DictWriter(head, COLUMNS)
+        writer = csv.DictWriter(head, columns)
         writer.writeheader()
         writer.writerows(kept)
         atomic_write_text(path, head.getvalue())
         self._stream = path.open("a", newline="")
-        self._writer = csv.DictWriter(self._stream, COLUMNS)
+        self._writer = csv.DictWriter(self._stream, columns)
 
     def write(self, row: dict[str, float]) -> None:
         """Append one row and flush it."""

@@ -16,6 +16,8 @@ CPU_MEGAPIXELS = {"resnet50": 0.05, "resnet18": 0.15, "mobilenet_v2": 0.25, "tin
 """The same on one CPU core; `tiny` and `mobilenet_v2` from logs of the demo and of MSRC-21, the others are guesses."""
 MODEL_BYTES = {"resnet50": 166e6, "resnet18": 80e6, "mobilenet_v2": 75e6, "tiny": 3e6}
 """Size of one trained model's file, about."""
+MAP_BYTES = 280e3
+"""Size of the class maps of one image at stride 4, about: eight classes at 640 x 480, half precision."""
 LABEL_BYTES = 5e3
 """Size of one compressed label map, about (measured on 21 maps of COCO-Stuff)."""
 
@@ -79,19 +81,25 @@ def data_bytes(catalogue: Catalogue, datasets: Iterable[str]) -> float:
 def result_bytes(catalogue: Catalogue, cells: Iterable[Cell]) -> float:
     """Estimate what the results of some trainings take on disk, about: models and label sets.
 
-    A split counts with one label map per training image, as does every derived label set; an unknown number of
-    images counts as 0.
+    A split counts with one label map per training image, as does every derived label set; class maps count per image;
+    an unknown number of images counts as 0.
     """
     cells = list(cells)
     total = sum(MODEL_BYTES[catalogue.run(*cell).settings.model.backbone] for cell in cells)
     for dataset in {dataset for dataset, *_ in cells}:
         mine = [cell for cell in cells if cell[0] == dataset]
         label_sets = {(split, "masked", 0) for _, split, *_ in mine}
+        map_sets: set[tuple[str, int]] = set()
         for _, split, method, seed in mine:
             labels = catalogue.method(method).labels
             if labels == "fill":
                 label_sets.add((split, "fill", 0))
             elif labels == "pseudo":
                 label_sets.add((split, catalogue.method(method).teacher or "", seed))
-        total += (catalogue.datasets[dataset].expect.train or 0) * LABEL_BYTES * len(label_sets)
+            elif labels == "maps":
+                label_sets.add((split, method, seed))
+                stages = {"cam", catalogue.method(method).maps.expansion} - {"none"}
+                map_sets |= {(stage, seed) for stage in stages}
+        images = catalogue.datasets[dataset].expect.train or 0
+        total += images * (LABEL_BYTES * len(label_sets) + MAP_BYTES * len(map_sets))
     return total

@@ -73,6 +73,14 @@ def mask_labels(args: argparse.Namespace) -> None:
     run(args.data, DatasetIndex.load(args.index), Split.load(args.split), args.output)
 
 
+def image_labels(args: argparse.Namespace) -> None:
+    """Write the image-level labels alone: a label set without any mask."""
+    from simformer.data.index import DatasetIndex
+    from simformer.data.masking import image_labels as run
+
+    run(DatasetIndex.load(args.index), args.output)
+
+
 def crop_labels(args: argparse.Namespace) -> None:
     """Write labels as released: novel labels of each training crop instead of the whole image."""
     from simformer.data.labels import LabelSet
@@ -112,5 +120,6 @@ def add(commands: argparse._SubParsersAction) -> None:
         ("--classes", {"required": True, "help": "number of classes by dataset, JSON"}), OUTPUT,
     )  # fmt: skip
     command(commands, mask_labels, DATA, INDEX, SPLIT, OUTPUT)
+    command(commands, image_labels, INDEX, OUTPUT)
     command(commands, crop_labels, LABELS, SPLIT, OUTPUT)
     command(commands, fill_labels, LABELS, OUTPUT)

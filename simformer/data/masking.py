@@ -62,6 +62,23 @@ def mask_labels(data: Path, index: DatasetIndex, split: Split, destination: Path
     return label_set
 
 
+def image_labels(index: DatasetIndex, destination: Path) -> LabelSet:
+    """Write the label set of which nothing but image-level labels is left: every class is novel, no label map exists.
+
+    What is learnt from it knows no mask at all, and so serves every split.
+
+    Args:
+        index: the dataset's audited index.
+        destination: folder of the new `labels.json`.
+    """
+    images = tuple(
+        LabelledImage(r.name, r.image, "", r.height, r.width, tuple(r.labels), r.image_sha256, "") for r in index.train
+    )
+    label_set = LabelSet(index.classes, tuple(range(len(index.classes))), images, destination)
+    label_set.save()
+    return label_set
+
+
 def crop_labels(full: LabelSet, split: Split, destination: Path) -> LabelSet:
     """Write a label set whose novel labels are those of each training crop, as in the released code.
 

@@ -47,11 +47,13 @@ def resized_shape(height: int, width: int, short_edge: int, max_long_edge: int) 
     return int(height * scale + 0.5), int(width * scale + 0.5)
 
 
-def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize an image with anti-aliased bilinear interpolation (Pillow)."""
+def resize_image(
+    image: np.ndarray, height: int, width: int, method: Image.Resampling = Image.Resampling.BILINEAR
+) -> np.ndarray:
+    """Resize an image with anti-aliased interpolation (Pillow)."""
     if image.shape[:2] == (height, width):
         return image
-    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+    return np.asarray(Image.fromarray(image).resize((width, height), method))
 
 
 def resize_label(label_map: np.ndarray, height: int, width: int) -> np.ndarray:

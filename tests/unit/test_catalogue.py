@@ -311,3 +311,40 @@ def test_the_released_behaviour_by_dataset_and_split(dataset, number, alpha, bet
     assert (settings.similarity.form, settings.similarity.student) == (form, "same")
     assert (run.labels, settings.pairing.mode, settings.matching.remap_columns) == ("crop", "code", False)
     assert settings.similarity.sample_padding, "L_dist samples padding too"
+
+
+def test_baselines_have_one_setting_per_dataset_with_defaults_of_each_section(catalogue):
+    files = {"datasets/toys": BASIC["datasets/toys"] | {"baselines": {"irn": {"epochs": 5}, "cam": {"scales": [1.0]}}}}
+    toys = STUDY["datasets"]["toys"] | {"baselines": {"irn": {"lr": 0.2}}}
+    study = catalogue(files, {"datasets": {"toys": toys}})
+    found = study.baselines("toys")
+    assert (found.irn.epochs, found.irn.lr, found.irn.radius, found.psa.radius) == (5, 0.2, 10, 5)
+    assert (found.cam.scales, found.irn_walk.steps, found.psa_walk.steps) == ((1.0,), 256, 64)
+    spec = study.network("toys", "irn", 3)
+    assert (spec.kind, spec.backbone, spec.seed, spec.settings) == ("irn", "resnet50", 3, found.irn)
+    assert spec.hash != study.network("toys", "irn", 4).hash
+
+
+@pytest.mark.parametrize(
+    ("place", "blamed"), [("file", "{root}/datasets/toys.yaml"), ("study", "study.yaml: datasets")]
+)
+def test_mistakes_in_the_baselines_settings_are_found_at_once(catalogue, tmp_path, place, blamed):
+    faulty = {"baselines": {"psa": {"epocs": 3}}}
+    files = {"datasets/toys": BASIC["datasets/toys"] | (faulty if place == "file" else {})}
+    toys = STUDY["datasets"]["toys"] | (faulty if place == "study" else {})
+    text = error_of(catalogue, files, {"datasets": {"toys": toys}})
+    assert text.startswith(blamed.format(root=tmp_path))
+    assert "unknown key 'baselines.psa.epocs'; did you mean 'baselines.psa.epochs'?" in text
+
+
+def test_maps_are_inherited_with_the_labels(catalogue):
+    files = {
+        "methods/cam": {"label": "C", "labels": "maps", "maps": {"expansion": "psa"}, "settings": SINGLE},
+        "methods/longer": {"label": "L", "inherits": "cam", "settings": {"optim": {"steps": 7}}},
+        "methods/weak": {"label": "W", "inherits": "cam", "labels": "weak"},
+    }
+    study = catalogue(files)
+    assert study.method("longer").maps.expansion == "psa" and study.method("longer").labels == "maps"
+    assert study.method("weak").maps is None
+    assert study.run("toys", "split1", "longer", 0).labels == "maps"
+    assert study.training_chain("cam") == ["cam"] and study.trained_split("split1", "cam") == "split1"

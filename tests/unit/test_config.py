@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from simformer.baselines.settings import BaselineSettings
 from simformer.config import RunConfig, merge, parse, parse_layers, read_yaml
 from simformer.errors import UserError
 from simformer.settings import TrainSettings
@@ -60,6 +61,18 @@ def test_mistakes_in_training_settings_are_explained_in_one_line(content, messag
         (Study, {"results": "r"}, "key 'datasets' is missing"),
         (MethodFile, {"label": "x", "labels": "pseudo"}, "`teacher` goes with `labels: pseudo`"),
         (MethodFile, {"label": "x", "teacher": "y"}, "`teacher` goes with `labels: pseudo`"),
+        (MethodFile, {"label": "x", "labels": "maps"}, "`maps` goes with `labels: maps`"),
+        (MethodFile, {"label": "x", "maps": {}}, "`maps` goes with `labels: maps`"),
+        (
+            MethodFile,
+            {"label": "x", "labels": "maps", "maps": {"expansoin": "psa"}},
+            "unknown key 'maps.expansoin'; did you mean 'maps.expansion'?",
+        ),
+        (
+            BaselineSettings,
+            {"classifier": {"long_edges": [9, 3]}},
+            "classifier: long_edges is a range [lowest, highest], found [9, 3]",
+        ),
         (
             DatasetFile,
             {"title": "x", "source": {"kind": "folder", "path": "p", "pth": "q"}},

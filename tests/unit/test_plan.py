@@ -128,3 +128,21 @@ def test_downloads_are_those_that_are_not_there_and_not_the_users_own(catalogue,
     fetched.parent.mkdir(parents=True)
     fetched.touch()
     assert downloads(**published).downloads == {}
+
+
+def test_the_networks_behind_class_maps_are_counted_once_for_all_splits_and_methods(catalogue, tmp_path):
+    for name, expansion in (("cam", "none"), ("psa", "psa")):
+        content = {"label": name, "inherits": "oracle", "labels": "maps", "maps": {"expansion": expansion}}
+        (tmp_path / f"config/methods/{name}.yaml").write_text(yaml.safe_dump(content))
+    (tmp_path / "config/experiments/one.yaml").write_text(yaml.safe_dump({"title": "1", "methods": ["cam", "psa"]}))
+    folder = tmp_path / "results/toys/full/maps/classifier"
+    (folder / "seed7").mkdir(parents=True)
+    (folder / "seed7/network.safetensors").touch()
+    plan = make_plan(catalogue, ["one"])
+    assert plan.map_networks == {
+        folder / f"seed{seed}" / name: (seed, name) == (7, "network.safetensors")
+        for seed in (0, 7)
+        for name in ("network.safetensors", "psa/network.safetensors")
+    }
+    assert "besides: 4 networks for class maps, 1 done" in plan.text(gpu_here=True)
+    assert make_plan(catalogue, ["two"]).map_networks == {}

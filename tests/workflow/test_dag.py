@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.profiles import ProfileConfigFileParser
 
 from simformer.analysis.splits_page import write_splits_page
 from simformer.reference import settings_page, study_schema
@@ -93,3 +94,14 @@ def test_library_does_not_import_snakemake():
 def test_command_line_starts_without_torch():
     code = "import sys, simformer.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_the_slurm_profile_knows_every_rule_that_uses_a_gpu():
+    rules = "".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
+    blocks = re.findall(r"^rule (\w+):\n((?:(?:    .*)?\n)*)", rules, flags=re.M)
+    with_gpu = {name for name, block in blocks if "gpu=1" in block}
+    assert len(with_gpu) > 3
+    with (ROOT / "slurm/config.yaml").open() as stream:
+        profile = ProfileConfigFileParser().parse(stream)
+    assert {entry.split(":")[0] for entry in profile["set-resources"]} == with_gpu
+    assert {entry.split("=")[0] for entry in profile["set-threads"]} == with_gpu

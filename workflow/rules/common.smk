@@ -29,7 +29,6 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 STUDY = CATALOGUE.study
-KEPT = ("*.md", "intervals/*.md", "figures/*.png")
 CELL = ("dataset", "split", "method", "seed")
 PINNED_SPLITS = sorted(str(path) for path in Path("config/splits").glob("*/split*.yaml"))
 
@@ -40,6 +39,8 @@ wildcard_constraints:
     split=rf"split\d+|{FULL_SPLIT}",
     method="[a-z][a-z0-9_]*",
     seed=r"\d+",
+    response="[a-z][a-z0-9_]*",
+    expansion="psa|irn",
     shard=r"\d+of\d+",
 
 
@@ -66,6 +67,11 @@ def split_file(name):
 def run_file(name):
     """Path of a file that belongs to one training."""
     return f"{STUDY.results}/{{dataset}}/{{split}}/{{method}}/seed{{seed}}/{name}"
+
+
+def maps_file(name, response="{response}"):
+    """Path of a file on the way to class maps: made from image-level labels alone, so it serves every split."""
+    return f"{STUDY.results}/{{dataset}}/{FULL_SPLIT}/maps/{response}/seed{{seed}}/{name}"
 
 
 def table_file(name):
@@ -157,8 +163,45 @@ def training_labels(wildcards):
     method = CATALOGUE.method(wildcards.method)
     if method.labels == "pseudo":
         return run_file("pseudo/labels.json").format(**dict(wildcards.items()) | {"method": method.teacher})
+    if method.labels == "maps":
+        return run_file("mixed/labels.json").format(**wildcards)
     folder = {"fill": "fill", "crop": "crop"}.get(method.labels, "masked")
     return split_file(f"{folder}/labels.json").format(**wildcards)
+
+
+def image_label_file():
+    """Path of the label set that knows nothing but image-level labels."""
+    return f"{STUDY.results}/{{dataset}}/{FULL_SPLIT}/image_labels/labels.json"
+
+
+def network_spec(kind):
+    """The training of a baseline's network; `kind` may be a wildcard in braces."""
+    return lambda wildcards: sorted_json(
+        CATALOGUE.network(wildcards.dataset, kind.format(**wildcards), int(wildcards.seed)).model_dump(mode="json")
+    )
+
+
+def baseline_settings(section):
+    """A section of the baselines' settings; its name may hold a wildcard in braces."""
+    return lambda wildcards: getattr(
+        CATALOGUE.baselines(wildcards.dataset), section.format(**wildcards)
+    ).model_dump_json()
+
+
+def map_shards(wildcards):
+    """Manifests of all shards of some maps."""
+    return [maps_file(f"{{stage}}/{shard}.json").format(**wildcards) for shard in shards("train", wildcards.dataset)]
+
+
+def mixed_maps(wildcards):
+    """The maps that label the novel pixels of a method."""
+    maps = CATALOGUE.method(wildcards.method).maps
+    stage = "cam" if maps.expansion == "none" else maps.expansion
+    return maps_file(f"{stage}/maps.json", maps.response).format(**wildcards)
+
+
+def map_gamma(wildcards):
+    return CATALOGUE.method(wildcards.method).maps.gamma
 
 
 def full_labels(wildcards):
@@ -186,6 +229,13 @@ def outside_files(wildcards):
     places = [SimpleNamespace(dataset=d, split=s, method=m) for d, s, m, _ in trainings(CATALOGUE, STUDY.experiments)]
     files = [file for place in places for file in [*fetched_archives(place), initial_weights(place)] if file]
     return list(dict.fromkeys(files))
+
+
+def baseline_weights(wildcards):
+    """Initial backbone weights of a baseline's network: those of every method of the dataset."""
+    model = CATALOGUE.model(wildcards.dataset)
+    wanted = {"dataset": wildcards.dataset, "backbone": model.backbone}
+    return [] if model.weights == "none" else weights_file().format(**wanted)
 
 
 def weights_source(wildcards):
@@ -232,83 +282,6 @@ def evaluation(wildcards):
 
 def pseudo_shards(wildcards):
     return [run_file(f"pseudo/{shard}").format(**wildcards) for shard in shards("train", wildcards.dataset)]
-
-
-def experiment_runs(wildcards):
-    """The (dataset, split, method, seed) of every cell of a table, and the file of its numbers."""
-    name = MEASURE_FILES[CATALOGUE.experiment(wildcards.experiment).measure]
-    runs = [dict(zip(CELL, cell)) for cell in CATALOGUE.cells(wildcards.experiment)]
-    return [run | {"path": run_file(name).format(**run)} for run in runs]
-
-
-def experiment_metrics(wildcards):
-    return [run["path"] for run in experiment_runs(wildcards)]
-
-
-def table_rows(experiment):
-    return [{"method": method, "label": CATALOGUE.method(method).label} for method in experiment.methods]
-
-
-def table_spec(wildcards):
-    experiment = CATALOGUE.experiment(wildcards.experiment)
-    content = experiment.model_dump(include={"title", "metrics", "reported"}) | {"rows": table_rows(experiment)}
-    return sorted_json(content | {"runs": experiment_runs(wildcards)})
-
-
-def compared_runs(wildcards):
-    """The cells of the rows that a table compares, with the files of their evaluation and of their split."""
-    experiment = CATALOGUE.experiment(wildcards.experiment)
-    compared = {method for pair in experiment.compare for method in pair}
-    cells = [dict(zip(CELL, cell)) for cell in CATALOGUE.cells(wildcards.experiment)]
-    return [
-        cell | {"evaluation": evaluation_shards(cell), "groups": split_file("split.yaml").format(**cell)}
-        for cell in cells
-        if cell["method"] in compared
-    ]
-
-
-def compared_evaluations(wildcards):
-    return [shard for run in compared_runs(wildcards) for shard in run["evaluation"]]
-
-
-def compared_splits(wildcards):
-    return list(dict.fromkeys(run["groups"] for run in compared_runs(wildcards)))
-
-
-def interval_spec(wildcards):
-    experiment = CATALOGUE.experiment(wildcards.experiment)
-    content = experiment.model_dump(include={"title", "metrics", "compare"}) | {"rows": table_rows(experiment)}
-    return sorted_json(content | {"runs": compared_runs(wildcards)})
-
-
-def interval_files():
-    """Comparisons of the study's experiments."""
-    return [table_file(f"intervals/{name}.md") for name in STUDY.experiments if CATALOGUE.experiment(name).compare]
-
-
-def sweep_spec(wildcards):
-    """Panels of a sweep figure: dataset -> split -> setting -> method -> value."""
-    name, panels = wildcards.experiment, {}
-    for dataset, split in dict.fromkeys(cell[:2] for cell in CATALOGUE.cells(name)):
-        panels.setdefault(dataset, {})[split] = CATALOGUE.sweep(name, dataset, split)
-    return sorted_json({"reference": CATALOGUE.experiment(name).methods[0], "panels": panels})
-
-
-def sweep_figures():
-    """Figures of the study's experiments that sweep settings."""
-    return [table_file(f"figures/{name}.pdf") for name in STUDY.experiments if CATALOGUE.experiment(name).sweep]
-
-
-def kept_studies():
-    """Studies whose tables are kept in git."""
-    return [
-        str(path) for path in sorted(Path("config").glob("*.yaml")) if list(Path("results", path.stem).glob("*.md"))
-    ]
-
-
-def kept_results():
-    folders = [Path("results", Path(study).stem) for study in kept_studies()]
-    return [str(path) for folder in folders for pattern in KEPT for path in sorted(folder.glob(pattern))]
 
 
 def gallery_models(wildcards):

@@ -1,0 +1,88 @@
+"""Affinities of pairs of cells, and the loss that teaches them, shared by PSA, IRN and RETAB."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from simformer.baselines.stencil import Offset, segment, shifted
+from simformer.settings import IGNORE
+
+EPSILON = 1e-5
+"""Added in logarithms and to the counts of pairs."""
+
+
+def feature_affinity(features: Tensor, offsets: tuple[Offset, ...]) -> Tensor:
+    """Affinity of PSA: a_ij = exp(-mean over channels of |v_i - v_j|).
+
+    Args:
+        features: v, [B, C, h, w].
+        offsets: O offsets of the partners j.
+    Returns: in (0, 1], [B, O, h, w]; meaningless where the partner lies outside the grid.
+    """
+
+    def at(v: Tensor, offset: Offset) -> Tensor:
+        return torch.exp(-(v - shifted(v, offset, 0.0)).abs().mean(dim=1))
+
+    return _per_offset(at, features, offsets)
+
+
+def boundary_affinity(boundary: Tensor, offsets: tuple[Offset, ...]) -> Tensor:
+    """Affinity of IRN: a_ij = 1 - the highest boundary probability on the way from i to j, both ends included.
+
+    Args:
+        boundary: probability in [0, 1] of a cell to lie on a class boundary, [B, h, w].
+        offsets: O offsets of the partners j.
+    Returns: in [0, 1], [B, O, h, w]; meaningless where the partner lies outside the grid.
+    """
+
+    def at(b: Tensor, offset: Offset) -> Tensor:
+        return 1 - torch.stack([shifted(b, cell, 0.0) for cell in segment(offset)]).amax(dim=0)
+
+    return _per_offset(at, boundary, offsets)
+
+
+def pair_kinds(cells: Tensor, offsets: tuple[Offset, ...]) -> tuple[Tensor, Tensor]:
+    """Which pairs of labelled cells agree, and which do not; pairs with an IGNORE cell or an outer one are neither.
+
+    Args:
+        cells: class id or IGNORE of each cell, integer [B, h, w].
+        offsets: O offsets of the partners.
+    Returns: (same, different), bool [B, O, h, w].
+    """
+    partners = torch.stack([shifted(cells, offset, IGNORE) for offset in offsets], dim=1)
+    known = (cells != IGNORE)[:, None] & (partners != IGNORE)
+    agree = cells[:, None] == partners
+    return known & agree, known & ~agree
+
+
+def pair_loss(affinity: Tensor, positives: Sequence[Tensor], negative: Tensor) -> Tensor:
+    """Half for pairs that belong together, half for pairs that do not (PSA, IRN, RETAB without a background class).
+
+    L = 1/2 mean over k of E_{positives_k}[-log a] + 1/2 E_negative[-log(1 - a)].
+
+    Args:
+        affinity: a in [0, 1], [B, O, h, w].
+        positives: groups of pairs of one class, bool [B, O, h, w] each; the groups that are not empty share the first
+            half equally.
+        negative: pairs of different classes, bool [B, O, h, w].
+    Returns: the loss, a scalar; an empty half is 0.
+    """
+    attract = [_mean(-torch.log(affinity + EPSILON), group) for group in positives if group.any()]
+    repel = _mean(-torch.log(1 + EPSILON - affinity), negative)
+    return (sum(attract) / len(attract) + repel) / 2 if attract else repel / 2
+
+
+def _mean(values: Tensor, chosen: Tensor) -> Tensor:
+    return torch.where(chosen, values, 0.0).sum() / (chosen.sum() + EPSILON)
+
+
+def _per_offset(at, grid: Tensor, offsets: tuple[Offset, ...]) -> Tensor:
+    """Stack a function of (grid, offset); a training computes it again backwards instead of keeping its O copies."""
+    if not (torch.is_grad_enabled() and grid.requires_grad):
+        return torch.stack([at(grid, offset) for offset in offsets], dim=1)
+    kept = [checkpoint(at, grid, offset, use_reentrant=False, preserve_rng_state=False) for offset in offsets]
+    return torch.stack(kept, dim=1)

@@ -1,0 +1,152 @@
+"""Multi-label classifier over all K classes, trained on image-level labels alone: the source of plain CAMs.
+
+It knows no base mask, so one training per dataset and seed serves every split and every baseline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from simformer.baselines.cam import class_activation_maps
+from simformer.baselines.crops import Crops, network_input
+from simformer.baselines.loop import NetworkTraining, file_hash, run_training
+from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
+from simformer.baselines.network_file import read_network
+from simformer.baselines.network_spec import NetworkSpec
+from simformer.baselines.settings import CamSettings, ClassifierSettings
+from simformer.baselines.sgd import build_sgd, sgd_step, total_steps
+from simformer.baselines.strides import freeze_stages, strided_backbone
+from simformer.data.labels import LabelledImage, LabelSet
+from simformer.errors import UserError
+from simformer.models.weights import initialise_backbone
+from simformer.shards import WHOLE, Shard
+from simformer.train import Runtime, TrainOutputs
+
+KIND = "classifier"
+
+
+class Classifier(nn.Module):
+    """Backbone and a 1x1 convolution without bias; average pooling of its maps gives the class logits (IRN).
+
+    Args:
+        backbone: name, see `build_backbone`.
+        stride: of the maps, 8 or 16.
+        num_classes: K.
+    """
+
+    def __init__(self, backbone: str, stride: int, num_classes: int):
+        super().__init__()
+        self.backbone = strided_backbone(backbone, stride)
+        self.head = nn.Conv2d(self.backbone.channels[-1], num_classes, 1, bias=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute the raw class maps A.
+
+        Args:
+            images: normalised RGB, [B, 3, H, W].
+        Returns: [B, K, h, w] with h = ceil(H / stride); the logit of a class is their mean over h, w.
+        """
+        return self.head(self.backbone(images)[-1])
+
+
+def multilabel_loss(logits: Tensor, present: Tensor, reference_classes: int) -> Tensor:
+    """Mean binary cross-entropy over images and classes, times K / reference_classes.
+
+    Args:
+        logits: [B, K].
+        present: image-level labels, bool [B, K].
+        reference_classes: number of classes for which the plain mean was tuned.
+    """
+    loss = F.binary_cross_entropy_with_logits(logits, present.to(logits.dtype))
+    return loss * logits.shape[1] / reference_classes
+
+
+def train_classifier(
+    spec: NetworkSpec[ClassifierSettings],
+    data: Path,
+    labels: LabelSet,
+    weights: Path | None,
+    state: Path,
+    outputs: TrainOutputs,
+    runtime: Runtime,
+) -> None:
+    """Train the classifier; an interrupted training continues.
+
+    Args:
+        spec: kind 'classifier'.
+        data: folder of the prepared dataset (images only are read from it).
+        labels: a label set of which only the image-level labels are used (`image_labels`).
+        weights: initial backbone weights, None for random ones.
+        state, outputs, runtime: see `run_training`.
+    """
+    device, settings = torch.device(runtime.device), spec.settings
+    torch.manual_seed(spec.seed)
+    network = Classifier(spec.backbone, settings.stride, len(labels.classes))
+    if weights is not None:
+        initialise_backbone(network.backbone, weights)
+    freeze_stages(network.backbone, settings.frozen_stages)
+    network.to(device)
+    optimizer = build_sgd(network, network.backbone, settings)
+    steps = total_steps(settings, len(labels.images))
+
+    def advance(step: int, samples: list) -> dict[str, float]:
+        logits = network(network_input(samples, device)).mean(dim=(2, 3))
+        present = torch.stack([sample.present for sample in samples]).to(device)
+        loss = multilabel_loss(logits, present, settings.reference_classes)
+        return sgd_step(loss, network, optimizer, step, steps, settings)
+
+    training = NetworkTraining(
+        network,
+        optimizer,
+        spec,
+        Crops(data, labels, settings, spec.seed),
+        steps,
+        advance,
+        labels.classes,
+        {"labels": labels.hash, "initial weights": file_hash(weights)},
+    )
+    run_training(training, state, outputs, runtime)
+
+
+def classifier_maps(
+    path: Path,
+    data: Path,
+    labels: LabelSet,
+    settings: CamSettings,
+    device: torch.device,
+    manifest: Path,
+    shard: Shard = WHOLE,
+) -> MapSet:
+    """Write the class activation maps of a trained classifier, or a shard of them.
+
+    Args:
+        path: network file.
+        data: folder of the prepared dataset.
+        labels: images with their image-level labels.
+        settings: sizes and scales.
+        device: of the network.
+        manifest, shard: see `write_maps`.
+    Raises: UserError if the classifier was trained on other classes.
+    """
+    network, classes, checksum = load_classifier(path, device)
+    if classes != labels.classes:
+        raise UserError(f"{path}: trained on other classes than those of {labels.root}; delete it and run again")
+    identity = settings_hash(checksum, settings)
+
+    def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
+        return class_activation_maps(lambda x, _: network(x), data, images, len(classes), settings, device)
+
+    return write_maps(labels.images, identity, compute, manifest, shard)
+
+
+def load_classifier(path: Path, device: torch.device) -> tuple[Classifier, tuple[str, ...], str]:
+    """Return a trained classifier in eval mode, its K class names, and the hash of its file."""
+    stored = read_network(path, KIND, ClassifierSettings)
+    network = Classifier(stored.spec.backbone, stored.spec.settings.stride, len(stored.classes))
+    network.load_state_dict(stored.tensors)
+    return network.eval().to(device), stored.classes, stored.hash

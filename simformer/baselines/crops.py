@@ -1,0 +1,117 @@
+"""Training crops of the baselines' networks: item n is a pure function of (seed, n), so that resuming is exact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from simformer.baselines.settings import NetworkSettings
+from simformer.data.files import read_image, read_label
+from simformer.data.labels import LabelSet
+from simformer.data.transforms import PAD_VALUE, Crop, color_jitter, normalise, resize_image, resize_label
+from simformer.settings import IGNORE
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One training crop.
+
+    Attributes:
+        crop: image, label map (IGNORE where the label set has none) and padding.
+        present: image-level labels of the whole image, bool [K].
+        name: of the image, for messages.
+    """
+
+    crop: Crop
+    present: Tensor
+    name: str
+
+
+class Crops(Dataset[Sample]):
+    """Endless sequence of crops: fresh permutations of the images, one after the other.
+
+    Args:
+        data: folder of the prepared dataset (images only are read from it).
+        labels: images with image-level labels, and label maps unless it is a set without any (`image_labels`).
+        settings: size and augmentation.
+        seed: training seed.
+    """
+
+    def __init__(self, data: Path, labels: LabelSet, settings: NetworkSettings, seed: int) -> None:
+        self.data = data
+        self.labels = labels
+        self.settings = settings
+        self.seed = seed
+
+    def __getitem__(self, position: int) -> Sample:
+        epoch, offset = divmod(position, len(self.labels.images))
+        image = self.labels.images[int(_permutation(self.seed, epoch, len(self.labels.images))[offset])]
+        pixels = read_image(self.data / image.image)
+        label_map = read_label(self.labels.label_path(image)) if image.label else None
+        present = torch.zeros(len(self.labels.classes), dtype=torch.bool)
+        present[list(image.classes)] = True
+        rng = np.random.default_rng([self.seed, 3, position])
+        return Sample(random_crop(pixels, label_map, self.settings, rng), present, image.name)
+
+
+def network_input(samples: list[Sample], device: torch.device) -> Tensor:
+    """Return normalised images whose padding is 0, float [B, 3, S, S]."""
+    images = torch.stack([sample.crop.image for sample in samples]).to(device, non_blocking=True)
+    padding = torch.stack([sample.crop.padding for sample in samples]).to(device, non_blocking=True)
+    return normalise(images).masked_fill(padding[:, None], 0.0)
+
+
+def random_crop(
+    image: np.ndarray, label_map: np.ndarray | None, settings: NetworkSettings, rng: np.random.Generator
+) -> Crop:
+    """Resize, jitter, flip, crop and pad one training image at random.
+
+    Args:
+        image: uint8 RGB [H, W, 3].
+        label_map: uint8 [H, W], None for one that is IGNORE everywhere.
+        settings: size and augmentation.
+        rng: source of all randomness.
+    Returns: the crop, of side `settings.crop`; a smaller image lies anywhere in it.
+    """
+    factor = rng.uniform(*settings.scales)
+    if settings.long_edges is not None:
+        lowest, highest = settings.long_edges
+        factor *= rng.integers(lowest, highest + 1) / max(image.shape[:2])
+    height, width = (max(1, round(side * factor)) for side in image.shape[:2])
+    pixels = resize_image(image, height, width, Image.Resampling.BICUBIC)
+    labels = np.full((height, width), IGNORE, np.uint8) if label_map is None else resize_label(label_map, height, width)
+    if settings.color_jitter:
+        pixels = color_jitter(pixels, rng)
+    if rng.random() < 0.5:
+        pixels, labels = pixels[:, ::-1], labels[:, ::-1]
+    rows, columns = (_window(size, settings.crop, rng) for size in (height, width))
+    return _place(pixels[rows[0], columns[0]], labels[rows[0], columns[0]], rows[1], columns[1], settings.crop)
+
+
+def _window(size: int, side: int, rng: np.random.Generator) -> tuple[slice, slice]:
+    """Draw which part of an axis is taken, and where it lies in the crop."""
+    start = int(rng.integers(abs(size - side) + 1))
+    moving, still = slice(start, start + min(size, side)), slice(0, min(size, side))
+    return (moving, still) if size >= side else (still, moving)
+
+
+def _place(image: np.ndarray, labels: np.ndarray, rows: slice, columns: slice, side: int) -> Crop:
+    padded = torch.full((3, side, side), PAD_VALUE, dtype=torch.uint8)
+    padded[:, rows, columns] = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    label_map = torch.full((side, side), IGNORE, dtype=torch.uint8)
+    label_map[rows, columns] = torch.from_numpy(np.ascontiguousarray(labels))
+    padding = torch.ones(side, side, dtype=torch.bool)
+    padding[rows, columns] = False
+    return Crop(padded, label_map, padding)
+
+
+@lru_cache(maxsize=4)
+def _permutation(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng([seed, 0, epoch]).permutation(count)

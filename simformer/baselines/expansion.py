@@ -1,0 +1,193 @@
+"""The two ways to expand class maps, PSA and IRN: training their networks, and walking with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from simformer.baselines.affinity import boundary_affinity, feature_affinity, pair_kinds, pair_loss
+from simformer.baselines.affinity_network import AffinityNetwork
+from simformer.baselines.boundary_network import BoundaryNetwork
+from simformer.baselines.crops import Crops, network_input
+from simformer.baselines.loop import NetworkTraining, file_hash, run_training
+from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
+from simformer.baselines.network_file import read_network
+from simformer.baselines.network_spec import NetworkSpec
+from simformer.baselines.settings import AffinitySettings, WalkSettings
+from simformer.baselines.sgd import build_sgd, sgd_step, total_steps
+from simformer.baselines.stencil import Offset, half_disc
+from simformer.baselines.strides import freeze_stages
+from simformer.baselines.walk import transition, walk
+from simformer.data.files import read_image
+from simformer.data.labels import LabelledImage, LabelSet
+from simformer.data.transforms import normalise, resize_image
+from simformer.models.weights import initialise_backbone
+from simformer.settings import IGNORE
+from simformer.shards import WHOLE, Shard
+from simformer.train import Runtime, TrainOutputs
+
+Expansion = Literal["psa", "irn"]
+GRID_STRIDES = {"psa": 8, "irn": 4}
+"""Pixels per cell of each way's grid."""
+
+
+def build_expander(kind: Expansion, backbone: str) -> AffinityNetwork | BoundaryNetwork:
+    """Build the network of an expansion, with random weights."""
+    return AffinityNetwork(backbone) if kind == "psa" else BoundaryNetwork(backbone)
+
+
+def majority_cells(label_maps: Tensor, side: int) -> Tensor:
+    """Label every block of pixels with the class of more than half of them, else IGNORE.
+
+    Args:
+        label_maps: class id or IGNORE, uint8 [B, H, W], H and W multiples of `side`.
+        side: of a block, pixels.
+    Returns: uint8 [B, H / side, W / side].
+    """
+    count, height, width = label_maps.shape
+    blocks = label_maps.view(count, height // side, side, width // side, side).transpose(2, 3).flatten(3)
+    median = blocks.median(dim=-1).values  # what fills more than half of a block is its median
+    share = (blocks == median[..., None]).sum(dim=-1)
+    return torch.where(2 * share > side * side, median, IGNORE)
+
+
+def cell_labels(kind: Expansion, label_maps: Tensor) -> Tensor:
+    """Bring seeds to the grid of an expansion: PSA takes the majority of 8 x 8 pixels, IRN every fourth pixel.
+
+    Args:
+        kind: of the expansion.
+        label_maps: class id or IGNORE, uint8 [B, H, W].
+    Returns: uint8 [B, ceil(H / stride), ceil(W / stride)].
+    """
+    stride = GRID_STRIDES[kind]
+    if kind == "irn":
+        return label_maps[:, ::stride, ::stride]
+    bottom, right = (-side % stride for side in label_maps.shape[-2:])
+    return majority_cells(F.pad(label_maps, (0, right, 0, bottom), value=IGNORE), stride)
+
+
+def affinities(kind: Expansion, output: Tensor, offsets: tuple[Offset, ...]) -> Tensor:
+    """Affinities from a network's output: features (PSA) or boundary logits (IRN), [B, O, h, w] in [0, 1]."""
+    return feature_affinity(output, offsets) if kind == "psa" else boundary_affinity(output.sigmoid(), offsets)
+
+
+def train_expander(
+    spec: NetworkSpec[AffinitySettings],
+    data: Path,
+    seeds: LabelSet,
+    weights: Path | None,
+    state: Path,
+    outputs: TrainOutputs,
+    runtime: Runtime,
+) -> None:
+    """Train the network of an expansion on seeds; an interrupted training continues.
+
+    Args:
+        spec: kind 'psa' or 'irn'.
+        data: folder of the prepared dataset (images only are read from it).
+        seeds: label set whose maps hold a class id at confident pixels, IGNORE elsewhere.
+        weights: initial backbone weights, None for random ones.
+        state, outputs, runtime: see `run_training`.
+    """
+    device, settings = torch.device(runtime.device), spec.settings
+    torch.manual_seed(spec.seed)
+    network = build_expander(spec.kind, spec.backbone)
+    if weights is not None:
+        initialise_backbone(network.backbone, weights)
+    freeze_stages(network.backbone, settings.frozen_stages)
+    network.to(device)
+    optimizer = build_sgd(network, network.backbone, settings)
+    steps, offsets = total_steps(settings, len(seeds.images)), half_disc(settings.radius)
+
+    def advance(step: int, samples: list) -> dict[str, float]:
+        label_maps = torch.stack([sample.crop.label_map for sample in samples]).to(device)
+        same, different = pair_kinds(cell_labels(spec.kind, label_maps), offsets)
+        affinity = affinities(spec.kind, network(network_input(samples, device)), offsets)
+        return sgd_step(pair_loss(affinity, [same], different), network, optimizer, step, steps, settings)
+
+    training = NetworkTraining(
+        network,
+        optimizer,
+        spec,
+        Crops(data, seeds, settings, spec.seed),
+        steps,
+        advance,
+        seeds.classes,
+        {"seeds": seeds.hash, "initial weights": file_hash(weights)},
+    )
+    run_training(training, state, outputs, runtime)
+
+
+class Expander:
+    """A trained expansion: walks the maps of an image over cells of high affinity.
+
+    Args:
+        path: network file.
+        kind: what it must be, 'psa' or 'irn'.
+        settings: of the walk.
+        device: of the network and the walk.
+    """
+
+    def __init__(self, path: Path, kind: Expansion, settings: WalkSettings, device: torch.device) -> None:
+        stored = read_network(path, kind, AffinitySettings)
+        self.kind: Expansion = kind
+        self.settings = settings
+        self.device = device
+        self.network = build_expander(kind, stored.spec.backbone)
+        self.network.load_state_dict(stored.tensors)
+        self.network.eval().to(device)
+        self.network_hash = stored.hash
+
+    def write(self, maps: MapSet, data: Path, labels: LabelSet, manifest: Path, shard: Shard = WHOLE) -> MapSet:
+        """Write the expanded maps of all images, or a shard of them.
+
+        Args:
+            maps: what the walk starts from, on a grid of stride 4.
+            data: folder of the prepared dataset.
+            labels: the images.
+            manifest, shard: see `write_maps`.
+        """
+
+        def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
+            for image in images:
+                mine = maps.read(image.name)
+                pixels = resize_image(read_image(data / image.image), *mine.extent, Image.Resampling.BICUBIC)
+                yield image, self.expand(mine, torch.from_numpy(pixels.transpose(2, 0, 1).copy()))
+
+        identity = settings_hash(f"{self.network_hash} {maps.hash}", self.settings)
+        return write_maps(labels.images, identity, compute, manifest, shard)
+
+    @torch.inference_mode()
+    def expand(self, maps: ClassMaps, image: Tensor) -> ClassMaps:
+        """Walk the maps of one image.
+
+        Args:
+            maps: scores in [0, 1] on a grid of stride 4.
+            image: raw RGB, uint8 [3, H, W], of the maps' extent.
+        Returns: scores on the expansion's grid, divided by their maximum over all classes.
+        """
+        if not maps.classes:
+            return maps
+        stride = GRID_STRIDES[self.kind]
+        height, width = maps.extent
+        padded = F.pad(normalise(image[None].to(self.device)), (0, -width % stride, 0, -height % stride))
+        scores = maps.scores.float().to(self.device) ** self.settings.power
+        offsets = half_disc(self.settings.radius)
+        if self.kind == "psa":
+            output = self.network(padded)
+            rows, columns = output.shape[-2:]
+            fine = F.pad(scores, (0, 2 * columns - scores.shape[-1], 0, 2 * rows - scores.shape[-2]))
+            start = F.avg_pool2d(fine, 2)
+        else:
+            output = (self.network(padded) + self.network(padded.flip(-1)).flip(-1)) / 2
+            start = scores * (1 - output[0].sigmoid())
+        affinity = affinities(self.kind, output, offsets)[0]
+        walked = walk(start, transition(affinity, offsets, self.settings.beta), self.settings.steps)
+        walked = walked / walked.max().clamp_min(torch.finfo(walked.dtype).tiny)
+        return ClassMaps(maps.classes, walked.cpu(), stride, maps.extent)

@@ -1,0 +1,148 @@
+"""A resumable training loop for the baselines' networks: steps, log, saved state, stop signals."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from simformer.baselines.network_file import write_network
+from simformer.baselines.network_spec import NetworkSpec
+from simformer.checkpoint import Stateful, load_state, remove_state, save_state
+from simformer.data.files import atomic_write_text
+from simformer.data.loader import training_steps
+from simformer.errors import UserError
+from simformer.trackers import CsvLog, StepMeans
+from simformer.train import LOG_FILE, Interrupted, Runtime, TrainOutputs
+
+COLUMNS = ("step", "lr", "loss", "grad_norm", "seconds")
+
+
+@dataclass(frozen=True)
+class NetworkTraining:
+    """What the loop runs.
+
+    Attributes:
+        network: trained in train mode; its state dict becomes the file.
+        optimizer: over its parameters.
+        spec: settings; the file holds them.
+        samples: item n is a pure function of (seed, n); each has a `name`.
+        steps: T; step t takes the items [t B, (t + 1) B) with B = spec.settings.batch_images.
+        advance: called with (step, its items); makes the step and returns the values to be logged, those of
+            `sgd_step`. May raise FloatingPointError.
+        classes: K names in id order.
+        inputs: hashes of everything else that decides the result, by name: labels, initial weights.
+    """
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    spec: NetworkSpec
+    samples: Dataset
+    steps: int
+    advance: Callable[[int, list[Any]], dict[str, float]]
+    classes: tuple[str, ...]
+    inputs: dict[str, str]
+
+
+def run_training(training: NetworkTraining, state: Path, outputs: TrainOutputs, runtime: Runtime) -> None:
+    """Train a network, continuing from the state directory if it holds a state of the same settings.
+
+    Args:
+        training: network, data and step.
+        state: directory of the resumable state and the growing log; removed when the outputs are written.
+        outputs: files written at the end: network, log, facts.
+        runtime: device, workers, intervals (TensorBoard is not offered here).
+    Raises: UserError (non-finite loss, full disk, a state of other settings); Interrupted after a signal.
+    """
+    batch, last = training.spec.settings.batch_images, min(training.steps, runtime.stop_after or training.steps)
+    means = StepMeans()
+    parts: dict[str, Stateful] = {"network": training.network, "optimizer": training.optimizer, "means": means}
+    identity = {"settings": training.spec.hash, **training.inputs}
+    first = load_state(state, parts, identity)
+    training.network.train()
+    log = CsvLog(state / LOG_FILE, first, COLUMNS)
+    batches = training_steps(training.samples, batch, first, last, runtime.workers)
+    title = f"{training.spec.kind} seed {training.spec.seed}"
+    progress = tqdm(batches, desc=title, initial=first, total=training.steps, mininterval=5)
+    started = time.monotonic()
+    with stop_signal() as stopped:
+        for step, samples in enumerate(progress, start=first):
+            means.add(_advance(training, step, samples))
+            done = step + 1
+            if done % runtime.log_every == 0 or done == training.steps:
+                row = means.take()
+                log.write({"step": done, **row, "seconds": time.monotonic() - started})
+                progress.set_postfix_str(f"loss {row['loss']:.4f}")
+            stop = stopped()
+            if stop or done % runtime.checkpoint_every == 0 or done == last:
+                save_state(state, parts, done, identity)
+            if stop:
+                raise Interrupted(f"stopped on a signal after step {done}; run the same command to continue")
+    log.close()
+    if last == training.steps:
+        _finish(training, state, outputs, time.monotonic() - started, first, runtime)
+
+
+def _advance(training: NetworkTraining, step: int, samples: list[Any]) -> dict[str, float]:
+    try:
+        return training.advance(step, samples)
+    except FloatingPointError as error:
+        names = ", ".join(sample.name for sample in samples)
+        raise UserError(
+            f"{training.spec.kind}, step {step}: not finite ({error}). Images of the batch: {names}. Lower "
+            f"baselines.{training.spec.kind}.lr; the last saved state is untouched"
+        ) from None
+
+
+def _finish(
+    training: NetworkTraining, state: Path, outputs: TrainOutputs, seconds: float, first: int, runtime: Runtime
+) -> None:
+    device = torch.device(runtime.device)
+    facts = {
+        "hash": training.spec.hash,
+        "steps": training.steps,
+        "resumed_at": first,
+        "seconds": round(seconds, 1),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "parameters": sum(p.numel() for p in training.network.parameters() if p.requires_grad),
+    }
+    atomic_write_text(outputs.log, (state / LOG_FILE).read_text())
+    atomic_write_text(outputs.facts, json.dumps(facts, indent=2) + "\n")
+    write_network(outputs.model, training.network, training.spec, training.classes)
+    remove_state(state, LOG_FILE)
+
+
+@contextmanager
+def stop_signal() -> Iterator[Callable[[], bool]]:
+    """Turn SIGTERM and SIGINT into a flag that the loop reads once per step."""
+    received: list[int] = []
+    handlers = {s: signal.signal(s, lambda number, frame: received.append(number)) for s in _SIGNALS}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def file_hash(path: Path | None) -> str:
+    """First 16 hex digits of a file's sha256, 'none' without a file."""
+    if path is None:
+        return "none"
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]

@@ -1,0 +1,201 @@
+"""Class maps on disk: one file per image with the scores of its classes, and a manifest that names them all.
+
+Files are made in any number of shards, by any number of jobs; a job goes on where an earlier one stopped. They are not
+rewritten while network and settings stay the same, which their `identity` tells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from simformer.config import RECIPE_VERSION
+from simformer.data.files import atomic_write_bytes, atomic_write_text
+from simformer.data.labels import LabelledImage, LabelSet
+from simformer.errors import UserError
+from simformer.settings import Settings
+from simformer.shards import WHOLE, Shard
+
+
+@dataclass(frozen=True)
+class ClassMaps:
+    """Scores of the classes of one image.
+
+    Attributes:
+        classes: ids of the P classes among its image-level labels, ascending.
+        scores: >= 0, float [P, h, w]; half precision on disk.
+        stride: pixels per cell.
+        extent: (height, width) in pixels of the image as it was inferred; the grid may reach beyond it.
+    """
+
+    classes: tuple[int, ...]
+    scores: Tensor
+    stride: int
+    extent: tuple[int, int]
+
+    def select(self, classes: Sequence[int]) -> ClassMaps:
+        """Return the maps of some classes; raises UserError if one has none."""
+        if missing := sorted(set(classes) - set(self.classes)):
+            raise UserError(f"no map of class {missing[0]}; there are maps of {list(self.classes)}")
+        rows = [self.classes.index(c) for c in classes]
+        return ClassMaps(tuple(classes), self.scores[rows], self.stride, self.extent)
+
+    def at_size(self, height: int, width: int) -> Tensor:
+        """Return the scores at a size in pixels, float [P, height, width], by bilinear interpolation."""
+        if not self.classes:
+            return torch.zeros(0, height, width)
+        rows, columns = (side * self.stride for side in self.scores.shape[-2:])
+        full = F.interpolate(self.scores.float()[None], size=(rows, columns), mode="bilinear", align_corners=False)
+        full = full[..., : self.extent[0], : self.extent[1]]
+        if full.shape[-2:] != (height, width):
+            full = F.interpolate(full, size=(height, width), mode="bilinear", align_corners=False)
+        return full[0]
+
+
+@dataclass(frozen=True)
+class MapSet:
+    """The maps of a dataset's training images.
+
+    Attributes:
+        identity: hash of the network and the settings that made them.
+        checksums: image name -> sha256 of its scores.
+        root: folder of the manifest; maps lie in `maps/` below it.
+    """
+
+    identity: str
+    checksums: dict[str, str]
+    root: Path
+
+    @property
+    def hash(self) -> str:
+        """First 16 hex digits of the sha256 of all scores."""
+        return hashlib.sha256(json.dumps(self.checksums, sort_keys=True).encode()).hexdigest()[:16]
+
+    def read(self, name: str) -> ClassMaps:
+        """Return the maps of an image; raises UserError if there are none or they were changed."""
+        if name not in self.checksums:
+            raise UserError(f"{self.root / 'maps.json'}: no maps of image '{name}'; it belongs to another label set")
+        stored = _read(self.root, name)
+        if stored is None or stored[1] != self.checksums[name]:
+            raise UserError(
+                f"{_path(self.root, name)}: missing, or not the file that maps.json names; delete "
+                f"{self.root / 'maps.json'} and run snakemake again"
+            )
+        return stored[2]
+
+    def save(self, path: Path) -> None:
+        """Write the manifest (or that of a shard), atomically, one image per line."""
+        lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in self.checksums.items())
+        atomic_write_text(path, f'{{"identity": {json.dumps(self.identity)}, "images": {{\n{lines}\n}}}}\n')
+
+    @classmethod
+    def load(cls, path: Path) -> MapSet:
+        """Read a manifest; raises UserError when it is missing or none."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return cls(content["identity"], dict(content["images"]), path.parent)
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such maps; `snakemake {path}` makes them") from None
+        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{path}: not a manifest of maps ({error}); delete it and run snakemake again") from None
+
+
+def write_maps(
+    images: Sequence[LabelledImage],
+    identity: str,
+    compute: Callable[[list[LabelledImage]], Iterator[tuple[LabelledImage, ClassMaps]]],
+    manifest: Path,
+    shard: Shard = WHOLE,
+) -> MapSet:
+    """Make the maps of a shard of the images, but for those that are there.
+
+    Args:
+        images: all images, of all shards.
+        identity: hash of everything that decides the maps, apart from the images.
+        compute: called with the images that have no maps yet; yields each with its maps, in any order.
+        manifest: the shard's manifest; maps are written beside it.
+        shard: which of the images.
+    Returns: the shard's maps.
+    Raises: UserError for scores that are not finite.
+    """
+    mine, root = [images[i] for i in shard.positions(len(images))], manifest.parent
+    checksums: dict[str, str] = {}
+    missing = []
+    for image in mine:
+        stored = _read(root, image.name)
+        if stored is not None and stored[0] == (identity, image.image_sha256):
+            checksums[image.name] = stored[1]
+        else:
+            missing.append(image)
+    for image, maps in compute(missing):
+        if not torch.isfinite(maps.scores).all():
+            raise UserError(f"the maps of image '{image.name}' are not finite; train the network anew")
+        checksums[image.name] = _write(root, image, identity, maps)
+    written = MapSet(identity, {image.name: checksums[image.name] for image in mine}, root)
+    written.save(manifest)
+    return written
+
+
+def settings_hash(source: str, settings: Settings) -> str:
+    """Identity of maps: 16 hex digits for the hash of what they are made from, and the settings of how."""
+    return hashlib.sha256(f"{RECIPE_VERSION} {source} {settings.model_dump_json()}".encode()).hexdigest()[:16]
+
+
+def gather_maps(manifests: Sequence[Path], labels: LabelSet, destination: Path) -> MapSet:
+    """Join the manifests of all shards into one, which must name every image of a label set once.
+
+    Raises: UserError if images are missing or shards were made with different networks or settings.
+    """
+    shards = [MapSet.load(path) for path in manifests]
+    if len({shard.identity for shard in shards}) != 1:
+        raise UserError(f"{destination}: shards were made with different settings; delete {manifests[0].parent}")
+    found = {name: value for shard in shards for name, value in shard.checksums.items()}
+    names = [image.name for image in labels.images]
+    if missing := [name for name in names if name not in found]:
+        raise UserError(f"{destination}: no maps of {len(missing)} image(s), e.g. '{missing[0]}'; run its shard again")
+    gathered = MapSet(shards[0].identity, {name: found[name] for name in names}, destination.parent)
+    gathered.save(destination)
+    return gathered
+
+
+def _path(root: Path, name: str) -> Path:
+    return root / "maps" / f"{name}.npz"
+
+
+def _write(root: Path, image: LabelledImage, identity: str, maps: ClassMaps) -> str:
+    scores = maps.scores.to(torch.float16).cpu().numpy()
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        scores=scores,
+        classes=np.array(maps.classes, np.uint8),
+        geometry=np.array([maps.stride, *maps.extent], np.int32),
+        identity=np.array([identity, image.image_sha256]),
+    )
+    atomic_write_bytes(_path(root, image.name), buffer.getvalue(), durable=False)
+    return _checksum(scores)
+
+
+def _read(root: Path, name: str) -> tuple[tuple[str, str], str, ClassMaps] | None:
+    """Return identity, checksum and maps of an image's file; None if there is no such file, or only a broken one."""
+    try:
+        with np.load(_path(root, name), allow_pickle=False) as content:
+            stride, *extent = content["geometry"].tolist()
+            scores, identity = content["scores"], tuple(content["identity"].tolist())
+            maps = ClassMaps(tuple(content["classes"].tolist()), torch.from_numpy(scores), stride, tuple(extent))
+    except Exception:  # what a killed writer or a bad disk leaves can fail in any way
+        return None
+    return identity, _checksum(scores), maps
+
+
+def _checksum(scores: np.ndarray) -> str:
+    return hashlib.sha256(scores.tobytes()).hexdigest()[:16]

@@ -1,0 +1,145 @@
+"""Typed settings of the weakly supervised baselines.
+
+The paper names these methods and gives no setting of theirs: every key is a choice of this pipeline, made after the
+methods' own papers and released code.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from simformer.settings import Count, Settings, Share, Weight
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class NetworkSettings(Settings):
+    """Training of a network on crops, with SGD and a polynomial schedule."""
+
+    frozen_stages: Annotated[int, Field(ge=0, le=4)] = Field(
+        2, description="First stages of the backbone that keep their initial weights; 0 for one trained from scratch."
+    )
+    epochs: Positive = Field(20.0, description="Passes over the training images; steps = epochs x images / batch.")
+    batch_images: Count = Field(16, description="Images per step.")
+    lr: Positive = Field(0.1, description="Learning rate of the backbone.")
+    head_lr_factor: Positive = Field(10.0, description="Learning-rate factor of everything but the backbone.")
+    momentum: Share = Field(
+        0.0, description="Momentum; the released PSA, IRN, SEAM and CPN pass the weight decay in its place, so 0."
+    )
+    weight_decay: Weight = Field(1e-4, description="L2 weight decay.")
+    power: Weight = Field(0.9, description="Exponent of the schedule lr (1 - t/T)^power.")
+    warmup_steps: Annotated[int, Field(ge=0)] = Field(0, description="First steps, with a linearly rising rate.")
+    clip_norm: Positive = Field(5.0, description="Bound of the global L2 gradient norm.")
+    crop: Count = Field(512, description="Side of the square training crop, pixels; padded where the image is smaller.")
+    long_edges: tuple[Count, Count] | None = Field(
+        (320, 640), description="The longer side is resized to a length drawn from this range; null: left as it is."
+    )
+    scales: tuple[Positive, Positive] = Field((1.0, 1.0), description="Factor of both sides, drawn from this range.")
+    color_jitter: bool = Field(False, description="Brightness, contrast, saturation and hue (augment.color_jitter).")
+
+    @model_validator(mode="after")
+    def _ranges(self) -> NetworkSettings:
+        for name in ("long_edges", "scales"):
+            if (found := getattr(self, name)) and found[0] > found[1]:
+                raise ValueError(f"{name} is a range [lowest, highest], found {list(found)}")
+        return self
+
+
+class ClassifierSettings(NetworkSettings):
+    """Multi-label classifier of image-level labels."""
+
+    stride: Literal[8, 16] = Field(16, description="Stride of the class maps; 16 as in IRN, 8 (dilated) as in PSA.")
+    reference_classes: Count = Field(
+        20, description="The loss is multiplied by K / this, so that a class pulls as it does among VOC's 20."
+    )
+
+
+class AffinitySettings(NetworkSettings):
+    """Network that tells which cells belong together, trained on seeds."""
+
+    radius: Count = Field(5, description="Pairs of cells nearer than this are trained on, in cells.")
+
+
+class CamSettings(Settings):
+    """Class activation maps of the training images."""
+
+    short_edge: Count | None = Field(None, description="Shorter side before scaling, pixels; null: as it is.")
+    max_long_edge: Count = Field(640, description="Upper bound of the longer side before scaling, pixels.")
+    scales: tuple[Positive, ...] = Field(
+        (1.0, 0.5, 1.5, 2.0), min_length=1, description="Factors of that size; each also mirrored, all are summed."
+    )
+    batch_images: Count = Field(4, description="Images of equal size in one forward pass, each with its mirror image.")
+
+
+class SeedSettings(Settings):
+    """Confident pixels of the maps, on which an affinity network is trained."""
+
+    threshold: Share = Field(0.3, description="Lowest score of a seed; the classes of the image compete, 255 loses.")
+    clean: Literal["none", "pamr", "crf"] = Field(
+        "none", description="Edge-aware cleaning, at half size; 'crf' needs pydensecrf2 (the extra 'crf')."
+    )
+    iterations: Count = Field(10, description="Iterations of the cleaning.")
+
+
+class WalkSettings(Settings):
+    """Random walk that expands the maps over cells of high affinity."""
+
+    radius: Count = Field(5, description="Neighbours are nearer than this, in cells; 5 gives 68.")
+    beta: Positive = Field(8.0, description="Exponent of the affinities.")
+    steps: Count = Field(64, description="Steps of the walk.")
+    power: Positive = Field(1.0, description="Exponent of the maps before the walk.")
+
+
+class BaselineSettings(Settings):
+    """Everything from images with image-level labels to expanded maps, in sections."""
+
+    classifier: ClassifierSettings = Field(
+        ClassifierSettings(), description="Multi-label classifier, trained on image-level labels alone."
+    )
+    cam: CamSettings = Field(CamSettings(), description="Class activation maps of the training images.")
+    seeds: SeedSettings = Field(SeedSettings(), description="Confident pixels of the maps, which teach an expansion.")
+    psa: AffinitySettings = Field(
+        AffinitySettings(
+            frozen_stages=1,
+            epochs=8,
+            batch_images=8,
+            lr=0.01,
+            weight_decay=5e-4,
+            warmup_steps=200,
+            clip_norm=10.0,
+            crop=448,
+            long_edges=None,
+            color_jitter=True,
+        ),
+        description="PSA's affinity network.",
+    )
+    psa_walk: WalkSettings = Field(WalkSettings(), description="Random walk with PSA's affinities, at stride 8.")
+    irn: AffinitySettings = Field(
+        AffinitySettings(
+            frozen_stages=4,
+            epochs=3,
+            batch_images=32,
+            head_lr_factor=1.0,
+            long_edges=None,
+            scales=(0.5, 1.5),
+            radius=10,
+        ),
+        description="IRN's boundary network.",
+    )
+    irn_walk: WalkSettings = Field(
+        WalkSettings(beta=10.0, steps=256), description="Random walk with IRN's affinities, at stride 4."
+    )
+
+
+class MapChoice(Settings):
+    """Which maps label the novel pixels of a method (`labels: maps`)."""
+
+    response: Literal["classifier"] = Field("classifier", description="Network whose class activation maps start it.")
+    expansion: Literal["none", "psa", "irn"] = Field(
+        "none", description="Expansion: PSA's affinity network or IRN's boundary network, and a random walk."
+    )
+    gamma: Weight = Field(
+        0.1, description="Lowest score, as a share of the class's maximum over the not-base region; 0 fills it all."
+    )

@@ -1,0 +1,50 @@
+"""The half-disc stencil: which pairs of cells have an affinity, and how a grid is shifted along one of its offsets."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+Offset = tuple[int, int]
+"""(dy, dx) from the first cell of a pair to the second."""
+
+
+def half_disc(radius: int) -> tuple[Offset, ...]:
+    """Offsets shorter than a radius, one of each opposite pair, in ascending order (PSA, IRN).
+
+    Args:
+        radius: in cells; 5 gives 34 offsets, 10 gives 152.
+    Returns: offsets with dy = 0 and dx > 0, or dy > 0, and dy^2 + dx^2 < radius^2.
+    """
+    reach = range(-radius + 1, radius)
+    return tuple(
+        (dy, dx) for dy in range(radius) for dx in reach if (dy, dx) > (0, 0) and dy * dy + dx * dx < radius * radius
+    )
+
+
+def shifted(grid: Tensor, offset: Offset, fill: float) -> Tensor:
+    """Move a grid so that every cell holds what lies at an offset from it.
+
+    Args:
+        grid: [..., h, w].
+        offset: (dy, dx).
+        fill: value of cells whose partner lies outside.
+    Returns: [..., h, w] with result[y, x] = grid[y + dy, x + dx].
+    """
+    dy, dx = offset
+    height, width = grid.shape[-2:]
+    padded = F.pad(grid, (max(-dx, 0), max(dx, 0), max(-dy, 0), max(dy, 0)), value=fill)
+    top, left = max(dy, 0), max(dx, 0)
+    return padded[..., top : top + height, left : left + width]
+
+
+def segment(offset: Offset) -> tuple[Offset, ...]:
+    """Cells on the way from a cell to its partner (IRN): those of their bounding box nearer than 1 to the segment.
+
+    Args:
+        offset: (dy, dx) of the partner.
+    Returns: offsets from the first cell, both ends among them.
+    """
+    dy, dx = offset
+    rows, columns = (range(min(0, d), max(0, d) + 1) for d in (dy, dx))
+    return tuple((y, x) for y in rows for x in columns if (dy * x - dx * y) ** 2 < dy * dy + dx * dx)

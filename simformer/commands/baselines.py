@@ -1,0 +1,138 @@
+"""Subcommands of the weakly supervised baselines: from image-level labels to mixed labels."""
+
+from __future__ import annotations
+
+import argparse
+
+from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, SHARD, THREADS, Option, command, path
+
+# Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
+
+
+def classifier(args: argparse.Namespace) -> None:
+    """Train the multi-label classifier; the same command continues an interrupted training."""
+    from simformer.baselines.classifier import train_classifier
+    from simformer.baselines.network_spec import NetworkSpec
+    from simformer.baselines.settings import ClassifierSettings
+
+    _train(train_classifier, NetworkSpec[ClassifierSettings].model_validate_json(args.spec), args)
+
+
+def affinity(args: argparse.Namespace) -> None:
+    """Train the network of an expansion (PSA, IRN) on seeds; the same command continues an interrupted training."""
+    from simformer.baselines.expansion import train_expander
+    from simformer.baselines.network_spec import NetworkSpec
+    from simformer.baselines.settings import AffinitySettings
+
+    _train(train_expander, NetworkSpec[AffinitySettings].model_validate_json(args.spec), args)
+
+
+def _train(run, spec, args: argparse.Namespace) -> None:
+    import torch
+
+    from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
+    from simformer.train import Runtime, TrainOutputs
+
+    torch.set_num_threads(args.threads)
+    runtime = Runtime(
+        device=str(choose_device(args.device)),
+        workers=args.workers,
+        checkpoint_every=args.checkpoint_every,
+        stop_after=args.stop_after,
+    )
+    outputs = TrainOutputs(args.network, args.log, args.facts)
+    run(spec, args.data, LabelSet.load(args.labels), args.weights, args.state, outputs, runtime)
+
+
+def cam(args: argparse.Namespace) -> None:
+    """Make the class activation maps of the classifier, or a shard of them; what is there is not made again."""
+    import torch
+
+    from simformer.baselines.classifier import classifier_maps
+    from simformer.baselines.settings import CamSettings
+    from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
+
+    torch.set_num_threads(args.threads)
+    settings = CamSettings.model_validate_json(args.settings)
+    labels = LabelSet.load(args.labels)
+    classifier_maps(args.network, args.data, labels, settings, choose_device(args.device), args.output, args.shard)
+
+
+def gather_maps(args: argparse.Namespace) -> None:
+    """Join the shards of class maps, which must be complete."""
+    from simformer.baselines.maps import gather_maps as run
+    from simformer.data.labels import LabelSet
+
+    run(args.shards, LabelSet.load(args.labels), args.output)
+
+
+def seeds(args: argparse.Namespace) -> None:
+    """Write the confident pixels of class maps as a label set."""
+    from simformer.baselines.maps import MapSet
+    from simformer.baselines.seeds import write_seeds
+    from simformer.baselines.settings import SeedSettings
+    from simformer.data.labels import LabelSet
+
+    settings = SeedSettings.model_validate_json(args.settings)
+    write_seeds(MapSet.load(args.maps), args.data, LabelSet.load(args.labels), settings, args.output)
+
+
+def refine(args: argparse.Namespace) -> None:
+    """Expand class maps by a random walk, or a shard of them; what is there is not made again."""
+    import torch
+
+    from simformer.baselines.expansion import Expander
+    from simformer.baselines.maps import MapSet
+    from simformer.baselines.settings import WalkSettings
+    from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
+
+    torch.set_num_threads(args.threads)
+    settings = WalkSettings.model_validate_json(args.settings)
+    expander = Expander(args.network, args.kind, settings, choose_device(args.device))
+    expander.write(MapSet.load(args.maps), args.data, LabelSet.load(args.labels), args.output, args.shard)
+
+
+def mix(args: argparse.Namespace) -> None:
+    """Write mixed labels: base masks, and the best present novel class of the maps elsewhere."""
+    from simformer.baselines.maps import MapSet
+    from simformer.baselines.mixing import mixed_labels
+    from simformer.data.labels import LabelSet
+
+    mixed_labels(MapSet.load(args.maps), LabelSet.load(args.labels), args.gamma, args.output)
+
+
+NETWORK = path("network", "network file")
+MAPS = path("maps", "maps.json of class maps")
+SETTINGS: Option = ("--settings", {"required": True, "help": "settings, JSON"})
+TRAINING: tuple[Option, ...] = (
+    ("--spec", {"required": True, "help": "kind, backbone, seed and settings, JSON"}),
+    DATA,
+    LABELS,
+    path("weights", "initial backbone weights", required=False, default=None),
+    path("state", "directory of the resumable state"),
+    path("network", "network to write"),
+    path("log", "CSV log to write"),
+    path("facts", "JSON to write"),
+    THREADS,
+    DEVICE,
+    ("--workers", {"type": int, "default": 0, "help": "data-loading processes"}),
+    ("--checkpoint-every", {"type": int, "default": 500, "help": "steps between saved states"}),
+    ("--stop-after", {"type": int, "default": None, "help": "save the state and stop after this many steps"}),
+)
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add these subcommands to the parser."""
+    command(commands, classifier, *TRAINING)
+    command(commands, cam, NETWORK, DATA, LABELS, SETTINGS, SHARD, THREADS, DEVICE, OUTPUT)
+    command(commands, gather_maps, path("shards", "manifests of all shards", nargs="+"), LABELS, OUTPUT)
+    command(commands, seeds, MAPS, DATA, LABELS, SETTINGS, OUTPUT)
+    command(commands, affinity, *TRAINING)
+    command(
+        commands, refine, NETWORK, ("--kind", {"required": True, "choices": ("psa", "irn"), "help": "expansion"}),
+        MAPS, DATA, LABELS, SETTINGS, SHARD, THREADS, DEVICE, OUTPUT,
+    )  # fmt: skip
+    command(commands, mix, MAPS, LABELS, ("--gamma", {"type": float, "required": True, "help": "lowest score"}), OUTPUT)

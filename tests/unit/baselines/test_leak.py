@@ -1,0 +1,51 @@
+"""U7 (CONTA, RIB), E10 (RETAB): permuting hidden pixels changes no byte of what the baselines make."""
+
+import pytest
+import torch
+
+from simformer.baselines.expansion import Expander
+from simformer.baselines.mixing import mixed_labels
+from simformer.baselines.settings import WalkSettings
+from simformer.data.masking import image_labels, mask_labels
+from tests.unit.baselines.conftest import CPU, pipeline
+from tests.unit.data.test_masking import content, write_changed
+
+
+def everything(data, index, split, folder) -> dict[str, bytes]:
+    """Run every stage from the index to mixed labels; returns all files but those that hold times."""
+    torch.manual_seed(int.from_bytes(folder.name.encode()[-3:], "big"))  # nothing may depend on the global state
+    labels = image_labels(index, folder / "image_labels")
+    stages = pipeline(data, labels, folder)
+    masked = mask_labels(data, index, split, folder / "masked")
+    mixed_labels(stages.maps, masked, 0.1, folder / "mixed" / "none")
+    for kind in ("psa", "irn"):
+        expander = Expander(getattr(stages, kind).model, kind, WalkSettings(steps=4), CPU)
+        expanded = expander.write(stages.maps, data, labels, folder / f"expanded_{kind}" / "maps.json")
+        mixed_labels(expanded, masked, 0.1, folder / "mixed" / kind)
+    return {name: data for name, data in content(folder).items() if not name.endswith(("train.json", "log.csv"))}
+
+
+@pytest.fixture(scope="module")
+def honest(scenes, split, tmp_path_factory):
+    return everything(scenes.data, scenes.index, split, tmp_path_factory.mktemp("honest"))
+
+
+@pytest.mark.parametrize("how", ["permute", "reassign"])
+def test_u7_e10_no_hidden_pixel_reaches_networks_maps_seeds_or_mixed_labels(
+    scenes, split, honest, tmp_path_factory, how
+):
+    changed = tmp_path_factory.mktemp("changed")
+    index = write_changed(scenes.data, scenes.index, split.novel, how, 1, changed)
+    assert everything(changed, index, split, tmp_path_factory.mktemp("out")) == honest
+    kinds = {name.split("/")[0] for name in honest}
+    assert {"classifier", "cam", "seeds", "psa", "irn", "expanded_psa", "expanded_irn", "mixed"} <= kinds
+    assert len(honest) > 8 * len(scenes.index.train)
+
+
+def test_image_level_labels_alone_know_no_mask(scenes, split, tmp_path):
+    labels = image_labels(scenes.index, tmp_path / "a")
+    index = write_changed(scenes.data, scenes.index, (), "erase", 0, tmp_path / "changed")
+    assert image_labels(index, tmp_path / "b").hash == labels.hash
+    assert labels.novel == tuple(range(len(labels.classes)))
+    assert all(image.label == "" and image.label_sha256 == "" for image in labels.images)
+    assert [i.classes for i in labels.images] == [tuple(r.labels) for r in scenes.index.train]

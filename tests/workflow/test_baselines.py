@@ -1,0 +1,90 @@
+"""The DAG of the CAM baselines: what is shared, what an edit makes run again, and a run from nothing to the table."""
+
+import copy
+import csv
+import json
+
+import pytest
+
+QUICK = {
+    "frozen_stages": 0, "epochs": 1, "batch_images": 8, "lr": 0.02, "crop": 48, "long_edges": None, "warmup_steps": 0,
+}  # fmt: skip
+BASELINES = {
+    "classifier": QUICK,
+    "cam": {"scales": [1.0]},
+    "seeds": {"threshold": 0.5},
+    "psa": QUICK | {"radius": 3, "color_jitter": False},
+    "psa_walk": {"steps": 2},
+    "irn": QUICK | {"radius": 3, "scales": [1.0, 1.0]},
+    "irn_walk": {"steps": 2},
+}
+
+
+@pytest.fixture
+def study(tiny):
+    """The tiny study with two splits, of the experiment on class maps."""
+    content = copy.deepcopy(tiny) | {"experiments": ["cam"]}
+    content["datasets"]["scenes"]["splits"][2] = {"seed": 7}
+    content["datasets"]["scenes"]["baselines"] = BASELINES
+    return content
+
+
+def jobs_of(planned, rule: str) -> list[str]:
+    return sorted(wildcards for name, wildcards in planned if name == rule)
+
+
+def test_what_knows_no_mask_is_made_once_for_all_splits(pipeline, study):
+    pipeline.study(study)
+    planned = pipeline.planned()
+    assert jobs_of(planned, "image_labels") == ["dataset=scenes"]
+    assert jobs_of(planned, "classifier") == ["dataset=scenes, seed=0"]
+    assert jobs_of(planned, "cam") == ["dataset=scenes, seed=0, shard=1of1"]
+    assert len(jobs_of(planned, "seeds")) == 1
+    for rule in ("affinity", "refine"):
+        assert [("psa" in w, "irn" in w) for w in jobs_of(planned, rule)] == [(False, True), (True, False)]
+    assert len(jobs_of(planned, "gather_maps")) == 3
+    assert len(jobs_of(planned, "mix")) == 2 * 3
+    assert not [w for rule, w in planned if rule in ("classifier", "cam", "affinity", "refine") and "split" in w]
+
+
+def with_shards(study, count):
+    scenes = study["datasets"]["scenes"] | {"shards": {"train": count}}
+    return study | {"datasets": {"scenes": scenes}}
+
+
+def test_plain_maps_need_no_expansion_and_shards_are_jobs(pipeline, study):
+    pipeline.study(with_shards(study, 3))
+    target = "results/tiny/scenes/split1/cam_retrained/seed0/mixed/labels.json"
+    planned = pipeline.planned(target)
+    assert len(jobs_of(planned, "cam")) == 3
+    assert {"seeds", "affinity", "refine", "train"}.isdisjoint({rule for rule, _ in planned})
+
+
+@pytest.mark.slow
+def test_from_nothing_to_the_table_and_what_edits_make_run_again(pipeline, study):
+    pipeline.study(study)
+    done = pipeline.snakemake("--cores", "2", "--show-failed-logs")
+    assert done.returncode == 0, done.stdout + done.stderr
+    with (pipeline.folder / "results/tiny/cam.csv").open() as stream:
+        rows = {row["method"] for row in csv.DictReader(stream)}
+    assert {"cam_retrained", "psa_retrained", "irn_retrained"} <= rows
+    mixed = pipeline.folder / "results/tiny/scenes/split1/psa_retrained/seed0/mixed"
+    assert json.loads((mixed / "facts.json").read_text())["images_with_novel_labels"] > 0
+    assert pipeline.planned() == set()
+
+    walk = copy.deepcopy(study)
+    walk["datasets"]["scenes"]["baselines"]["psa_walk"] = {"steps": 3}
+    pipeline.study(walk)
+    again = pipeline.planned()
+    assert {"refine", "mix", "train"} <= {rule for rule, _ in again}
+    assert {"classifier", "cam", "seeds", "affinity"}.isdisjoint({rule for rule, _ in again})
+    assert all("irn" not in wildcards and "cam_retrained" not in wildcards for _, wildcards in again)
+
+    pipeline.study(study)
+    path = pipeline.folder / "config/methods/cam_retrained.yaml"
+    path.write_text(path.read_text().replace("expansion: none", "expansion: none, gamma: 0.3"))
+    changed = pipeline.planned()
+    assert {w for rule, w in changed if rule == "mix"} == {
+        f"dataset=scenes, split={split}, method=cam_retrained, seed=0" for split in ("split1", "split2")
+    }
+    assert "cam" not in {rule for rule, _ in changed}

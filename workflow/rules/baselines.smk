@@ -1,0 +1,205 @@
+# Weakly supervised baselines: class maps from image-level labels, once per dataset and seed, and mixed labels per split.
+
+
+rule image_labels:
+    """Image-level labels alone: what every network of a baseline is trained from."""
+    input:
+        data_file("index.json"),
+    output:
+        image_label_file(),
+    log:
+        log_file("image_labels/{dataset}"),
+    localrule: True
+    conda:
+        "../../envs/simformer.yaml"
+    params:
+        version=RECIPE_VERSION,
+        folder=subpath(output[0], parent=True),
+    shell:
+        "simformer image_labels --index {input:q} --output {params.folder:q} > {log} 2>&1"
+
+
+rule classifier:
+    """Multi-label classifier, the source of plain class activation maps; an interrupted training continues."""
+    input:
+        labels=image_label_file(),
+        weights=baseline_weights,
+    output:
+        network=maps_file("network.safetensors", "classifier"),
+        log=maps_file("log.csv", "classifier"),
+        facts=maps_file("train.json", "classifier"),
+    log:
+        log_file("classifier/{dataset}.seed{seed}"),
+    benchmark:
+        maps_file("train.benchmark.tsv", "classifier")
+    conda:
+        "../../envs/simformer.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(720),
+        gpu=1,
+    params:
+        spec=network_spec("classifier"),
+        data=dataset_folder,
+        folder=subpath(output.network, parent=True),
+        weights=weights_option,
+    shell:
+        "simformer classifier --spec {params.spec:q} --data {params.data:q} --labels {input.labels:q} {params.weights}"
+        " --state {params.folder:q}/state --network {output.network:q} --log {output.log:q} --facts {output.facts:q}"
+        " --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log} 2>&1"
+
+
+rule cam:
+    """Class activation maps of a shard of the training images; files of maps are undeclared, none is made twice."""
+    input:
+        network=maps_file("network.safetensors", "classifier"),
+        labels=image_label_file(),
+    output:
+        maps_file("cam/{shard}.json", "classifier"),
+    log:
+        log_file("cam/{dataset}.seed{seed}.{shard}"),
+    conda:
+        "../../envs/simformer.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(720),
+        gpu=1,
+    params:
+        version=RECIPE_VERSION,
+        settings=baseline_settings("cam"),
+        data=dataset_folder,
+    shell:
+        "simformer cam --network {input.network:q} --data {params.data:q} --labels {input.labels:q}"
+        " --settings {params.settings:q} --shard {wildcards.shard} --threads {threads}"
+        " --output {output:q} > {log} 2>&1"
+
+
+rule gather_maps:
+    """All shards of some maps, which must be complete and made alike."""
+    input:
+        shards=map_shards,
+        labels=image_label_file(),
+    output:
+        maps_file("{stage}/maps.json"),
+    log:
+        log_file("gather_maps/{dataset}.{response}.{stage}.seed{seed}"),
+    wildcard_constraints:
+        stage="cam|psa|irn",
+    localrule: True
+    conda:
+        "../../envs/simformer.yaml"
+    params:
+        version=RECIPE_VERSION,
+    shell:
+        "simformer gather_maps --shards {input.shards:q} --labels {input.labels:q} --output {output:q} > {log} 2>&1"
+
+
+rule seeds:
+    """Confident pixels of the maps, cleaned along edges on request."""
+    input:
+        maps=maps_file("cam/maps.json"),
+        labels=image_label_file(),
+    output:
+        labels=maps_file("seeds/labels.json"),
+        maps=directory(maps_file("seeds/labels")),
+    log:
+        log_file("seeds/{dataset}.{response}.seed{seed}"),
+    conda:
+        "../../envs/simformer.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(1440),
+    params:
+        version=RECIPE_VERSION,
+        settings=baseline_settings("seeds"),
+        data=dataset_folder,
+        folder=subpath(output.labels, parent=True),
+    shell:
+        "simformer seeds --maps {input.maps:q} --data {params.data:q} --labels {input.labels:q}"
+        " --settings {params.settings:q} --output {params.folder:q} > {log} 2>&1"
+
+
+rule affinity:
+    """Affinity network (PSA) or boundary network (IRN), trained on seeds; an interrupted training continues."""
+    input:
+        labels=maps_file("seeds/labels.json"),
+        weights=baseline_weights,
+    output:
+        network=maps_file("{expansion}/network.safetensors"),
+        log=maps_file("{expansion}/log.csv"),
+        facts=maps_file("{expansion}/train.json"),
+    log:
+        log_file("affinity/{dataset}.{response}.{expansion}.seed{seed}"),
+    benchmark:
+        maps_file("{expansion}/train.benchmark.tsv")
+    conda:
+        "../../envs/simformer.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(720),
+        gpu=1,
+    params:
+        spec=network_spec("{expansion}"),
+        data=dataset_folder,
+        folder=subpath(output.network, parent=True),
+        weights=weights_option,
+    shell:
+        "simformer affinity --spec {params.spec:q} --data {params.data:q} --labels {input.labels:q} {params.weights}"
+        " --state {params.folder:q}/state --network {output.network:q} --log {output.log:q} --facts {output.facts:q}"
+        " --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log} 2>&1"
+
+
+rule refine:
+    """Random walk over a shard of the maps; files of maps are undeclared, none is made twice."""
+    input:
+        network=maps_file("{expansion}/network.safetensors"),
+        maps=maps_file("cam/maps.json"),
+        labels=image_label_file(),
+    output:
+        maps_file("{expansion}/{shard}.json"),
+    log:
+        log_file("refine/{dataset}.{response}.{expansion}.seed{seed}.{shard}"),
+    conda:
+        "../../envs/simformer.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(720),
+        gpu=1,
+    params:
+        version=RECIPE_VERSION,
+        settings=baseline_settings("{expansion}_walk"),
+        data=dataset_folder,
+    shell:
+        "simformer refine --network {input.network:q} --kind {wildcards.expansion} --maps {input.maps:q}"
+        " --data {params.data:q} --labels {input.labels:q} --settings {params.settings:q}"
+        " --shard {wildcards.shard} --threads {threads} --output {output:q} > {log} 2>&1"
+
+
+rule mix:
+    """Mixed labels: base masks as given, elsewhere the best present novel class of the maps."""
+    input:
+        maps=mixed_maps,
+        labels=split_file("masked/labels.json"),
+    output:
+        labels=run_file("mixed/labels.json"),
+        maps=directory(run_file("mixed/labels")),
+        facts=run_file("mixed/facts.json"),
+    log:
+        log_file("mix/{dataset}.{split}.{method}.seed{seed}"),
+    conda:
+        "../../envs/simformer.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(240),
+    params:
+        version=RECIPE_VERSION,
+        gamma=map_gamma,
+        folder=subpath(output.labels, parent=True),
+    shell:
+        "simformer mix --maps {input.maps:q} --labels {input.labels:q} --gamma {params.gamma}"
+        " --output {params.folder:q} > {log} 2>&1"

@@ -1,0 +1,80 @@
+# What the tables, figures and pages of a study are made from; the rules are in paper.smk.
+KEPT = ("*.md", "intervals/*.md", "figures/*.png")
+"""Results that are kept in git."""
+
+
+def experiment_runs(wildcards):
+    """The (dataset, split, method, seed) of every cell of a table, and the file of its numbers."""
+    name = MEASURE_FILES[CATALOGUE.experiment(wildcards.experiment).measure]
+    runs = [dict(zip(CELL, cell)) for cell in CATALOGUE.cells(wildcards.experiment)]
+    return [run | {"path": run_file(name).format(**run)} for run in runs]
+
+
+def experiment_metrics(wildcards):
+    return [run["path"] for run in experiment_runs(wildcards)]
+
+
+def table_rows(experiment):
+    return [{"method": method, "label": CATALOGUE.method(method).label} for method in experiment.methods]
+
+
+def table_spec(wildcards):
+    experiment = CATALOGUE.experiment(wildcards.experiment)
+    content = experiment.model_dump(include={"title", "metrics", "reported"}) | {"rows": table_rows(experiment)}
+    return sorted_json(content | {"runs": experiment_runs(wildcards)})
+
+
+def compared_runs(wildcards):
+    """The cells of the rows that a table compares, with the files of their evaluation and of their split."""
+    experiment = CATALOGUE.experiment(wildcards.experiment)
+    compared = {method for pair in experiment.compare for method in pair}
+    cells = [dict(zip(CELL, cell)) for cell in CATALOGUE.cells(wildcards.experiment)]
+    return [
+        cell | {"evaluation": evaluation_shards(cell), "groups": split_file("split.yaml").format(**cell)}
+        for cell in cells
+        if cell["method"] in compared
+    ]
+
+
+def compared_evaluations(wildcards):
+    return [shard for run in compared_runs(wildcards) for shard in run["evaluation"]]
+
+
+def compared_splits(wildcards):
+    return list(dict.fromkeys(run["groups"] for run in compared_runs(wildcards)))
+
+
+def interval_spec(wildcards):
+    experiment = CATALOGUE.experiment(wildcards.experiment)
+    content = experiment.model_dump(include={"title", "metrics", "compare"}) | {"rows": table_rows(experiment)}
+    return sorted_json(content | {"runs": compared_runs(wildcards)})
+
+
+def interval_files():
+    """Comparisons of the study's experiments."""
+    return [table_file(f"intervals/{name}.md") for name in STUDY.experiments if CATALOGUE.experiment(name).compare]
+
+
+def sweep_spec(wildcards):
+    """Panels of a sweep figure: dataset -> split -> setting -> method -> value."""
+    name, panels = wildcards.experiment, {}
+    for dataset, split in dict.fromkeys(cell[:2] for cell in CATALOGUE.cells(name)):
+        panels.setdefault(dataset, {})[split] = CATALOGUE.sweep(name, dataset, split)
+    return sorted_json({"reference": CATALOGUE.experiment(name).methods[0], "panels": panels})
+
+
+def sweep_figures():
+    """Figures of the study's experiments that sweep settings."""
+    return [table_file(f"figures/{name}.pdf") for name in STUDY.experiments if CATALOGUE.experiment(name).sweep]
+
+
+def kept_studies():
+    """Studies whose tables are kept in git."""
+    return [
+        str(path) for path in sorted(Path("config").glob("*.yaml")) if list(Path("results", path.stem).glob("*.md"))
+    ]
+
+
+def kept_results():
+    folders = [Path("results", Path(study).stem) for study in kept_studies()]
+    return [str(path) for folder in folders for pattern in KEPT for path in sorted(folder.glob(pattern))]
