@@ -11,6 +11,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from traceback import clear_frames
 
 import numpy as np
 import torch
@@ -144,8 +145,11 @@ def training_steps(
     )
     try:
         yield from loader
-    except UserError as error:  # from a loading process it arrives with that process's traceback in its text
-        raise UserError(str(error).rsplit("UserError: ", 1)[-1].strip()) from None
+    except Exception as error:
+        clear_frames(error.__traceback__)  # they hold the loader, which ends its processes when it is let go
+        if isinstance(error, UserError):  # a loading process sends its traceback along, in the text
+            raise UserError(str(error).rsplit("UserError: ", 1)[-1].strip()) from None
+        raise
 
 
 def _ignore_stop_signals(worker: int) -> None:

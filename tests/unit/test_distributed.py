@@ -284,7 +284,7 @@ def test_a_killed_process_ends_the_others_and_is_named(start, tmp_path):
     assert process.returncode == 1
     assert "error: killed: process 1 (signal 9) of 2; signal 9 often means out of memory" in errors
     assert "error: process 0 has lost the connection to another process of this training" in errors
-    assert "Traceback" not in errors
+    assert "simformer/train.py" not in errors, "no traceback; loaders of the killed process may show their own"
 
 
 @pytest.mark.slow

@@ -169,10 +169,14 @@ def test_a_value_that_is_not_finite_stops_before_it_spoils_the_state(
     assert_equal_results(run_training(config, masked, tmp_path / "a"), run_training(config, masked, tmp_path / "whole"))
 
 
-def test_a_failed_training_leaves_no_loading_process_behind(masked, new_config, run_training, tmp_path, monkeypatch):
+@pytest.mark.parametrize("place", ["save_state", "read_image"])
+def test_a_failed_training_leaves_no_loading_process_behind(
+    masked, new_config, run_training, tmp_path, monkeypatch, place
+):
     """They ignore the signal by which Python ends them when it exits, and would be waited for for ever."""
-    monkeypatch.setattr("simformer.train.save_state", Mock(side_effect=RuntimeError("a bug")))
-    with pytest.raises(RuntimeError) as error:
+    module = {"save_state": "simformer.train", "read_image": "simformer.data.loader"}[place]
+    monkeypatch.setattr(f"{module}.{place}", Mock(side_effect=UserError("a failure")))
+    with pytest.raises(UserError, match="^a failure$") as error:
         run_training(new_config(), masked, tmp_path, workers=1, checkpoint_every=1)
     left = multiprocessing.active_children()
     for process in left:
