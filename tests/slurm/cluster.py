@@ -1,7 +1,8 @@
 """A real Slurm cluster of two nodes on this machine, on loopback alone, for tests of the slurm profile.
 
-munged, slurmctld and two slurmd run as plain processes of the calling user. GPUs are only declared (Slurm wants device
-files; links to /dev/null will do). No cgroups: a job over its memory is found by polling and killed.
+munged, slurmctld, slurmdbd on MariaDB, and two slurmd run as plain processes of the calling user. GPUs are only
+declared (Slurm wants device files; links to /dev/null will do). No cgroups: a job over its memory is found by polling
+and killed.
 """
 
 import os
@@ -16,7 +17,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-DAEMONS = ("munged", "munge", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "srun", "sinfo")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "slurmdbd", "mariadbd", "mariadb-install-db", "mariadb-admin")
+PACKAGES = "munge slurmctld slurmd slurm-client slurmdbd mariadb-server"
 CLIENTS = ("sbatch", "srun", "squeue", "sacct", "sacctmgr", "scancel", "scontrol", "sinfo")
 SEARCH = os.environ["PATH"] + ":/usr/sbin:/sbin"
 NODES = ("n1", "n2")
@@ -43,6 +45,11 @@ SlurmdParameters=config_overrides
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SchedulerParameters=sched_min_interval=200000,bf_interval=1
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost={address}
+AccountingStoragePort={accounting}
+AccountingStoragePass={folder}/munge.sock
+AccountingStoreFlags=job_comment
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=2
 JobAcctGatherParams=OverMemoryKill
@@ -54,13 +61,27 @@ GresTypes=gpu
 NodeName=n[1-2] NodeHostname={host} NodeAddr={address} Port=[{first}-{last}] CPUs=8 RealMemory=64000 Gres=gpu:2
 PartitionName=main Default=YES Nodes=n[1-2] MaxTime=7-0 DefaultTime=10 DefMemPerCPU=500
 """
+ACCOUNTING = """\
+DbdHost=localhost
+DbdAddr={address}
+DbdPort={accounting}
+CommunicationParameters=NoInAddrAny
+SlurmUser={user}
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.sock
+PidFile={folder}/slurmdbd.pid
+StorageType=accounting_storage/mysql
+StorageHost=localhost
+StorageUser={user}
+StorageLoc=accounting
+"""
 
 
 def missing() -> str | None:
     """Say why no cluster can be started here; None if one can."""
-    absent = [name for name in DAEMONS if not shutil.which(name, path=SEARCH)]
+    absent = [name for name in PROGRAMS if not shutil.which(name, path=SEARCH)]
     if absent:
-        return f"Slurm is not installed ({', '.join(absent)} missing): apt install slurmctld slurmd slurm-client munge"
+        return f"Slurm is not installed ({', '.join(absent)} missing): apt install {PACKAGES}"
     if _address() is None:
         return "the host's name does not stand for an address that Slurm's steps can call back (127.0.1.1 cannot)"
     return None
@@ -75,11 +96,13 @@ class Cluster:
         self.environment = os.environ | {
             "SLURM_CONF": str(self.folder / "slurm.conf"),
             "PATH": f"{self.folder}/bin:{SEARCH}",
+            "MYSQL_UNIX_PORT": str(self.folder / "db.sock"),
         }
         self._daemons: dict[str, subprocess.Popen] = {}
         try:
             self._configure()
             self._start_munge()
+            self._start_accounting()
             self.start("slurmctld")
             for node in NODES:
                 self.start(node)
@@ -141,7 +164,7 @@ class Cluster:
         """Cancel all jobs, end the daemons, remove the folder."""
         if {"slurmctld", *NODES} <= set(self._daemons):
             self.repair()
-        for name in [*NODES, "slurmctld", "munged"]:
+        for name in [*NODES, "slurmctld", "slurmdbd", "mariadbd", "munged"]:
             if name in self._daemons:
                 self.stop(name)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -149,17 +172,20 @@ class Cluster:
     def _configure(self) -> None:
         for name in ("state", "bin"):
             (self.folder / name).mkdir()
-        port = 20000 + os.getpid() % 20000
-        text = CONFIGURATION.format(
-            host=socket.gethostname().split(".")[0],
-            address=_address(),
-            port=port,
-            first=port + 1,
-            last=port + 2,
-            user=_user(),
-            folder=self.folder,
-        )
-        (self.folder / "slurm.conf").write_text(text)
+        port = 20000 + 4 * (os.getpid() % 5000)
+        values = {
+            "host": socket.gethostname().split(".")[0],
+            "address": _address(),
+            "port": port,
+            "accounting": port + 1,
+            "first": port + 2,
+            "last": port + 3,
+            "user": _user(),
+            "folder": self.folder,
+        }
+        (self.folder / "slurm.conf").write_text(CONFIGURATION.format(**values))
+        (self.folder / "slurmdbd.conf").touch(mode=0o600)  # slurmdbd insists
+        (self.folder / "slurmdbd.conf").write_text(ACCOUNTING.format(**values))
         devices = [self.folder / f"gpu{number}" for number in (0, 1)]
         for device in devices:
             device.symlink_to("/dev/null")
@@ -177,6 +203,21 @@ class Cluster:
         options = {"key-file": key, "socket": "munge.sock", "pid-file": "munged.pid", "seed-file": "munge.seed"}
         self._spawn("munged", "munged", "--foreground", *(f"--{k}={self.folder / v}" for k, v in options.items()))
         wait_for(10, "munged", lambda: self.run("munge", "-n", f"--socket={self.folder}/munge.sock"))
+
+    def _start_accounting(self) -> None:
+        data, user = self.folder / "db", _user()
+        options = ("--no-defaults", f"--user={user}", f"--datadir={data}")
+        login = ("--auth-root-authentication-method=socket", f"--auth-root-socket-user={user}", "--skip-test-db")
+        self.run("mariadb-install-db", *options, *login)
+        quiet = ("--skip-networking", "--innodb-lock-wait-timeout=900")
+        self._spawn("mariadbd", "mariadbd", *options, f"--socket={self.folder}/db.sock", *quiet)
+        ping = ("mariadb-admin", "--no-defaults", f"--socket={self.folder}/db.sock", "ping")
+        wait_for(60, "MariaDB", lambda: self.run(*ping))
+        self._spawn("slurmdbd", "slurmdbd", "-D")
+        wait_for(60, "slurmdbd", lambda: self.run("sacctmgr", "-n", "show", "cluster") is not None)
+        self.run("sacctmgr", "-i", "add", "cluster", "test")
+        self.run("sacctmgr", "-i", "add", "account", "tests", "Description=tests", "Organization=tests")
+        self.run("sacctmgr", "-i", "add", "user", user, "Account=tests")
 
     def _spawn(self, name: str, *command: str) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
