@@ -78,7 +78,8 @@ def _accounting(content: Mapping[str, Any]) -> Check:
         return Check("accounting", "ok", "sacct answers")
     reason = answer.error or "sacct fails"
     if content.get("slurm-status-command") == "squeue":
-        return Check("accounting", "ok", f"none ({reason}); the profile asks squeue instead")
+        fix = "nothing; but if Snakemake no longer notices ended jobs: Ctrl-C, and the same command"
+        return Check("accounting", "warning", f"none ({reason}): an outage of the controller is not survived", fix)
     if shutil.which("sacct") is None:
         return Check("accounting", "ok", "no sacct here; Snakemake asks squeue instead")
     fix = "--slurm-status-command squeue (in the profile: slurm-status-command: squeue)"
