@@ -9,7 +9,7 @@ export PATH := $(VENV)/bin:$(PATH)
 help:
 	@echo "make demo       set up .venv, train the embedded demo, print Tables 1 and 2 (about 11 minutes on 2 cores)"
 	@echo "make test       set up .venv, run the default tests (under 5 minutes on 2 cores)"
-	@echo "make test-slow  the slow tests: interrupted studies, real photographs if they are there"
+	@echo "make test-slow  the slow tests: interrupted studies; a real Slurm and real photographs if they are there"
 	@echo "make lint       ruff, snakefmt and snakemake --lint"
 	@echo "make reference  regenerate the schema and docs/configuration.md after a change of the typed settings"
 
@@ -42,8 +42,8 @@ test: setup
 	@pytest -q -n $(CORES) --dist loadfile -m "not slow"
 
 test-slow: setup
-	@echo "Slow tests (interrupted studies, real photographs): a few minutes on 2 cores."
-	@pytest -q -n $(CORES) --dist loadfile -m slow
+	@echo "Slow tests (interrupted studies, Slurm, real photographs): ten minutes on 2 cores; the end lists what was skipped and why."
+	@pytest -q -rs -n $(CORES) --dist loadfile -m slow
 
 lint: setup
 	@ruff check . && ruff format --check .

@@ -25,13 +25,14 @@ include: "workflow/rules/gallery.smk"
 
 
 rule all:
-    """Every table of the study, the audit page of its datasets, and the pictures of its first table."""
+    """Every table and figure of the study, the audit page of its datasets, and the pictures of its first table."""
     default_target: True
     input:
         collect(table_file("{name}.md"), name=STUDY.experiments),
         collect(dataset_file("audit.md"), dataset=STUDY.datasets),
         gallery_files(),
         sweep_figures(),
+        interval_files(),
     localrule: True
 
 

@@ -179,7 +179,7 @@ class Catalogue:
         path = self._path("datasets", name)
         content = read_yaml(path)
         mine = self.study.datasets[name]
-        merged = merge(content, {"source": mine.source, "expect": mine.expect, "inference": mine.inference})
+        merged = merge(content, mine.model_dump(include={"source", "expect", "inference", "shards"}))
         parse(DatasetFile, content, str(path))
         return parse(DatasetFile, merged, f"{self.source}: datasets.{name}")
 

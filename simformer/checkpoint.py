@@ -81,7 +81,8 @@ def load_state(folder: Path, parts: dict[str, Stateful], identity: Mapping[str, 
             f"Delete {folder} to train anew with the present ones, or restore the old ones to continue"
         )
     for name, part in parts.items():
-        part.load_state_dict(content["parts"][name])
+        if name in content["parts"]:  # older states tell nothing of the usage
+            part.load_state_dict(content["parts"][name])
     _restore_random_state(content["random"])
     return content["step"]
 
@@ -96,12 +97,13 @@ def remove_state(folder: Path, *others: str) -> None:
 
 
 def _random_state() -> dict[str, Any]:
+    """Return the state of every generator; of GPUs that of the current one, which may be another after a resume."""
     kind, keys, position, has_gauss, cached = np.random.get_state()
     return {
         "python": random.getstate(),
         "numpy": (kind, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached),
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
     }
 
 
@@ -110,5 +112,5 @@ def _restore_random_state(state: dict[str, Any]) -> None:
     kind, keys, *rest = state["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
     torch.set_rng_state(state["torch"])
-    if state["cuda"]:
-        torch.cuda.set_rng_state_all(state["cuda"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"][0])

@@ -11,31 +11,33 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from simformer import __version__
-from simformer.commands import baselines, data, results, runs
-from simformer.errors import UserError
+from simformer.commands import baselines, data, results, runs, watch
+from simformer.errors import AlreadyTold, Interrupted, UserError
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="simformer", description=__doc__)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (data, runs, baselines, results):
+    for group in (data, runs, baselines, results, watch):
         group.add(commands)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit status (0 done, 1 user error, 130 Ctrl-C, 143 training interrupted)."""
-    args = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    args = _parser().parse_args(given, argparse.Namespace(arguments=given))
     try:
-        if getattr(args, "device", None) == "auto":
-            import torch
-
-            args.device = "cuda" if torch.cuda.is_available() else "cpu"
         args.run(args)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except Interrupted as error:
+        print(f"interrupted: {error}", file=sys.stderr)
+        return error.status
+    except AlreadyTold as error:
+        return error.status
     except KeyboardInterrupt:
         print("interrupted; the same command goes on", file=sys.stderr)
         return 130
@@ -46,9 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _known_failure(error: Exception) -> int:
     """Explain failures that a user can act on; anything else is a bug and keeps its traceback."""
-    if type(error).__name__ == "Interrupted":
-        print(f"interrupted: {error}", file=sys.stderr)
-        return 143
     if type(error).__name__ == "OutOfMemoryError":
         print(
             f"error: out of memory ({str(error).splitlines()[0]}). Set optim.groups_per_forward: 1 (training) or lower "

@@ -1,4 +1,4 @@
-"""The one exception for mistakes that a user can mend: the command line prints it without a traceback."""
+"""Exceptions that the command line prints without a traceback: mistakes that a user can mend, and interruptions."""
 
 from __future__ import annotations
 
@@ -11,6 +11,25 @@ SHOWN_PROBLEMS = 20
 
 class UserError(Exception):
     """Bad input. The message says what was found, where, what was expected, and what to type."""
+
+
+class Interrupted(Exception):
+    """Training stopped on a signal; its state is saved."""
+
+    status = 143
+    """Exit status, that of a process which SIGTERM has ended."""
+
+
+class AlreadyTold(Exception):
+    """This process ends because of something that another process of the same training has told the user.
+
+    Args:
+        status: exit status.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 def describe_problems(where: Path | str, problems: Sequence[str]) -> str:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from simformer.build import TrainedModel
-from simformer.data.files import atomic_write_bytes, atomic_write_text, read_label
+from simformer.data.files import read_label
 from simformer.data.index import DatasetIndex
-from simformer.data.splits import Split
 from simformer.errors import UserError
 from simformer.inference import ImageFile, predict
-from simformer.metrics import confusion_matrix, scores
+from simformer.metrics import Evaluation, confusion_matrix
 from simformer.settings import InferenceSettings
+from simformer.shards import WHOLE, Shard
 
 
 def evaluate(
@@ -26,8 +24,9 @@ def evaluate(
     settings: InferenceSettings,
     device: torch.device,
     output: Path,
-) -> np.ndarray:
-    """Predict every test image and store the confusion matrix, from which every metric can be had.
+    shard: Shard = WHOLE,
+) -> Evaluation:
+    """Predict the test images of one shard and store what every metric is made from.
 
     Args:
         trained: the network.
@@ -35,7 +34,8 @@ def evaluate(
         index: its audited index.
         settings: test-time sizes.
         device: of the network.
-        output: `.npz` with `confusion` int64 [K + 1, K + 1] (rows prediction, columns truth) and `classes`.
+        output: `.npz` to write (see `Evaluation`).
+        shard: which of the test images.
     Raises: UserError if the model was trained on other classes.
     """
     if tuple(index.classes) != trained.classes:
@@ -43,19 +43,16 @@ def evaluate(
             f"{data}: the dataset's {len(index.classes)} classes are not the {len(trained.classes)} classes that the "
             "model was trained on; train it on this dataset"
         )
-    images = [ImageFile(data / r.image, r.height, r.width) for r in index.test]
-    total = np.zeros((len(index.classes) + 1,) * 2, dtype=np.int64)
+    side = len(index.classes) + 1
+    records = [index.test[position] for position in shard.positions(len(index.test))]
+    images = [ImageFile(data / r.image, r.height, r.width) for r in records]
+    total = np.zeros((side, side), dtype=np.int64)
+    counts = np.zeros((3, len(records), side - 1), dtype=np.int64)
     for position, predicted in predict(trained.model, images, settings, device):
-        truth = read_label(data / index.test[position].label)
-        total += confusion_matrix(predicted, truth, len(index.classes))
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, confusion=total, classes=np.array(index.classes))
-    atomic_write_bytes(output, buffer.getvalue())
-    return total
-
-
-def write_metrics(confusion: Path, split: Split, output: Path) -> None:
-    """Turn a stored confusion matrix into the percentages of one split (JSON)."""
-    with np.load(confusion) as content:
-        matrix = content["confusion"]
-    atomic_write_text(output, json.dumps(scores(matrix, split.classes, split.novel), indent=2) + "\n")
+        matrix = confusion_matrix(predicted, read_label(data / records[position].label), side - 1)
+        total += matrix
+        known = matrix[:-1, :-1]
+        counts[:, position] = np.diag(known), known.sum(axis=0), known.sum(axis=1)
+    result = Evaluation(total, *counts, images=tuple(r.name for r in records), classes=tuple(index.classes))
+    result.save(output)
+    return result

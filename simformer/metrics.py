@@ -2,13 +2,60 @@
 
 from __future__ import annotations
 
+import io
+import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from simformer.data.files import atomic_write_bytes, atomic_write_text
+from simformer.data.splits import Split
 from simformer.settings import IGNORE
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the test images gave: every metric can be had from it, and its spread over images.
+
+    Attributes:
+        confusion: int64 [K + 1, K + 1] of `confusion_matrix`, summed over the images.
+        hits, truth, predicted: pixels per image and class, int64 [images, K]: of the class and predicted as it; of
+            the class; predicted as it where the truth is known.
+        images: names of the images.
+        classes: K names.
+    """
+
+    confusion: np.ndarray
+    hits: np.ndarray
+    truth: np.ndarray
+    predicted: np.ndarray
+    images: tuple[str, ...]
+    classes: tuple[str, ...]
+
+    def save(self, path: Path) -> None:
+        """Write `.npz`, atomically."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **{name: np.asarray(value) for name, value in vars(self).items()})
+        atomic_write_bytes(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, shards: Sequence[Path]) -> Evaluation:
+        """Read the shards of one evaluation and join them; the images are in the order of their names."""
+        parts = []
+        for path in shards:
+            with np.load(path) as content:
+                parts.append({name: content[name] for name in cls.__dataclass_fields__})
+        images = np.concatenate([part["images"] for part in parts])
+        order = np.argsort(images)
+        counts = {
+            name: np.concatenate([part[name] for part in parts])[order] for name in ("hits", "truth", "predicted")
+        }
+        confusion = np.sum([part["confusion"] for part in parts], axis=0)
+        return cls(confusion, **counts, images=tuple(images[order]), classes=tuple(parts[0]["classes"]))
 
 
 def confusion_matrix(predicted: np.ndarray, truth: np.ndarray, num_classes: int) -> np.ndarray:
@@ -63,3 +110,9 @@ def scores(confusion: np.ndarray, classes: Sequence[str], novel: Sequence[int]) 
 
 def _mean(values: np.ndarray) -> float | None:
     return 100 * float(values.mean()) if len(values) else None
+
+
+def write_metrics(shards: Sequence[Path], split: Split, output: Path) -> None:
+    """Turn the stored shards of an evaluation into the percentages of one split (JSON)."""
+    confusion = Evaluation.load(shards).confusion
+    atomic_write_text(output, json.dumps(scores(confusion, split.classes, split.novel), indent=2) + "\n")

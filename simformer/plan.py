@@ -44,7 +44,7 @@ class Plan:
     Attributes:
         title: study and experiments.
         trainings: in an order in which teachers come before their students.
-        unshared_gpu_hours: the same grid if every cell of every table were trained by itself.
+        unshared_trainings, unshared_gpu_hours: the same grid if every cell of every table were trained by itself.
         disk: bytes that the missing results will take, about.
         downloads: archive -> bytes (None: size not published) that are still to be fetched.
         map_networks: files of the networks behind class maps -> whether they are there; not in the estimates.
@@ -52,6 +52,7 @@ class Plan:
 
     title: str
     trainings: tuple[Training, ...]
+    unshared_trainings: int
     unshared_gpu_hours: float
     disk: float
     downloads: dict[str, int | None]
@@ -106,8 +107,8 @@ class Plan:
         downloads += f" and {unknown} file(s) of unknown size" if unknown else ""
         lines = [
             f"  estimate: {_hours(t.gpu for t in missing)} GPU-hours ({basis})",
-            f"  whole grid: {shared:.1f} GPU-hours; if nothing were shared between splits and tables "
-            f"{self.unshared_gpu_hours:.1f}",
+            f"  whole grid: {len(self.trainings)} trainings, {shared:.1f} GPU-hours; if nothing were shared between "
+            f"splits and tables {self.unshared_trainings}, {self.unshared_gpu_hours:.1f}",
             f"  disk: about {self.disk / 1e9:.1f} GB; {downloads}",
         ]
         if not gpu_here:
@@ -123,7 +124,8 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
         experiments: their names; default: the study's.
     """
     names = tuple(experiments or catalogue.study.experiments)
-    cells = trainings(catalogue, names)
+    unshared = _unshared(catalogue, names)
+    cells = list(dict.fromkeys(unshared))
     folders = {cell: Path(catalogue.study.results, *cell[:3], f"seed{cell[3]}") for cell in cells}
     facts = {cell: _facts(folder) for cell, folder in folders.items()}
     found = {cell: _training(catalogue, cell, folder, facts) for cell, folder in folders.items()}
@@ -131,7 +133,8 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
     return Plan(
         f"{catalogue.source} ({', '.join(names)})",
         tuple(found.values()),
-        sum(found[cell].gpu.hours for cell in _unshared(catalogue, names)),
+        len(unshared),
+        sum(found[cell].gpu.hours for cell in unshared),
         disk_bytes(catalogue, wanted),
         _downloads(catalogue, {dataset for dataset, *_ in wanted}),
         {path: path.exists() for path in _map_networks(catalogue, cells)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from simformer.data.masking import derive_labels
 from simformer.errors import UserError
 from simformer.inference import ImageFile, predict
 from simformer.settings import IGNORE, InferenceSettings
+from simformer.shards import WHOLE, Shard
 
 
 def mix(predicted: np.ndarray, masked: np.ndarray, novel: list[int]) -> np.ndarray:
@@ -37,8 +39,9 @@ def pseudo_labels(
     settings: InferenceSettings,
     device: torch.device,
     destination: Path,
+    shard: Shard = WHOLE,
 ) -> LabelSet:
-    """Write the mixed label set of the training images.
+    """Write the mixed label set of the training images of one shard (`data.masking.join_labels` joins them).
 
     Args:
         trained: the teacher.
@@ -47,10 +50,12 @@ def pseudo_labels(
         settings: test-time sizes; `pseudo_short_edges` averages several scales and flips.
         device: of the network.
         destination: folder of the new label set.
+        shard: which of the images.
     Raises: UserError if the teacher was trained on other classes.
     """
     if labels.classes != trained.classes:
         raise UserError(f"{labels.root}: classes differ from those the teacher was trained on; train it again")
+    labels = replace(labels, images=tuple(labels.images[i] for i in shard.positions(len(labels.images))))
     images = [ImageFile(data / i.image, i.height, i.width) for i in labels.images]
     predictions = predict(trained.model, images, settings, device, average_short_edges=settings.pseudo_short_edges)
     maps = (

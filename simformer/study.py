@@ -18,6 +18,8 @@ METRICS = {
     ),
 }
 """Columns that a table can have, by measure."""
+MEASURE_FILES = {"iou": "metrics.json", "simnet_f1": "simnet_f1.json"}
+"""File of a run's numbers, by measure."""
 
 
 class SplitSpec(Settings):
@@ -48,6 +50,13 @@ class SplitSpec(Settings):
         return self
 
 
+class ShardCounts(Settings):
+    """Into how many jobs passes over the images are split; results are the same for any number."""
+
+    train: Count = Field(1, description="Jobs of a pass over the training images (pseudo-labels).")
+    test: Count = Field(1, description="Jobs of a pass over the test images (evaluation).")
+
+
 class DatasetFile(Settings):
     """config/datasets/<name>.yaml"""
 
@@ -55,6 +64,7 @@ class DatasetFile(Settings):
     source: Source = Field(description="Where images and labels come from.")
     expect: Expected = Field(Expected(), description="Published counts, checked by the audit.")
     inference: InferenceSettings = Field(InferenceSettings(), description="Inference settings.")
+    shards: ShardCounts = Field(ShardCounts(), description="Jobs per pass over the images.")
     settings: dict[str, dict[str, Any]] = Field({}, description="Training settings that differ from the defaults.")
     baselines: dict[str, dict[str, Any]] = Field(
         {}, description="Settings of the weakly supervised baselines that differ from the defaults."
@@ -119,6 +129,11 @@ class ExperimentFile(Settings):
         description="Settings that are swept, e.g. `loss.alpha`: one panel each in the figure of this experiment. The "
         "first row has the defaults; every other one differs from it in one of these keys alone.",
     )
+    compare: tuple[tuple[Name, Name], ...] = Field(
+        (),
+        description="Pairs of rows (method, baseline) whose difference is given with confidence intervals, in "
+        "`intervals/<experiment>.csv`.",
+    )
     seeds: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
         None, min_length=1, description="Training seeds; default: those of the study."
     )
@@ -131,6 +146,14 @@ class ExperimentFile(Settings):
         if unknown := sorted(set(self.metrics) - set(METRICS[self.measure])):
             known = ", ".join(METRICS[self.measure])
             raise ValueError(f"metrics {', '.join(unknown)} do not belong to measure '{self.measure}'; it has {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _comparable(self) -> ExperimentFile:
+        if unknown := sorted({name for pair in self.compare for name in pair} - set(self.methods)):
+            raise ValueError(f"compare: {', '.join(unknown)} is no row of this table; rows: {', '.join(self.methods)}")
+        if self.compare and self.measure != "iou":
+            raise ValueError(f"compare needs measure 'iou', not '{self.measure}'")
         return self
 
     @model_validator(mode="after")
@@ -147,6 +170,7 @@ class StudyDataset(Settings):
     source: dict[str, Any] = Field({}, description="Overrides of the dataset file's `source`.")
     expect: dict[str, Any] = Field({}, description="Overrides of the dataset file's `expect`.")
     inference: dict[str, Any] = Field({}, description="Overrides of the dataset file's `inference`.")
+    shards: dict[str, Any] = Field({}, description="Overrides of the dataset file's `shards`.")
     settings: dict[str, dict[str, Any]] = Field(
         {}, description="Training settings here; a method's own settings win over them."
     )
@@ -161,7 +185,6 @@ class Study(Settings):
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1, description="Training seeds.")
     datasets: dict[Name, StudyDataset] = Field(min_length=1, description="Datasets and their splits.")
     experiments: tuple[Name, ...] = Field(("table1",), min_length=1, description="Tables to make by default.")
-    parts: Count = Field(1, description="Jobs among which the images are shared out when class maps are made.")
 
     @model_validator(mode="after")
     def _distinct_seeds(self) -> Study:

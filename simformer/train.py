@@ -6,13 +6,14 @@ import hashlib
 import json
 import math
 import signal
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from simformer.build import Training, build_training, save_model
@@ -21,10 +22,12 @@ from simformer.config import RunConfig
 from simformer.data.files import atomic_write_text
 from simformer.data.labels import LabelSet
 from simformer.data.loader import Group, training_steps
-from simformer.data.transforms import normalise
-from simformer.errors import UserError
+from simformer.distributed import ALONE, Processes
+from simformer.errors import Interrupted, UserError
 from simformer.losses.mask import count_masks
 from simformer.losses.total import total
+from simformer.objective import Objective
+from simformer.provenance import Meter, facts
 from simformer.schedule import set_learning_rate
 from simformer.trackers import TERMS, CsvLog, StepMeans, TensorBoardLog
 
@@ -39,7 +42,7 @@ class Runtime:
 
     Attributes:
         device: 'cpu', 'cuda' or 'cuda:1'.
-        workers: data-loading processes; 0 loads in the training process.
+        workers: data-loading processes of this process; 0 loads in the training process.
         checkpoint_every: steps between saved states.
         log_every: steps between log rows (each row is the mean over them).
         tensorboard: folder for TensorBoard events, None for none.
@@ -54,10 +57,6 @@ class Runtime:
     stop_after: int | None = None
 
 
-class Interrupted(Exception):
-    """Training stopped on a signal; its state is saved."""
-
-
 def train(
     config: RunConfig,
     data: Path,
@@ -66,6 +65,7 @@ def train(
     state: Path,
     outputs: TrainOutputs,
     runtime: Runtime,
+    processes: Processes = ALONE,
 ) -> None:
     """Train one network, continuing from the state directory if it holds a state of the same settings.
 
@@ -77,57 +77,79 @@ def train(
         state: directory of the resumable state and the growing log; removed when the outputs are written.
         outputs: files written at the end.
         runtime: device, workers, intervals.
+        processes: those that train this network together (distributed.py); by default this one alone.
     Raises: UserError (bad input, non-finite loss or gradient, full disk); Interrupted after a signal.
     """
     if not labels.images:
         raise UserError(f"{labels.root}: the label set has no images")
     device = torch.device(runtime.device)
-    training = build_training(config, data, labels, weights, device)
+    if device.index is not None and device.type == "cuda":
+        torch.cuda.set_device(device)
     optim = config.settings.optim
+    share = processes.share(optim)
+    training = build_training(config, data, labels, weights, device)
     scaler = torch.amp.GradScaler(device.type, enabled=optim.precision == "fp16")
-    means = StepMeans()
+    means, meter = StepMeans(), Meter(device)
     parts = {
         "model": training.model,
         "optimizer": training.optimizer,
         "loss": training.loss,
         "scaler": scaler,
         "means": means,
+        "usage": meter,
     }
     if training.simnet is not None:
         parts["simnet"] = training.simnet
     identity = {"settings": config.hash, "labels": labels.hash, "initial weights": _file_hash(weights)}
     first = load_state(state, parts, identity)
-    for module in training.modules:
-        module.train()
+    objective = Objective(training.model, training.simnet, training.loss, PRECISIONS[optim.precision]).train()
+    objective = processes.parallel(objective, unused=training.loss.leaves_heads_out)
 
-    logs = [CsvLog(state / LOG_FILE, first)]
-    if runtime.tensorboard:
-        logs.append(TensorBoardLog(runtime.tensorboard, first))
+    logs = []
+    if processes.rank == 0:
+        logs.append(CsvLog(state / LOG_FILE, first))
+        if runtime.tensorboard:
+            logs.append(TensorBoardLog(runtime.tensorboard, first))
     last = min(optim.steps, runtime.stop_after or optim.steps)
-    steps = training_steps(training.groups, optim.batch_images // optim.group_images, first, last, runtime.workers)
-    progress = tqdm(steps, desc=f"{config.method} seed {config.seed}", initial=first, total=optim.steps, mininterval=5)
-    started = time.monotonic()
-    with _stop_signal() as stopped:
-        for step, groups in enumerate(progress, start=first):
+    groups_per_step = optim.batch_images // optim.group_images
+    batches = training_steps(training.groups, groups_per_step, first, last, runtime.workers, share)
+    title = f"{config.method} seed {config.seed}"
+    progress = tqdm(
+        range(first, last), title, initial=first, total=optim.steps, mininterval=5, disable=processes.rank > 0
+    )
+    with _stop_signal() as stopped, closing(batches):
+        for step in progress:
+            with processes.together():
+                groups = next(batches)
             factor = set_learning_rate(training.optimizer, step, optim)
-            terms = _backward(training, groups, scaler, config, step, device)
-            means.add(terms | {"grad_norm": _update(training, groups, scaler, optim.clip_norm, step)})
+            with processes.in_turn(training.simnet):
+                terms = _backward(training, objective, groups, scaler, config, step, share, processes)
+            norm = _update(training, groups, scaler, optim.clip_norm, step, processes)
+            means.add(terms | {"grad_norm": norm})
+            meter.count()
             done = step + 1
             if done % runtime.log_every == 0 or done == optim.steps:
                 row = means.take()
-                seconds = time.monotonic() - started
-                for log in logs:
-                    log.write({"step": done, "lr": optim.lr * factor, **row, "seconds": seconds})
+                meter.sample()
+                with processes.together():
+                    for log in logs:
+                        log.write({"step": done, "lr": optim.lr * factor, **row, "seconds": meter.seconds})
                 progress.set_postfix_str(f"loss {row['total']:.3f}")
-            stop = stopped()
+            stop = processes.any(stopped() or processes.orphaned())
             if stop or done % runtime.checkpoint_every == 0 or done == last:
-                save_state(state, parts, done, identity)
+                _collect(training, meter, share, processes)
+                with processes.together():
+                    if processes.rank == 0:
+                        save_state(state, parts, done, identity)
             if stop:
                 raise Interrupted(f"stopped on a signal after step {done}; run the same command to continue")
     for log in logs:
         log.close()
     if last == optim.steps:
-        _finish(training, config, labels, state, outputs, time.monotonic() - started, first, device)
+        gpus = processes.gather(torch.cuda.get_device_name(device) if device.type == "cuda" else None)
+        with processes.together():
+            if processes.rank == 0:
+                _finish(training, config, labels, state, outputs, {"resumed_at": first} | facts(meter.total, gpus))
 
 
 @dataclass(frozen=True)
@@ -138,47 +160,53 @@ class TrainOutputs:
     log: Path
     facts: Path
 
+    def are_of(self, config: RunConfig) -> bool:
+        """Return whether all are there, from a training with these settings."""
+        there = all(path.exists() for path in (self.model, self.log, self.facts))
+        return there and json.loads(self.facts.read_text(encoding="utf-8"))["hash"] == config.hash
+
 
 def _backward(
     training: Training,
+    objective: nn.Module,
     groups: list[Group],
     scaler: torch.amp.GradScaler,
     config: RunConfig,
     step: int,
-    device: torch.device,
+    share: range,
+    processes: Processes,
 ) -> dict[str, float]:
-    """Accumulate the gradient of one step; returns the weighted terms of the loss (Eq. 5) and their total."""
+    """Accumulate the gradient of one step; returns the weighted terms of the loss (Eq. 5) and their total.
+
+    All counts and sums are those of the whole step, of which this process has the groups numbered `share`.
+    """
     optim = config.settings.optim
-    per_forward = optim.groups_per_forward or len(groups)
-    num_masks = count_masks([target for group in groups for target in group.targets])
+    per_forward = min(optim.groups_per_forward or len(groups), len(groups))
+    num_groups = optim.batch_images // optim.group_images
+    num_masks = processes.sum([count_masks([target for group in groups for target in group.targets])])[0]
     training.optimizer.zero_grad(set_to_none=True)
     sums = dict.fromkeys(TERMS, 0.0)
     for first in range(0, len(groups), per_forward):
         chunk = groups[first : first + per_forward]
-        images = normalise(torch.cat([group.images for group in chunk]).to(device, non_blocking=True))
-        targets = [target.to(device) for group in chunk for target in group.targets]
-        with torch.autocast(device.type, PRECISIONS[optim.precision], enabled=optim.precision != "fp32"):
-            output = training.model(images)
-        seeds = [_sampling_seed(config.seed, step, first + i) for i in range(len(chunk))]
-        try:
-            terms = training.loss(
-                output,
-                targets,
-                num_masks=num_masks,
-                num_groups=len(groups),
-                simnet=training.simnet,
-                seeds=seeds,
-                first_slot=first,
-            )
-        except FloatingPointError as error:
-            raise _non_finite(str(error), chunk, step) from None
-        values = torch.stack(list(terms.values())).detach().tolist()
-        bad = [f"{name} = {value}" for name, value in zip(terms, values, strict=True) if not math.isfinite(value)]
-        if bad:
-            raise _non_finite(f"term(s) of the loss not finite: {', '.join(bad)}", chunk, step)
-        for name, value in zip(terms, values, strict=True):
+        slots = share[first : first + per_forward]
+        seeds = [_sampling_seed(config.seed, step, slot) for slot in slots]
+        if processes.size > 1:  # dropout differs between processes, and does not depend on an interruption
+            torch.manual_seed(seeds[0])
+        with processes.accumulate(objective, last=first + per_forward >= len(groups)):
+            with processes.together():
+                try:
+                    terms = objective(chunk, num_masks, num_groups, seeds, slots[0])
+                except FloatingPointError as error:
+                    raise _non_finite(str(error), _names(chunk), step) from None
+                values = dict(zip(terms, torch.stack(list(terms.values())).detach().tolist(), strict=True))
+                bad = [f"{name} = {value}" for name, value in values.items() if not math.isfinite(value)]
+                if bad:
+                    raise _non_finite(f"term(s) of the loss not finite: {', '.join(bad)}", _names(chunk), step)
+            # The losses of the processes add up, but the mean of their gradients is taken.
+            scaler.scale(total(terms) * processes.size).backward()
+        for name, value in values.items():
             sums[name] += value
-        scaler.scale(total(terms)).backward()
+    sums = dict(zip(sums, processes.sum(list(sums.values())), strict=True))
     return {"total": math.fsum(sums.values()), **sums}
 
 
@@ -188,7 +216,12 @@ def _sampling_seed(seed: int, step: int, group: int) -> int:
 
 
 def _update(
-    training: Training, groups: list[Group], scaler: torch.amp.GradScaler, clip_norm: float, step: int
+    training: Training,
+    groups: list[Group],
+    scaler: torch.amp.GradScaler,
+    clip_norm: float,
+    step: int,
+    processes: Processes,
 ) -> float:
     """Clip the global gradient norm over all networks together, and step; returns the norm.
 
@@ -199,18 +232,30 @@ def _update(
     parameters = [p for module in training.modules for p in module.parameters() if p.requires_grad]
     norm = float(torch.nn.utils.clip_grad_norm_(parameters, clip_norm))
     if not math.isfinite(norm) and not scaler.is_enabled():
-        raise _non_finite(f"the gradient norm is {norm}", groups, step)
+        names = [name for part in processes.gather(_names(groups)) for name in part]
+        raise _non_finite(f"the gradient norm is {norm}", names, step)
     scaler.step(training.optimizer)
     scaler.update()
     return norm
 
 
-def _non_finite(what: str, groups: list[Group], step: int) -> UserError:
-    names = ", ".join(name for group in groups for name in group.names)
+def _names(groups: list[Group]) -> list[str]:
+    return [name for group in groups for name in group.names]
+
+
+def _non_finite(what: str, names: list[str], step: int) -> UserError:
     return UserError(
-        f"step {step}: {what}. Images of the batch: {names}. Lower optim.lr, or set optim.precision: bf16 or fp32; "
-        "the last saved state is untouched"
+        f"step {step}: {what}. Images of the batch: {', '.join(names)}. Lower optim.lr, or set optim.precision: bf16 "
+        "or fp32; the last saved state is untouched"
     )
+
+
+def _collect(training: Training, meter: Meter, share: range, processes: Processes) -> None:
+    """Bring together what each process knows for itself: its pair balances, and what it has taken."""
+    meter.update(processes.gather(meter.own()))
+    if processes.size > 1:
+        mine = {slot: counts for slot, counts in training.loss.state_dict().items() if int(slot) in share}
+        training.loss.load_state_dict({slot: c for part in processes.gather(mine) for slot, c in part.items()})
 
 
 def _file_hash(path: Path | None) -> str:
@@ -221,27 +266,14 @@ def _file_hash(path: Path | None) -> str:
 
 
 def _finish(
-    training: Training,
-    config: RunConfig,
-    labels: LabelSet,
-    state: Path,
-    outputs: TrainOutputs,
-    seconds: float,
-    first: int,
-    device: torch.device,
+    training: Training, config: RunConfig, labels: LabelSet, state: Path, outputs: TrainOutputs, facts: dict[str, Any]
 ) -> None:
-    steps = config.settings.optim.steps
     facts = {
         "hash": config.hash,
-        "steps": steps,
-        "resumed_at": first,
-        "seconds": round(seconds, 1),
-        "steps_per_second": round((steps - first) / seconds, 3) if seconds and steps > first else None,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "parameters": sum(p.numel() for m in training.modules for p in m.parameters() if p.requires_grad),
+        "steps": config.settings.optim.steps,
         "images": len(labels.images),
+        "parameters": sum(p.numel() for m in training.modules for p in m.parameters() if p.requires_grad),
+        **facts,
     }
     atomic_write_text(outputs.log, (state / LOG_FILE).read_text())
     atomic_write_text(outputs.facts, json.dumps(facts, indent=2) + "\n")

@@ -1,11 +1,14 @@
 """A copy of the pipeline in which a test may edit configuration, and a tiny study to run in it."""
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -44,6 +47,7 @@ class Pipeline:
         for name in ("Snakefile", "workflow", "config", "simformer", "envs"):
             source = ROOT / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+        (folder / "slurm").symlink_to((ROOT / "slurm").readlink())
         self.study(TINY)
         self._files = {path: path.read_text() for path in self._editable()}
 
@@ -68,10 +72,27 @@ class Pipeline:
         self, *arguments: str, study: str = "config/tiny.yaml", **environment: str
     ) -> subprocess.CompletedProcess:
         """Run snakemake in the copy; the library of the copy is the one in use."""
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        env = os.environ | {"PATH": path, "PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"} | environment
+        call = self._call(arguments, study, environment)
+        return subprocess.run(**call, capture_output=True, text=True)
+
+    def start(
+        self, *arguments: str, log: Path, study: str = "config/tiny.yaml", **environment: str
+    ) -> subprocess.Popen:
+        """Start snakemake as a process group of its own, as a terminal does; what it prints goes to `log`."""
+        with log.open("a") as stream:
+            call = self._call(arguments, study, environment)
+            return subprocess.Popen(**call, stdout=stream, stderr=stream, start_new_session=True)
+
+    def _call(self, arguments: Sequence[str], study: str, environment: Mapping[str, str]) -> dict[str, Any]:
+        env = os.environ | {"PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"} | environment
+        env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
         command = [sys.executable, "-m", "snakemake", "--configfile", study, *arguments]
-        return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True)
+        return {"args": command, "cwd": self.folder, "env": env}
+
+    def weights(self) -> dict[str, str]:
+        """Hash of every trained network, by run."""
+        files = sorted((self.folder / "results").rglob("model.safetensors"))
+        return {str(f.relative_to(self.folder)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
     def planned(self, *targets: str) -> set[tuple[str, str]]:
         """Return (rule, wildcards) of every job that a dry-run plans; fails if it does not succeed."""

@@ -34,7 +34,7 @@ class Hours:
 
 
 def training_time(run: RunConfig, finished: Iterable[Facts], gpu: bool) -> Hours:
-    """Estimate the time of one training on one device.
+    """Estimate the time of one training on one device; that of a finished run on several is their sum.
 
     Args:
         run: its settings.
@@ -43,7 +43,11 @@ def training_time(run: RunConfig, finished: Iterable[Facts], gpu: bool) -> Hours
         gpu: whether a GPU will train, or a CPU core.
     """
     optim = run.settings.optim
-    speeds = [f["steps_per_second"] for f in finished if (f["device"] != "cpu") == gpu and f.get("steps_per_second")]
+    speeds = [
+        f["steps_per_second"] / f.get("processes", 1)
+        for f in finished
+        if (f["device"] != "cpu") == gpu and f.get("steps_per_second")
+    ]
     if speeds:
         return Hours(optim.steps / speeds[-1] / 3600, True)
     assumed = (GPU_MEGAPIXELS if gpu else CPU_MEGAPIXELS)[run.settings.model.backbone]
@@ -57,18 +61,32 @@ def training_images(run: RunConfig) -> int:
 
 
 def disk_bytes(catalogue: Catalogue, cells: Iterable[Cell]) -> float:
-    """Estimate what the results of some trainings take on disk, about: datasets, label sets and models.
+    """Estimate what some trainings and the datasets behind them take on disk, about."""
+    cells = list(cells)
+    return result_bytes(catalogue, cells) + data_bytes(catalogue, {dataset for dataset, *_ in cells})
 
-    A dataset counts with the published size of its archives (images are not re-encoded) and its label maps, a
-    split with one label map per training image, as does every derived label set; class maps
-    count per image. Unknown sizes count as 0.
+
+def data_bytes(catalogue: Catalogue, datasets: Iterable[str]) -> float:
+    """Estimate what some datasets take on disk, about; unknown sizes count as 0.
+
+    A dataset counts with the published size of its archives (images are not re-encoded) and its label maps.
+    """
+    files = [catalogue.datasets[dataset] for dataset in datasets]
+    return sum(
+        (file.expect.train or 0) * LABEL_BYTES + sum(archive.size or 0 for archive in archives(file.source).values())
+        for file in files
+    )
+
+
+def result_bytes(catalogue: Catalogue, cells: Iterable[Cell]) -> float:
+    """Estimate what the results of some trainings take on disk, about: models and label sets.
+
+    A split counts with one label map per training image, as does every derived label set; class maps count per
+    image. An unknown number of images counts as 0.
     """
     cells = list(cells)
     total = sum(MODEL_BYTES[catalogue.run(*cell).settings.model.backbone] for cell in cells)
     for dataset in {dataset for dataset, *_ in cells}:
-        file = catalogue.datasets[dataset]
-        maps = (file.expect.train or 0) * LABEL_BYTES
-        total += maps + sum(archive.size or 0 for archive in archives(file.source).values())
         mine = [cell for cell in cells if cell[0] == dataset]
         label_sets = {(split, "masked", 0) for _, split, *_ in mine}
         map_sets: set[tuple[str, int]] = set()
@@ -82,5 +100,6 @@ def disk_bytes(catalogue: Catalogue, cells: Iterable[Cell]) -> float:
                 label_sets.add((split, method, seed))
                 stages = {"cam", catalogue.method(method).maps.expansion} - {"none"}
                 map_sets |= {(stage, seed) for stage in stages}
-        total += maps * len(label_sets) + (file.expect.train or 0) * MAP_BYTES * len(map_sets)
+        images = catalogue.datasets[dataset].expect.train or 0
+        total += images * (LABEL_BYTES * len(label_sets) + MAP_BYTES * len(map_sets))
     return total

@@ -88,12 +88,13 @@ def write_table(spec: dict[str, Any], csv: Path) -> None:
     seeds = sorted({run["seed"] for run in spec["runs"]})
     note = f"Percent; mean ± sample standard deviation over {len(seeds)} seed(s): {', '.join(map(str, seeds))}."
     atomic_write_text(csv, table.to_csv(index=False, float_format="%.4f"))
-    atomic_write_text(csv.with_suffix(".md"), f"**{spec['title']}**\n\n{_markdown(wide)}\n\n{note}\n")
+    atomic_write_text(csv.with_suffix(".md"), f"**{spec['title']}**\n\n{markdown(wide, 'method')}\n\n{note}\n")
     atomic_write_text(csv.with_suffix(".tex"), _latex(wide, spec["title"], note))
 
 
-def _markdown(wide: pd.DataFrame) -> str:
-    header = ["method", *wide.columns]
+def markdown(wide: pd.DataFrame, first: str) -> str:
+    """Write a table of strings as aligned Markdown; `first` heads the column of its index."""
+    header = [first, *wide.columns]
     lines = [[label, *cells] for label, *cells in wide.itertuples()]
     widths = [max(len(line[i]) for line in [header, *lines]) for i in range(len(header))]
 

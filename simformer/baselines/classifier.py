@@ -24,6 +24,7 @@ from simformer.baselines.strides import freeze_stages, strided_backbone
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError
 from simformer.models.weights import initialise_backbone
+from simformer.shards import WHOLE, Shard
 from simformer.train import Runtime, TrainOutputs
 
 KIND = "classifier"
@@ -119,9 +120,9 @@ def classifier_maps(
     settings: CamSettings,
     device: torch.device,
     manifest: Path,
-    part: tuple[int, int] = (1, 1),
+    shard: Shard = WHOLE,
 ) -> MapSet:
-    """Write the class activation maps of a trained classifier, or a part of them.
+    """Write the class activation maps of a trained classifier for a shard of the images.
 
     Args:
         path: network file.
@@ -129,7 +130,7 @@ def classifier_maps(
         labels: images with their image-level labels.
         settings: sizes and scales.
         device: of the network.
-        manifest, part: see `write_maps`.
+        manifest, shard: see `write_maps`.
     Raises: UserError if the classifier was trained on other classes.
     """
     network, classes, checksum = load_classifier(path, device)
@@ -140,7 +141,7 @@ def classifier_maps(
     def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
         return class_activation_maps(lambda x, _: network(x), data, images, len(classes), settings, device)
 
-    return write_maps(labels.images, identity, compute, manifest, part)
+    return write_maps(labels.images, identity, compute, manifest, shard)
 
 
 def load_classifier(path: Path, device: torch.device) -> tuple[Classifier, tuple[str, ...], str]:

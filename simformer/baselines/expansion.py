@@ -29,6 +29,7 @@ from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.transforms import normalise, resize_image
 from simformer.models.weights import initialise_backbone
 from simformer.settings import IGNORE
+from simformer.shards import WHOLE, Shard
 from simformer.train import Runtime, TrainOutputs
 
 Expansion = Literal["psa", "irn"]
@@ -143,16 +144,14 @@ class Expander:
         self.network.eval().to(device)
         self.network_hash = stored.hash
 
-    def write(
-        self, maps: MapSet, data: Path, labels: LabelSet, manifest: Path, part: tuple[int, int] = (1, 1)
-    ) -> MapSet:
-        """Write the expanded maps of all images, or a part of them.
+    def write(self, maps: MapSet, data: Path, labels: LabelSet, manifest: Path, shard: Shard = WHOLE) -> MapSet:
+        """Write the expanded maps of a shard of the images.
 
         Args:
             maps: what the walk starts from, on a grid of stride 4.
             data: folder of the prepared dataset.
             labels: the images.
-            manifest, part: see `write_maps`.
+            manifest, shard: see `write_maps`.
         """
 
         def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
@@ -162,7 +161,7 @@ class Expander:
                 yield image, self.expand(mine, torch.from_numpy(pixels.transpose(2, 0, 1).copy()))
 
         identity = settings_hash(f"{self.network_hash} {maps.hash}", self.settings)
-        return write_maps(labels.images, identity, compute, manifest, part)
+        return write_maps(labels.images, identity, compute, manifest, shard)
 
     @torch.inference_mode()
     def expand(self, maps: ClassMaps, image: Tensor) -> ClassMaps:

@@ -1,6 +1,6 @@
 """Class maps on disk: one file per image with the scores of its classes, and a manifest that names them all.
 
-Files are made in any number of parts, by any number of jobs; a job goes on where an earlier one stopped. They are not
+Files are made in any number of shards, by any number of jobs; a job goes on where an earlier one stopped. They are not
 rewritten while network and settings stay the same, which their `identity` tells.
 """
 
@@ -23,6 +23,7 @@ from simformer.data.files import atomic_write_bytes, atomic_write_text
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError
 from simformer.settings import Settings
+from simformer.shards import WHOLE, Shard
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class MapSet:
         return stored[2]
 
     def save(self, path: Path) -> None:
-        """Write the manifest (or that of a part), atomically, one image per line."""
+        """Write the manifest (or that of a shard), atomically, one image per line."""
         lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in self.checksums.items())
         atomic_write_text(path, f'{{"identity": {json.dumps(self.identity)}, "images": {{\n{lines}\n}}}}\n')
 
@@ -113,20 +114,20 @@ def write_maps(
     identity: str,
     compute: Callable[[list[LabelledImage]], Iterator[tuple[LabelledImage, ClassMaps]]],
     manifest: Path,
-    part: tuple[int, int] = (1, 1),
+    shard: Shard = WHOLE,
 ) -> MapSet:
-    """Make the maps of a part of the images, but for those that are there.
+    """Make the maps of a shard of the images, but for those that are there.
 
     Args:
-        images: all images; the part takes every n-th.
+        images: all images.
         identity: hash of everything that decides the maps, apart from the images.
         compute: called with the images that have no maps yet; yields each with its maps, in any order.
-        manifest: the part's manifest; maps are written beside it.
-        part: (i, n), i from 1 to n.
-    Returns: the part.
+        manifest: that of the shard; maps are written beside it.
+        shard: which of the images.
+    Returns: the maps of the shard.
     Raises: UserError for scores that are not finite.
     """
-    mine, root = list(images[part[0] - 1 :: part[1]]), manifest.parent
+    mine, root = [images[i] for i in shard.positions(len(images))], manifest.parent
     checksums: dict[str, str] = {}
     missing = []
     for image in mine:
@@ -150,18 +151,18 @@ def settings_hash(source: str, settings: Settings) -> str:
 
 
 def gather_maps(manifests: Sequence[Path], labels: LabelSet, destination: Path) -> MapSet:
-    """Join the manifests of all parts into one, which must name every image of a label set once.
+    """Join the manifests of all shards into one, which must name every image of a label set once.
 
-    Raises: UserError if images are missing or parts were made with different networks or settings.
+    Raises: UserError if images are missing or shards were made with different networks or settings.
     """
-    parts = [MapSet.load(path) for path in manifests]
-    if len({part.identity for part in parts}) != 1:
-        raise UserError(f"{destination}: parts were made with different settings; delete {manifests[0].parent}")
-    found = {name: value for part in parts for name, value in part.checksums.items()}
+    shards = [MapSet.load(path) for path in manifests]
+    if len({shard.identity for shard in shards}) != 1:
+        raise UserError(f"{destination}: shards were made with different settings; delete {manifests[0].parent}")
+    found = {name: value for shard in shards for name, value in shard.checksums.items()}
     names = [image.name for image in labels.images]
     if missing := [name for name in names if name not in found]:
-        raise UserError(f"{destination}: no maps of {len(missing)} image(s), e.g. '{missing[0]}'; run its part again")
-    gathered = MapSet(parts[0].identity, {name: found[name] for name in names}, destination.parent)
+        raise UserError(f"{destination}: no maps of {len(missing)} image(s), e.g. '{missing[0]}'; run its shard again")
+    gathered = MapSet(shards[0].identity, {name: found[name] for name in names}, destination.parent)
     gathered.save(destination)
     return gathered
 

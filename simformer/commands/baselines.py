@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
-from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, THREADS, Option, command, path
+from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, SHARD, THREADS, Option, command, path
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -31,39 +32,46 @@ def _train(run, spec, args: argparse.Namespace) -> None:
     import torch
 
     from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
+    from simformer.run_lock import run_lock
     from simformer.train import Runtime, TrainOutputs
 
     torch.set_num_threads(args.threads)
     runtime = Runtime(
-        device=args.device,
+        device=str(choose_device(args.device)),
         workers=args.workers,
         checkpoint_every=args.checkpoint_every,
         stop_after=args.stop_after,
     )
     outputs = TrainOutputs(args.network, args.log, args.facts)
-    run(spec, args.data, LabelSet.load(args.labels), args.weights, args.state, outputs, runtime)
+    with run_lock(args.state) as waited:
+        if waited and outputs.are_of(spec):
+            print("the other process has finished this training", file=sys.stderr)
+        else:
+            run(spec, args.data, LabelSet.load(args.labels), args.weights, args.state, outputs, runtime)
 
 
 def cam(args: argparse.Namespace) -> None:
-    """Make the class activation maps of the classifier, or a part of them; what is there is not made again."""
+    """Make the classifier's class activation maps, or those of a shard; what is there is not made again."""
     import torch
 
     from simformer.baselines.classifier import classifier_maps
     from simformer.baselines.settings import CamSettings
     from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
 
     torch.set_num_threads(args.threads)
     settings = CamSettings.model_validate_json(args.settings)
     labels = LabelSet.load(args.labels)
-    classifier_maps(args.network, args.data, labels, settings, torch.device(args.device), args.output, args.part)
+    classifier_maps(args.network, args.data, labels, settings, choose_device(args.device), args.output, args.shard)
 
 
 def gather_maps(args: argparse.Namespace) -> None:
-    """Join the parts of class maps, which must be complete."""
+    """Join the shards of class maps, which must be complete."""
     from simformer.baselines.maps import gather_maps as run
     from simformer.data.labels import LabelSet
 
-    run(args.parts, LabelSet.load(args.labels), args.output)
+    run(args.shards, LabelSet.load(args.labels), args.output)
 
 
 def seeds(args: argparse.Namespace) -> None:
@@ -78,18 +86,19 @@ def seeds(args: argparse.Namespace) -> None:
 
 
 def refine(args: argparse.Namespace) -> None:
-    """Expand class maps by a random walk, or a part of them; what is there is not made again."""
+    """Expand class maps by a random walk, or of a shard of the images; what is there is not made again."""
     import torch
 
     from simformer.baselines.expansion import Expander
     from simformer.baselines.maps import MapSet
     from simformer.baselines.settings import WalkSettings
     from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
 
     torch.set_num_threads(args.threads)
     settings = WalkSettings.model_validate_json(args.settings)
-    expander = Expander(args.network, args.kind, settings, torch.device(args.device))
-    expander.write(MapSet.load(args.maps), args.data, LabelSet.load(args.labels), args.output, args.part)
+    expander = Expander(args.network, args.kind, settings, choose_device(args.device))
+    expander.write(MapSet.load(args.maps), args.data, LabelSet.load(args.labels), args.output, args.shard)
 
 
 def mix(args: argparse.Namespace) -> None:
@@ -101,25 +110,8 @@ def mix(args: argparse.Namespace) -> None:
     mixed_labels(MapSet.load(args.maps), LabelSet.load(args.labels), args.gamma, args.output)
 
 
-def part(text: str) -> tuple[int, int]:
-    """Parse `i/n`."""
-    try:
-        number, count = (int(side) for side in text.split("/"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no part; expected i/n, e.g. 1/4") from None
-    if not 1 <= number <= count:
-        raise argparse.ArgumentTypeError(
-            f"there is no part {number} of {count}; parts are 1/{count} to {count}/{count}"
-        )
-    return number, count
-
-
 NETWORK = path("network", "network file")
 MAPS = path("maps", "maps.json of class maps")
-PART: Option = (
-    "--part",
-    {"type": part, "default": (1, 1), "metavar": "I/N", "help": "every N-th image, from the I-th"},
-)
 SETTINGS: Option = ("--settings", {"required": True, "help": "settings, JSON"})
 TRAINING: tuple[Option, ...] = (
     ("--spec", {"required": True, "help": "kind, backbone, seed and settings, JSON"}),
@@ -141,12 +133,12 @@ TRAINING: tuple[Option, ...] = (
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
     command(commands, classifier, *TRAINING)
-    command(commands, cam, NETWORK, DATA, LABELS, SETTINGS, PART, THREADS, DEVICE, OUTPUT)
-    command(commands, gather_maps, path("parts", "manifests of all parts", nargs="+"), LABELS, OUTPUT)
+    command(commands, cam, NETWORK, DATA, LABELS, SETTINGS, SHARD, THREADS, DEVICE, OUTPUT)
+    command(commands, gather_maps, path("shards", "manifests of all shards", nargs="+"), LABELS, OUTPUT)
     command(commands, seeds, MAPS, DATA, LABELS, SETTINGS, OUTPUT)
     command(commands, affinity, *TRAINING)
     command(
         commands, refine, NETWORK, ("--kind", {"required": True, "choices": ("psa", "irn"), "help": "expansion"}),
-        MAPS, DATA, LABELS, SETTINGS, PART, THREADS, DEVICE, OUTPUT,
+        MAPS, DATA, LABELS, SETTINGS, SHARD, THREADS, DEVICE, OUTPUT,
     )  # fmt: skip
     command(commands, mix, MAPS, LABELS, ("--gamma", {"type": float, "required": True, "help": "lowest score"}), OUTPUT)

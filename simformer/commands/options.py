@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from simformer.shards import WHOLE, Shard
+
 Option = tuple[str, dict[str, Any]]
 """Name and keywords of `ArgumentParser.add_argument`."""
 
@@ -32,5 +34,6 @@ SPLIT = path("split", "split.yaml")
 MODEL = path("model", "model.safetensors")
 THREADS: Option = ("--threads", {"type": int, "default": 1, "help": "CPU threads"})
 WORKERS: Option = ("--workers", {"type": int, "default": 1, "help": "processes"})
-DEVICE: Option = ("--device", {"default": "auto", "help": "auto, cpu, cuda or cuda:N"})
+DEVICE: Option = ("--device", {"default": "auto", "help": "auto (a free GPU, else the CPU), cuda, cuda:N or cpu"})
+SHARD: Option = ("--shard", {"type": Shard.parse, "default": WHOLE, "help": "part of the images, e.g. 2of4"})
 INFERENCE: Option = ("--inference", {"required": True, "help": "inference settings, JSON"})

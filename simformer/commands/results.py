@@ -32,6 +32,20 @@ def table(args: argparse.Namespace) -> None:
     write_table(json.loads(args.spec), args.output)
 
 
+def intervals(args: argparse.Namespace) -> None:
+    """Compare rows of a table, with confidence intervals over images and over seeds."""
+    from simformer.analysis.intervals import write_intervals
+
+    write_intervals(json.loads(args.spec), args.output)
+
+
+def results_page(args: argparse.Namespace) -> None:
+    """Write the page of the tables that are kept in the repository."""
+    from simformer.analysis.results_page import write_results_page
+
+    write_results_page(args.studies, args.results, args.output)
+
+
 def show(args: argparse.Namespace) -> None:
     """Print finished Markdown tables."""
     for file in args.tables:
@@ -56,10 +70,11 @@ def gallery(args: argparse.Namespace) -> None:
     from simformer.build import load_model
     from simformer.data.index import DatasetIndex
     from simformer.data.splits import Split
+    from simformer.devices import choose_device
     from simformer.settings import InferenceSettings
 
     torch.set_num_threads(args.threads)
-    device = torch.device(args.device)
+    device = choose_device(args.device)
     models = {m.parent.parent.name: load_model(m, device) for m in args.model}
     settings = InferenceSettings.model_validate_json(args.inference)
     index = DatasetIndex.load(args.index)
@@ -81,6 +96,14 @@ def add(commands: argparse._SubParsersAction) -> None:
         ("--study", {"type": Path, "default": Path("config/config.yaml"), "help": "study file"}),
     )  # fmt: skip
     command(commands, table, ("--spec", {"required": True, "help": "rows, runs and reported numbers, JSON"}), OUTPUT)
+    command(commands, intervals, ("--spec", {"required": True, "help": "pairs and runs, JSON"}), OUTPUT)
+    command(
+        commands,
+        results_page,
+        path("studies", "study files", nargs="+"),
+        path("results", "folder of the results"),
+        OUTPUT,
+    )
     command(commands, show, ("tables", {"type": Path, "nargs": "+", "help": "Markdown tables"}))
     command(
         commands, sweeps, path("table", "csv of the experiment"),

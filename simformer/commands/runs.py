@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from typing import TYPE_CHECKING
 
 from simformer.commands.options import (
     DATA,
@@ -13,11 +15,16 @@ from simformer.commands.options import (
     LABELS,
     MODEL,
     OUTPUT,
+    SHARD,
     SPLIT,
     THREADS,
     command,
     path,
 )
+
+if TYPE_CHECKING:
+    from simformer.config import RunConfig
+    from simformer.train import TrainOutputs
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -55,44 +62,61 @@ def export_weights(args: argparse.Namespace) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Train one network; the same command continues an interrupted training."""
+    from simformer.config import RunConfig
+    from simformer.distributed import started_by_torchrun
+    from simformer.launch import launch, should_launch
+    from simformer.run_lock import run_lock
+    from simformer.train import TrainOutputs
+
+    config = RunConfig.load(args.config)
+    outputs = TrainOutputs(args.model, args.log, args.facts)
+    if started_by_torchrun():
+        return _train_here(args, config, outputs)
+    with run_lock(args.state) as waited:
+        if waited and outputs.are_of(config):
+            print("the other process has finished this run", file=sys.stderr)
+        elif should_launch(args.gpus, args.device):
+            launch(args.gpus, args.arguments)
+        else:
+            _train_here(args, config, outputs)
+
+
+def _train_here(args: argparse.Namespace, config: RunConfig, outputs: TrainOutputs) -> None:
+    """Train in this process, alone or with others that torchrun has started."""
     import torch
 
-    from simformer.config import RunConfig
     from simformer.data.labels import LabelSet
-    from simformer.train import Runtime, TrainOutputs
+    from simformer.devices import choose_device
+    from simformer.distributed import join
+    from simformer.train import Runtime
     from simformer.train import train as run
 
-    torch.set_num_threads(args.threads)
-    runtime = Runtime(
-        device=args.device,
-        workers=args.workers,
-        checkpoint_every=args.checkpoint_every,
-        tensorboard=args.tensorboard,
-        stop_after=args.stop_after,
-    )
-    outputs = TrainOutputs(args.model, args.log, args.facts)
-    run(
-        RunConfig.load(args.config),
-        args.data,
-        LabelSet.load(args.labels),
-        args.weights,
-        args.state,
-        outputs,
-        runtime,
-    )
+    device = choose_device(args.device)
+    with join(device) as processes:
+        torch.set_num_threads(max(1, args.threads // processes.size))
+        runtime = Runtime(
+            device=str(device),
+            workers=args.workers // processes.size,
+            checkpoint_every=args.checkpoint_every,
+            tensorboard=args.tensorboard,
+            stop_after=args.stop_after,
+        )
+        labels = LabelSet.load(args.labels)
+        run(config, args.data, labels, args.weights, args.state, outputs, runtime, processes)
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    """Predict the test images and store the confusion matrix."""
+    """Predict the test images and count the pixels of every class."""
     import torch
 
     from simformer.build import load_model
     from simformer.data.index import DatasetIndex
+    from simformer.devices import choose_device
     from simformer.evaluate import evaluate as run
     from simformer.settings import InferenceSettings
 
     torch.set_num_threads(args.threads)
-    device = torch.device(args.device)
+    device = choose_device(args.device)
     settings = InferenceSettings.model_validate_json(args.inference)
     run(
         load_model(args.model, device),
@@ -101,15 +125,16 @@ def evaluate(args: argparse.Namespace) -> None:
         settings,
         device,
         args.output,
+        args.shard,
     )
 
 
 def metrics(args: argparse.Namespace) -> None:
-    """Turn a confusion matrix into novel, base and all mean IoU of a split."""
+    """Turn an evaluation into novel, base and all mean IoU of a split."""
     from simformer.data.splits import Split
-    from simformer.evaluate import write_metrics
+    from simformer.metrics import write_metrics
 
-    write_metrics(args.confusion, Split.load(args.split), args.output)
+    write_metrics(args.evaluation, Split.load(args.split), args.output)
 
 
 def simnet_f1(args: argparse.Namespace) -> None:
@@ -118,10 +143,11 @@ def simnet_f1(args: argparse.Namespace) -> None:
 
     from simformer.build import load_model
     from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
     from simformer.simnet_f1 import simnet_f1 as run
 
     torch.set_num_threads(args.threads)
-    device = torch.device(args.device)
+    device = choose_device(args.device)
     model, weak, true = load_model(args.model, device), LabelSet.load(args.weak), LabelSet.load(args.true)
     run(model, args.data, weak, true, device, args.pairs, args.output)
 
@@ -132,13 +158,23 @@ def pseudo_labels(args: argparse.Namespace) -> None:
 
     from simformer.build import load_model
     from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
     from simformer.pseudo_labels import pseudo_labels as run
     from simformer.settings import InferenceSettings
 
     torch.set_num_threads(args.threads)
-    device = torch.device(args.device)
+    device = choose_device(args.device)
     settings = InferenceSettings.model_validate_json(args.inference)
-    run(load_model(args.model, device), args.data, LabelSet.load(args.labels), settings, device, args.output)
+    labels = LabelSet.load(args.labels)
+    run(load_model(args.model, device), args.data, labels, settings, device, args.output, args.shard)
+
+
+def join_labels(args: argparse.Namespace) -> None:
+    """Join the shards of a label set."""
+    from simformer.data.labels import LabelSet
+    from simformer.data.masking import join_labels as run
+
+    run(LabelSet.load(args.labels), [LabelSet.load(shard / "labels.json") for shard in args.shards], args.output)
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -158,16 +194,18 @@ def add(commands: argparse._SubParsersAction) -> None:
         path("weights", "initial backbone weights", required=False, default=None),
         path("state", "directory of the resumable state"), path("model", "weights to write"),
         path("log", "CSV log to write"), path("facts", "JSON to write"), THREADS, DEVICE,
-        ("--workers", {"type": int, "default": 0, "help": "data-loading processes"}),
+        ("--workers", {"type": int, "default": 0, "help": "data-loading processes, shared out among the GPUs"}),
+        ("--gpus", {"type": int, "default": 1, "help": "GPUs to train on, where there are any"}),
         ("--checkpoint-every", {"type": int, "default": 500, "help": "steps between saved states"}),
         ("--stop-after", {"type": int, "default": None, "help": "save the state and stop after this many steps"}),
         path("tensorboard", "folder for TensorBoard events", required=False, default=None),
     )  # fmt: skip
-    command(commands, evaluate, MODEL, DATA, INDEX, INFERENCE, THREADS, DEVICE, OUTPUT)
-    command(commands, metrics, path("confusion", "confusion.npz"), SPLIT, OUTPUT)
+    command(commands, evaluate, MODEL, DATA, INDEX, INFERENCE, THREADS, DEVICE, SHARD, OUTPUT)
+    command(commands, metrics, path("evaluation", "all shards of an evaluation", nargs="+"), SPLIT, OUTPUT)
     command(
         commands, simnet_f1, MODEL, DATA, path("weak", "labels.json of the masked label set"),
         path("true", "labels.json of the same images with all masks"), THREADS, DEVICE,
         ("--pairs", {"type": int, "default": 100, "help": "image pairs"}), OUTPUT,
     )  # fmt: skip
-    command(commands, pseudo_labels, MODEL, DATA, LABELS, INFERENCE, THREADS, DEVICE, OUTPUT)
+    command(commands, pseudo_labels, MODEL, DATA, LABELS, INFERENCE, THREADS, DEVICE, SHARD, OUTPUT)
+    command(commands, join_labels, LABELS, path("shards", "folders of all shards", nargs="+"), OUTPUT)

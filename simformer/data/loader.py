@@ -7,7 +7,7 @@ images. Resuming at step t needs no stored sampler or worker state: group g of s
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -120,17 +120,23 @@ def _permutation(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 def training_steps(
-    groups: TrainingGroups, groups_per_step: int, first_step: int, last_step: int, workers: int
-) -> Iterator[list[Group]]:
-    """Yield the groups of each step in [first_step, last_step).
+    groups: TrainingGroups,
+    groups_per_step: int,
+    first_step: int,
+    last_step: int,
+    workers: int,
+    share: range | None = None,
+) -> Generator[list[Group], None, None]:
+    """Yield the groups of each step in [first_step, last_step), or of a share of its 0..groups_per_step-1.
 
     No global random state is used. Workers leave SIGTERM and SIGINT to the training process, which saves its
-    state before it ends.
+    state before it ends; so it must close this generator, or it would wait for them for ever when it fails.
     """
+    share = range(groups_per_step) if share is None else share
+    starts = range(first_step * groups_per_step, last_step * groups_per_step, groups_per_step)
     loader = DataLoader(
         groups,
-        batch_size=groups_per_step,
-        sampler=range(first_step * groups_per_step, last_step * groups_per_step),
+        batch_sampler=[range(start + share.start, start + share.stop) for start in starts],
         num_workers=workers,
         collate_fn=list,
         generator=torch.Generator(),

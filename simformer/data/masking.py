@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -115,6 +116,25 @@ def derive_labels(source: LabelSet, destination: Path, maps: Iterable[tuple[int,
     derived = LabelSet(source.classes, (), tuple(image for image in images if image.classes), destination)
     derived.save()
     return derived
+
+
+def join_labels(source: LabelSet, shards: Sequence[LabelSet], destination: Path) -> LabelSet:
+    """Join label sets that were derived from interleaved parts of one masked set; equal for any number of parts.
+
+    Args:
+        source: the masked label set, whose order of images is kept.
+        shards: the label sets of its parts; their label maps are copied.
+        destination: folder of the new label set.
+    """
+    found = {image.name: (shard, image) for shard in shards for image in shard.images}
+    images = tuple(found[image.name][1] for image in source.images if image.name in found)
+    for shard, image in found.values():
+        target = destination / image.label
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(shard.label_path(image), target)
+    joined = LabelSet(source.classes, (), images, destination)
+    joined.save()
+    return joined
 
 
 def _checksum(label_map: np.ndarray) -> str:

@@ -53,6 +53,11 @@ class SimFormerLoss:
         self.group_images = group_images
         self.balances: dict[int, PairBalance] = {}
 
+    @property
+    def leaves_heads_out(self) -> bool:
+        """Whether the weights are such that the loss does not depend on the class head or on the mask head."""
+        return not self.loss.cls or not (self.loss.focal or self.loss.dice)
+
     def __call__(
         self,
         output: Prediction,

@@ -208,6 +208,10 @@ def test_labels_and_teacher_are_inherited_unless_labels_are_named(catalogue):
             {"experiments/table1": {"title": "T", "methods": []}},
             "table1.yaml: key 'methods': tuple should have at least 1",
         ),
+        (
+            {"experiments/table1": BASIC["experiments/table1"] | {"compare": [["plain", "plian"]]}},
+            "table1.yaml: compare: plian is no row of this table; rows: plain",
+        ),
     ],
 )
 def test_files_that_do_not_fit_together_are_refused(catalogue, files, message):
@@ -285,6 +289,28 @@ def test_what_is_no_sweep_is_refused(catalogue, files, message):
     study = catalogue(SWEPT | {"experiments/table1": SWEEP} | files)
     with pytest.raises(UserError, match=message):
         study.sweep("table1", "toys", "split1")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "number", "alpha", "beta", "form"),
+    [
+        ("coco_stuff_10k", 1, 0.0, 0.15, "bce"),
+        ("coco_stuff_10k", 2, 0.1, 0.15, "cce"),
+        ("coco_stuff_10k", 3, 0.1, 0.15, "bce"),
+        ("coco_stuff_10k", 9, 0.1, 0.15, "cce"),
+        ("ade20k", 1, 0.5, 0.2, "cce"),
+        ("ade20k", 4, 0.5, 0.2, "cce"),
+    ],
+)
+def test_the_released_behaviour_by_dataset_and_split(dataset, number, alpha, beta, form):
+    study = REPOSITORY / "config/config.yaml"
+    shipped = Catalogue(read_yaml(study), study.name, study.parent)
+    run = shipped.run(dataset, f"split{number}", "simformer_release", 0)
+    settings = run.settings
+    assert (settings.loss.alpha, settings.loss.beta, settings.loss.gamma) == (alpha, beta, 0.05)
+    assert (settings.similarity.form, settings.similarity.student) == (form, "same")
+    assert (run.labels, settings.pairing.mode, settings.matching.remap_columns) == ("crop", "code", False)
+    assert settings.similarity.sample_padding, "L_dist samples padding too"
 
 
 def test_baselines_have_one_setting_per_dataset_with_defaults_of_each_section(catalogue):

@@ -10,10 +10,11 @@ import torch
 from simformer.build import TrainedModel, build_training
 from simformer.data.files import read_label
 from simformer.errors import UserError
-from simformer.evaluate import evaluate, write_metrics
+from simformer.evaluate import evaluate
 from simformer.inference import ImageFile, predict
-from simformer.metrics import scores
+from simformer.metrics import Evaluation, scores, write_metrics
 from simformer.settings import InferenceSettings
+from simformer.shards import Shard
 
 CPU = torch.device("cpu")
 SIZES = InferenceSettings(short_edge=48, max_long_edge=96, batch_images=3)
@@ -26,30 +27,48 @@ def trained(scenes, masked, new_config):
 
 
 def test_every_test_pixel_is_counted_once(trained, scenes, tmp_path):
-    total = evaluate(trained, scenes.data, scenes.index, SIZES, CPU, tmp_path / "confusion.npz")
+    result = evaluate(trained, scenes.data, scenes.index, SIZES, CPU, tmp_path / "1of1.npz")
     images = [ImageFile(scenes.data / r.image, r.height, r.width) for r in scenes.index.test]
-    expected = np.zeros_like(total)
+    expected = np.zeros_like(result.confusion)
     for position, predicted in predict(trained.model, images, SIZES, CPU):
         truth = read_label(scenes.data / scenes.index.test[position].label).astype(int)
         np.add.at(expected, (predicted, np.where(truth == 255, len(trained.classes), truth)), 1)
-    assert np.array_equal(total, expected)
-    assert total.sum() == 48 * 48 * len(scenes.index.test)
-    with np.load(tmp_path / "confusion.npz") as content:
-        assert np.array_equal(content["confusion"], total)
-        assert tuple(content["classes"]) == scenes.index.classes
+        known = truth < 255
+        for k in range(len(trained.classes)):
+            assert result.hits[position, k] == ((predicted == k) & (truth == k)).sum()
+            assert result.truth[position, k] == (truth == k).sum()
+            assert result.predicted[position, k] == ((predicted == k) & known).sum()
+    assert np.array_equal(result.confusion, expected)
+    assert result.confusion.sum() == 48 * 48 * len(scenes.index.test)
+    assert result.images == tuple(record.name for record in scenes.index.test)
+    assert_equal(Evaluation.load([tmp_path / "1of1.npz"]), result)
+
+
+def assert_equal(a, b):
+    assert (a.images, a.classes) == (b.images, b.classes)
+    for name in ("confusion", "hits", "truth", "predicted"):
+        assert np.array_equal(getattr(a, name), getattr(b, name))
+
+
+def test_shards_together_are_the_whole(trained, scenes, tmp_path):
+    whole = evaluate(trained, scenes.data, scenes.index, SIZES, CPU, tmp_path / "1of1.npz")
+    shards = [tmp_path / f"{number}of3.npz" for number in (2, 3, 1)]
+    parts = [evaluate(trained, scenes.data, scenes.index, SIZES, CPU, path, Shard.parse(path.stem)) for path in shards]
+    assert [len(part.images) for part in parts] == [3, 2, 3]
+    assert_equal(Evaluation.load(shards), whole)
 
 
 def test_the_metrics_file_holds_the_scores_of_the_split(trained, scenes, split, tmp_path):
-    total = evaluate(trained, scenes.data, scenes.index, SIZES, CPU, tmp_path / "confusion.npz")
-    write_metrics(tmp_path / "confusion.npz", split, tmp_path / "metrics.json")
-    assert json.loads((tmp_path / "metrics.json").read_text()) == scores(total, split.classes, split.novel)
+    result = evaluate(trained, scenes.data, scenes.index, SIZES, CPU, tmp_path / "1of1.npz")
+    write_metrics([tmp_path / "1of1.npz"], split, tmp_path / "metrics.json")
+    assert json.loads((tmp_path / "metrics.json").read_text()) == scores(result.confusion, split.classes, split.novel)
 
 
 def test_a_model_of_other_classes_is_refused_before_any_work(trained, scenes, tmp_path):
     other = replace(trained, classes=("cat", "dog"))
     with pytest.raises(UserError, match="16 classes are not the 2 classes that the model was trained on"):
-        evaluate(other, scenes.data, scenes.index, SIZES, CPU, tmp_path / "confusion.npz")
+        evaluate(other, scenes.data, scenes.index, SIZES, CPU, tmp_path / "1of1.npz")
     renamed = replace(trained, classes=(*trained.classes[:-1], "other"))
     with pytest.raises(UserError, match="train it on this dataset"):
-        evaluate(renamed, scenes.data, scenes.index, SIZES, CPU, tmp_path / "confusion.npz")
-    assert not (tmp_path / "confusion.npz").exists()
+        evaluate(renamed, scenes.data, scenes.index, SIZES, CPU, tmp_path / "1of1.npz")
+    assert not (tmp_path / "1of1.npz").exists()

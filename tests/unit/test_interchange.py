@@ -212,7 +212,7 @@ def test_a_truncated_file_is_reported(networks, config, tmp_path, name):
         import_weights(tmp_path / name, config, CLASSES, tmp_path / "model.safetensors")
 
 
-def test_the_command_line_from_checkpoint_to_confusion_matrix(new_config, scenes, tmp_path, capsys):
+def test_the_command_line_from_checkpoint_to_evaluation(new_config, scenes, tmp_path, capsys):
     """import_weights, evaluate and export_weights, and a mistake told in one line without a traceback."""
     config = new_config({"model": SIZES})
     classes = scenes.index.classes
@@ -224,9 +224,9 @@ def test_the_command_line_from_checkpoint_to_confusion_matrix(new_config, scenes
     model = str(tmp_path / "model.safetensors")
     assert main(["import_weights", "--source", str(tmp_path / "official.pkl"), *given, "--output", model]) == 0
     options = ["--data", str(scenes.data), "--index", str(tmp_path / "index.json"), "--inference", '{"short_edge": 48}']
-    confusion = tmp_path / "confusion.npz"
-    assert main(["evaluate", "--model", model, *options, "--device", "cpu", "--output", str(confusion)]) == 0
-    assert confusion.exists()
+    evaluation = tmp_path / "evaluation.npz"
+    assert main(["evaluate", "--model", model, *options, "--device", "cpu", "--output", str(evaluation)]) == 0
+    assert evaluation.exists()
     assert main(["export_weights", "--model", model, "--output", str(tmp_path / "official.pth")]) == 0
     assert main(["import_weights", "--source", str(tmp_path / "absent.pkl"), *given, "--output", model]) == 1
     assert capsys.readouterr().err.splitlines()[-1] == f"error: no file {tmp_path / 'absent.pkl'}"

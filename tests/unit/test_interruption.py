@@ -105,6 +105,23 @@ def test_a_signal_that_comes_while_a_step_ends_is_obeyed_after_the_next(
     assert torch.load(tmp_path / "state" / "state.pt", weights_only=True)["step"] == 2
 
 
+def test_a_second_process_waits_for_the_first_and_has_nothing_to_do(start, undisturbed, tmp_path):
+    first = start()
+    os.kill(first.pid, signal.SIGSTOP)
+    second = start()
+    said = second.stderr.readline()
+    os.kill(first.pid, signal.SIGCONT)
+    assert f"waiting: this run is being trained by process {first.pid} on " in said
+    assert first.wait(timeout=120) == 0
+    written = (tmp_path / "model.safetensors").stat().st_mtime_ns
+    _, errors = second.communicate(timeout=120)
+    assert second.returncode == 0, errors
+    assert "the other process has finished this run" in errors
+    assert (tmp_path / "model.safetensors").stat().st_mtime_ns == written
+    assert (tmp_path / "model.safetensors").read_bytes() == undisturbed.outputs.model.read_bytes()
+    assert not (tmp_path / "state.lock").exists()
+
+
 def test_a_kill_at_any_moment_loses_no_more_than_the_steps_since_the_last_state(
     start, undisturbed, masked, run_training, tmp_path
 ):

@@ -84,6 +84,7 @@ def test_what_splits_and_tables_share_is_counted_once(catalogue):
     assert sum(training.gpu.hours for training in plan.trainings) == pytest.approx(10 * one)
     # Table one: 4 x (weak, again) and 4 oracles; table two: 4 oracles and 4 weak.
     assert plan.unshared_gpu_hours == pytest.approx(20 * one)
+    assert plan.unshared_trainings == 20
 
 
 def test_a_finished_run_replaces_the_assumed_speed_of_its_method(catalogue):
@@ -96,6 +97,14 @@ def test_a_finished_run_replaces_the_assumed_speed_of_its_method(catalogue):
         assert not training.cpu.measured and now.gpu == training.gpu
         assert now.cpu.measured == (training.cell[2] == "oracle")
         assert now.cpu.hours == pytest.approx(5000 / 3600 if now.cpu.measured else training.cpu.hours)
+
+
+def test_a_finished_run_on_several_gpus_tells_the_speed_of_one(catalogue):
+    cell = next(training.cell for training in make_plan(catalogue).trainings if training.cell[2] == "oracle")
+    folder = next(training.folder for training in make_plan(catalogue).trainings if training.cell == cell)
+    finish(folder, catalogue.run(*cell).hash, device="H", processes=4, steps_per_second=8.0)
+    (gpu,) = {training.gpu for training in make_plan(catalogue).trainings if training.cell[2] == "oracle"}
+    assert gpu.measured and gpu.hours == pytest.approx(5 / 2 / 3600)
 
 
 def test_without_a_gpu_the_plan_says_what_that_means(catalogue):

@@ -12,10 +12,12 @@ from hypothesis.extra.numpy import arrays
 from simformer.build import TrainedModel, build_training
 from simformer.data.files import read_label
 from simformer.data.labels import LabelSet
+from simformer.data.masking import join_labels
 from simformer.errors import UserError
 from simformer.inference import ImageFile, predict
 from simformer.pseudo_labels import mix, pseudo_labels
 from simformer.settings import InferenceSettings
+from simformer.shards import Shard
 
 CPU = torch.device("cpu")
 SIZES = InferenceSettings(short_edge=48, max_long_edge=96)
@@ -58,6 +60,21 @@ def test_the_mixed_set_holds_base_masks_and_present_novel_predictions(trained, s
         assert after.name == before.name
         labelled += np.isin(found, masked.novel).sum()
     assert labelled
+
+
+def test_joined_shards_are_the_whole_set_byte_for_byte(trained, scenes, masked, tmp_path):
+    pseudo_labels(trained, scenes.data, masked, SIZES, CPU, tmp_path / "whole")
+    shards = [
+        pseudo_labels(trained, scenes.data, masked, SIZES, CPU, tmp_path / str(shard), shard)
+        for shard in (Shard(2, 3), Shard(1, 3), Shard(3, 3))
+    ]
+    joined = join_labels(masked, shards, tmp_path / "joined")
+    assert joined == LabelSet.load(tmp_path / "joined" / "labels.json")
+    files = sorted(p.relative_to(tmp_path / "whole") for p in (tmp_path / "whole").rglob("*.*"))
+    assert files == sorted(p.relative_to(tmp_path / "joined") for p in (tmp_path / "joined").rglob("*.*"))
+    assert len(files) == len(masked.images) + 1
+    for file in files:
+        assert (tmp_path / "joined" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
 
 
 def test_scales_and_flips_are_averaged_on_request(trained, scenes, masked, tmp_path):

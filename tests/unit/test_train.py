@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import multiprocessing
 from dataclasses import replace
 from unittest.mock import Mock
 
@@ -88,7 +89,9 @@ def test_the_whole_state_of_a_resumed_training_equals_an_undisturbed_ones(masked
         run_training(config, masked, tmp_path / "parts", stop_after=stop)
     states = [torch.load(tmp_path / name / "state" / "state.pt", weights_only=True) for name in ("whole", "parts")]
     assert states[0]["step"] == states[1]["step"] == 5
-    assert set(states[0]["parts"]) == {"model", "simnet", "optimizer", "loss", "scaler", "means"}
+    assert set(states[0]["parts"]) == {"model", "simnet", "optimizer", "loss", "scaler", "means", "usage"}
+    usage = [state["parts"].pop("usage") for state in states]
+    assert usage[0]["steps"] == usage[1]["steps"] == 5
     for name in states[0]["parts"]:
         assert _equal(states[0]["parts"][name], states[1]["parts"][name]), name
     assert _equal(states[0]["random"]["torch"], states[1]["random"]["torch"])
@@ -164,6 +167,17 @@ def test_a_value_that_is_not_finite_stops_before_it_spoils_the_state(
     assert torch.load(tmp_path / "a" / "state" / "state.pt", weights_only=True)["step"] == 3
     assert not (tmp_path / "a" / "model.safetensors").exists()
     assert_equal_results(run_training(config, masked, tmp_path / "a"), run_training(config, masked, tmp_path / "whole"))
+
+
+def test_a_failed_training_leaves_no_loading_process_behind(masked, new_config, run_training, tmp_path, monkeypatch):
+    """They ignore the signal by which Python ends them when it exits, and would be waited for for ever."""
+    monkeypatch.setattr("simformer.train.save_state", Mock(side_effect=RuntimeError("a bug")))
+    with pytest.raises(RuntimeError) as error:
+        run_training(new_config(), masked, tmp_path, workers=1, checkpoint_every=1)
+    left = multiprocessing.active_children()
+    for process in left:
+        process.kill()
+    assert error.traceback and not left
 
 
 def test_logits_that_are_not_finite_are_named(masked, new_config, run_training, tmp_path):

@@ -37,7 +37,7 @@ def test_what_knows_no_mask_is_made_once_for_all_splits(pipeline, study):
     planned = pipeline.planned()
     assert jobs_of(planned, "image_labels") == ["dataset=scenes"]
     assert jobs_of(planned, "classifier") == ["dataset=scenes, seed=0"]
-    assert jobs_of(planned, "cam") == ["dataset=scenes, seed=0, part=1, parts=1"]
+    assert jobs_of(planned, "cam") == ["dataset=scenes, seed=0, shard=1of1"]
     assert len(jobs_of(planned, "seeds")) == 1
     for rule in ("affinity", "refine"):
         assert [("psa" in w, "irn" in w) for w in jobs_of(planned, rule)] == [(False, True), (True, False)]
@@ -46,8 +46,9 @@ def test_what_knows_no_mask_is_made_once_for_all_splits(pipeline, study):
     assert not [w for rule, w in planned if rule in ("classifier", "cam", "affinity", "refine") and "split" in w]
 
 
-def test_plain_maps_need_no_expansion_and_parts_are_jobs(pipeline, study):
-    pipeline.study(study | {"parts": 3})
+def test_plain_maps_need_no_expansion_and_shards_are_jobs(pipeline, study):
+    study["datasets"]["scenes"]["shards"] = {"train": 3}
+    pipeline.study(study)
     target = "results/tiny/scenes/split1/cam_retrained/seed0/mixed/labels.json"
     planned = pipeline.planned(target)
     assert len(jobs_of(planned, "cam")) == 3

@@ -1,16 +1,30 @@
-"""The README shows the tables that the rules wrote, to the letter."""
+"""README and docs/results.md show the tables that the rules wrote, to the letter."""
 
 from pathlib import Path
 
 import pytest
 
+from simformer.analysis.results_page import results_page
+
 ROOT = Path(__file__).resolve().parents[2]
+KEPT = sorted(ROOT.glob("results/*/*.md"))
+README = (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize(
-    "table",
-    [*sorted(ROOT.glob("results/demo_seeds/table*.md")), *sorted(ROOT.glob("results/msrc21/table*.md"))],
-    ids=str,
-)
-def test_readme_holds_the_generated_table(table):
-    assert table.read_text().strip() in (ROOT / "README.md").read_text()
+def test_the_page_of_results_is_in_sync(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    names = {path.parent.name for path in KEPT}
+    studies = [path for path in sorted(Path("config").glob("*.yaml")) if path.stem in names]
+    page = results_page(studies, Path("results"), Path("docs"))
+    assert (ROOT / "docs/results.md").read_text() == page, "run: snakemake --cores 1 --force docs/results.md"
+
+
+@pytest.mark.parametrize("table", KEPT, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_the_page_holds_every_table(table):
+    assert table.read_text().strip() in (ROOT / "docs/results.md").read_text()
+
+
+def test_a_table_of_the_readme_is_one_that_a_rule_wrote():
+    titles = [line for line in README.splitlines() if line.startswith("**Table")]
+    shown = [table.read_text().strip() for table in KEPT if table.read_text().strip() in README]
+    assert len(titles) == len(shown) >= 2

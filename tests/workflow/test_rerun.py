@@ -6,6 +6,9 @@ import json
 
 import pytest
 
+PAGES = ("table", "intervals")
+"""Rules that show several methods, splits and seeds together."""
+
 
 @pytest.fixture
 def study_with(tiny):
@@ -85,10 +88,15 @@ def test_library_edit_plans_nothing(finished):
     assert finished.planned() == set()
 
 
+def test_another_number_of_gpus_plans_nothing(finished):
+    assert finished.planned("--set-resources", "train:gpu=4") == set()
+
+
 def test_new_split_plans_exactly_its_jobs(finished, study_with, tiny):
     finished.study(study_with(datasets__scenes__splits={**tiny["datasets"]["scenes"]["splits"], 2: {"seed": 7}}))
     jobs = finished.planned()
-    pages = {("table", "experiment=table1"), ("table", "experiment=table2"), ("audit_page", "dataset=scenes")}
+    pages = {(rule, f"experiment={name}") for rule in PAGES for name in ("table1", "table2")}
+    pages.add(("audit_page", "dataset=scenes"))
     assert pages <= jobs, "what shows all splits shows the new one"
     for rule, wildcards in jobs - pages:
         assert "split=split2" in wildcards, (rule, wildcards)
@@ -101,17 +109,26 @@ def test_new_seed_plans_exactly_its_jobs(finished, study_with):
     finished.study(study_with(seeds=[0, 3]))
     jobs = finished.planned()
     assert {rule for rule, _ in jobs} == {
-        "resolve_config", "train", "evaluate", "pseudo_labels", "metrics", "table",
+        "resolve_config", "train", "evaluate", "pseudo_shard", "pseudo_labels", "metrics", *PAGES,
     }  # fmt: skip
-    assert all("seed=3" in wildcards for rule, wildcards in jobs if rule != "table")
+    assert all("seed=3" in wildcards for rule, wildcards in jobs if rule not in PAGES)
 
 
 def test_method_setting_reruns_that_method_and_what_needs_it(finished):
     path = finished.folder / "config/methods/simformer_pr_pi.yaml"
     path.write_text(path.read_text().replace("beta: 0.0", "beta: 0.01"))
     jobs = finished.planned()
-    assert all("method=simformer_pr_pi" in wildcards for rule, wildcards in jobs if rule != "table")
+    assert all("method=simformer_pr_pi" in wildcards for rule, wildcards in jobs if rule not in PAGES)
     assert ("table", "experiment=table2") in jobs and ("table", "experiment=table1") not in jobs
+
+
+def test_more_shards_split_the_passes_and_train_nothing_but_the_retrained_model(finished, study_with):
+    finished.study(study_with(datasets__scenes__shards={"train": 3, "test": 2}))
+    jobs = finished.planned()
+    (retrained,) = {wildcards for rule, wildcards in jobs if rule == "train"}
+    assert "method=simformer_retrained" in retrained
+    assert sum(rule == "evaluate" for rule, _ in jobs) == 2 * 7
+    assert sum(rule == "pseudo_shard" for rule, _ in jobs) == 3
 
 
 def test_inference_setting_trains_nothing_but_the_retrained_model(finished, study_with):

@@ -36,7 +36,7 @@ rule classifier:
         "../../envs/simformer.yaml"
     threads: 1
     resources:
-        mem_mb=16000,
+        mem_mb=growing(16000),
         runtime=720,
         gpu=1,
     params:
@@ -51,19 +51,19 @@ rule classifier:
 
 
 rule cam:
-    """Class activation maps of a part of the training images; files of maps are undeclared, none is made twice."""
+    """Class activation maps of a shard of the training images; files of maps are undeclared, none is made twice."""
     input:
         network=maps_file("network.safetensors", "classifier"),
         labels=image_label_file(),
     output:
-        maps_file("cam/part{part}of{parts}.json", "classifier"),
+        maps_file("cam/{shard}.json", "classifier"),
     log:
-        log_file("cam/{dataset}.seed{seed}.part{part}of{parts}"),
+        log_file("cam/{dataset}.seed{seed}.{shard}"),
     conda:
         "../../envs/simformer.yaml"
     threads: 1
     resources:
-        mem_mb=16000,
+        mem_mb=growing(16000),
         runtime=720,
         gpu=1,
     params:
@@ -72,14 +72,14 @@ rule cam:
         data=dataset_folder,
     shell:
         "simformer cam --network {input.network:q} --data {params.data:q} --labels {input.labels:q}"
-        " --settings {params.settings:q} --part {wildcards.part}/{wildcards.parts} --threads {threads}"
+        " --settings {params.settings:q} --shard {wildcards.shard} --threads {threads}"
         " --output {output:q} > {log} 2>&1"
 
 
 rule gather_maps:
-    """All parts of some maps, which must be complete and made alike."""
+    """All shards of some maps, which must be complete and made alike."""
     input:
-        parts=map_parts,
+        shards=map_shards,
         labels=image_label_file(),
     output:
         maps_file("{stage}/maps.json"),
@@ -93,7 +93,7 @@ rule gather_maps:
     params:
         version=RECIPE_VERSION,
     shell:
-        "simformer gather_maps --parts {input.parts:q} --labels {input.labels:q} --output {output:q} > {log} 2>&1"
+        "simformer gather_maps --shards {input.shards:q} --labels {input.labels:q} --output {output:q} > {log} 2>&1"
 
 
 rule seeds:
@@ -139,7 +139,7 @@ rule affinity:
         "../../envs/simformer.yaml"
     threads: 1
     resources:
-        mem_mb=16000,
+        mem_mb=growing(16000),
         runtime=720,
         gpu=1,
     params:
@@ -154,20 +154,20 @@ rule affinity:
 
 
 rule refine:
-    """Random walk over a part of the maps; files of maps are undeclared, none is made twice."""
+    """Random walk over a shard of the maps; files of maps are undeclared, none is made twice."""
     input:
         network=maps_file("{expansion}/network.safetensors"),
         maps=maps_file("cam/maps.json"),
         labels=image_label_file(),
     output:
-        maps_file("{expansion}/part{part}of{parts}.json"),
+        maps_file("{expansion}/{shard}.json"),
     log:
-        log_file("refine/{dataset}.{response}.{expansion}.seed{seed}.part{part}of{parts}"),
+        log_file("refine/{dataset}.{response}.{expansion}.seed{seed}.{shard}"),
     conda:
         "../../envs/simformer.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=720,
         gpu=1,
     params:
@@ -177,7 +177,7 @@ rule refine:
     shell:
         "simformer refine --network {input.network:q} --kind {wildcards.expansion} --maps {input.maps:q}"
         " --data {params.data:q} --labels {input.labels:q} --settings {params.settings:q}"
-        " --part {wildcards.part}/{wildcards.parts} --threads {threads} --output {output:q} > {log} 2>&1"
+        " --shard {wildcards.shard} --threads {threads} --output {output:q} > {log} 2>&1"
 
 
 rule mix:

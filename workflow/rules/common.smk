@@ -16,6 +16,7 @@ from simformer.errors import UserError
 from simformer.plan import make_plan, trainings
 from simformer.catalogue import FULL_SPLIT, Catalogue
 from simformer.sources import archives, content_json
+from simformer.study import MEASURE_FILES
 
 try:
     for path in workflow.configfiles:
@@ -28,7 +29,8 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 STUDY = CATALOGUE.study
-MEASURE_FILES = {"iou": "metrics.json", "simnet_f1": "simnet_f1.json"}
+KEPT = ("*.md", "intervals/*.md", "figures/*.png")
+CELL = ("dataset", "split", "method", "seed")
 PINNED_SPLITS = sorted(str(path) for path in Path("config/splits").glob("*/split*.yaml"))
 
 
@@ -40,8 +42,12 @@ wildcard_constraints:
     seed=r"\d+",
     response="[a-z][a-z0-9_]*",
     expansion="psa|irn",
-    part=r"\d+",
-    parts=r"\d+",
+    shard=r"\d+of\d+",
+
+
+def growing(amount):
+    """A resource that grows with every attempt, for profiles that retry failed jobs."""
+    return lambda wildcards, attempt: amount * attempt
 
 
 def data_file(name):
@@ -79,10 +85,9 @@ def log_file(name):
     return f"{STUDY.results}/logs/{name}.log"
 
 
-def trained(name, wildcards):
+def trained(name, cell):
     """Path of a file of the training whose model a (dataset, split, method, seed) uses."""
-    split = CATALOGUE.trained_split(wildcards.split, wildcards.method)
-    return run_file(name).format(**dict(wildcards.items()) | {"split": split})
+    return run_file(name).format(**cell | {"split": CATALOGUE.trained_split(cell["split"], cell["method"])})
 
 
 def sorted_json(content):
@@ -184,10 +189,9 @@ def baseline_settings(section):
     ).model_dump_json()
 
 
-def map_parts(wildcards):
-    """Manifests of all parts of some maps."""
-    parts = range(1, STUDY.parts + 1)
-    return [maps_file(f"{{stage}}/part{i}of{STUDY.parts}.json").format(**wildcards) for i in parts]
+def map_shards(wildcards):
+    """Manifests of all shards of some maps."""
+    return [maps_file(f"{{stage}}/{shard}.json").format(**wildcards) for shard in shards("train", wildcards.dataset)]
 
 
 def mixed_maps(wildcards):
@@ -262,15 +266,29 @@ def pinned_class_counts(wildcards):
     return sorted_json({name: read_yaml(path)["expect"]["classes"] for name, path in files.items()})
 
 
-def confusion(wildcards):
-    return trained("confusion.npz", wildcards)
+def shards(subset, dataset):
+    """Names of the jobs that a pass over the images of a subset is split into, e.g. 2of4."""
+    count = getattr(CATALOGUE.datasets[dataset].shards, subset)
+    return [f"{number}of{count}" for number in range(1, count + 1)]
+
+
+def evaluation_shards(cell):
+    """Files of the evaluation of a (dataset, split, method, seed)."""
+    return [trained(f"evaluation/{shard}.npz", cell) for shard in shards("test", cell["dataset"])]
+
+
+def evaluation(wildcards):
+    return evaluation_shards(dict(wildcards.items()))
+
+
+def pseudo_shards(wildcards):
+    return [run_file(f"pseudo/{shard}").format(**wildcards) for shard in shards("train", wildcards.dataset)]
 
 
 def experiment_runs(wildcards):
     """The (dataset, split, method, seed) of every cell of a table, and the file of its numbers."""
     name = MEASURE_FILES[CATALOGUE.experiment(wildcards.experiment).measure]
-    keys = ("dataset", "split", "method", "seed")
-    runs = [dict(zip(keys, cell)) for cell in CATALOGUE.cells(wildcards.experiment)]
+    runs = [dict(zip(CELL, cell)) for cell in CATALOGUE.cells(wildcards.experiment)]
     return [run | {"path": run_file(name).format(**run)} for run in runs]
 
 
@@ -278,11 +296,45 @@ def experiment_metrics(wildcards):
     return [run["path"] for run in experiment_runs(wildcards)]
 
 
+def table_rows(experiment):
+    return [{"method": method, "label": CATALOGUE.method(method).label} for method in experiment.methods]
+
+
 def table_spec(wildcards):
     experiment = CATALOGUE.experiment(wildcards.experiment)
-    runs = experiment_runs(wildcards)
-    rows = [{"method": method, "label": CATALOGUE.method(method).label} for method in experiment.methods]
-    return sorted_json(experiment.model_dump(include={"title", "metrics", "reported"}) | {"rows": rows, "runs": runs})
+    content = experiment.model_dump(include={"title", "metrics", "reported"}) | {"rows": table_rows(experiment)}
+    return sorted_json(content | {"runs": experiment_runs(wildcards)})
+
+
+def compared_runs(wildcards):
+    """The cells of the rows that a table compares, with the files of their evaluation and of their split."""
+    experiment = CATALOGUE.experiment(wildcards.experiment)
+    compared = {method for pair in experiment.compare for method in pair}
+    cells = [dict(zip(CELL, cell)) for cell in CATALOGUE.cells(wildcards.experiment)]
+    return [
+        cell | {"evaluation": evaluation_shards(cell), "groups": split_file("split.yaml").format(**cell)}
+        for cell in cells
+        if cell["method"] in compared
+    ]
+
+
+def compared_evaluations(wildcards):
+    return [shard for run in compared_runs(wildcards) for shard in run["evaluation"]]
+
+
+def compared_splits(wildcards):
+    return list(dict.fromkeys(run["groups"] for run in compared_runs(wildcards)))
+
+
+def interval_spec(wildcards):
+    experiment = CATALOGUE.experiment(wildcards.experiment)
+    content = experiment.model_dump(include={"title", "metrics", "compare"}) | {"rows": table_rows(experiment)}
+    return sorted_json(content | {"runs": compared_runs(wildcards)})
+
+
+def interval_files():
+    """Comparisons of the study's experiments."""
+    return [table_file(f"intervals/{name}.md") for name in STUDY.experiments if CATALOGUE.experiment(name).compare]
 
 
 def sweep_spec(wildcards):
@@ -296,6 +348,18 @@ def sweep_spec(wildcards):
 def sweep_figures():
     """Figures of the study's experiments that sweep settings."""
     return [table_file(f"figures/{name}.pdf") for name in STUDY.experiments if CATALOGUE.experiment(name).sweep]
+
+
+def kept_studies():
+    """Studies whose tables are kept in git."""
+    return [
+        str(path) for path in sorted(Path("config").glob("*.yaml")) if list(Path("results", path.stem).glob("*.md"))
+    ]
+
+
+def kept_results():
+    folders = [Path("results", Path(study).stem) for study in kept_studies()]
+    return [str(path) for folder in folders for pattern in KEPT for path in sorted(folder.glob(pattern))]
 
 
 def gallery_models(wildcards):

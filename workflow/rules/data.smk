@@ -18,8 +18,8 @@ rule prepare:
         "../../envs/simformer.yaml"
     threads: 8
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=growing(8000),
+        runtime=growing(60),
     params:
         version=RECIPE_VERSION,
         content=source_content,
@@ -48,8 +48,8 @@ rule audit:
         "../../envs/simformer.yaml"
     threads: 8
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         version=RECIPE_VERSION,
         root=subpath(output[0], parent=True),
@@ -74,8 +74,8 @@ rule audit_page:
     conda:
         "../../envs/simformer.yaml"
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=growing(2000),
+        runtime=growing(20),
     params:
         data=subpath(input.index, parent=True),
     shell:

@@ -2,20 +2,20 @@
 
 
 rule evaluate:
-    """Confusion matrix of one trained model on the test images; serves every split."""
+    """Pixel counts of one trained model on a shard of the test images; serves every split."""
     input:
         model=run_file("model.safetensors"),
         index=data_file("index.json"),
     output:
-        run_file("confusion.npz"),
+        run_file("evaluation/{shard}.npz"),
     log:
-        log_file("evaluate/{dataset}.{split}.{method}.seed{seed}"),
+        log_file("evaluate/{dataset}.{split}.{method}.seed{seed}.{shard}"),
     conda:
         "../../envs/simformer.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=growing(8000),
+        runtime=growing(120),
         gpu=1,
     params:
         version=RECIPE_VERSION,
@@ -23,13 +23,13 @@ rule evaluate:
         inference=inference_settings,
     shell:
         "simformer evaluate --model {input.model:q} --data {params.data:q} --index {input.index:q}"
-        " --inference {params.inference:q} --threads {threads} --output {output:q} > {log} 2>&1"
+        " --inference {params.inference:q} --threads {threads} --shard {wildcards.shard} --output {output:q} > {log} 2>&1"
 
 
 rule metrics:
     """Novel, base and all mean IoU of one model in one split."""
     input:
-        confusion=confusion,
+        evaluation=evaluation,
         split=split_file("split.yaml"),
     output:
         run_file("metrics.json"),
@@ -41,7 +41,7 @@ rule metrics:
     params:
         version=RECIPE_VERSION,
     shell:
-        "simformer metrics --confusion {input.confusion:q} --split {input.split:q} --output {output:q} > {log} 2>&1"
+        "simformer metrics --evaluation {input.evaluation:q} --split {input.split:q} --output {output:q} > {log} 2>&1"
 
 
 rule simnet_f1:
@@ -58,8 +58,8 @@ rule simnet_f1:
         "../../envs/simformer.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=growing(8000),
+        runtime=growing(30),
         gpu=1,
     params:
         version=RECIPE_VERSION,

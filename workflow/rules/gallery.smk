@@ -16,8 +16,8 @@ rule gallery:
     conda:
         "../../envs/simformer.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=growing(8000),
+        runtime=growing(60),
     params:
         data=subpath(input.index, parent=True),
         inference=inference_settings,

@@ -34,8 +34,8 @@ rule mask_labels:
     conda:
         "../../envs/simformer.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         version=RECIPE_VERSION,
         data=subpath(input.index, parent=True),
@@ -76,8 +76,8 @@ rule fill_labels:
     conda:
         "../../envs/simformer.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         version=RECIPE_VERSION,
         folder=subpath(output.labels, parent=True),
@@ -85,28 +85,46 @@ rule fill_labels:
         "simformer fill_labels --labels {input:q} --output {params.folder:q} > {log} 2>&1"
 
 
-rule pseudo_labels:
-    """Mixed labels: base masks as given, novel pixels as a trained model predicts them."""
+rule pseudo_shard:
+    """Mixed labels of a shard of the training images: base masks as given, novel pixels as a trained model predicts."""
     input:
         model=run_file("model.safetensors"),
         labels=split_file("masked/labels.json"),
+    output:
+        temp(directory(run_file("pseudo/{shard}"))),
+    log:
+        log_file("pseudo_shard/{dataset}.{split}.{method}.seed{seed}.{shard}"),
+    conda:
+        "../../envs/simformer.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(240),
+        gpu=1,
+    params:
+        version=RECIPE_VERSION,
+        data=dataset_folder,
+        inference=inference_settings,
+    shell:
+        "simformer pseudo_labels --model {input.model:q} --data {params.data:q} --labels {input.labels:q}"
+        " --inference {params.inference:q} --threads {threads} --shard {wildcards.shard} --output {output:q} > {log} 2>&1"
+
+
+rule pseudo_labels:
+    """Mixed labels of all training images."""
+    input:
+        labels=split_file("masked/labels.json"),
+        shards=pseudo_shards,
     output:
         labels=run_file("pseudo/labels.json"),
         maps=directory(run_file("pseudo/labels")),
     log:
         log_file("pseudo_labels/{dataset}.{split}.{method}.seed{seed}"),
+    localrule: True
     conda:
         "../../envs/simformer.yaml"
-    threads: 1
-    resources:
-        mem_mb=8000,
-        runtime=240,
-        gpu=1,
     params:
         version=RECIPE_VERSION,
-        data=dataset_folder,
         folder=subpath(output.labels, parent=True),
-        inference=inference_settings,
     shell:
-        "simformer pseudo_labels --model {input.model:q} --data {params.data:q} --labels {input.labels:q}"
-        " --inference {params.inference:q} --threads {threads} --output {params.folder:q} > {log} 2>&1"
+        "simformer join_labels --labels {input.labels:q} --shards {input.shards:q} --output {params.folder:q} > {log} 2>&1"

@@ -22,6 +22,43 @@ rule table:
         "simformer table --spec {params.spec:q} --output {output.csv:q} > {log} 2>&1"
 
 
+rule intervals:
+    """Differences between rows of a table, with confidence intervals over images and over seeds."""
+    input:
+        evaluations=compared_evaluations,
+        splits=compared_splits,
+    output:
+        csv=table_file("intervals/{experiment}.csv"),
+        md=table_file("intervals/{experiment}.md"),
+    log:
+        log_file("intervals/{experiment}"),
+    wildcard_constraints:
+        experiment="[a-z][a-z0-9_]*",
+    localrule: True
+    conda:
+        "../../envs/simformer.yaml"
+    params:
+        spec=interval_spec,
+    shell:
+        "simformer intervals --spec {params.spec:q} --output {output.csv:q} > {log} 2>&1"
+
+
+rule results_page:
+    """The tables that are kept in git as a page; a test compares it with them."""
+    input:
+        studies=kept_studies(),
+        files=kept_results(),
+    output:
+        "docs/results.md",
+    log:
+        log_file("results_page"),
+    localrule: True
+    conda:
+        "../../envs/simformer.yaml"
+    shell:
+        "simformer results_page --studies {input.studies:q} --results results --output {output:q} > {log} 2>&1"
+
+
 rule sweeps:
     """Fig. 6: mean IoU over the value of every swept setting."""
     input:

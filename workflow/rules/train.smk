@@ -49,7 +49,7 @@ rule train:
         "../../envs/simformer.yaml"
     threads: 1
     resources:
-        mem_mb=16000,
+        mem_mb=growing(16000),
         runtime=2880,
         gpu=1,
     params:
@@ -59,4 +59,4 @@ rule train:
     shell:
         "simformer train --config {input.config:q} --data {params.data:q} --labels {input.labels:q} {params.weights}"
         " --state {params.run:q}/state --model {output.model:q} --log {output.log:q} --facts {output.facts:q}"
-        " --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log} 2>&1"
+        " --gpus {resources.gpu} --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log} 2>&1"

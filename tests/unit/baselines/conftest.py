@@ -11,6 +11,7 @@ from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.seeds import write_seeds
 from simformer.baselines.settings import AffinitySettings, CamSettings, ClassifierSettings, SeedSettings
 from simformer.data.masking import image_labels
+from simformer.shards import WHOLE
 from simformer.train import Runtime, TrainOutputs
 
 CPU = torch.device("cpu")
@@ -44,10 +45,10 @@ def pipeline(data, labels, folder):
     return SimpleNamespace(classifier=classifier, maps=maps, seeds=seeds, psa=psa, irn=irn)
 
 
-def cam(model, data, labels, folder, part=(1, 1), settings=CAM):
+def cam(model, data, labels, folder, shard=WHOLE, settings=CAM):
     """Make the maps of a trained classifier."""
-    manifest = "maps.json" if part == (1, 1) else f"part{part[0]}.json"
-    return classifier_maps(model, data, labels, settings, CPU, folder / manifest, part)
+    manifest = "maps.json" if shard == WHOLE else f"{shard.number}of{shard.count}.json"
+    return classifier_maps(model, data, labels, settings, CPU, folder / manifest, shard)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from simformer.baselines.settings import CamSettings
 from simformer.data.files import read_image
 from simformer.data.transforms import normalise
 from simformer.errors import UserError
+from simformer.shards import WHOLE, Shard
 from tests.unit.baselines.conftest import CAM, CPU, cam
 
 
@@ -114,12 +115,12 @@ def test_sizes(size, settings, expected):
     assert inference_size(*size, CamSettings(**settings)) == expected
 
 
-def test_batches_and_parts_do_not_matter(scenes, image_set, stages, tmp_path):
+def test_batches_and_shards_do_not_matter(scenes, image_set, stages, tmp_path):
     whole = stages.maps
-    manifests = [tmp_path / f"part{i}.json" for i in (1, 2, 3)]
+    manifests = [tmp_path / f"{i}of3.json" for i in (1, 2, 3)]
     settings = CAM.model_copy(update={"batch_images": 1})
     for i in (1, 2, 3):
-        cam(stages.classifier.model, scenes.data, image_set, tmp_path, (i, 3), settings)
+        cam(stages.classifier.model, scenes.data, image_set, tmp_path, Shard(i, 3), settings)
     joined = gather_maps(manifests, image_set, tmp_path / "maps.json")
     assert list(joined.checksums) == [image.name for image in image_set.images]
     assert MapSet.load(tmp_path / "maps.json") == joined
@@ -128,8 +129,8 @@ def test_batches_and_parts_do_not_matter(scenes, image_set, stages, tmp_path):
         assert torch.allclose(a.scores.float(), b.scores.float(), atol=2e-3)
 
 
-def made(images, manifest, identity="a", value=0.5, part=(1, 1)):
-    """Make constant maps; returns the part and the names that had to be made."""
+def made(images, manifest, identity="a", value=0.5, shard=WHOLE):
+    """Make constant maps; returns them and the names that had to be made."""
     names = []
 
     def compute(missing):
@@ -137,7 +138,7 @@ def made(images, manifest, identity="a", value=0.5, part=(1, 1)):
             names.append(image.name)
             yield image, ClassMaps((1,), torch.full((1, 2, 2), value), 4, (8, 8))
 
-    return write_maps(images, identity, compute, manifest, part), names
+    return write_maps(images, identity, compute, manifest, shard), names
 
 
 def test_what_is_there_is_not_made_again(image_set, tmp_path):
@@ -157,15 +158,15 @@ def test_what_is_there_is_not_made_again(image_set, tmp_path):
 def test_missing_changed_or_mixed_maps_are_refused(image_set, tmp_path):
     images = image_set.images[:4]
     labels = replace(image_set, images=images)
-    parts = [tmp_path / f"part{i}.json" for i in (1, 2)]
-    made(images, parts[0], part=(1, 2))
+    shards = [tmp_path / f"{i}of2.json" for i in (1, 2)]
+    made(images, shards[0], shard=Shard(1, 2))
     with pytest.raises(UserError, match=r"no maps of 2 image\(s\)"):
-        gather_maps(parts[:1], labels, tmp_path / "maps.json")
-    made(images, parts[1], identity="b", part=(2, 2))
+        gather_maps(shards[:1], labels, tmp_path / "maps.json")
+    made(images, shards[1], identity="b", shard=Shard(2, 2))
     with pytest.raises(UserError, match="different settings"):
-        gather_maps(parts, labels, tmp_path / "maps.json")
-    made(images, parts[1], part=(2, 2))
-    joined = gather_maps(parts, labels, tmp_path / "maps.json")
+        gather_maps(shards, labels, tmp_path / "maps.json")
+    made(images, shards[1], shard=Shard(2, 2))
+    joined = gather_maps(shards, labels, tmp_path / "maps.json")
     with pytest.raises(UserError, match="no maps of image 'nobody'"):
         joined.read("nobody")
     made(images[:1], tmp_path / "x.json", identity="c", value=0.25)

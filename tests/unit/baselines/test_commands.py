@@ -49,12 +49,12 @@ def test_all_stages_by_hand(run, scenes, stages, masked, tmp_path):
     assert model.read_bytes() == stages.classifier.model.read_bytes()
 
     common = {"data": scenes.data, "labels": labels}
-    parts = [tmp_path / f"cam/part{i}of2.json" for i in (1, 2)]
-    for i, part in enumerate(parts, start=1):
+    shards = [tmp_path / f"cam/{i}of2.json" for i in (1, 2)]
+    for path in shards:
         settings = CAM.model_dump_json()
-        assert run("cam", network=model, settings=settings, part=f"{i}/2", output=part, **common) == 0
+        assert run("cam", network=model, settings=settings, shard=path.stem, output=path, **common) == 0
     maps = tmp_path / "cam/maps.json"
-    assert run("gather_maps", parts=parts, labels=labels, output=maps) == 0
+    assert run("gather_maps", shards=shards, labels=labels, output=maps) == 0
 
     assert run("seeds", maps=maps, settings=SEEDS.model_dump_json(), output=tmp_path / "seeds", **common) == 0
     psa = tmp_path / "psa"
@@ -75,13 +75,6 @@ def test_an_interrupted_training_is_told_by_the_exit_status(run, scenes, image_s
     assert (tmp_path / "state/state.pt").exists() and not (tmp_path / "model.safetensors").exists()
     assert run("classifier", **options | {"spec": spec("classifier", lr=0.9).model_dump_json()}) == 1
     assert "belongs to a training with other settings" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("part", ["0/2", "3/2", "1", "a/b"])
-def test_parts_that_do_not_exist_are_refused(run, part, capsys):
-    with pytest.raises(SystemExit):
-        run("cam", network="n", data="d", labels="l", settings="{}", output="o", part=part)
-    assert "part" in capsys.readouterr().err
 
 
 def test_unknown_settings_are_one_line(run, stages, scenes, image_set, tmp_path, capsys):

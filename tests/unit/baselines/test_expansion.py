@@ -17,6 +17,7 @@ from simformer.baselines.stencil import half_disc
 from simformer.data.files import read_image, read_label
 from simformer.data.transforms import normalise
 from simformer.errors import UserError
+from simformer.shards import Shard
 from tests.unit.baselines.conftest import CPU, spec, train
 
 WALK = WalkSettings(steps=8)
@@ -90,7 +91,7 @@ def test_expanded_maps_of_all_images(scenes, image_set, stages, tmp_path, kind):
         assert maps.scores.shape[1:] == ((6, 6) if kind == "psa" else (12, 12))
         assert maps.scores.min() >= 0 and maps.scores.max() == 1
     longer = Expander(network, kind, WALK.model_copy(update={"steps": 9}), CPU)
-    other = longer.write(stages.maps, scenes.data, image_set, tmp_path / "part.json", (1, 24))
+    other = longer.write(stages.maps, scenes.data, image_set, tmp_path / "1of24.json", Shard(1, 24))
     assert other.identity != expanded.identity
 
 

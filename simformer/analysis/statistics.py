@@ -1,0 +1,102 @@
+"""How sure a difference of two methods is: over test images (paired bootstrap) and over seeds (Welch's t-test)."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from simformer.metrics import Evaluation
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval [low, high]; both ends are NaN where there are too few observations for one."""
+
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether all of it lies on one side of zero."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True)
+class Welch:
+    """Welch's t-test (two-sided, unequal variances): the p value, and the interval of the difference of means."""
+
+    p: float
+    interval: Interval
+
+
+def welch(a: Sequence[float], b: Sequence[float], confidence: float = 0.95) -> Welch:
+    """Test whether two methods differ, from their results over seeds (Sec. 4.2 and Table 7).
+
+    Args:
+        a, b: a result per seed; each at least two, or NaN is returned.
+        confidence: of the interval of mean(a) - mean(b).
+    """
+    if min(len(a), len(b)) < 2:
+        return Welch(math.nan, Interval(math.nan, math.nan))
+    with warnings.catch_warnings():  # equal results on every seed have no variance: p is NaN, as it should be
+        warnings.simplefilter("ignore", RuntimeWarning)
+        result = stats.ttest_ind(a, b, equal_var=False)
+        low, high = result.confidence_interval(confidence)
+    return Welch(float(result.pvalue), Interval(float(low), float(high)))
+
+
+def paired_bootstrap(
+    a: Sequence[Evaluation],
+    b: Sequence[Evaluation],
+    chosen: Sequence[int],
+    *,
+    draws: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Percentile interval of the difference of mean IoU when the test images are drawn anew, with replacement.
+
+    Both methods, and all of their trainings, are scored on the same draw; the trainings stay as they are, so that
+    this says nothing about other seeds.
+
+    Args:
+        a, b: the evaluations of two methods, one per training, on the same images.
+        chosen: ids of the classes in the mean; a class that a draw does not hold is left out of it.
+        draws: number of draws.
+        confidence: of the interval.
+        seed: of the draws.
+    Returns: the interval of mean IoU(a) - mean IoU(b), percentage points.
+    Raises: ValueError if the images differ.
+    """
+    names = a[0].images
+    if any(evaluation.images != names for evaluation in (*a, *b)):
+        raise ValueError("the evaluations are of different images")
+    weights = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
+    means = [np.mean([mean_iou(evaluation, chosen, weights) for evaluation in group], axis=0) for group in (a, b)]
+    tail = 50 * (1 - confidence)
+    low, high = np.nanpercentile(means[0] - means[1], [tail, 100 - tail])
+    return Interval(float(low), float(high))
+
+
+def mean_iou(evaluation: Evaluation, chosen: Sequence[int], weights: np.ndarray) -> np.ndarray:
+    """Mean IoU of weighted images.
+
+    Args:
+        evaluation: of n images.
+        chosen: ids of the classes in the mean; those absent from the truth are left out.
+        weights: how often each image counts, [draws, n].
+    Returns: percent, [draws]; NaN where no chosen class is present.
+    """
+    hits, truth, predicted = (
+        weights.astype(np.float64) @ counts[:, list(chosen)]
+        for counts in (evaluation.hits, evaluation.truth, evaluation.predicted)
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        iou = np.where(truth > 0, hits / (truth + predicted - hits), np.nan)
+    present = np.count_nonzero(truth > 0, axis=1)
+    return 100 * np.divide(np.nansum(iou, axis=1), present, out=np.full(len(weights), np.nan), where=present > 0)

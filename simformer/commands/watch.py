@@ -1,0 +1,55 @@
+"""Subcommands for whoever runs a study: how far it is, and whether this machine is fit for it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from simformer.commands.options import Option, command
+
+STUDY: Option = ("--study", {"type": Path, "default": Path("config/config.yaml"), "help": "study file"})
+JSON: Option = ("--json", {"action": "store_true", "help": "for scripts"})
+
+
+def status(args: argparse.Namespace) -> None:
+    """Tell what of a study is done, runs, waits or failed, and when it will end; reads only."""
+    import shutil
+    import time
+    from datetime import datetime
+
+    from simformer.catalogue import Catalogue
+    from simformer.config import read_yaml
+    from simformer.status import make_status
+    from simformer.status_text import status_text
+    from simformer.terminal import wants_colour
+
+    catalogue = Catalogue(read_yaml(args.study), str(args.study), args.study.parent)
+    names = [Path(target).stem for target in args.targets]
+    gpus = any(map(shutil.which, ("nvidia-smi", "sbatch")))
+    found = make_status(catalogue, names, time.time(), gpus, args.jobs)
+    print(json.dumps(found.content(), indent=1) if args.json else status_text(found, datetime.now(), wants_colour()))
+
+
+def doctor(args: argparse.Namespace) -> None:
+    """Check whether this machine is fit for a study, and say what to type if not; exit status 1 for a problem."""
+    import sys
+    from dataclasses import asdict
+
+    from simformer.doctor.check import checks_text
+    from simformer.doctor.examine import examine
+    from simformer.terminal import wants_colour
+
+    checks = list(examine(args.study))
+    print(json.dumps(list(map(asdict, checks)), indent=1) if args.json else checks_text(checks, wants_colour()))
+    if any(check.level == "problem" for check in checks):
+        sys.exit(1)
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add these subcommands to the parser."""
+    command(
+        commands, status, ("targets", {"nargs": "*", "help": "tables, e.g. results/table1.csv; default: the study's"}),
+        STUDY, ("--jobs", {"type": int, "help": "trainings at a time, for the estimated end; default: as now"}), JSON,
+    )  # fmt: skip
+    command(commands, doctor, STUDY, JSON)

@@ -1,0 +1,102 @@
+"""Which device a command runs on: concurrent commands on a machine with several GPUs get different ones."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import re
+import tempfile
+import time
+from pathlib import Path
+from typing import IO
+
+import torch
+
+from simformer.errors import UserError
+
+POLL_SECONDS = 1.0
+"""Pause between two looks for a free GPU."""
+
+_LEASES: list[IO[bytes]] = []
+"""Open lock files of this process. The system releases the locks when it ends, in whatever way."""
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Return the device of this process.
+
+    One of several processes that torchrun has started takes the visible GPU of its number; any other command
+    leases a GPU until it ends.
+
+    Args:
+        wanted: 'auto' (a GPU if there is one, else the CPU), 'cuda' (a GPU), 'cpu', or 'cuda:N' (the GPU of this
+            number among the visible ones, whoever else uses it).
+    Raises: UserError if there is no such GPU, or no such word.
+    """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", wanted):
+        raise UserError(f"--device {wanted}: expected auto, cpu, cuda or cuda:N; type --device auto")
+    visible, local_rank = torch.cuda.device_count(), int(os.environ.get("LOCAL_RANK", -1))
+    if wanted == "cpu" or (wanted == "auto" and not visible):
+        return torch.device("cpu")
+    number = int(wanted.removeprefix("cuda:")) if wanted.startswith("cuda:") else local_rank
+    if number >= visible or not visible:
+        raise UserError(f"--device {wanted}: PyTorch finds {visible} GPU(s) here, numbered from 0; type --device auto")
+    return torch.device("cuda", lease(1)[0] if number < 0 else number)
+
+
+def lease(count: int) -> list[int]:
+    """Take GPUs that no other command of this user has leased, until this process ends; waits until there are enough.
+
+    The candidates are those in CUDA_VISIBLE_DEVICES if it is set. Slurm numbers the GPUs of each job from 0:
+    there only commands of the same job compete.
+
+    Args:
+        count: how many.
+    Returns: their numbers among the visible ones.
+    Raises: UserError if fewer are visible at all.
+    """
+    names = visible_gpus()
+    if count > len(names):
+        raise UserError(f"{count} GPUs are asked for, but {len(names)} visible; type --gpus {len(names)}")
+    job = os.environ.get("SLURM_JOB_ID")
+    folder = Path(tempfile.gettempdir(), f"simformer-{os.getuid()}", f"job{job}" if job else "")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    told = False
+    while True:
+        with (folder / "choosing.lock").open("ab") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            free = {number: file for number, name in enumerate(names) if (file := _lock(folder / f"gpu{name}.lock"))}
+            if len(free) >= count:
+                taken = list(free)[:count]
+                _LEASES.extend(free[number] for number in taken)
+                return taken
+            for file in free.values():
+                file.close()
+        if not told:
+            logging.getLogger(__name__).warning(
+                "waiting for a GPU: %d needed, %d of %d free of other simformer commands (locks in %s)",
+                count,
+                len(free),
+                len(names),
+                folder,
+            )
+            told = True
+        time.sleep(POLL_SECONDS)
+
+
+def visible_gpus() -> list[str]:
+    """Return the visible GPUs as CUDA_VISIBLE_DEVICES names them, or by number."""
+    count = torch.cuda.device_count()
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return named[:count] if named else [str(number) for number in range(count)]
+
+
+def _lock(path: Path) -> IO[bytes] | None:
+    """Return the file with its lock taken, None if another process has it."""
+    file = path.open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file

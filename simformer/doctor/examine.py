@@ -1,0 +1,44 @@
+"""All checks of a machine for one study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from simformer.doctor.check import Check
+from simformer.doctor.cluster import check_cluster
+from simformer.doctor.hardware import check_hardware
+from simformer.doctor.packages import INSTALL, check_packages
+from simformer.errors import UserError
+
+
+def examine(study: Path) -> Iterator[Check]:
+    """Check packages, the study's files, hardware, disks, inputs and Slurm, in this order.
+
+    A study that cannot be read is one problem of its own; the checks that need it are then left out.
+    """
+    yield from check_packages()
+    try:
+        yield from _examine_study(study)
+    except UserError as error:
+        yield Check("study", "problem", " ".join(str(error).split()), "mend the file, or name another: --study FILE")
+        yield from check_hardware(set())
+    except ImportError as error:
+        yield Check("study", "problem", f"{study}: cannot be read without all packages ({error})", INSTALL)
+        yield from check_hardware(set())
+    yield from check_cluster()
+
+
+def _examine_study(path: Path) -> Iterator[Check]:
+    from simformer.catalogue import Catalogue  # here, since they need packages that may be missing
+    from simformer.config import read_yaml
+    from simformer.doctor.inputs import check_inputs
+    from simformer.doctor.storage import check_storage
+    from simformer.plan import make_plan
+
+    catalogue = Catalogue(read_yaml(path), str(path), path.parent)
+    plan = make_plan(catalogue)
+    yield Check("study", "ok", f"{path}: {len(plan.trainings)} trainings, {len(plan.missing)} still to be done")
+    yield from check_hardware({catalogue.run(*t.cell).settings.optim.precision for t in plan.missing})
+    yield from check_storage(catalogue, plan)
+    yield from check_inputs(catalogue, plan)

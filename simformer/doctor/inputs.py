@@ -1,0 +1,82 @@
+"""Checks of what a study reads from outside: datasets and initial backbone weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from simformer.catalogue import Catalogue
+from simformer.config import expand_path
+from simformer.doctor.check import Check
+from simformer.errors import UserError
+from simformer.plan import Plan
+from simformer.sources import archives
+
+FETCH = "snakemake fetch_all --cores 1 --configfile {study} (on a machine with internet)"
+
+
+def check_inputs(catalogue: Catalogue, plan: Plan) -> Iterator[Check]:
+    """Check that datasets and weights are there, or can be had, for the trainings that are still to be done."""
+    for dataset in dict.fromkeys(training.cell[0] for training in plan.trainings):
+        yield _dataset(catalogue, dataset)
+    cells = [training.cell for training in plan.missing]
+    for dataset, backbone, source in dict.fromkeys((c[0], *_weights(catalogue, *c)) for c in cells):
+        if source != "none":
+            yield _backbone(catalogue, dataset, backbone, source)
+
+
+def _weights(catalogue: Catalogue, dataset: str, split: str, method: str, seed: int) -> tuple[str, str]:
+    model = catalogue.run(dataset, split, method, seed).settings.model
+    return model.backbone, model.weights
+
+
+def _dataset(catalogue: Catalogue, dataset: str) -> Check:
+    name, root = f"data {dataset}", Path(catalogue.study.data)
+    index, source = root / dataset / "index.json", catalogue.datasets[dataset].source
+    if index.exists():
+        return Check(name, "ok", f"prepared and audited: {index}")
+    if source.kind == "scenes":
+        return Check(name, "ok", "not prepared yet; it is generated, nothing is needed from outside")
+    own = {"path": source.path} if source.kind == "folder" else {}
+    own |= {key: archive.path for key, archive in archives(source).items() if archive.path is not None}
+    try:
+        paths = {key: expand_path(text, f"datasets.{dataset}.source.{key}") for key, text in own.items()}
+    except UserError as error:
+        return Check(name, "problem", *_split_fix(error))
+    if absent := [f"{key}: {path}" for key, path in paths.items() if not path.exists()]:
+        return Check(name, "problem", f"not there: {', '.join(absent)}", _elsewhere(own))
+    fetched = [key for key, archive in archives(source).items() if archive.path is None]
+    if waiting := [key for key in fetched if not (root / "downloads" / dataset / key).exists()]:
+        fix = FETCH.format(study=catalogue.source)
+        return Check(name, "warning", f"to be downloaded: {', '.join(waiting)}", fix)
+    return Check(name, "ok", f"not prepared yet; {', '.join([*map(str, paths.values()), *fetched])} there")
+
+
+def _backbone(catalogue: Catalogue, dataset: str, backbone: str, source: str) -> Check:
+    name = f"weights {dataset}"
+    file = Path(catalogue.study.data, "weights", f"{dataset}.{backbone}.safetensors")
+    if file.exists():
+        return Check(name, "ok", str(file))
+    if source == "imagenet":
+        fix = FETCH.format(study=catalogue.source)
+        return Check(name, "warning", f"{backbone}, ImageNet: to be downloaded", fix)
+    try:
+        path = expand_path(source, "model.weights")
+    except UserError as error:
+        return Check(name, "problem", *_split_fix(error))
+    if not path.exists():
+        return Check(name, "problem", f"not there: {path}", _elsewhere({"model.weights": source}))
+    return Check(name, "ok", f"{backbone} from {path}")
+
+
+def _split_fix(error: UserError) -> tuple[str, str]:
+    """Take apart what was found and what to type."""
+    found, _, fix = str(error).partition("; ")
+    return found, fix
+
+
+def _elsewhere(written: dict[str, str]) -> str:
+    changed = [text for text in written.values() if "$" in text]
+    if changed:
+        return f"set {', '.join(changed)} to where it is"
+    return f"give its place in the study: {', '.join(written)}"

@@ -1,0 +1,52 @@
+"""Running statistics of batch norm, as if several processes had updated them one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class RunningStatistics:
+    """What a block of forward passes does to the running means and variances of a network.
+
+    Every update of batch norm is r <- (1 - m) r + m s, with momentum m and the statistics s of its batch, which
+    do not depend on r. Any number n of them is r <- (1 - m)^n r + c, and such changes can be chained.
+
+    Args:
+        module: the network before the block; it has batch norm layers.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        self.keep = self._per_value([1 - norm.momentum for norm in self.norms])
+        self.start, self.start_updates = self._values(), self._updates()
+
+    def change(self) -> Tensor:
+        """Return the numbers n and the terms c of all V values since the block began, float64 [2, V] on the CPU."""
+        updates = self._updates() - self.start_updates
+        return torch.stack([updates, self._values() - self.keep**updates * self.start])
+
+    def apply(self, changes: Sequence[Tensor]) -> None:
+        """Set the statistics to those before the block with some changes made to them, in this order."""
+        values, total = self.start, self.start_updates
+        for updates, terms in changes:
+            values, total = self.keep**updates * values + terms, total + updates
+        sizes = [2 * norm.num_features for norm in self.norms]
+        for norm, both, updates in zip(self.norms, values.split(sizes), total.split(sizes), strict=True):
+            mean, variance = both.chunk(2)
+            norm.running_mean.copy_(mean)
+            norm.running_var.copy_(variance)
+            norm.num_batches_tracked.fill_(int(updates[0]))
+
+    def _values(self) -> Tensor:
+        return torch.cat([v for n in self.norms for v in (n.running_mean, n.running_var)]).double().cpu()
+
+    def _updates(self) -> Tensor:
+        return self._per_value([int(norm.num_batches_tracked) for norm in self.norms])
+
+    def _per_value(self, numbers: Sequence[float]) -> Tensor:
+        """Repeat a number of each layer for every value of it, float64 [V]."""
+        sizes = torch.tensor([2 * norm.num_features for norm in self.norms])
+        return torch.tensor(numbers, dtype=torch.float64).repeat_interleave(sizes)

@@ -1,0 +1,264 @@
+"""How far a study is: every training behind its tables once, what runs, what failed, and when it will be done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from simformer import slurm
+from simformer.analysis.cost import Hours
+from simformer.analysis.finish import hours_until_end
+from simformer.catalogue import Catalogue, Cell
+from simformer.plan import Training, make_plan
+from simformer.progress import Progress, last_error, read_progress
+from simformer.study import MEASURE_FILES
+
+STATES = ("done", "running", "queued", "interrupted", "failed", "changed", "missing")
+"""What a training can be; 'changed': done, but with other settings, so that it will be done again."""
+
+
+@dataclass(frozen=True)
+class TrainingStatus:
+    """One training.
+
+    Attributes:
+        cell: (dataset, split, method, seed); the split is 'full' where one training serves all splits.
+        state: one of `STATES`.
+        steps: optimiser steps in all.
+        progress: how far it is.
+        hours: estimated time until its end, once it runs.
+        measured: whether that is from its own speed or a finished run's, not from an assumed one.
+        reason: the error of a failed one, or why Slurm ended an interrupted one; None if unknown.
+        log: log of its job.
+        slurm_logs: folder of Slurm's own logs of the job; None without one.
+        slurm_job: number and place of the job in Slurm's queue; None without one.
+        needed: files of its numbers that the tables need.
+        results: those that are there.
+    """
+
+    cell: Cell
+    state: str
+    steps: int
+    progress: Progress
+    hours: float
+    measured: bool
+    reason: str | None
+    log: Path
+    slurm_logs: Path | None
+    slurm_job: str | None
+    needed: tuple[Path, ...]
+    results: tuple[Path, ...]
+
+    @property
+    def name(self) -> str:
+        """Its run directory below the study's results."""
+        return "/".join([*self.cell[:3], f"seed{self.cell[3]}"])
+
+    def content(self) -> dict[str, Any]:
+        """Return everything as JSON types."""
+        content = dict(zip(("dataset", "split", "method", "seed"), self.cell, strict=True)) | asdict(self)
+        del content["cell"]
+        return content | {
+            "log": str(self.log),
+            "slurm_logs": str(self.slurm_logs) if self.slurm_logs else None,
+            "needed": list(map(str, self.needed)),
+            "results": list(map(str, self.results)),
+        }
+
+
+@dataclass(frozen=True)
+class FailedJob:
+    """A job other than a training, whose log ends with an error."""
+
+    name: str
+    reason: str
+    log: Path
+
+
+@dataclass(frozen=True)
+class Status:
+    """A study at one moment.
+
+    Attributes:
+        title: study and experiments.
+        trainings: each once, teachers before their students.
+        tables: experiment -> numbers that are there, and all that its table needs.
+        failed_jobs: preparation, labels, evaluation and so on.
+        device: 'GPU' or 'CPU-core', what `hours` are of.
+        hours: estimated hours of training that are left, of one device.
+        jobs: trainings at a time that `end` assumes.
+        end: estimated hours until all are trained.
+    """
+
+    title: str
+    trainings: tuple[TrainingStatus, ...]
+    tables: dict[str, tuple[int, int]]
+    failed_jobs: tuple[FailedJob, ...]
+    device: str
+    hours: float
+    jobs: int
+    end: float
+
+    def of(self, *states: str) -> list[TrainingStatus]:
+        """Return the trainings that are in one of some states."""
+        return [training for training in self.trainings if training.state in states]
+
+    def content(self) -> dict[str, Any]:
+        """Return everything as JSON types."""
+        return {
+            "title": self.title,
+            "counts": {state: len(self.of(state)) for state in STATES},
+            "tables": {name: {"there": there, "needed": needed} for name, (there, needed) in self.tables.items()},
+            "left": {"device": self.device, "hours": self.hours, "jobs": self.jobs, "hours_until_end": self.end},
+            "failed_jobs": [asdict(job) | {"log": str(job.log)} for job in self.failed_jobs],
+            "trainings": [training.content() for training in self.trainings],
+        }
+
+
+def make_status(
+    catalogue: Catalogue, experiments: Sequence[str], now: float, gpu_here: bool, jobs: int | None = None
+) -> Status:
+    """Look at every training behind some experiments.
+
+    Args:
+        catalogue: the study.
+        experiments: their names; empty: the study's.
+        now: time, seconds since the epoch.
+        gpu_here: whether GPUs will train, where no finished training tells.
+        jobs: trainings at a time for the estimated end; default: as many as run now, at least one.
+    """
+    names = tuple(experiments or catalogue.study.experiments)
+    plan = make_plan(catalogue, names)
+    measured = [t.gpu.measured for t in plan.trainings if t.gpu.measured or t.cpu.measured]
+    gpu = any(measured) if measured else gpu_here
+    numbers = {name: _numbers(catalogue, name) for name in names}
+    needed: dict[Cell, dict[Path, None]] = {training.cell: {} for training in plan.trainings}
+    for file, cell in (pair for pairs in numbers.values() for pair in pairs):
+        needed[cell][file] = None
+    queue, logs = slurm.queue(Path.cwd()), slurm.logs_folder()
+    found = []
+    for training in plan.trainings:
+        arguments = (training, tuple(needed[training.cell]), _log(catalogue, training.cell))
+        if training.status == "done":
+            found.append(_done(*arguments))
+        else:
+            job = queue.get(slurm.comment("train", training.cell))
+            job_logs = slurm.job_logs(logs, "train", training.cell)
+            found.append(_open(*arguments, now, gpu, job, job_logs if job_logs.is_dir() else None))
+    there = {file for training in found for file in training.results}
+    running_first = sorted((t for t in found if t.state != "done"), key=lambda t: t.state != "running")
+    jobs = jobs or max(1, sum(training.state == "running" for training in found))
+    return Status(
+        title=plan.title,
+        trainings=tuple(found),
+        tables={name: (sum(file in there for file, _ in pairs), len(pairs)) for name, pairs in numbers.items()},
+        failed_jobs=_failed_jobs(Path(catalogue.study.results, "logs")),
+        device="GPU" if gpu else "CPU-core",
+        hours=sum(training.hours for training in found),
+        jobs=jobs,
+        end=hours_until_end({t.cell: t.hours for t in running_first}, _teachers(catalogue, plan.trainings), jobs),
+    )
+
+
+def _done(training: Training, needed: tuple[Path, ...], log: Path) -> TrainingStatus:
+    model = (training.folder / "model.safetensors").stat().st_mtime
+    results = tuple(file for file in needed if file.exists() and file.stat().st_mtime >= model)
+    return TrainingStatus(
+        cell=training.cell,
+        state="done",
+        steps=training.steps,
+        progress=Progress(training.steps),
+        hours=0.0,
+        measured=True,
+        reason=None,
+        log=log,
+        slurm_logs=None,
+        slurm_job=None,
+        needed=needed,
+        results=results,
+    )
+
+
+def _open(
+    training: Training,
+    needed: tuple[Path, ...],
+    log: Path,
+    now: float,
+    gpu: bool,
+    job: slurm.Job | None,
+    slurm_logs: Path | None,
+) -> TrainingStatus:
+    """Tell the state of a training that is not done: by Slurm if it knows the job, else by the files that grow."""
+    progress = read_progress(training.folder, log, now)
+    begun = (training.folder / "state").is_dir()
+    reason = None
+    if job is not None:
+        state = "queued" if job.state == "PENDING" else "running"
+    elif progress.alive and (begun or training.status == "to do"):
+        state = "running"
+    elif progress.error:
+        state, reason = "failed", progress.error
+    elif begun:
+        state, reason = "interrupted", slurm.last_words(slurm_logs) if slurm_logs else None
+    else:
+        state = "changed" if training.status == "changed" else "missing"
+    hours = _hours_left(training, progress, state == "running", gpu)
+    return TrainingStatus(
+        cell=training.cell,
+        state=state,
+        steps=training.steps,
+        progress=progress,
+        hours=hours.hours,
+        measured=hours.measured,
+        reason=reason,
+        log=log,
+        slurm_logs=slurm_logs,
+        slurm_job=f"{job.number} ({job.where})" if job else None,
+        needed=needed,
+        results=(),
+    )
+
+
+def _hours_left(training: Training, progress: Progress, running: bool, gpu: bool) -> Hours:
+    """Estimate by its own speed if it runs, else by the plan's; what is not saved is to be done again."""
+    steps = training.steps - (progress.step if running or progress.saved is not None else 0)
+    if running and progress.speed:
+        return Hours(steps / progress.speed / 3600, True)
+    whole = training.gpu if gpu else training.cpu
+    return Hours(whole.hours * steps / training.steps, whole.measured)
+
+
+def _log(catalogue: Catalogue, cell: Cell) -> Path:
+    dataset, split, method, seed = cell
+    return Path(catalogue.study.results, "logs", "train", f"{dataset}.{split}.{method}.seed{seed}.log")
+
+
+def _numbers(catalogue: Catalogue, name: str) -> list[tuple[Path, Cell]]:
+    """Return the files of numbers that a table needs, each with the training behind it."""
+    file = MEASURE_FILES[catalogue.experiment(name).measure]
+    return [
+        (
+            Path(catalogue.study.results, dataset, split, method, f"seed{seed}", file),
+            (dataset, catalogue.trained_split(split, method), method, seed),
+        )
+        for dataset, split, method, seed in catalogue.cells(name)
+    ]
+
+
+def _teachers(catalogue: Catalogue, trainings: Sequence[Training]) -> Mapping[Cell, Cell]:
+    """Return the training that must be done before another one: student -> teacher."""
+    teachers: dict[Cell, Cell] = {}
+    for dataset, split, method, seed in (training.cell for training in trainings):
+        *_, teacher = [None, *catalogue.training_chain(method)[:-1]]
+        if teacher is not None:
+            teachers[dataset, split, method, seed] = dataset, catalogue.trained_split(split, teacher), teacher, seed
+    return teachers
+
+
+def _failed_jobs(logs: Path) -> tuple[FailedJob, ...]:
+    """Return every job but the trainings whose log ends with an error; a job that is run again empties its log."""
+    others = [log for log in sorted(logs.rglob("*.log")) if log.parent != logs / "train" and log.stat().st_size]
+    errors = ((log, last_error(log)) for log in others)
+    return tuple(FailedJob(str(log.relative_to(logs).with_suffix("")), error, log) for log, error in errors if error)

@@ -1,0 +1,219 @@
+"""A real Slurm cluster of two nodes on this machine, on loopback alone, for tests of the slurm profile.
+
+munged, slurmctld and two slurmd run as plain processes of the calling user. GPUs are only declared (Slurm wants device
+files; links to /dev/null will do). No cgroups: a job over its memory is found by polling and killed.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+DAEMONS = ("munged", "munge", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "srun", "sinfo")
+CLIENTS = ("sbatch", "srun", "squeue", "sacct", "sacctmgr", "scancel", "scontrol", "sinfo")
+SEARCH = os.environ["PATH"] + ":/usr/sbin:/sbin"
+NODES = ("n1", "n2")
+
+CONFIGURATION = """\
+ClusterName=test
+SlurmctldHost={host}({address})
+SlurmctldPort={port}
+SlurmUser={user}
+SlurmdUser={user}
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.sock
+CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool.%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.%n.pid
+SlurmctldTimeout=120
+SlurmdTimeout=20
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+SlurmdParameters=config_overrides
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SchedulerParameters=sched_min_interval=200000,bf_interval=1
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=2
+JobAcctGatherParams=OverMemoryKill
+ReturnToService=2
+KillWait=5
+MinJobAge=300
+JobRequeue=1
+GresTypes=gpu
+NodeName=n[1-2] NodeHostname={host} NodeAddr={address} Port=[{first}-{last}] CPUs=8 RealMemory=64000 Gres=gpu:2
+PartitionName=main Default=YES Nodes=n[1-2] MaxTime=7-0 DefaultTime=10 DefMemPerCPU=500
+"""
+
+
+def missing() -> str | None:
+    """Say why no cluster can be started here; None if one can."""
+    absent = [name for name in DAEMONS if not shutil.which(name, path=SEARCH)]
+    if absent:
+        return f"Slurm is not installed ({', '.join(absent)} missing): apt install slurmctld slurmd slurm-client munge"
+    if _address() is None:
+        return "the host's name does not stand for an address that Slurm's steps can call back (127.0.1.1 cannot)"
+    return None
+
+
+class Cluster:
+    """A running cluster; `close` ends every process that it started."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))  # short: it holds unix sockets
+        self.folder.chmod(0o755)  # munged insists
+        self.environment = os.environ | {
+            "SLURM_CONF": str(self.folder / "slurm.conf"),
+            "PATH": f"{self.folder}/bin:{SEARCH}",
+        }
+        self._daemons: dict[str, subprocess.Popen] = {}
+        try:
+            self._configure()
+            self._start_munge()
+            self.start("slurmctld")
+            for node in NODES:
+                self.start(node)
+            wait_for(60, "idle nodes", lambda: set(self.run("sinfo", "-h", "-N", "-o", "%T").split()) == {"idle"})
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self, name: str) -> None:
+        """Start slurmctld, or the slurmd of a node."""
+        self._spawn(name, *(("slurmctld", "-D") if name == "slurmctld" else ("slurmd", "-D", "-N", name)))
+
+    def stop(self, name: str) -> None:
+        """End one daemon."""
+        process = self._daemons.pop(name)
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def run(self, *command: str) -> str:
+        """Run a Slurm client and return what it prints; raises CalledProcessError if it fails."""
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=True, timeout=60)
+        return done.stdout
+
+    def jobs(self) -> dict[str, str]:
+        """Return the running jobs: id -> comment, in which Snakemake keeps rule and wildcards."""
+        lines = self.run("squeue", "-h", "-t", "R", "-o", "%A %k").splitlines()
+        return dict(line.split(maxsplit=1) for line in lines)
+
+    def processes(self, *words: str) -> list[int]:
+        """Return the ids of processes on this machine whose command line holds all of these words."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if all(word in line for word in words):
+                found.append(int(folder.name))
+        return found
+
+    def repair(self) -> None:
+        """Start what a test has stopped, and cancel what it has left in the queue."""
+        for name in ("slurmctld", *NODES):
+            if name not in self._daemons:
+                self.start(name)
+        wait_for(60, "the controller", lambda: self.run("sinfo", "-h"))
+        self.run("scancel", "--state=PENDING")
+        self.run("scancel", "--full", "--state=RUNNING")
+        wait_for(60, "an empty queue", lambda: not self.run("squeue", "-h"))
+        for node in NODES:
+            if "down" in self.run("sinfo", "-h", "-n", node, "-o", "%T"):
+                self.run("scontrol", "update", f"nodename={node}", "state=resume")
+
+    def close(self) -> None:
+        """Cancel all jobs, end the daemons, remove the folder."""
+        if {"slurmctld", *NODES} <= set(self._daemons):
+            self.repair()
+        for name in [*NODES, "slurmctld", "munged"]:
+            if name in self._daemons:
+                self.stop(name)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _configure(self) -> None:
+        for name in ("state", "bin"):
+            (self.folder / name).mkdir()
+        port = 20000 + os.getpid() % 20000
+        text = CONFIGURATION.format(
+            host=socket.gethostname().split(".")[0],
+            address=_address(),
+            port=port,
+            first=port + 1,
+            last=port + 2,
+            user=_user(),
+            folder=self.folder,
+        )
+        (self.folder / "slurm.conf").write_text(text)
+        devices = [self.folder / f"gpu{number}" for number in (0, 1)]
+        for device in devices:
+            device.symlink_to("/dev/null")
+        (self.folder / "gres.conf").write_text(f"Name=gpu File={self.folder}/gpu[0-1]\n")
+        for name in CLIENTS:  # Snakemake's plugins drop SLURM_CONF before they call a client within a job
+            wrapper = self.folder / "bin" / name
+            real = shutil.which(name, path=SEARCH) or f"/usr/bin/{name}"
+            wrapper.write_text(f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {real} "$@"\n')
+            wrapper.chmod(0o755)
+
+    def _start_munge(self) -> None:
+        key = self.folder / "munge.key"
+        key.touch(mode=0o600)
+        key.write_bytes(os.urandom(128))
+        options = {"key-file": key, "socket": "munge.sock", "pid-file": "munged.pid", "seed-file": "munge.seed"}
+        self._spawn("munged", "munged", "--foreground", *(f"--{k}={self.folder / v}" for k, v in options.items()))
+        wait_for(10, "munged", lambda: self.run("munge", "-n", f"--socket={self.folder}/munge.sock"))
+
+    def _spawn(self, name: str, *command: str) -> None:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self._daemons[name] = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment, start_new_session=True
+            )
+
+
+def wait_for(seconds: float, what: str, condition: Callable[[], object]) -> None:
+    """Wait until a condition holds; one that raises does not hold yet."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if condition():
+                return
+        except (subprocess.SubprocessError, OSError):
+            pass
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"gave up waiting {seconds:g} s for {what}")
+        time.sleep(0.2)
+
+
+def kill(*pids: int) -> None:
+    """Send SIGKILL to processes, as a power failure would."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _user() -> str:
+    return pwd.getpwuid(os.getuid()).pw_name
+
+
+def _address() -> str | None:
+    """The address of the host's name, on which all daemons listen; None if Slurm's steps could not call it back."""
+    try:
+        address = socket.gethostbyname(socket.gethostname().split(".")[0])
+    except OSError:
+        return None
+    return None if address.startswith("127.0.1.") else address

@@ -1,0 +1,58 @@
+"""Machines as `simformer doctor` finds them."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from simformer.catalogue import Catalogue
+from simformer.doctor import packages
+from simformer.plan import make_plan
+from tests.stubs import SCENES, Programs, touch
+
+ROOT = Path(__file__).resolve().parents[3]
+PINS = packages._pins(ROOT / "envs/constraints.txt")
+
+
+@pytest.fixture
+def programs(tmp_path, monkeypatch):
+    """A PATH on which nothing is but what a test adds."""
+    return Programs(tmp_path / "bin", monkeypatch)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working directory and no Snakemake configuration elsewhere."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_DIRS", str(tmp_path))
+    return folder
+
+
+@pytest.fixture
+def study(here):
+    """Factory: a catalogue of one dataset in the working directory, and its plan."""
+
+    def make(dataset: dict = SCENES, **keys):
+        touch(here / "config/datasets/toys.yaml", yaml.safe_dump(dataset))
+        touch(here / "config/methods/weak.yaml", yaml.safe_dump({"label": "W"}))
+        touch(here / "config/experiments/one.yaml", yaml.safe_dump({"title": "1", "methods": ["weak"]}))
+        content = {"datasets": {"toys": {"splits": {1: {"novel": ["sea"]}}}}, "experiments": ["one"]} | keys
+        touch(here / "config/config.yaml", yaml.safe_dump(content))
+        catalogue = Catalogue(content, "config/config.yaml", Path("config"))
+        return catalogue, make_plan(catalogue)
+
+    return make
+
+
+@pytest.fixture
+def as_pinned(monkeypatch):
+    """Packages and torch have the versions of the constraints file."""
+    versions = dict(PINS)
+    monkeypatch.setattr(packages, "installed", versions.get)
+    monkeypatch.setattr(torch, "__version__", f"{PINS['torch']}+cu999")
+    monkeypatch.setattr("torchvision.__version__", PINS["torchvision"])
+    return versions

@@ -1,0 +1,97 @@
+"""The lock of a run: exclusive, waited for, and gone with its process."""
+
+import errno
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from simformer import run_lock as module
+from simformer.run_lock import run_lock
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from simformer.run_lock import run_lock
+with run_lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def hold(tmp_path, monkeypatch):
+    """Hold the lock of `tmp_path/state` in another process; ends when its standard input is closed."""
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.02)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path / "state")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
+
+
+def test_a_free_lock_is_taken_at_once_and_leaves_nothing(tmp_path):
+    with run_lock(tmp_path / "state") as waited:
+        assert not waited
+        assert str(os.getpid()) in (tmp_path / "state.lock").read_text()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("end", ["done", "killed"])
+def test_the_second_waits_for_the_first(hold, tmp_path, capsys, end):
+    entered = threading.Event()
+
+    def second():
+        with run_lock(tmp_path / "state") as waited:
+            assert waited
+            entered.set()
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    assert not entered.wait(0.3)
+    if end == "done":
+        hold.stdin.close()
+    else:
+        hold.send_signal(signal.SIGKILL)
+    assert entered.wait(10)
+    thread.join()
+    assert capsys.readouterr().err.count(f"waiting: this run is being trained by process {hold.pid} on ") == 1
+
+
+def test_of_many_only_one_is_inside(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.001)
+    inside, most = [], []
+
+    def one():
+        with run_lock(tmp_path / "state"):
+            inside.append(1)
+            most.append(len(inside))
+            inside.pop()
+
+    threads = [threading.Thread(target=one) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert most == [1] * 20
+
+
+def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, capsys):
+    def refuse(stream, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with run_lock(tmp_path / "state") as waited:
+        assert not waited
+    assert "no file locks here (No locks available)" in capsys.readouterr().err
