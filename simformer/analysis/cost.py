@@ -81,8 +81,8 @@ def data_bytes(catalogue: Catalogue, datasets: Iterable[str]) -> float:
 def result_bytes(catalogue: Catalogue, cells: Iterable[Cell]) -> float:
     """Estimate what the results of some trainings take on disk, about: models and label sets.
 
-    A split counts with one label map per training image, as does every derived label set; class maps count per image;
-    an unknown number of images counts as 0.
+    A split counts with one label map per training image, as does every derived label set; class maps count per
+    image. An unknown number of images counts as 0.
     """
     cells = list(cells)
     total = sum(MODEL_BYTES[catalogue.run(*cell).settings.model.backbone] for cell in cells)

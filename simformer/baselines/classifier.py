@@ -122,7 +122,7 @@ def classifier_maps(
     manifest: Path,
     shard: Shard = WHOLE,
 ) -> MapSet:
-    """Write the class activation maps of a trained classifier, or a shard of them.
+    """Write the class activation maps of a trained classifier for a shard of the images.
 
     Args:
         path: network file.

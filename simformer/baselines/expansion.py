@@ -145,7 +145,7 @@ class Expander:
         self.network_hash = stored.hash
 
     def write(self, maps: MapSet, data: Path, labels: LabelSet, manifest: Path, shard: Shard = WHOLE) -> MapSet:
-        """Write the expanded maps of all images, or a shard of them.
+        """Write the expanded maps of a shard of the images.
 
         Args:
             maps: what the walk starts from, on a grid of stride 4.

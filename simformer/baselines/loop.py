@@ -7,7 +7,7 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ from simformer.baselines.network_spec import NetworkSpec
 from simformer.checkpoint import Stateful, load_state, remove_state, save_state
 from simformer.data.files import atomic_write_text
 from simformer.data.loader import training_steps
-from simformer.errors import UserError
+from simformer.errors import Interrupted, UserError
 from simformer.trackers import CsvLog, StepMeans
-from simformer.train import LOG_FILE, Interrupted, Runtime, TrainOutputs
+from simformer.train import LOG_FILE, Runtime, TrainOutputs
 
 COLUMNS = ("step", "lr", "loss", "grad_norm", "seconds")
 
@@ -76,7 +76,7 @@ def run_training(training: NetworkTraining, state: Path, outputs: TrainOutputs, 
     title = f"{training.spec.kind} seed {training.spec.seed}"
     progress = tqdm(batches, desc=title, initial=first, total=training.steps, mininterval=5)
     started = time.monotonic()
-    with stop_signal() as stopped:
+    with stop_signal() as stopped, closing(batches):
         for step, samples in enumerate(progress, start=first):
             means.add(_advance(training, step, samples))
             done = step + 1

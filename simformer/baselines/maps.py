@@ -119,12 +119,12 @@ def write_maps(
     """Make the maps of a shard of the images, but for those that are there.
 
     Args:
-        images: all images, of all shards.
+        images: all images.
         identity: hash of everything that decides the maps, apart from the images.
         compute: called with the images that have no maps yet; yields each with its maps, in any order.
-        manifest: the shard's manifest; maps are written beside it.
+        manifest: that of the shard; maps are written beside it.
         shard: which of the images.
-    Returns: the shard's maps.
+    Returns: the maps of the shard.
     Raises: UserError for scores that are not finite.
     """
     mine, root = [images[i] for i in shard.positions(len(images))], manifest.parent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, SHARD, THREADS, Option, command, path
 
@@ -32,6 +33,7 @@ def _train(run, spec, args: argparse.Namespace) -> None:
 
     from simformer.data.labels import LabelSet
     from simformer.devices import choose_device
+    from simformer.run_lock import run_lock
     from simformer.train import Runtime, TrainOutputs
 
     torch.set_num_threads(args.threads)
@@ -42,11 +44,15 @@ def _train(run, spec, args: argparse.Namespace) -> None:
         stop_after=args.stop_after,
     )
     outputs = TrainOutputs(args.network, args.log, args.facts)
-    run(spec, args.data, LabelSet.load(args.labels), args.weights, args.state, outputs, runtime)
+    with run_lock(args.state) as waited:
+        if waited and outputs.are_of(spec):
+            print("the other process has finished this training", file=sys.stderr)
+        else:
+            run(spec, args.data, LabelSet.load(args.labels), args.weights, args.state, outputs, runtime)
 
 
 def cam(args: argparse.Namespace) -> None:
-    """Make the class activation maps of the classifier, or a shard of them; what is there is not made again."""
+    """Make the classifier's class activation maps, or those of a shard; what is there is not made again."""
     import torch
 
     from simformer.baselines.classifier import classifier_maps
@@ -80,7 +86,7 @@ def seeds(args: argparse.Namespace) -> None:
 
 
 def refine(args: argparse.Namespace) -> None:
-    """Expand class maps by a random walk, or a shard of them; what is there is not made again."""
+    """Expand class maps by a random walk, or of a shard of the images; what is there is not made again."""
     import torch
 
     from simformer.baselines.expansion import Expander

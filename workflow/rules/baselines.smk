@@ -37,7 +37,7 @@ rule classifier:
     threads: 1
     resources:
         mem_mb=growing(16000),
-        runtime=growing(720),
+        runtime=720,
         gpu=1,
     params:
         spec=network_spec("classifier"),
@@ -64,7 +64,7 @@ rule cam:
     threads: 1
     resources:
         mem_mb=growing(16000),
-        runtime=growing(720),
+        runtime=720,
         gpu=1,
     params:
         version=RECIPE_VERSION,
@@ -140,7 +140,7 @@ rule affinity:
     threads: 1
     resources:
         mem_mb=growing(16000),
-        runtime=growing(720),
+        runtime=720,
         gpu=1,
     params:
         spec=network_spec("{expansion}"),
@@ -168,7 +168,7 @@ rule refine:
     threads: 1
     resources:
         mem_mb=growing(8000),
-        runtime=growing(720),
+        runtime=720,
         gpu=1,
     params:
         version=RECIPE_VERSION,

@@ -50,9 +50,9 @@ def test_all_stages_by_hand(run, scenes, stages, masked, tmp_path):
 
     common = {"data": scenes.data, "labels": labels}
     shards = [tmp_path / f"cam/{i}of2.json" for i in (1, 2)]
-    for shard in shards:
+    for path in shards:
         settings = CAM.model_dump_json()
-        assert run("cam", network=model, settings=settings, shard=shard.stem, output=shard, **common) == 0
+        assert run("cam", network=model, settings=settings, shard=path.stem, output=path, **common) == 0
     maps = tmp_path / "cam/maps.json"
     assert run("gather_maps", shards=shards, labels=labels, output=maps) == 0
 
