@@ -84,7 +84,7 @@ def test_without_accounting_squeue_is_advised_unless_the_profile_has_it(slurm, h
     check = by_name(check_cluster())["accounting"]
     assert check.level == "problem" and "--slurm-status-command squeue" in check.fix
     touch(here / "slurm/config.yaml", "executor: slurm\nslurm-status-command: squeue\n")
-    assert by_name(check_cluster())["accounting"].level == "ok"
+    assert by_name(check_cluster())["accounting"].level == "warning"
     touch(here / "slurm/config.yaml", "executor: slurm\n")
     (slurm.folder / "sacct").unlink()
     assert by_name(check_cluster())["accounting"].level == "ok"
