@@ -150,6 +150,10 @@ def test_a_node_that_dies_gives_its_job_to_another(grid, prepared):
     kill(*steps, *(pid for pid in grid.cluster.processes(MODEL) if pid != process.pid))  # all that ran there
     assert process.poll() is None
     grid.cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    wait_for(
+        60, "the job to be queued again", lambda: "PENDING" in grid.cluster.run("squeue", "-h", "-j", job, "-o", "%T")
+    )
+    grid.cluster.run("scontrol", "update", f"jobid={job}", "starttime=now")  # Slurm would wait two minutes
     assert process.wait(400) == 0, grid.log.read_text()
     assert_as_undisturbed(grid, prepared)
 
