@@ -10,6 +10,7 @@ import shutil
 import signal
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -200,7 +201,7 @@ def test_a_killed_snakemake_leaves_a_job_that_is_not_run_twice(grid, prepared):
 def test_a_job_over_its_memory_is_retried_with_more(grid, prepared):
     grid.run("--set-resources", "train:mem_mb=300*attempt*attempt", "--", MODEL)
     assert_as_undisturbed(grid, prepared)
-    assert re.findall(r"mem_mb=(\d+)", grid.log.read_text())[:2] == ["300", "1200"]
+    assert {"300", "1200"} <= set(re.findall(r"mem_mb=(\d+)", grid.log.read_text()))
 
 
 def test_a_job_near_its_time_limit_saves_its_state(grid, prepared):
@@ -209,14 +210,18 @@ def test_a_job_near_its_time_limit_saves_its_state(grid, prepared):
     grid.training_job()
     (training,) = grid.training_processes()
     os.kill(training, signal.SIGSTOP)  # a slow training, which is far from its end when the time is nearly up
-    wait_for(90, "Slurm's warning", lambda: pending(training) & 1 << (signal.SIGTERM - 1))
-    os.kill(training, signal.SIGCONT)
+    wait_for(90, "Slurm's warning", lambda: is_warned(training))
+    with suppress(ProcessLookupError):  # Slurm may have continued it itself
+        os.kill(training, signal.SIGCONT)
     assert process.wait(300) == 0, grid.log.read_text()
     assert_as_undisturbed(grid, prepared)
     assert resumed_at(grid) > 0
 
 
-def pending(pid: int) -> int:
-    """Mask of the signals that wait for a process."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"^ShdPnd:\s*(\w+)", status, flags=re.M)[1], 16)
+def is_warned(pid: int) -> bool:
+    """Tell whether SIGTERM waits for a process, or has ended it."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return True
+    return bool(int(re.search(r"^ShdPnd:\s*(\w+)", status, flags=re.M)[1], 16) & 1 << (signal.SIGTERM - 1))
