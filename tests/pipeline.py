@@ -84,8 +84,8 @@ class Pipeline:
             return subprocess.Popen(**call, stdout=stream, stderr=stream, start_new_session=True)
 
     def _call(self, arguments: Sequence[str], study: str, environment: Mapping[str, str]) -> dict[str, Any]:
-        env = os.environ | {"PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"} | environment
-        env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        env = os.environ | {"PATH": path, "PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"} | environment
         command = [sys.executable, "-m", "snakemake", "--configfile", study, *arguments]
         return {"args": command, "cwd": self.folder, "env": env}
 

@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from pathlib import Path
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "slurmdbd", "mariadbd", "mariadb-install-db", "mariadb-admin")
 PACKAGES = "munge slurmctld slurmd slurm-client slurmdbd mariadb-server"
 CLIENTS = ("sbatch", "srun", "squeue", "sacct", "sacctmgr", "scancel", "scontrol", "sinfo")
-SEARCH = os.environ["PATH"] + ":/usr/sbin:/sbin"
+SEARCH = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin:/sbin"
 NODES = ("n1", "n2")
 
 CONFIGURATION = """\
