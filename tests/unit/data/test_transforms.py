@@ -156,13 +156,13 @@ def test_jitter_leaves_geometry_and_labels_alone():
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6))
 def test_jitter_maps_colours_wherever_they_are(seed):
+    """Rows are of 64 pixels, since OpenCV computes the rest of a row, less than a vector, with other rounding."""
     rng = np.random.default_rng(seed)
-    image = rng.integers(0, 256, (12, 9, 3)).astype(np.uint8)
-    order = rng.permutation(12 * 9)
+    image = rng.integers(0, 256, (3, 64, 3)).astype(np.uint8)
+    order = rng.permutation(3 * 64)
     jittered = color_jitter(image, np.random.default_rng(seed))
-    shuffled = color_jitter(image.reshape(1, -1, 3)[:, order], np.random.default_rng(seed))
-    difference = jittered.reshape(1, -1, 3)[:, order].astype(int) - shuffled
-    assert np.abs(difference).max() <= 4  # OpenCV rounds differently at the end of a row
+    shuffled = color_jitter(image.reshape(-1, 3)[order].reshape(image.shape), np.random.default_rng(seed))
+    assert np.array_equal(jittered.reshape(-1, 3)[order], shuffled.reshape(-1, 3))
     assert (jittered.dtype, jittered.shape) == (np.uint8, image.shape)
 
 
