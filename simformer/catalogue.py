@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from simformer.baselines.network_spec import NetworkSpec
-from simformer.baselines.settings import BaselineSettings
+from simformer.baselines.sections import BaselineSettings
+from simformer.baselines.settings import Response
 from simformer.config import RunConfig, merge, parse, parse_layers, read_yaml
 from simformer.errors import UserError
 from simformer.settings import ModelSettings, TrainSettings
@@ -37,7 +38,8 @@ class Catalogue:
         self.datasets = {name: self._dataset(name) for name in self.study.datasets}
         self._methods: dict[str, MethodFile] = {}
         for name in self.study.datasets:
-            self.baselines(name)
+            for response in get_args(Response):
+                self.baselines(name, response)
         for name in self.study.experiments:
             self.cells(name)
 
@@ -136,18 +138,21 @@ class Catalogue:
             dataset=dataset, split=split, method=method, seed=seed, labels=chosen.labels, settings=settings
         )
 
-    def baselines(self, dataset: str) -> BaselineSettings:
-        """Resolve the settings of the weakly supervised baselines on a dataset; they are those of every method."""
-        layers = [
-            ("defaults", BaselineSettings().model_dump(mode="json")),
+    def baselines(self, dataset: str, response: str = "classifier") -> BaselineSettings:
+        """Resolve the settings of the weakly supervised baselines on a dataset, for the maps of one response."""
+        own = [
             (str(self._path("datasets", dataset)), self.datasets[dataset].baselines),
             (f"{self.source}: datasets.{dataset}", self.study.datasets[dataset].baselines),
         ]
-        return parse_layers(BaselineSettings, layers, "baselines")
+        layers = [("defaults", BaselineSettings().model_dump(mode="json")), *own]
+        common = parse_layers(BaselineSettings, layers, "baselines")
+        differing = common.responses.get(response, {})
+        named = [(source, differing) for source, content in own if response in content.get("responses", {})]
+        return parse_layers(BaselineSettings, [*layers, *(named or [("defaults", differing)])], "baselines")
 
-    def network(self, dataset: str, kind: str, seed: int) -> NetworkSpec:
+    def network(self, dataset: str, kind: str, seed: int, response: str = "classifier") -> NetworkSpec:
         """Resolve the training of a baseline's network: `kind` is a section of the baselines' settings."""
-        settings = getattr(self.baselines(dataset), kind)
+        settings = getattr(self.baselines(dataset, response), kind)
         return NetworkSpec[type(settings)](
             kind=kind, backbone=self.model(dataset).backbone, seed=seed, settings=settings
         )

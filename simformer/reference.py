@@ -8,11 +8,16 @@ from typing import Any
 from pydantic import BaseModel
 
 from simformer import settings
-from simformer.baselines.settings import BaselineSettings, MapChoice
+from simformer.baselines.sections import BaselineSettings
+from simformer.baselines.settings import MapChoice
 from simformer.study import DatasetFile, ExperimentFile, MethodFile, SplitSpec, Study, StudyDataset
 
 SECTIONS = {name: field.annotation for name, field in settings.TrainSettings.model_fields.items()}
-BASELINES = {name: field.default for name, field in BaselineSettings.model_fields.items()}
+BASELINES = {
+    name: field.default
+    for name, field in BaselineSettings.model_fields.items()
+    if isinstance(field.default, settings.Settings)
+}
 """Sections of the baselines' settings, each with its own defaults."""
 
 
@@ -55,6 +60,8 @@ def settings_page() -> str:
     for name, section in BASELINES.items():
         description = BaselineSettings.model_fields[name].description
         parts += [f"### `{name}`: {description}", _table(type(section), section.model_dump(mode="json"))]
+    responses = BaselineSettings.model_fields["responses"]
+    parts += [f"### `responses`: {responses.description} Default: `{json.dumps(responses.default)}`"]
     return "\n\n".join(parts) + "\n"
 
 

@@ -13,6 +13,8 @@ from pydantic import Field, model_validator
 from simformer.settings import Count, Settings, Share, Weight
 
 Positive = Annotated[float, Field(gt=0)]
+Response = Literal["classifier"]
+"""Networks and procedures that make class maps from image-level labels; also the name of their folder."""
 
 
 class NetworkSettings(Settings):
@@ -92,51 +94,10 @@ class WalkSettings(Settings):
     power: Positive = Field(1.0, description="Exponent of the maps before the walk.")
 
 
-class BaselineSettings(Settings):
-    """Everything from images with image-level labels to expanded maps, in sections."""
-
-    classifier: ClassifierSettings = Field(
-        ClassifierSettings(), description="Multi-label classifier, trained on image-level labels alone."
-    )
-    cam: CamSettings = Field(CamSettings(), description="Class activation maps of the training images.")
-    seeds: SeedSettings = Field(SeedSettings(), description="Confident pixels of the maps, which teach an expansion.")
-    psa: AffinitySettings = Field(
-        AffinitySettings(
-            frozen_stages=1,
-            epochs=8,
-            batch_images=8,
-            lr=0.01,
-            weight_decay=5e-4,
-            warmup_steps=200,
-            clip_norm=10.0,
-            crop=448,
-            long_edges=None,
-            color_jitter=True,
-        ),
-        description="PSA's affinity network.",
-    )
-    psa_walk: WalkSettings = Field(WalkSettings(), description="Random walk with PSA's affinities, at stride 8.")
-    irn: AffinitySettings = Field(
-        AffinitySettings(
-            frozen_stages=4,
-            epochs=3,
-            batch_images=32,
-            head_lr_factor=1.0,
-            long_edges=None,
-            scales=(0.5, 1.5),
-            radius=10,
-        ),
-        description="IRN's boundary network.",
-    )
-    irn_walk: WalkSettings = Field(
-        WalkSettings(beta=10.0, steps=256), description="Random walk with IRN's affinities, at stride 4."
-    )
-
-
 class MapChoice(Settings):
     """Which maps label the novel pixels of a method (`labels: maps`)."""
 
-    response: Literal["classifier"] = Field("classifier", description="Network whose class activation maps start it.")
+    response: Response = Field("classifier", description="Network whose class activation maps start it.")
     expansion: Literal["none", "psa", "irn"] = Field(
         "none", description="Expansion: PSA's affinity network or IRN's boundary network, and a random walk."
     )

@@ -325,6 +325,16 @@ def test_baselines_have_one_setting_per_dataset_with_defaults_of_each_section(ca
     assert spec.hash != study.network("toys", "irn", 4).hash
 
 
+def test_a_response_may_have_settings_of_its_own(catalogue):
+    own = {"seeds": {"threshold": 0.4}, "responses": {"classifier": {"seeds": {"threshold": 0.35}, "irn": {"lr": 0.3}}}}
+    study = catalogue({"datasets/toys": BASIC["datasets/toys"] | {"baselines": own}})
+    assert study.baselines("toys", "classifier").seeds.threshold == 0.35
+    assert study.network("toys", "irn", 0, "classifier").settings.lr == 0.3
+    faulty = {"responses": {"classifier": {"seeds": {"treshold": 0.3}}}}
+    text = error_of(catalogue, {"datasets/toys": BASIC["datasets/toys"] | {"baselines": faulty}}, {})
+    assert "toys.yaml: unknown key 'baselines.seeds.treshold'; did you mean 'baselines.seeds.threshold'?" in text
+
+
 @pytest.mark.parametrize(
     ("place", "blamed"), [("file", "{root}/datasets/toys.yaml"), ("study", "study.yaml: datasets")]
 )

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from simformer.baselines.settings import BaselineSettings
+from simformer.baselines.sections import BaselineSettings
 from simformer.config import RunConfig, merge, parse, parse_layers, read_yaml
 from simformer.errors import UserError
 from simformer.settings import TrainSettings

@@ -37,7 +37,7 @@ def test_what_knows_no_mask_is_made_once_for_all_splits(pipeline, study):
     planned = pipeline.planned()
     assert jobs_of(planned, "image_labels") == ["dataset=scenes"]
     assert jobs_of(planned, "classifier") == ["dataset=scenes, seed=0"]
-    assert jobs_of(planned, "cam") == ["dataset=scenes, seed=0, shard=1of1"]
+    assert jobs_of(planned, "cam") == ["dataset=scenes, response=classifier, seed=0, shard=1of1"]
     assert len(jobs_of(planned, "seeds")) == 1
     for rule in ("affinity", "refine"):
         assert [("psa" in w, "irn" in w) for w in jobs_of(planned, rule)] == [(False, True), (True, False)]

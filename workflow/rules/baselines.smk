@@ -53,12 +53,14 @@ rule classifier:
 rule cam:
     """Class activation maps of a shard of the training images; files of maps are undeclared, none is made twice."""
     input:
-        network=maps_file("network.safetensors", "classifier"),
+        network=maps_file("network.safetensors"),
         labels=image_label_file(),
     output:
-        maps_file("cam/{shard}.json", "classifier"),
+        maps_file("cam/{shard}.json"),
     log:
-        log_file("cam/{dataset}.seed{seed}.{shard}"),
+        log_file("cam/{dataset}.{response}.seed{seed}.{shard}"),
+    wildcard_constraints:
+        response="classifier",
     conda:
         "../../envs/simformer.yaml"
     threads: 1
@@ -143,7 +145,7 @@ rule affinity:
         runtime=720,
         gpu=1,
     params:
-        spec=network_spec("{expansion}"),
+        spec=network_spec("{expansion}", "{response}"),
         data=dataset_folder,
         folder=subpath(output.network, parent=True),
         weights=weights_option,

@@ -174,18 +174,24 @@ def image_label_file():
     return f"{STUDY.results}/{{dataset}}/{FULL_SPLIT}/image_labels/labels.json"
 
 
-def network_spec(kind):
-    """The training of a baseline's network; `kind` may be a wildcard in braces."""
-    return lambda wildcards: sorted_json(
-        CATALOGUE.network(wildcards.dataset, kind.format(**wildcards), int(wildcards.seed)).model_dump(mode="json")
-    )
+def network_spec(kind, response="classifier"):
+    """The training of a baseline's network; both names may be wildcards in braces."""
+
+    def spec(wildcards):
+        names = kind.format(**wildcards), int(wildcards.seed), response.format(**wildcards)
+        return sorted_json(CATALOGUE.network(wildcards.dataset, *names).model_dump(mode="json"))
+
+    return spec
 
 
 def baseline_settings(section):
-    """A section of the baselines' settings; its name may hold a wildcard in braces."""
-    return lambda wildcards: getattr(
-        CATALOGUE.baselines(wildcards.dataset), section.format(**wildcards)
-    ).model_dump_json()
+    """A section of the baselines' settings for the maps of the rule's response; its name may hold a wildcard."""
+
+    def settings(wildcards):
+        found = CATALOGUE.baselines(wildcards.dataset, wildcards.response)
+        return getattr(found, section.format(**wildcards)).model_dump_json()
+
+    return settings
 
 
 def map_shards(wildcards):
