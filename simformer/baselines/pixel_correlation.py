@@ -19,8 +19,8 @@ BLOCK_ENTRIES = 2**26
 def pixel_seed(raw: Tensor, present: Tensor) -> Tensor:
     """What the module spreads: each cell's strongest class among those of the image, and a background.
 
-    c_k = ReLU(r_k - e) / (max r_k + e) with r = ReLU(A); c_0 = 1 - max_k c_k; of the classes only the largest one is kept
-    per cell. Classes that the image does not have take no part: with 171 of them, any whose map has one positive
+    c_k = ReLU(r_k - e) / (max r_k + e) with r = ReLU(A); c_0 = 1 - max_k c_k; of the classes only the largest one is
+    kept per cell. Classes that the image does not have take no part: with 171 of them, any whose map has one positive
     cell would be normalised to 1 and take cells away.
 
     Args:

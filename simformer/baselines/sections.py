@@ -70,11 +70,11 @@ class BaselineSettings(Settings):
     )
     warm: TappedSettings = Field(
         TappedSettings(**TAPPED | {"epochs": 5}),
-        description="Plain classifier at stride 8, from which SEAM and CPN start.",
+        description="Plain stride-8 classifier; SEAM and CPN start from it.",
     )
     plain: TappedSettings = Field(
         TappedSettings(**TAPPED),
-        description="The warm classifier trained on without SEAM's or CPN's losses: a control.",
+        description="The warm classifier trained on as it was: a control.",
     )
     seam: SeamSettings = Field(SeamSettings(**TAPPED), description="SEAM, from the warm classifier.")
     cpn: CpnSettings = Field(CpnSettings(**TAPPED), description="CPN, from the warm classifier.")

@@ -108,8 +108,8 @@ def load_start(network: TappedClassifier, spec: NetworkSpec, classes: tuple[str,
     stored = read_network(path, START_KIND, TappedSettings)
     if stored.classes != classes or stored.spec.backbone != spec.backbone:
         raise UserError(
-            f"{path}: trained with backbone '{stored.spec.backbone}' on {len(stored.classes)} classes; expected backbone "
-            f"'{spec.backbone}' and the {len(classes)} classes of the label set. Delete it and run snakemake again"
+            f"{path}: trained with backbone '{stored.spec.backbone}' on {len(stored.classes)} classes; expected "
+            f"backbone '{spec.backbone}' and the {len(classes)} classes of the label set. Delete it and run snakemake again"
         )
     lacking, unexpected = network.load_state_dict(stored.tensors, strict=False)
     if unexpected or any(not name.startswith("regions.") for name in lacking):

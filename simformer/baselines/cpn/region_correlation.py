@@ -27,8 +27,8 @@ class RegionCorrelation(nn.Module):
     def forward(self, features: Tensor, joined: Tensor, seed: Tensor) -> Tensor:
         """Compute the weights.
 
-        F_k = sum_i softmax_i(c_k)(i) f_i; s_ki = ReLU(q(F_k)) . ReLU(g(f_i)) / sqrt(K + 1); then a softmax over the cells
-        of each class, or over the classes of each cell.
+        F_k = sum_i softmax_i(c_k)(i) f_i; s_ki = ReLU(q(F_k)) . ReLU(g(f_i)) / sqrt(K + 1); then a softmax over the
+        cells of each class, or over the classes of each cell.
 
         Args:
             features: f, [B, 195, h, w].

@@ -15,8 +15,8 @@ class RegionSettings(Settings):
 
     prcm_softmax: Literal["pixel", "class"] = Field(
         "pixel",
-        description="The weights sum to 1 over the cells of a class (released code, so that they hardly matter) or over "
-        "the classes of a cell.",
+        description="The weights sum to 1 over the cells of a class (released code, so that they hardly matter) or "
+        "over the classes of a cell.",
     )
     prcm_scramble: bool = Field(
         False, description="Keys reshaped from (192, K + 1) to (K + 1, 192) as released, instead of transposed."
@@ -26,12 +26,10 @@ class RegionSettings(Settings):
 class CpnSettings(CrossSettings):
     """CPN: two views that hide complementary parts of each crop must together give the maps of the whole."""
 
-    cell_side: Count = Field(
-        26, description="Mean side of the hidden parts, pixels; 26 for 300 superpixels of 448 x 448."
-    )
+    cell_side: Count = Field(26, description="Mean side of a part, pixels; 26 for 300 parts of 448 x 448.")
     masks: Literal["complementary", "independent"] = Field(
         "complementary",
-        description="What the second view shows: what the first one hides, or (a control) another part.",
+        description="The second view shows what the first one hides, or (a control) another part.",
     )
     cp: Weight = Field(1.0, description="Weight of the agreement of the two views' maps with those of the whole.")
     cpcr: Weight = Field(1.0, description="Weight of the cross regularisation between views.")

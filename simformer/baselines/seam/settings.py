@@ -15,13 +15,13 @@ class CrossSettings(TappedSettings):
 
     topk: Literal["literal", "active"] = Field(
         "literal",
-        description="Errors that the cross regularisation counts: the largest 20 % of K + 1 maps, or of the maps of the "
-        "image's classes and the background. The others are 0, so that with many classes the first is a mere divisor.",
+        description="Errors that the cross regularisation counts: the largest 20 % of K + 1 maps, or of the maps of "
+        "the image's classes and the background. The others are 0, so that with many classes the first is a mere divisor.",
     )
     rv: Weight = Field(
         0.0,
-        description="Weight of the mean of the lowest quarter of each image's spread maps, which says that a quarter is "
-        "background; 1 in the released code, not so in fully labelled scenes.",
+        description="Weight of the mean of the lowest quarter of each image's spread maps, which says that a quarter "
+        "is background; 1 in the released code, not so in fully labelled scenes.",
     )
 
 
