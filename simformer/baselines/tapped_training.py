@@ -109,7 +109,7 @@ def load_start(network: TappedClassifier, spec: NetworkSpec, classes: tuple[str,
     if stored.classes != classes or stored.spec.backbone != spec.backbone:
         raise UserError(
             f"{path}: trained with backbone '{stored.spec.backbone}' on {len(stored.classes)} classes; expected "
-            f"backbone '{spec.backbone}' and the {len(classes)} classes of the label set. Delete it and run snakemake again"
+            f"backbone '{spec.backbone}' and the {len(classes)} classes of the label set. Delete it and run again"
         )
     lacking, unexpected = network.load_state_dict(stored.tensors, strict=False)
     if unexpected or any(not name.startswith("regions.") for name in lacking):

@@ -16,7 +16,7 @@ class CrossSettings(TappedSettings):
     topk: Literal["literal", "active"] = Field(
         "literal",
         description="Errors that the cross regularisation counts: the largest 20 % of K + 1 maps, or of the maps of "
-        "the image's classes and the background. The others are 0, so that with many classes the first is a mere divisor.",
+        "the image's classes and the background. The others are 0, so the first is a mere divisor.",
     )
     rv: Weight = Field(
         0.0,
