@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
+from simformer.baselines.rib.settings import RibSettings
 from simformer.baselines.settings import (
     AffinitySettings,
     CamSettings,
@@ -59,7 +60,8 @@ class BaselineSettings(Settings):
     irn_walk: WalkSettings = Field(
         WalkSettings(beta=10.0, steps=256), description="Random walk with IRN's affinities, at stride 4."
     )
+    rib: RibSettings = Field(RibSettings(), description="RIB's fine-tuning of the classifier on each image.")
     responses: dict[Response, dict[str, dict[str, Any]]] = Field(
-        {},
+        {"rib": {"seeds": {"threshold": 0.35}, "irn_walk": {"power": 1.3}}},
         description="What differs for the maps of one response, e.g. `{rib: {seeds: {threshold: 0.35}}}`.",
     )
