@@ -89,3 +89,28 @@ class BaselineSettings(Settings):
         },
         description="What differs for the maps of one response, e.g. `{rib: {seeds: {threshold: 0.35}}}`.",
     )
+
+
+OWN_SECTIONS: dict[Response, tuple[str, ...]] = {
+    "classifier": ("classifier",),
+    "warm": ("warm",),
+    "plain": ("warm", "plain"),
+    "seam": ("warm", "seam"),
+    "seam_no_er": ("warm", "seam"),
+    "seam_no_ecr": ("warm", "seam"),
+    "cpn": ("warm", "cpn"),
+    "cpn_independent": ("warm", "cpn"),
+    "rib": ("classifier", "rib"),
+}
+"""Sections that decide the networks behind each response."""
+
+
+def sections_behind(response: Response, expansion: str) -> tuple[str, ...]:
+    """List the sections that decide a method's maps, in the order of their stages.
+
+    Args:
+        response: maps that it starts from.
+        expansion: 'none', 'psa' or 'irn'.
+    """
+    expanded = () if expansion == "none" else ("seeds", expansion, f"{expansion}_walk")
+    return (*OWN_SECTIONS[response], "cam", *expanded)
