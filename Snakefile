@@ -25,6 +25,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/experiments.smk"
 include: "workflow/rules/paper.smk"
 include: "workflow/rules/gallery.smk"
+include: "workflow/rules/checks.smk"
 
 
 rule all:
