@@ -11,7 +11,7 @@ from pydantic import Field
 
 from simformer.baselines.cpn.settings import CpnSettings
 from simformer.baselines.plain.settings import TappedSettings
-from simformer.baselines.rib.settings import RibSettings
+from simformer.baselines.rib.settings import RibCheckSettings, RibSettings
 from simformer.baselines.seam.settings import SeamSettings
 from simformer.baselines.settings import (
     AffinitySettings,
@@ -80,12 +80,14 @@ class BaselineSettings(Settings):
     seam: SeamSettings = Field(SeamSettings(**TAPPED), description="SEAM, from the warm classifier.")
     cpn: CpnSettings = Field(CpnSettings(**TAPPED), description="CPN, from the warm classifier.")
     rib: RibSettings = Field(RibSettings(), description="RIB's fine-tuning of the classifier on each image.")
+    rib_checks: RibCheckSettings = Field(RibCheckSettings(), description="How RIB's properties are measured.")
     responses: dict[Response, dict[str, dict[str, Any]]] = Field(
         {
             "rib": {"seeds": {"threshold": 0.35}, "irn_walk": {"power": 1.3}},
             "seam_no_er": {"seam": {"er": 0.0}},
             "seam_no_ecr": {"seam": {"ecr": 0.0}},
             "cpn_independent": {"cpn": {"masks": "independent"}},
+            "rib": {"seeds": {"threshold": 0.35}, "irn_walk": {"power": 1.3}},
         },
         description="What differs for the maps of one response, e.g. `{rib: {seeds: {threshold: 0.35}}}`.",
     )

@@ -196,11 +196,11 @@ def network_spec(kind, response="classifier"):
     return spec
 
 
-def baseline_settings(section):
-    """A section of the baselines' settings for the maps of the rule's response; its name may hold a wildcard."""
+def baseline_settings(section, response="{response}"):
+    """A section of the baselines' settings for the maps of a response; both names may hold a wildcard."""
 
     def settings(wildcards):
-        found = CATALOGUE.baselines(wildcards.dataset, wildcards.response)
+        found = CATALOGUE.baselines(wildcards.dataset, response.format(**wildcards))
         return getattr(found, section.format(**wildcards)).model_dump_json()
 
     return settings
