@@ -85,7 +85,7 @@ def class_activation_maps(
         device: of the network.
         normalised: from the summed maps of one image's classes [P, h, w] to scores.
     """
-    for batch in _batches(images, settings):
+    for batch in equal_sizes(images, settings.batch_images):
         size = inference_size(batch[0].height, batch[0].width, settings)
         pixels = [resize_image(read_image(data / image.image), *size, Image.Resampling.BICUBIC) for image in batch]
         present = torch.zeros(len(batch), num_classes, dtype=torch.bool)
@@ -97,10 +97,11 @@ def class_activation_maps(
             yield image, ClassMaps(image.classes, scores, GRID_STRIDE, size)
 
 
-def _batches(images: Sequence[LabelledImage], settings: CamSettings) -> Iterator[list[LabelledImage]]:
+def equal_sizes(images: Sequence[LabelledImage], count: int) -> Iterator[list[LabelledImage]]:
+    """Yield all images in batches of at most `count` that have one size."""
     by_size: dict[tuple[int, int], list[LabelledImage]] = defaultdict(list)
     for image in images:
         by_size[image.height, image.width].append(image)
     for alike in by_size.values():
-        for first in range(0, len(alike), settings.batch_images):
-            yield alike[first : first + settings.batch_images]
+        for first in range(0, len(alike), count):
+            yield alike[first : first + count]

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
+from simformer.baselines.conta.settings import ContaSettings, SegmentationSettings
 from simformer.baselines.settings import (
     AffinitySettings,
     CamSettings,
@@ -59,7 +60,15 @@ class BaselineSettings(Settings):
     irn_walk: WalkSettings = Field(
         WalkSettings(beta=10.0, steps=256), description="Random walk with IRN's affinities, at stride 4."
     )
+    conta: ContaSettings = Field(ContaSettings(), description="CONTA's rounds, each a classifier and IRN.")
+    segmentation: SegmentationSettings = Field(
+        SegmentationSettings(), description="Segmentation network (DeepLab-v2, stride 8) between two rounds of CONTA."
+    )
     responses: dict[Response, dict[str, dict[str, Any]]] = Field(
-        {},
+        {
+            "conta_zero": {"conta": {"context": "zero"}},
+            "conta_shuffled": {"conta": {"context": "shuffled"}},
+            "conta_constant": {"conta": {"context": "constant"}},
+        },
         description="What differs for the maps of one response, e.g. `{rib: {seeds: {threshold: 0.35}}}`.",
     )

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from simformer.settings import Count, Settings, Share, Weight
 
 Positive = Annotated[float, Field(gt=0)]
-Response = Literal["classifier"]
+Response = Literal["classifier", "conta", "conta_zero", "conta_shuffled", "conta_constant"]
 """Networks and procedures that make class maps from image-level labels; also the name of their folder."""
 
 
