@@ -90,7 +90,7 @@ rule gather_maps:
     log:
         log_file("gather_maps/{dataset}.{response}.{stage}.seed{seed}"),
     wildcard_constraints:
-        stage="cam|psa|irn",
+        stage="cam|psa|irn|predictions",
     localrule: True
     conda:
         "../../envs/simformer.yaml"

@@ -215,7 +215,8 @@ def mixed_maps(wildcards):
     """The maps that label the novel pixels of a method."""
     maps = CATALOGUE.method(wildcards.method).maps
     stage = "cam" if maps.expansion == "none" else maps.expansion
-    return maps_file(f"{stage}/maps.json", maps.response).format(**wildcards)
+    response = CATALOGUE.response(wildcards.dataset, maps.response)
+    return maps_file(f"{stage}/maps.json", response).format(**wildcards)
 
 
 class Place(dict):
