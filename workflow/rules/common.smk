@@ -36,10 +36,15 @@ COMPARED_MAPS = [
     "cam_retrained",
     "psa_retrained",
     "irn_retrained",
+    "seam_retrained",
+    "conta_retrained",
+    "cpn_retrained",
+    "rib_retrained",
 ]
 """Methods whose class maps are compared and drawn; those of a response alone are drawn with any of its methods."""
 CHECKED = [
     "maps",
+    "rib",
 ]
 """What has claims: a rule check_<name> writes checks/<name>.seed<s>.json for every split."""
 PINNED_SPLITS = sorted(str(path) for path in Path("config/splits").glob("*/split*.yaml"))
