@@ -8,6 +8,7 @@ from simformer.baselines.mixing import mixed_labels
 from simformer.baselines.settings import WalkSettings
 from simformer.data.masking import image_labels, mask_labels
 from tests.unit.baselines.conftest import CPU, pipeline
+from tests.unit.baselines.conta.conftest import first_round
 from tests.unit.data.test_masking import content, write_changed
 
 
@@ -16,7 +17,9 @@ def everything(data, index, split, folder) -> dict[str, bytes]:
     torch.manual_seed(int.from_bytes(folder.name.encode()[-3:], "big"))  # nothing may depend on the global state
     labels = image_labels(index, folder / "image_labels")
     stages = pipeline(data, labels, folder)
+    conta = first_round(stages, data, labels, folder)
     masked = mask_labels(data, index, split, folder / "masked")
+    mixed_labels(conta.maps, masked, 0.1, folder / "mixed" / "conta")
     mixed_labels(stages.maps, masked, 0.1, folder / "mixed" / "none")
     for kind in ("psa", "irn"):
         expander = Expander(getattr(stages, kind).model, kind, WalkSettings(steps=4), CPU)
@@ -39,6 +42,7 @@ def test_u7_e10_no_hidden_pixel_reaches_networks_maps_seeds_or_mixed_labels(
     assert everything(changed, index, split, tmp_path_factory.mktemp("out")) == honest
     kinds = {name.split("/")[0] for name in honest}
     assert {"classifier", "cam", "seeds", "psa", "irn", "expanded_psa", "expanded_irn", "mixed"} <= kinds
+    assert {"walked", "masks", "segmentation", "predictions", "confounder.safetensors", "conta", "conta_cam"} <= kinds
     assert len(honest) > 8 * len(scenes.index.train)
 
 
