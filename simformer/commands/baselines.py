@@ -53,10 +53,10 @@ def train_network(run, spec, args: argparse.Namespace) -> None:
 
 
 def cam(args: argparse.Namespace) -> None:
-    """Make the classifier's class activation maps, or those of a shard; what is there is not made again."""
+    """Make a network's class maps, or those of a shard; what is there is not made again."""
     import torch
 
-    from simformer.baselines.classifier import classifier_maps
+    from simformer.baselines.responses import response_maps
     from simformer.baselines.settings import CamSettings
     from simformer.data.labels import LabelSet
     from simformer.devices import choose_device
@@ -64,7 +64,7 @@ def cam(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     settings = CamSettings.model_validate_json(args.settings)
     labels = LabelSet.load(args.labels)
-    classifier_maps(args.network, args.data, labels, settings, choose_device(args.device), args.output, args.shard)
+    response_maps(args.network, args.data, labels, settings, choose_device(args.device), args.output, args.shard)
 
 
 def gather_maps(args: argparse.Namespace) -> None:
