@@ -87,7 +87,6 @@ class BaselineSettings(Settings):
             "seam_no_er": {"seam": {"er": 0.0}},
             "seam_no_ecr": {"seam": {"ecr": 0.0}},
             "cpn_independent": {"cpn": {"masks": "independent"}},
-            "rib": {"seeds": {"threshold": 0.35}, "irn_walk": {"power": 1.3}},
         },
         description="What differs for the maps of one response, e.g. `{rib: {seeds: {threshold: 0.35}}}`.",
     )

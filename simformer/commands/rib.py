@@ -66,6 +66,6 @@ def add(commands: argparse._SubParsersAction) -> None:
     command(
         commands, check_rib, NETWORK, DATA, LABELS, *SETTINGS, path("maps", "maps.json of RIB"),
         path("plain", "maps.json of the classifier"), path("truth", "labels.json with all masks"),
-        path("masked", "labels.json of the split"), ("--amount", {"required": True, "help": "how much to measure, JSON"}),
-        THREADS, DEVICE, OUTPUT,
+        path("masked", "labels.json of the split"),
+        ("--amount", {"required": True, "help": "how much to measure, JSON"}), THREADS, DEVICE, OUTPUT,
     )  # fmt: skip
