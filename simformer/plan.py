@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simformer.analysis.cost import Hours, disk_bytes, training_images, training_time
+from simformer.baselines.conta.rounds import networks_behind
 from simformer.catalogue import FULL_SPLIT, Catalogue, Cell
 from simformer.sources import archives
 
@@ -173,9 +174,10 @@ def _map_networks(catalogue: Catalogue, cells: Iterable[Cell]) -> list[Path]:
     paths: list[Path] = []
     for dataset, _, method, seed in cells:
         if maps := catalogue.method(method).maps:
-            folder = Path(catalogue.study.results, dataset, FULL_SPLIT, "maps", maps.response, f"seed{seed}")
-            expansion = [] if maps.expansion == "none" else [folder / maps.expansion]
-            paths += [place / "network.safetensors" for place in [folder, *expansion]]
+            response = catalogue.response(dataset, maps.response)
+            folder = Path(catalogue.study.results, dataset, FULL_SPLIT, "maps")
+            networks = networks_behind(response) + ([] if maps.expansion == "none" else [(response, maps.expansion)])
+            paths += [folder.joinpath(name, f"seed{seed}", *stage, "network.safetensors") for name, *stage in networks]
     return list(dict.fromkeys(paths))
 
 
