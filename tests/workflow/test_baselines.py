@@ -55,6 +55,17 @@ def test_plain_maps_need_no_expansion_and_shards_are_jobs(pipeline, study):
     assert {"seeds", "affinity", "refine", "train"}.isdisjoint({rule for rule, _ in planned})
 
 
+def test_rib_starts_from_the_classifier_and_shares_the_rest(pipeline, study):
+    study["datasets"]["scenes"]["shards"] = {"train": 2}
+    pipeline.study(study)
+    folder = "results/tiny/scenes/split1"
+    planned = pipeline.planned(f"{folder}/rib_retrained/seed0/mixed/labels.json", f"{folder}/checks/rib.seed0.json")
+    assert len(jobs_of(planned, "rib")) == 2 and len(jobs_of(planned, "classifier")) == 1
+    assert {w.split("response=")[1].split(",")[0] for w in jobs_of(planned, "cam")} == {"classifier"}
+    assert len(jobs_of(planned, "check_rib")) == 1 and len(jobs_of(planned, "affinity")) == 1
+    assert "rib" in jobs_of(planned, "affinity")[0] and "train" not in {rule for rule, _ in planned}
+
+
 @pytest.mark.slow
 def test_from_nothing_to_mixed_labels_and_a_measured_network_and_what_edits_make_run_again(pipeline, study):
     del study["datasets"]["scenes"]["splits"][2]
