@@ -59,3 +59,72 @@ rule response_network:
         " {params.weights} {params.start} --state {params.folder:q}/state --network {output.network:q}"
         " --log {output.log:q} --facts {output.facts:q}"
         " --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log} 2>&1"
+
+
+def check_networks(*names):
+    """Inputs of a check: the networks that it compares, by name."""
+    return {name: maps_file("network.safetensors", name) for name in names}
+
+
+def network_options(wildcards, input):
+    """NAME=FILE of every network among the inputs."""
+    networks = {name: file for name, file in input.items() if name not in ("index", "split")}
+    return " ".join(shlex.quote(f"{name}={file}") for name, file in networks.items())
+
+
+def check_maps_settings(wildcards):
+    return CATALOGUE.baselines(wildcards.dataset).cam.model_dump_json()
+
+
+rule check_seam:
+    """Claims about SEAM, measured on test images with their true masks; trains the ablations that it compares."""
+    input:
+        **check_networks("plain", "seam", "seam_no_er", "seam_no_ecr", "warm"),
+        index=data_file("index.json"),
+        split=split_file("split.yaml"),
+    output:
+        split_file("checks/seam.seed{seed}.json"),
+    log:
+        log_file("check_seam/{dataset}.{split}.seed{seed}"),
+    conda:
+        "../../envs/simformer.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(240),
+        gpu=1,
+    params:
+        version=RECIPE_VERSION,
+        networks=network_options,
+        settings=check_maps_settings,
+        data=dataset_folder,
+    shell:
+        "simformer check_seam --network {params.networks} --data {params.data:q} --index {input.index:q}"
+        " --split {input.split:q} --settings {params.settings:q} --threads {threads} --output {output:q} > {log} 2>&1"
+
+
+rule check_cpn:
+    """Claims about CPN, measured on test images with their true masks; trains the ablation that it compares."""
+    input:
+        **check_networks("plain", "cpn", "cpn_independent"),
+        index=data_file("index.json"),
+        split=split_file("split.yaml"),
+    output:
+        split_file("checks/cpn.seed{seed}.json"),
+    log:
+        log_file("check_cpn/{dataset}.{split}.seed{seed}"),
+    conda:
+        "../../envs/simformer.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(240),
+        gpu=1,
+    params:
+        version=RECIPE_VERSION,
+        networks=network_options,
+        settings=check_maps_settings,
+        data=dataset_folder,
+    shell:
+        "simformer check_cpn --network {params.networks} --data {params.data:q} --index {input.index:q}"
+        " --split {input.split:q} --settings {params.settings:q} --threads {threads} --output {output:q} > {log} 2>&1"
