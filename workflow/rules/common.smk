@@ -44,6 +44,8 @@ COMPARED_MAPS = [
 """Methods whose class maps are compared and drawn; those of a response alone are drawn with any of its methods."""
 CHECKED = [
     "maps",
+    "seam",
+    "cpn",
     "rib",
 ]
 """What has claims: a rule check_<name> writes checks/<name>.seed<s>.json for every split."""
