@@ -171,10 +171,15 @@ def _training(catalogue: Catalogue, cell: Cell, folder: Path, facts: dict[Cell, 
 def _map_networks(catalogue: Catalogue, cells: Iterable[Cell]) -> list[Path]:
     """List the networks behind the class maps of some trainings, each once."""
     paths: list[Path] = []
-    for dataset, _, method, seed in cells:
+    for dataset, split, method, seed in cells:
         if maps := catalogue.method(method).maps:
-            folder = Path(catalogue.study.results, dataset, FULL_SPLIT, "maps", maps.response, f"seed{seed}")
-            expansion = [] if maps.expansion == "none" else [folder / maps.expansion]
+            name = f"seed{seed if maps.seed is None else maps.seed}"
+            folder = Path(catalogue.study.results, dataset, FULL_SPLIT, "maps", maps.response, name)
+            retab = Path(catalogue.study.results, dataset, split, "retab", name)
+            expansion = {
+                "none": [],
+                "retab": [retab / "boundary", retab / maps.response / "affinity"],
+            }.get(maps.expansion, [folder / maps.expansion])
             paths += [place / "network.safetensors" for place in [folder, *expansion]]
     return list(dict.fromkeys(paths))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
+from simformer.baselines.retab.settings import EdgeSettings, TwoStageSettings
 from simformer.baselines.settings import (
     AffinitySettings,
     CamSettings,
@@ -58,6 +59,39 @@ class BaselineSettings(Settings):
     )
     irn_walk: WalkSettings = Field(
         WalkSettings(beta=10.0, steps=256), description="Random walk with IRN's affinities, at stride 4."
+    )
+    retab_boundary: EdgeSettings = Field(
+        EdgeSettings(
+            frozen_stages=1,
+            epochs=8,
+            batch_images=8,
+            lr=1e-3,
+            weight_decay=5e-4,
+            warmup_steps=200,
+            clip_norm=10.0,
+            crop=448,
+            long_edges=None,
+            color_jitter=True,
+        ),
+        description="RETAB's boundary network, trained on the edges of base masks, per split and seed.",
+    )
+    retab_affinity: AffinitySettings = Field(
+        AffinitySettings(
+            frozen_stages=1,
+            epochs=8,
+            batch_images=8,
+            lr=0.01,
+            weight_decay=5e-4,
+            warmup_steps=200,
+            clip_norm=10.0,
+            crop=448,
+            long_edges=None,
+            color_jitter=True,
+        ),
+        description="RETAB's affinity network, trained on base masks and novel seeds, per split and seed.",
+    )
+    retab_walk: TwoStageSettings = Field(
+        TwoStageSettings(steps=256), description="RETAB's walk in two stages, at stride 8."
     )
     responses: dict[Response, dict[str, dict[str, Any]]] = Field(
         {},

@@ -16,7 +16,7 @@ def classifier(args: argparse.Namespace) -> None:
     from simformer.baselines.network_spec import NetworkSpec
     from simformer.baselines.settings import ClassifierSettings
 
-    _train(train_classifier, NetworkSpec[ClassifierSettings].model_validate_json(args.spec), args)
+    train_network(train_classifier, NetworkSpec[ClassifierSettings].model_validate_json(args.spec), args)
 
 
 def affinity(args: argparse.Namespace) -> None:
@@ -25,10 +25,11 @@ def affinity(args: argparse.Namespace) -> None:
     from simformer.baselines.network_spec import NetworkSpec
     from simformer.baselines.settings import AffinitySettings
 
-    _train(train_expander, NetworkSpec[AffinitySettings].model_validate_json(args.spec), args)
+    train_network(train_expander, NetworkSpec[AffinitySettings].model_validate_json(args.spec), args)
 
 
-def _train(run, spec, args: argparse.Namespace) -> None:
+def train_network(run, spec, args: argparse.Namespace) -> None:
+    """Run a training function of (spec, data, labels, weights, state, outputs, runtime) with the options TRAINING."""
     import torch
 
     from simformer.data.labels import LabelSet

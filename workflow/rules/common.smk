@@ -74,6 +74,11 @@ def maps_file(name, response="{response}"):
     return f"{STUDY.results}/{{dataset}}/{FULL_SPLIT}/maps/{response}/seed{{seed}}/{name}"
 
 
+def retab_file(name):
+    """Path of a file of RETAB, whose networks learn from the base masks of a split."""
+    return split_file(f"retab/seed{{seed}}/{name}")
+
+
 def table_file(name):
     """Path of a table."""
     return f"{STUDY.results}/{name}"
@@ -199,11 +204,25 @@ def map_shards(wildcards):
     return [maps_file(f"{{stage}}/{shard}.json").format(**wildcards) for shard in shards("train", wildcards.dataset)]
 
 
+def retab_settings(section):
+    """A section of the baselines' settings that concerns the split alone, not the maps of one response."""
+    return lambda wildcards: getattr(CATALOGUE.baselines(wildcards.dataset), section).model_dump_json()
+
+
+def retab_shards(wildcards):
+    """Manifests of all shards of RETAB's boundary maps or walked maps."""
+    return [retab_file(f"{{part}}/{shard}.json").format(**wildcards) for shard in shards("train", wildcards.dataset)]
+
+
 def mixed_maps(wildcards):
     """The maps that label the novel pixels of a method."""
     maps = CATALOGUE.method(wildcards.method).maps
+    names = dict(wildcards.items()) | ({} if maps.seed is None else {"seed": maps.seed})
+    if maps.expansion == "retab":
+        walk = "anchored" if maps.anchored else "walked"
+        return retab_file(f"{maps.response}/{walk}/maps.json").format(**names)
     stage = "cam" if maps.expansion == "none" else maps.expansion
-    return maps_file(f"{stage}/maps.json", maps.response).format(**wildcards)
+    return maps_file(f"{stage}/maps.json", maps.response).format(**names)
 
 
 def map_gamma(wildcards):
