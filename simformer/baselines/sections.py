@@ -9,7 +9,11 @@ from typing import Any
 
 from pydantic import Field
 
+from simformer.baselines.cpn.settings import CpnSettings
+from simformer.baselines.plain.settings import TappedSettings
 from simformer.baselines.retab.settings import EdgeSettings, TwoStageSettings
+from simformer.baselines.rib.settings import RibSettings
+from simformer.baselines.seam.settings import SeamSettings
 from simformer.baselines.settings import (
     AffinitySettings,
     CamSettings,
@@ -20,6 +24,18 @@ from simformer.baselines.settings import (
 )
 from simformer.settings import Settings
 
+TAPPED = {
+    "frozen_stages": 1, "epochs": 10, "batch_images": 8, "lr": 0.002, "momentum": 0.9, "weight_decay": 1e-4,
+    "warmup_steps": 200, "clip_norm": 10.0, "crop": 448, "long_edges": (448, 768), "color_jitter": True,
+}  # fmt: skip
+"""Training that the stride-8 networks of SEAM and CPN have in common."""
+
+PAIRS = {
+    "frozen_stages": 1, "epochs": 8, "batch_images": 8, "lr": 0.01, "weight_decay": 5e-4, "warmup_steps": 200,
+    "clip_norm": 10.0, "crop": 448, "long_edges": None, "color_jitter": True,
+}  # fmt: skip
+"""Training that PSA's affinity network and RETAB's two networks have in common."""
+
 
 class BaselineSettings(Settings):
     """Everything from images with image-level labels to expanded maps, in sections."""
@@ -29,21 +45,7 @@ class BaselineSettings(Settings):
     )
     cam: CamSettings = Field(CamSettings(), description="Class activation maps of the training images.")
     seeds: SeedSettings = Field(SeedSettings(), description="Confident pixels of the maps, which teach an expansion.")
-    psa: AffinitySettings = Field(
-        AffinitySettings(
-            frozen_stages=1,
-            epochs=8,
-            batch_images=8,
-            lr=0.01,
-            weight_decay=5e-4,
-            warmup_steps=200,
-            clip_norm=10.0,
-            crop=448,
-            long_edges=None,
-            color_jitter=True,
-        ),
-        description="PSA's affinity network.",
-    )
+    psa: AffinitySettings = Field(AffinitySettings(**PAIRS), description="PSA's affinity network.")
     psa_walk: WalkSettings = Field(WalkSettings(), description="Random walk with PSA's affinities, at stride 8.")
     irn: AffinitySettings = Field(
         AffinitySettings(
@@ -60,40 +62,34 @@ class BaselineSettings(Settings):
     irn_walk: WalkSettings = Field(
         WalkSettings(beta=10.0, steps=256), description="Random walk with IRN's affinities, at stride 4."
     )
+    warm: TappedSettings = Field(
+        TappedSettings(**TAPPED | {"epochs": 5}),
+        description="Plain stride-8 classifier; SEAM and CPN start from it.",
+    )
+    plain: TappedSettings = Field(
+        TappedSettings(**TAPPED),
+        description="The warm classifier trained on as it was: a control.",
+    )
+    seam: SeamSettings = Field(SeamSettings(**TAPPED), description="SEAM, from the warm classifier.")
+    cpn: CpnSettings = Field(CpnSettings(**TAPPED), description="CPN, from the warm classifier.")
+    rib: RibSettings = Field(RibSettings(), description="RIB's fine-tuning of the classifier on each image.")
     retab_boundary: EdgeSettings = Field(
-        EdgeSettings(
-            frozen_stages=1,
-            epochs=8,
-            batch_images=8,
-            lr=1e-3,
-            weight_decay=5e-4,
-            warmup_steps=200,
-            clip_norm=10.0,
-            crop=448,
-            long_edges=None,
-            color_jitter=True,
-        ),
+        EdgeSettings(**PAIRS | {"lr": 1e-3}),
         description="RETAB's boundary network, trained on the edges of base masks, per split and seed.",
     )
     retab_affinity: AffinitySettings = Field(
-        AffinitySettings(
-            frozen_stages=1,
-            epochs=8,
-            batch_images=8,
-            lr=0.01,
-            weight_decay=5e-4,
-            warmup_steps=200,
-            clip_norm=10.0,
-            crop=448,
-            long_edges=None,
-            color_jitter=True,
-        ),
+        AffinitySettings(**PAIRS),
         description="RETAB's affinity network, trained on base masks and novel seeds, per split and seed.",
     )
     retab_walk: TwoStageSettings = Field(
         TwoStageSettings(steps=256), description="RETAB's walk in two stages, at stride 8."
     )
     responses: dict[Response, dict[str, dict[str, Any]]] = Field(
-        {},
+        {
+            "rib": {"seeds": {"threshold": 0.35}, "irn_walk": {"power": 1.3}},
+            "seam_no_er": {"seam": {"er": 0.0}},
+            "seam_no_ecr": {"seam": {"ecr": 0.0}},
+            "cpn_independent": {"cpn": {"masks": "independent"}},
+        },
         description="What differs for the maps of one response, e.g. `{rib: {seeds: {threshold: 0.35}}}`.",
     )
