@@ -43,5 +43,24 @@ def edge_loss(logits: Tensor, edges: Tensor, known: Tensor) -> Tensor:
     )
 
 
+def taught(edges: Tensor, known: Tensor, label_maps: Tensor, sides: str) -> tuple[Tensor, Tensor]:
+    """Choose the pixels that teach.
+
+    Of the not-base region only edges are known. If they teach, a network can learn what novel classes look like and
+    call all of it an edge; without them it sees edges and interiors of base classes alone, and edges of novel ones are
+    what it generalises to.
+
+    Args:
+        edges, known: see `base_edges`.
+        label_maps: base class id or IGNORE, [B, H, W].
+        sides: 'base' or 'both'.
+    Returns: (edges, known) that the loss uses.
+    """
+    if sides == "both":
+        return edges, known
+    base = label_maps != IGNORE
+    return edges & base, known & base
+
+
 def _largest(grid: Tensor, side: int, reach: int) -> Tensor:
     return F.max_pool2d(grid[:, None], side, stride=1, padding=reach)[:, 0]

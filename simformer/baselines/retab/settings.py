@@ -15,6 +15,12 @@ class EdgeSettings(NetworkSettings):
 
     reach: Count = Field(2, description="rho: a pixel with another class at most so many pixels away is an edge.")
 
+    sides: Literal["base", "both"] = Field(
+        "base",
+        description="Pixels that teach edges: those of base masks, or those of the not-base region beside them too. "
+        "With both, every pixel of a novel class that teaches anything is an edge.",
+    )
+
 
 class TwoStageSettings(WalkSettings):
     """Walk in two stages: among cells that are no boundary, then from all cells into boundary cells."""

@@ -15,7 +15,7 @@ from simformer.baselines.loop import NetworkTraining, file_hash, run_training
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.retab.cells import pair_groups, retab_cells
 from simformer.baselines.retab.edge_network import EdgeNetwork, at_pixels
-from simformer.baselines.retab.edges import base_edges, edge_loss
+from simformer.baselines.retab.edges import base_edges, edge_loss, taught
 from simformer.baselines.retab.settings import EdgeSettings
 from simformer.baselines.settings import AffinitySettings
 from simformer.baselines.sgd import build_sgd, sgd_step, total_steps
@@ -49,7 +49,8 @@ def train_edges(
 
     def loss(network: nn.Module, images: Tensor, label_maps: Tensor, padding: Tensor) -> Tensor:
         logits = at_pixels(network(images), *label_maps.shape[-2:])
-        return edge_loss(logits, *base_edges(label_maps, padding, spec.settings.reach))
+        edges = base_edges(label_maps, padding, spec.settings.reach)
+        return edge_loss(logits, *taught(*edges, label_maps, spec.settings.sides))
 
     _train(EdgeNetwork, loss, spec, data, labels, weights, state, outputs, runtime)
 
