@@ -20,12 +20,14 @@ include: "workflow/rules/labels.smk"
 include: "workflow/rules/baselines.smk"
 include: "workflow/rules/seam.smk"
 include: "workflow/rules/rib.smk"
+include: "workflow/rules/conta.smk"
 include: "workflow/rules/retab.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/experiments.smk"
 include: "workflow/rules/paper.smk"
 include: "workflow/rules/gallery.smk"
+include: "workflow/rules/checks.smk"
 
 
 rule all:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simformer.analysis.cost import Hours, disk_bytes, training_images, training_time
+from simformer.baselines.conta.rounds import networks_behind
 from simformer.catalogue import FULL_SPLIT, Catalogue, Cell
 from simformer.sources import archives
 
@@ -173,14 +174,15 @@ def _map_networks(catalogue: Catalogue, cells: Iterable[Cell]) -> list[Path]:
     paths: list[Path] = []
     for dataset, split, method, seed in cells:
         if maps := catalogue.method(method).maps:
+            response = catalogue.response(dataset, maps.response)
             name = f"seed{seed if maps.seed is None else maps.seed}"
-            folder = Path(catalogue.study.results, dataset, FULL_SPLIT, "maps", maps.response, name)
-            retab = Path(catalogue.study.results, dataset, split, "retab", name)
-            expansion = {
-                "none": [],
-                "retab": [retab / "boundary", retab / maps.response / "affinity"],
-            }.get(maps.expansion, [folder / maps.expansion])
-            paths += [place / "network.safetensors" for place in [folder, *expansion]]
+            folder = Path(catalogue.study.results, dataset, FULL_SPLIT, "maps")
+            own = maps.expansion in ("psa", "irn")
+            networks = networks_behind(response) + ([(response, maps.expansion)] if own else [])
+            paths += [folder.joinpath(network, name, *stage, "network.safetensors") for network, *stage in networks]
+            if maps.expansion == "retab":
+                retab = Path(catalogue.study.results, dataset, split, "retab", name)
+                paths += [retab / stage / "network.safetensors" for stage in ("boundary", f"{response}/affinity")]
     return list(dict.fromkeys(paths))
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from pydantic import Field
 
+from simformer.baselines.conta.settings import ContaSettings, SegmentationSettings
 from simformer.baselines.cpn.settings import CpnSettings
 from simformer.baselines.plain.settings import TappedSettings
 from simformer.baselines.retab.settings import EdgeSettings, TwoStageSettings
-from simformer.baselines.rib.settings import RibSettings
+from simformer.baselines.rib.settings import RibCheckSettings, RibSettings
 from simformer.baselines.seam.settings import SeamSettings
 from simformer.baselines.settings import (
     AffinitySettings,
@@ -84,12 +85,50 @@ class BaselineSettings(Settings):
     retab_walk: TwoStageSettings = Field(
         TwoStageSettings(steps=256), description="RETAB's walk in two stages, at stride 8."
     )
+    rib_checks: RibCheckSettings = Field(RibCheckSettings(), description="How RIB's properties are measured.")
+    conta: ContaSettings = Field(ContaSettings(), description="CONTA's rounds, each a classifier and IRN.")
+    segmentation: SegmentationSettings = Field(
+        SegmentationSettings(), description="Segmentation network (DeepLab-v2, stride 8) between two rounds of CONTA."
+    )
     responses: dict[Response, dict[str, dict[str, Any]]] = Field(
         {
-            "rib": {"seeds": {"threshold": 0.35}, "irn_walk": {"power": 1.3}},
             "seam_no_er": {"seam": {"er": 0.0}},
             "seam_no_ecr": {"seam": {"ecr": 0.0}},
             "cpn_independent": {"cpn": {"masks": "independent"}},
+            "rib": {"seeds": {"threshold": 0.35}, "irn_walk": {"power": 1.3}},
+            "conta_zero": {"conta": {"context": "zero"}},
+            "conta_shuffled": {"conta": {"context": "shuffled"}},
+            "conta_constant": {"conta": {"context": "constant"}},
         },
         description="What differs for the maps of one response, e.g. `{rib: {seeds: {threshold: 0.35}}}`.",
     )
+
+
+CONTA = ("classifier", "irn", "irn_walk", "segmentation", "conta")
+OWN_SECTIONS: dict[Response, tuple[str, ...]] = {
+    "classifier": ("classifier",),
+    "warm": ("warm",),
+    "plain": ("warm", "plain"),
+    "seam": ("warm", "seam"),
+    "seam_no_er": ("warm", "seam"),
+    "seam_no_ecr": ("warm", "seam"),
+    "cpn": ("warm", "cpn"),
+    "cpn_independent": ("warm", "cpn"),
+    "rib": ("classifier", "rib"),
+    "conta": CONTA,
+    "conta_zero": CONTA,
+    "conta_shuffled": CONTA,
+    "conta_constant": CONTA,
+}
+"""Sections that decide the networks behind each response."""
+
+
+def sections_behind(response: Response, expansion: str) -> tuple[str, ...]:
+    """List the sections that decide a method's maps, in the order of their stages.
+
+    Args:
+        response: maps that it starts from.
+        expansion: 'none', 'psa' or 'irn'.
+    """
+    expanded = () if expansion == "none" else ("seeds", expansion, f"{expansion}_walk")
+    return (*OWN_SECTIONS[response], "cam", *expanded)

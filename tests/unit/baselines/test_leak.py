@@ -6,6 +6,8 @@ import torch
 from simformer.baselines.expansion import Expander
 from simformer.baselines.mixing import mixed_labels
 from simformer.baselines.responses import response_maps
+from simformer.baselines.rib.maps import rib_maps
+from simformer.baselines.rib.settings import RibSettings
 from simformer.baselines.settings import WalkSettings
 from simformer.data.masking import image_labels, mask_labels
 from tests.unit.baselines.conftest import CAM, CPU, pipeline
@@ -24,6 +26,10 @@ def everything(data, index, split, folder) -> dict[str, bytes]:
     for kind in ("seam", "cpn"):
         model = train_kind(folder / kind, response_spec(kind), data, labels, warm).model
         response_maps(model, data, labels, CAM, CPU, folder / f"{kind}_cam" / "maps.json")
+    for tier in ("exact", "fast"):
+        tuning = RibSettings(tier=tier, iterations=2, other_images=2, pool=8, lr=0.02)
+        manifest = folder / f"rib_{tier}" / "maps.json"
+        rib_maps(stages.classifier.model, data, labels, tuning, CAM, CPU, manifest, manifest.with_name("facts.json"))
     masked = mask_labels(data, index, split, folder / "masked")
     mixed_labels(stages.maps, masked, 0.1, folder / "mixed" / "none")
     retab = retab_pipeline(data, masked, stages, folder / "retab")
@@ -61,6 +67,8 @@ def test_u7_e10_no_hidden_pixel_reaches_networks_maps_seeds_or_mixed_labels(
         "retab",
         "seam_cam",
         "cpn_cam",
+        "rib_exact",
+        "rib_fast",
     } <= kinds
     stages = {name.split("/")[1] for name in honest if name.startswith("retab/")}
     assert {"boundary", "boundary_maps", "retab_seeds", "affinity", "walked", "anchored"} <= stages
