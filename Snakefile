@@ -22,6 +22,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/experiments.smk"
 include: "workflow/rules/paper.smk"
+include: "workflow/rules/statistics.smk"
 include: "workflow/rules/gallery.smk"
 
 
@@ -34,6 +35,7 @@ rule all:
         gallery_files(),
         sweep_figures(),
         interval_files(),
+        t_test_files(),
     localrule: True
 
 

@@ -1,4 +1,5 @@
 # Paths, wildcards and the runs that the study asks for. No science here.
+import hashlib
 import json
 import os
 import shlex
