@@ -29,7 +29,7 @@ LIGHTNESS = (0.42, 0.92)
 
 
 def class_colours(count: int) -> np.ndarray:
-    """Return a colour table, uint8 [256, 3]: class k has the same colour whatever the number of classes; ignore dark."""
+    """Return a colour table, uint8 [256, 3]: class k looks the same whatever the number of classes; ignore dark."""
     table = np.full((256, 3), IGNORE_COLOUR, dtype=np.uint8)
     table[:count] = _sequence()[:count]
     return table

@@ -118,10 +118,22 @@ def paired_bootstrap(
     names = a[0].images
     if any(evaluation.images != names for evaluation in (*a, *b)):
         raise ValueError("the evaluations are of different images")
-    weights = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
+    weights = drawn_images(len(names), draws, seed)
     means = [np.mean([mean_iou(evaluation, chosen, weights) for evaluation in group], axis=0) for group in (a, b)]
+    return percentile_interval(means[0] - means[1], confidence)
+
+
+def drawn_images(count: int, draws: int, seed: int) -> np.ndarray:
+    """Return how often each of `count` images occurs when as many are drawn with replacement, [draws, count]."""
+    return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
+
+
+def percentile_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
+    """Interval between percentiles of a statistic, one value per draw; draws without a value (NaN) do not count."""
+    if np.isnan(values).all():
+        return Interval(math.nan, math.nan)
     tail = 50 * (1 - confidence)
-    low, high = np.nanpercentile(means[0] - means[1], [tail, 100 - tail])
+    low, high = np.nanpercentile(values, [tail, 100 - tail])
     return Interval(float(low), float(high))
 
 

@@ -1,4 +1,4 @@
-"""How every figure looks and is written: widths of a paper, legible type, colours for any colour vision, PDF and PNG."""
+"""How every figure looks and is written: widths of a paper, legible type, colours for any vision, PDF and PNG."""
 
 from __future__ import annotations
 

@@ -67,8 +67,8 @@ def write_table(spec: dict[str, Any], csv: Path, *, partial: bool = False) -> No
     absent = missing_runs(spec)
     if absent and not partial:
         raise UserError(
-            f"{csv}: {len(absent)} of {len(spec['runs'])} runs are missing, the first is {absent[0]}; `snakemake {csv}` "
-            f"makes them, `snakemake {csv.parent}/partial/{csv.name}` makes the table without them"
+            f"{csv}: {len(absent)} of {len(spec['runs'])} runs are missing, first {absent[0]}; `snakemake {csv}` makes "
+            f"them, `snakemake {csv.parent}/partial/{csv.name}` makes the table without them"
         )
     table = collect(spec)
     seeds = sorted({run["seed"] for run in spec["runs"]})

@@ -9,6 +9,10 @@ from typing import Any
 
 from pydantic import Field
 
+from simformer.baselines.cpn.settings import CpnSettings
+from simformer.baselines.plain.settings import TappedSettings
+from simformer.baselines.rib.settings import RibSettings
+from simformer.baselines.seam.settings import SeamSettings
 from simformer.baselines.settings import (
     AffinitySettings,
     CamSettings,
@@ -18,6 +22,12 @@ from simformer.baselines.settings import (
     WalkSettings,
 )
 from simformer.settings import Settings
+
+TAPPED = {
+    "frozen_stages": 1, "epochs": 10, "batch_images": 8, "lr": 0.002, "momentum": 0.9, "weight_decay": 1e-4,
+    "warmup_steps": 200, "clip_norm": 10.0, "crop": 448, "long_edges": (448, 768), "color_jitter": True,
+}  # fmt: skip
+"""Training that the stride-8 networks of SEAM and CPN have in common."""
 
 
 class BaselineSettings(Settings):
@@ -59,7 +69,23 @@ class BaselineSettings(Settings):
     irn_walk: WalkSettings = Field(
         WalkSettings(beta=10.0, steps=256), description="Random walk with IRN's affinities, at stride 4."
     )
+    warm: TappedSettings = Field(
+        TappedSettings(**TAPPED | {"epochs": 5}),
+        description="Plain stride-8 classifier; SEAM and CPN start from it.",
+    )
+    plain: TappedSettings = Field(
+        TappedSettings(**TAPPED),
+        description="The warm classifier trained on as it was: a control.",
+    )
+    seam: SeamSettings = Field(SeamSettings(**TAPPED), description="SEAM, from the warm classifier.")
+    cpn: CpnSettings = Field(CpnSettings(**TAPPED), description="CPN, from the warm classifier.")
+    rib: RibSettings = Field(RibSettings(), description="RIB's fine-tuning of the classifier on each image.")
     responses: dict[Response, dict[str, dict[str, Any]]] = Field(
-        {},
+        {
+            "rib": {"seeds": {"threshold": 0.35}, "irn_walk": {"power": 1.3}},
+            "seam_no_er": {"seam": {"er": 0.0}},
+            "seam_no_ecr": {"seam": {"ecr": 0.0}},
+            "cpn_independent": {"cpn": {"masks": "independent"}},
+        },
         description="What differs for the maps of one response, e.g. `{rib: {seeds: {threshold: 0.35}}}`.",
     )

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from simformer.settings import Count, Settings, Share, Weight
 
 Positive = Annotated[float, Field(gt=0)]
-Response = Literal["classifier"]
+Response = Literal["classifier", "warm", "plain", "seam", "cpn", "rib", "seam_no_er", "seam_no_ecr", "cpn_independent"]
 """Networks and procedures that make class maps from image-level labels; also the name of their folder."""
 
 

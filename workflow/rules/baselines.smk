@@ -60,7 +60,7 @@ rule cam:
     log:
         log_file("cam/{dataset}.{response}.seed{seed}.{shard}"),
     wildcard_constraints:
-        response="classifier",
+        response="classifier|warm|plain|seam[a-z_]*|cpn[a-z_]*",
     conda:
         "../../envs/simformer.yaml"
     threads: 1

@@ -62,7 +62,9 @@ def t_test_runs(wildcards):
 def t_test_metrics(wildcards):
     if not (runs := t_test_runs(wildcards)):
         place = f"config/experiments/{wildcards.experiment}.yaml"
-        raise WorkflowError(f"{place}: names no pairs to test; add e.g. compare: [[simformer_retrained, psa_retrained]]")
+        raise WorkflowError(
+            f"{place}: names no pairs to test; add e.g. compare: [[simformer_retrained, psa_retrained]]"
+        )
     return [run["path"] for run in runs]
 
 
@@ -93,7 +95,9 @@ def class_files(wildcards):
 def class_spec(wildcards):
     experiment = CATALOGUE.experiment(wildcards.experiment)
     if experiment.measure != "iou":
-        raise WorkflowError(f"config/experiments/{wildcards.experiment}.yaml: measure '{experiment.measure}' has no IoU")
+        raise WorkflowError(
+            f"config/experiments/{wildcards.experiment}.yaml: measure '{experiment.measure}' has no IoU"
+        )
     return sorted_json({"title": experiment.title, "rows": table_rows(experiment), "runs": class_runs(wildcards)})
 
 

@@ -5,9 +5,12 @@ import torch
 
 from simformer.baselines.expansion import Expander
 from simformer.baselines.mixing import mixed_labels
+from simformer.baselines.responses import response_maps
 from simformer.baselines.settings import WalkSettings
 from simformer.data.masking import image_labels, mask_labels
-from tests.unit.baselines.conftest import CPU, pipeline
+from tests.unit.baselines.conftest import CAM, CPU, pipeline
+from tests.unit.baselines.seam.test_seam import spec as response_spec
+from tests.unit.baselines.seam.test_seam import train as train_kind
 from tests.unit.data.test_masking import content, write_changed
 
 
@@ -16,6 +19,10 @@ def everything(data, index, split, folder) -> dict[str, bytes]:
     torch.manual_seed(int.from_bytes(folder.name.encode()[-3:], "big"))  # nothing may depend on the global state
     labels = image_labels(index, folder / "image_labels")
     stages = pipeline(data, labels, folder)
+    warm = train_kind(folder / "warm", response_spec("warm"), data, labels).model
+    for kind in ("seam", "cpn"):
+        model = train_kind(folder / kind, response_spec(kind), data, labels, warm).model
+        response_maps(model, data, labels, CAM, CPU, folder / f"{kind}_cam" / "maps.json")
     masked = mask_labels(data, index, split, folder / "masked")
     mixed_labels(stages.maps, masked, 0.1, folder / "mixed" / "none")
     for kind in ("psa", "irn"):
@@ -38,7 +45,18 @@ def test_u7_e10_no_hidden_pixel_reaches_networks_maps_seeds_or_mixed_labels(
     index = write_changed(scenes.data, scenes.index, split.novel, how, 1, changed)
     assert everything(changed, index, split, tmp_path_factory.mktemp("out")) == honest
     kinds = {name.split("/")[0] for name in honest}
-    assert {"classifier", "cam", "seeds", "psa", "irn", "expanded_psa", "expanded_irn", "mixed"} <= kinds
+    assert {
+        "classifier",
+        "cam",
+        "seeds",
+        "psa",
+        "irn",
+        "expanded_psa",
+        "expanded_irn",
+        "mixed",
+        "seam_cam",
+        "cpn_cam",
+    } <= kinds
     assert len(honest) > 8 * len(scenes.index.train)
 
 
