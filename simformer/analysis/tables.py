@@ -58,7 +58,8 @@ def write_table(spec: dict[str, Any], csv: Path, *, partial: bool = False) -> No
     """Write a table as `csv`, and beside it as Markdown (.md) and LaTeX (.tex, booktabs).
 
     Args:
-        spec: see `collect` and `table_text.pivot`; also `title`.
+        spec: see `collect` and `table_text.pivot`; also `title`, and of a partial table `command`, which makes the
+            file of a run that it is given.
         csv: path of the csv.
         partial: make the table from the runs that are there; the others are shown as missing, and the commands that
             make them are listed below the table.
@@ -72,7 +73,7 @@ def write_table(spec: dict[str, Any], csv: Path, *, partial: bool = False) -> No
         )
     table = collect(spec)
     seeds = sorted({run["seed"] for run in spec["runs"]})
-    commands = [f"snakemake {target}" for target in absent]
+    commands = [f"{spec['command']} {target}" for target in absent]
     atomic_write_text(csv, table.to_csv(index=False, float_format="%.4f"))
     text = render(table, spec, seeds, commands)
     for suffix, content in text.items():

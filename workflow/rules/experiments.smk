@@ -30,7 +30,8 @@ def partial_spec(wildcards):
     """A table's specification and the runs that are there: with a new or changed one, the table is made again."""
     paths = [Path(run["path"]) for run in experiment_runs(wildcards)]
     finished = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.exists()}
-    return sorted_json(json.loads(table_spec(wildcards)) | {"finished": finished})
+    command = f"snakemake --configfile {CATALOGUE.source.replace(', ', ' ')}"
+    return sorted_json(json.loads(table_spec(wildcards)) | {"finished": finished, "command": command})
 
 
 def compared_runs(wildcards):

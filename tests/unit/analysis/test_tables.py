@@ -39,7 +39,7 @@ def new_spec(tmp_path):
         ]
         reported = {"toys": {"split1": {"b": {"novel": 32.5}}, "split9": {"b": {"novel": 1.0}}}}
         spec = {"title": "Table 1: all_of_it", "rows": rows, "metrics": ["novel", "all"], "runs": runs}
-        return spec | {"reported": reported} | changes
+        return spec | {"reported": reported, "command": "snakemake --configfile toys.yaml"} | changes
 
     return make
 
@@ -136,7 +136,8 @@ def test_a_table_needs_its_runs_unless_it_is_partial(new_spec, tmp_path):
     assert "Missing: 4 run(s), made by" in lines
     commands = [text.strip() for text in lines if text.startswith("    ")]
     assert commands == [
-        f"snakemake {tmp_path}/{name}.json" for name in ("split1.b.1", *(f"split2.b.{i}" for i in range(3)))
+        f"snakemake --configfile toys.yaml {tmp_path}/{name}.json"
+        for name in ("split1.b.1", *(f"split2.b.{i}" for i in range(3)))
     ]
     latex = check_latex((tmp_path / "t.tex").read_text())
     assert "missing" in latex.rows[1][-1]
