@@ -26,6 +26,7 @@ include: "workflow/rules/experiments.smk"
 include: "workflow/rules/paper.smk"
 include: "workflow/rules/statistics.smk"
 include: "workflow/rules/gallery.smk"
+include: "workflow/rules/figures.smk"
 
 
 rule all:
@@ -38,6 +39,7 @@ rule all:
         sweep_figures(),
         interval_files(),
         t_test_files(),
+        figure_files(),
     localrule: True
 
 

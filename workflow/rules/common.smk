@@ -304,6 +304,12 @@ def gallery_models(wildcards):
     ]
 
 
+def gallery_spec(wildcards):
+    experiment = CATALOGUE.experiment(wildcards.experiment)
+    labels = [CATALOGUE.method(method).label for method in experiment.methods]
+    return sorted_json({"title": experiment.title, "labels": labels, "images": [], "count": 6})
+
+
 def gallery_files():
     """One picture per split: the methods of the study's first table."""
     name = STUDY.experiments[0]

@@ -118,7 +118,8 @@ def sweep_spec(wildcards):
     name, panels = wildcards.experiment, {}
     for dataset, split in dict.fromkeys(cell[:2] for cell in CATALOGUE.cells(name)):
         panels.setdefault(dataset, {})[split] = CATALOGUE.sweep(name, dataset, split)
-    return sorted_json({"reference": CATALOGUE.experiment(name).methods[0], "panels": panels})
+    experiment = CATALOGUE.experiment(name)
+    return sorted_json({"title": experiment.title, "reference": experiment.methods[0], "panels": panels})
 
 
 def sweep_figures():
