@@ -27,8 +27,10 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/experiments.smk"
 include: "workflow/rules/paper.smk"
+include: "workflow/rules/statistics.smk"
 include: "workflow/rules/gallery.smk"
 include: "workflow/rules/checks.smk"
+include: "workflow/rules/figures.smk"
 
 
 rule all:
@@ -40,6 +42,8 @@ rule all:
         gallery_files(),
         sweep_figures(),
         interval_files(),
+        t_test_files(),
+        figure_files(),
     localrule: True
 
 

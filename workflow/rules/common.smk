@@ -1,4 +1,5 @@
 # Paths, wildcards and the runs that the study asks for. No science here.
+import hashlib
 import json
 import os
 import shlex
@@ -394,6 +395,12 @@ def gallery_models(wildcards):
         )
         for method in CATALOGUE.experiment(wildcards.experiment).methods
     ]
+
+
+def gallery_spec(wildcards):
+    experiment = CATALOGUE.experiment(wildcards.experiment)
+    labels = [CATALOGUE.method(method).label for method in experiment.methods]
+    return sorted_json({"title": experiment.title, "labels": labels, "images": [], "count": 6})
 
 
 def gallery_files():
