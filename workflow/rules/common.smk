@@ -30,7 +30,7 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 STUDY = CATALOGUE.study
 CELL = ("dataset", "split", "method", "seed")
-PAGES = ("baseline_checks", "stage_costs")
+PAGES = ("baseline_checks", "retab_checks", "stage_costs")
 """Tables that are no experiments."""
 COMPARED_MAPS = [
     "cam_retrained",
@@ -283,12 +283,12 @@ def checked_places():
     return [(name, f"split{number}") for name, mine in STUDY.datasets.items() for number in list(mine.splits)[:last]]
 
 
-def check_runs():
+def check_runs(names=tuple(CHECKED)):
     """The files of claims of the study, with the place and seed of each."""
     return [
         place | {"path": split_file(f"checks/{name}.seed{{seed}}.json").format(**place)}
         for dataset, split in checked_places()
-        for name in CHECKED
+        for name in names
         for place in ({"dataset": dataset, "split": split, "seed": seed} for seed in STUDY.seeds)
     ]
 
