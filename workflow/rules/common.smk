@@ -44,6 +44,7 @@ COMPARED_MAPS = [
 """Methods whose class maps are compared and drawn; those of a response alone are drawn with any of its methods."""
 CHECKED = [
     "maps",
+    "conta",
     "rib",
 ]
 """What has claims: a rule check_<name> writes checks/<name>.seed<s>.json for every split."""
@@ -237,7 +238,8 @@ def map_arms(wildcards):
         maps = CATALOGUE.method(method).maps
         place = Place({"seed": STUDY.seeds[0]} | dict(wildcards.items()) | {"method": method})
         common = {"start": maps.response, "gamma": maps.gamma, "kind": None, "walk": None}
-        start = maps_file("cam/maps.json", maps.response).format(**place)
+        folder = CATALOGUE.response(place.dataset, maps.response)
+        start = maps_file("cam/maps.json", folder).format(**place)
         arms.setdefault(maps.response, common | {"name": maps.response, "maps": start})
         if maps.expansion != "none":
             name = f"{maps.response}+{maps.expansion}"

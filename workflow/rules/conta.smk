@@ -1,5 +1,5 @@
 # CONTA: rounds of classifier, IRN, masks and a segmentation network, whose predictions are the next round's context.
-from simformer.baselines.conta.rounds import BLIND, ROUNDS
+from simformer.baselines.conta.rounds import BLIND, FAMILIES, FIRST, ROUNDS, Round
 
 CONTA_ROUNDS = "|".join(ROUNDS)
 
@@ -28,6 +28,31 @@ def conta_settings(wildcards):
 def optional_file(option, name):
     """An option with a file of a rule's input, nothing where there is none."""
     return lambda wildcards, input: f"--{option} {shlex.quote(str(input[name]))}" if input[name] else ""
+
+
+def conta_arms(wildcards):
+    """Rounds 0 to T, the last round of each control, and the maps of all of them."""
+    last = CATALOGUE.round(wildcards.dataset, CATALOGUE.response(wildcards.dataset, FAMILIES[0]))
+    rounds = [FIRST, *(Round(last.family, number).response for number in range(1, last.number + 1))]
+    controls = {
+        CATALOGUE.baselines(wildcards.dataset, name).conta.context: CATALOGUE.response(wildcards.dataset, name)
+        for name in FAMILIES[1:]
+    }
+    maps = {
+        name: {stage: maps_file(f"{stage}/maps.json", name).format(**wildcards) for stage in ("cam", "irn")}
+        for name in [*rounds, *controls.values()]
+    }
+    return {"rounds": rounds, "controls": controls, "maps": maps}
+
+
+def last_round(name, before=False):
+    """A file of CONTA's last round, or of the round before it."""
+
+    def file(wildcards):
+        found = CATALOGUE.round(wildcards.dataset, CATALOGUE.response(wildcards.dataset, FAMILIES[0]))
+        return maps_file(name, found.previous if before else found.response).format(**wildcards)
+
+    return file
 
 
 rule round_masks:
@@ -203,3 +228,37 @@ rule conta_cam:
         "simformer conta_cam --network {input.network:q} {params.predicted} --data {params.data:q}"
         " --labels {input.labels:q} --settings {params.settings:q} --shard {wildcards.shard} --threads {threads}"
         " --output {output:q} > {log} 2>&1"
+
+
+rule check_conta:
+    """CONTA's properties, measured on training images with their true masks; only on request."""
+    input:
+        maps=lambda wildcards: [file for files in conta_arms(wildcards)["maps"].values() for file in files.values()],
+        plain=maps_file("network.safetensors", FIRST),
+        network=last_round("network.safetensors"),
+        predicted=last_round("predictions/maps.json", before=True),
+        labels=image_label_file(),
+        masked=split_file("masked/labels.json"),
+        truth=full_labels,
+    output:
+        split_file("checks/conta.seed{seed}.json"),
+    log:
+        log_file("check_conta/{dataset}.{split}.seed{seed}"),
+    conda:
+        "../../envs/simformer.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(16000),
+        runtime=720,
+        gpu=1,
+    params:
+        version=RECIPE_VERSION,
+        arms=lambda wildcards: sorted_json(conta_arms(wildcards)),
+        settings=lambda wildcards: CATALOGUE.baselines(wildcards.dataset, FAMILIES[0]).cam.model_dump_json(),
+        background=lambda wildcards: CATALOGUE.baselines(wildcards.dataset, FAMILIES[0]).conta.masks.threshold,
+        data=dataset_folder,
+    shell:
+        "simformer check_conta --arms {params.arms:q} --network {input.network:q} --plain {input.plain:q}"
+        " --predicted {input.predicted:q} --data {params.data:q} --labels {input.labels:q} --masked {input.masked:q}"
+        " --truth {input.truth:q} --settings {params.settings:q} --background {params.background}"
+        " --threads {threads} --output {output:q} > {log} 2>&1"
