@@ -18,15 +18,19 @@ include: "workflow/rules/fetch.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/labels.smk"
 include: "workflow/rules/baselines.smk"
+include: "workflow/rules/responses.smk"
 include: "workflow/rules/seam.smk"
 include: "workflow/rules/rib.smk"
 include: "workflow/rules/conta.smk"
+include: "workflow/rules/retab.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/experiments.smk"
 include: "workflow/rules/paper.smk"
+include: "workflow/rules/statistics.smk"
 include: "workflow/rules/gallery.smk"
 include: "workflow/rules/checks.smk"
+include: "workflow/rules/figures.smk"
 
 
 rule all:
@@ -38,6 +42,8 @@ rule all:
         gallery_files(),
         sweep_figures(),
         interval_files(),
+        t_test_files(),
+        figure_files(),
     localrule: True
 
 

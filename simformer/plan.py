@@ -172,12 +172,17 @@ def _training(catalogue: Catalogue, cell: Cell, folder: Path, facts: dict[Cell, 
 def _map_networks(catalogue: Catalogue, cells: Iterable[Cell]) -> list[Path]:
     """List the networks behind the class maps of some trainings, each once."""
     paths: list[Path] = []
-    for dataset, _, method, seed in cells:
+    for dataset, split, method, seed in cells:
         if maps := catalogue.method(method).maps:
             response = catalogue.response(dataset, maps.response)
+            name = f"seed{seed if maps.seed is None else maps.seed}"
             folder = Path(catalogue.study.results, dataset, FULL_SPLIT, "maps")
-            networks = networks_behind(response) + ([] if maps.expansion == "none" else [(response, maps.expansion)])
-            paths += [folder.joinpath(name, f"seed{seed}", *stage, "network.safetensors") for name, *stage in networks]
+            own = maps.expansion in ("psa", "irn")
+            networks = networks_behind(response) + ([(response, maps.expansion)] if own else [])
+            paths += [folder.joinpath(network, name, *stage, "network.safetensors") for network, *stage in networks]
+            if maps.expansion == "retab":
+                retab = Path(catalogue.study.results, dataset, split, "retab", name)
+                paths += [retab / stage / "network.safetensors" for stage in ("boundary", f"{response}/affinity")]
     return list(dict.fromkeys(paths))
 
 

@@ -1,4 +1,5 @@
 # Paths, wildcards and the runs that the study asks for. No science here.
+import hashlib
 import json
 import os
 import shlex
@@ -40,12 +41,16 @@ COMPARED_MAPS = [
     "conta_retrained",
     "cpn_retrained",
     "rib_retrained",
+    "retab_retrained",
 ]
 """Methods whose class maps are compared and drawn; those of a response alone are drawn with any of its methods."""
 CHECKED = [
     "maps",
+    "seam",
     "conta",
+    "cpn",
     "rib",
+    "retab",
 ]
 """What has claims: a rule check_<name> writes checks/<name>.seed<s>.json for every split."""
 PINNED_SPLITS = sorted(str(path) for path in Path("config/splits").glob("*/split*.yaml"))
@@ -90,6 +95,11 @@ def run_file(name):
 def maps_file(name, response="{response}"):
     """Path of a file on the way to class maps: made from image-level labels alone, so it serves every split."""
     return f"{STUDY.results}/{{dataset}}/{FULL_SPLIT}/maps/{response}/seed{{seed}}/{name}"
+
+
+def retab_file(name):
+    """Path of a file of RETAB, whose networks learn from the base masks of a split."""
+    return split_file(f"retab/seed{{seed}}/{name}")
 
 
 def table_file(name):
@@ -217,12 +227,26 @@ def map_shards(wildcards):
     return [maps_file(f"{{stage}}/{shard}.json").format(**wildcards) for shard in shards("train", wildcards.dataset)]
 
 
+def retab_settings(section):
+    """A section of the baselines' settings that concerns the split alone, not the maps of one response."""
+    return lambda wildcards: getattr(CATALOGUE.baselines(wildcards.dataset), section).model_dump_json()
+
+
+def retab_shards(wildcards):
+    """Manifests of all shards of RETAB's boundary maps or walked maps."""
+    return [retab_file(f"{{part}}/{shard}.json").format(**wildcards) for shard in shards("train", wildcards.dataset)]
+
+
 def mixed_maps(wildcards):
     """The maps that label the novel pixels of a method."""
     maps = CATALOGUE.method(wildcards.method).maps
-    stage = "cam" if maps.expansion == "none" else maps.expansion
+    names = dict(wildcards.items()) | ({} if maps.seed is None else {"seed": maps.seed})
     response = CATALOGUE.response(wildcards.dataset, maps.response)
-    return maps_file(f"{stage}/maps.json", response).format(**wildcards)
+    if maps.expansion == "retab":
+        walk = "anchored" if maps.anchored else "walked"
+        return retab_file(f"{response}/{walk}/maps.json").format(**names)
+    stage = "cam" if maps.expansion == "none" else maps.expansion
+    return maps_file(f"{stage}/maps.json", response).format(**names)
 
 
 class Place(dict):
@@ -373,6 +397,12 @@ def gallery_models(wildcards):
         )
         for method in CATALOGUE.experiment(wildcards.experiment).methods
     ]
+
+
+def gallery_spec(wildcards):
+    experiment = CATALOGUE.experiment(wildcards.experiment)
+    labels = [CATALOGUE.method(method).label for method in experiment.methods]
+    return sorted_json({"title": experiment.title, "labels": labels, "images": [], "count": 6})
 
 
 def gallery_files():

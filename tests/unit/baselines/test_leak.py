@@ -12,6 +12,7 @@ from simformer.baselines.settings import WalkSettings
 from simformer.data.masking import image_labels, mask_labels
 from tests.unit.baselines.conftest import CAM, CPU, pipeline
 from tests.unit.baselines.conta.conftest import first_round
+from tests.unit.baselines.retab.conftest import retab_pipeline
 from tests.unit.baselines.seam.test_seam import spec as response_spec
 from tests.unit.baselines.seam.test_seam import train as train_kind
 from tests.unit.data.test_masking import content, write_changed
@@ -34,6 +35,9 @@ def everything(data, index, split, folder) -> dict[str, bytes]:
     masked = mask_labels(data, index, split, folder / "masked")
     mixed_labels(conta.maps, masked, 0.1, folder / "mixed" / "conta")
     mixed_labels(stages.maps, masked, 0.1, folder / "mixed" / "none")
+    retab = retab_pipeline(data, masked, stages, folder / "retab")
+    for name in ("walked", "anchored"):
+        mixed_labels(getattr(retab, name), masked, 0.1, folder / "mixed" / name)
     for kind in ("psa", "irn"):
         expander = Expander(getattr(stages, kind).model, kind, WalkSettings(steps=4), CPU)
         expanded = expander.write(stages.maps, data, labels, folder / f"expanded_{kind}" / "maps.json")
@@ -63,12 +67,15 @@ def test_u7_e10_no_hidden_pixel_reaches_networks_maps_seeds_or_mixed_labels(
         "expanded_psa",
         "expanded_irn",
         "mixed",
+        "retab",
         "seam_cam",
         "cpn_cam",
         "rib_exact",
         "rib_fast",
     } <= kinds
     assert {"walked", "masks", "segmentation", "predictions", "confounder.safetensors", "conta", "conta_cam"} <= kinds
+    stages = {name.split("/")[1] for name in honest if name.startswith("retab/")}
+    assert {"boundary", "boundary_maps", "retab_seeds", "affinity", "walked", "anchored"} <= stages
     assert len(honest) > 8 * len(scenes.index.train)
 
 
