@@ -13,6 +13,7 @@ COMPARED_MAPS = [
 CHECKED = [
     "maps",
     "seam",
+    "conta",
     "cpn",
     "rib",
     "retab",

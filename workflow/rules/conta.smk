@@ -174,3 +174,37 @@ rule conta_cam:
         "simformer conta_cam --network {input.network:q} {params.predicted} --data {params.data:q}"
         " --labels {input.labels:q} --settings {params.settings:q} --shard {wildcards.shard} --threads {threads}"
         " --output {output:q} > {log} 2>&1"
+
+
+rule check_conta:
+    """CONTA's properties, measured on training images with their true masks; only on request."""
+    input:
+        maps=lambda wildcards: [file for files in conta_arms(wildcards)["maps"].values() for file in files.values()],
+        plain=maps_file("network.safetensors", FIRST),
+        network=last_round("network.safetensors"),
+        predicted=last_round("predictions/maps.json", before=True),
+        labels=image_label_file(),
+        masked=split_file("masked/labels.json"),
+        truth=full_labels,
+    output:
+        split_file("checks/conta.seed{seed}.json"),
+    log:
+        log_file("check_conta/{dataset}.{split}.seed{seed}"),
+    conda:
+        "../../envs/simformer.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(16000),
+        runtime=720,
+        gpu=1,
+    params:
+        version=RECIPE_VERSION,
+        arms=lambda wildcards: sorted_json(conta_arms(wildcards)),
+        settings=lambda wildcards: CATALOGUE.baselines(wildcards.dataset, FAMILIES[0]).cam.model_dump_json(),
+        background=lambda wildcards: CATALOGUE.baselines(wildcards.dataset, FAMILIES[0]).conta.masks.threshold,
+        data=dataset_folder,
+    shell:
+        "simformer check_conta --arms {params.arms:q} --network {input.network:q} --plain {input.plain:q}"
+        " --predicted {input.predicted:q} --data {params.data:q} --labels {input.labels:q} --masked {input.masked:q}"
+        " --truth {input.truth:q} --settings {params.settings:q} --background {params.background}"
+        " --threads {threads} --output {output:q} > {log} 2>&1"

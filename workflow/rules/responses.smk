@@ -1,7 +1,4 @@
-# What the networks behind responses and the checks of their claims are made from; the rules are in seam.smk and conta.smk.
-from simformer.baselines.conta.rounds import BLIND, ROUNDS
-
-CONTA_ROUNDS = "|".join(ROUNDS)
+# What the networks behind responses and the checks of their claims are made from; the rules are in seam.smk.
 
 
 def response_kind(wildcards):
@@ -41,29 +38,3 @@ def network_options(wildcards, input):
 
 def check_maps_settings(wildcards):
     return CATALOGUE.baselines(wildcards.dataset).cam.model_dump_json()
-
-
-def conta_round(wildcards):
-    try:
-        return CATALOGUE.round(wildcards.dataset, wildcards.response)
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
-
-
-def previous_round(name):
-    """A file of the round before, nothing for a control that reads no mask."""
-
-    def previous(wildcards):
-        found = conta_round(wildcards)
-        return [] if found.family in BLIND else maps_file(name, found.previous).format(**wildcards)
-
-    return previous
-
-
-def conta_settings(wildcards):
-    return CATALOGUE.baselines(wildcards.dataset, wildcards.response).conta
-
-
-def optional_file(option, name):
-    """An option with a file of a rule's input, nothing where there is none."""
-    return lambda wildcards, input: f"--{option} {shlex.quote(str(input[name]))}" if input[name] else ""
