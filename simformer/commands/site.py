@@ -55,4 +55,6 @@ def add(commands: argparse._SubParsersAction) -> None:
     command(commands, site_images, DATA, INDEX, OUTPUT)
     command(commands, site_predictions, MODEL, DATA, INDEX, INFERENCE, THREADS, DEVICE, OUTPUT)
     command(commands, site, ("--spec", {"required": True, "help": "title and views, JSON"}), OUTPUT)
-    command(commands, site_screenshots, path("page", "index.html of the site"), path("output", "folder of the pictures"))
+    command(
+        commands, site_screenshots, path("page", "index.html of the site"), path("output", "folder of the pictures")
+    )

@@ -30,7 +30,7 @@ def write_predictions(
 ) -> None:
     """Write one model's predictions of the test images for the site.
 
-    Beside `output`: `maps/<name>.js`, and `similarity/<name>.js` if the model has a SimNet.
+    Beside `output`: `maps/<name>.js`, and `similarity/`, with `<name>.js` if the model has a SimNet.
 
     Args:
         trained: the networks.
@@ -53,9 +53,10 @@ def write_predictions(
         total += matrix
         of_images[position] = [round(value) for value in class_iou(matrix)[list(record.labels)].tolist()]
         write_label_script(output.parent / "maps" / f"{record.name}.js", ids, colours)
-    if trained.simnet is not None:
-        for record in index.test:
-            _write_similarity(trained, data, record, settings, device, output.parent / "similarity")
+    similarity = output.parent / "similarity"
+    similarity.mkdir(exist_ok=True)
+    for record in index.test if trained.simnet is not None else ():
+        _write_similarity(trained, data, record, settings, device, similarity)
     of_classes = [None if np.isnan(value) else round(value, 2) for value in class_iou(total).tolist()]
     write_script(output, {"similarity": trained.simnet is not None, "classes": of_classes, "images": of_images})
 
@@ -78,5 +79,10 @@ def _write_similarity(
     shape = resized_shape(record.height, record.width, settings.short_edge, settings.max_long_edge)
     image = resize_image(read_image(data / record.image), *shape).transpose(2, 0, 1).copy()
     similarity, size = similarity_grid(trained.model, trained.simnet, torch.from_numpy(image)[None].to(device))
-    content = {"rows": size[0], "columns": size[1], "levels": LEVELS, "data": packed(quantise(similarity.cpu().numpy()))}
+    content = {
+        "rows": size[0],
+        "columns": size[1],
+        "levels": LEVELS,
+        "data": packed(quantise(similarity.cpu().numpy())),
+    }
     write_script(folder / f"{record.name}.js", content)

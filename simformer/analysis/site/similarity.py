@@ -50,9 +50,5 @@ def similarity_grid(model: MaskFormer, simnet: SimNet, image: Tensor) -> tuple[T
 
 
 def quantise(similarity: np.ndarray) -> np.ndarray:
-    """Return similarities, [cells, cells] in [0, 1], as differences of levels from row to row, uint8 (modulo 256).
-
-    Neighbouring rows belong to neighbouring pixels and are alike, so differences compress well.
-    """
-    levels = np.rint(similarity * (LEVELS - 1)).astype(np.uint8)
-    return np.diff(levels, axis=0, prepend=np.zeros_like(levels[:1]))
+    """Return similarities, [cells, cells] in [0, 1], as levels in 0..LEVELS - 1, uint8."""
+    return np.rint(similarity * (LEVELS - 1)).astype(np.uint8)
