@@ -1,4 +1,4 @@
-"""SimNet's similarity of every pixel of an image with every other one, on a grid that a web page can hold (Sec. 3.3)."""
+"""SimNet's similarity of every pixel of an image with every other one, on a grid for a web page (Sec. 3.3)."""
 
 from __future__ import annotations
 
