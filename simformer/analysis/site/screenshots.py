@@ -17,14 +17,14 @@ WIDE, NARROW = (1440, 1000), (420, 980)
 
 COMPARE = "() => change({compare: data.view.methods.find(one => one.method !== state.method)?.method ?? ''})"
 LEAD = "() => change({sort: 'gain'}).then(() => choose(shown[0]))"
-CHOOSE_NOVEL = """() => {
-  const {ids, width, height} = data.layers.a, sizes = new Map();
-  for (const id of ids) if (data.novel.has(id)) sizes.set(id, (sizes.get(id) ?? 0) + 1);
-  const largest = [...sizes].sort((a, b) => b[1] - a[1])[0]?.[0];
+CHOOSE_LARGEST = """() => {
+  const {ids, width} = data.layers.a, sizes = new Map();
+  for (const id of ids) sizes.set(id, (sizes.get(id) ?? 0) + 1);
+  const largest = [...sizes].sort((a, b) => b[1] - a[1])[0][0];
   const points = [...ids.keys()].filter(i => ids[i] === largest).map(i => [i % width, Math.floor(i / width)]);
   const middle = [0, 1].map(k => points.reduce((sum, point) => sum + point[k], 0) / points.length);
   const far = ([x, y]) => (x - middle[0]) ** 2 + (y - middle[1]) ** 2;
-  choosePixel(points.length ? points.reduce((a, b) => far(b) < far(a) ? b : a) : [width >> 1, height >> 1]);
+  choosePixel(points.reduce((a, b) => far(b) < far(a) ? b : a));
 }"""
 """Steps that a reader would take, in the page's own words."""
 
@@ -45,9 +45,9 @@ class Picture:
 
 PICTURES = (
     Picture("compare", "opacity=75", (COMPARE, LEAD)),
-    Picture("similarity", "opacity=60", (COMPARE, LEAD, CHOOSE_NOVEL)),
+    Picture("similarity", "opacity=60", (COMPARE, LEAD, CHOOSE_LARGEST)),
     Picture("worst", "class=novel&sort=worst&side=errors&opacity=80"),
-    Picture("dark", "opacity=60", (COMPARE, LEAD, CHOOSE_NOVEL), scheme="dark"),
+    Picture("dark", "opacity=60", (COMPARE, LEAD, CHOOSE_LARGEST), scheme="dark"),
     Picture("narrow", "opacity=70", (COMPARE, LEAD), size=NARROW),
 )
 

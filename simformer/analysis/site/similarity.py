@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -35,7 +37,8 @@ def similarity_grid(model: MaskFormer, simnet: SimNet, image: Tensor) -> tuple[T
     A cell stands for the pixel embedding at its middle, not for a mean: means over a border are embeddings of nothing.
 
     Args:
-        model, simnet: networks in eval mode.
+        model: network in eval mode.
+        simnet: of the same training.
         image: raw RGB at test size, uint8 [1, 3, H, W], on the networks' device.
     Returns: R_hat of Eq. 2, [cells, cells], row = the pixel that is asked about; rows and columns of the grid.
     """
@@ -46,7 +49,27 @@ def similarity_grid(model: MaskFormer, simnet: SimNet, image: Tensor) -> tuple[T
     inside = embeddings[..., : -(-height // stride), : -(-width // stride)]
     size = grid_size(*inside.shape[-2:])
     points = F.interpolate(inside, size=size, mode="nearest-exact").flatten(2).transpose(1, 2)
-    return torch.cat([simnet(rows, points)[0] for rows in points.split(ROWS, dim=1)]), size
+    settled = settle(simnet, points)
+    return torch.cat([settled(rows, points)[0] for rows in points.split(ROWS, dim=1)]), size
+
+
+def settle(simnet: SimNet, points: Tensor) -> SimNet:
+    """Return a copy in eval mode whose batch norm has the statistics of an image's own pixel pairs.
+
+    SimNet teaches with the statistics of the pairs at hand, and its running ones are poor (docs/discrepancies.md, 31).
+    They are those of all pairs with ROWS cells spread over the image, the same for every pixel that is asked about.
+
+    Args:
+        simnet: is not changed.
+        points: embeddings of all cells, [1, cells, C].
+    """
+    settled = copy.deepcopy(simnet).train()
+    for module in settled.modules():
+        if isinstance(module, torch.nn.BatchNorm1d):
+            module.momentum = 1.0
+    some = torch.linspace(0, points.shape[1] - 1, min(ROWS, points.shape[1]), device=points.device).round().long()
+    settled(points[:, some], points)
+    return settled.eval()
 
 
 def quantise(similarity: np.ndarray) -> np.ndarray:
