@@ -18,17 +18,25 @@ include: "workflow/rules/fetch.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/labels.smk"
 include: "workflow/rules/baselines.smk"
+include: "workflow/rules/responses.smk"
+include: "workflow/rules/seam.smk"
+include: "workflow/rules/rib.smk"
+include: "workflow/rules/conta.smk"
+include: "workflow/rules/retab.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/experiments.smk"
 include: "workflow/rules/paper.smk"
+include: "workflow/rules/statistics.smk"
 include: "workflow/rules/gallery.smk"
+include: "workflow/rules/checks.smk"
+include: "workflow/rules/figures.smk"
 include: "workflow/rules/site_parts.smk"
 include: "workflow/rules/site.smk"
 
 
 rule all:
-    """Every table and figure of the study, the audit page of its datasets, and the pictures and site of its first table."""
+    """Every table and figure of the study, the audit page of its datasets, pictures and site of its first table."""
     default_target: True
     input:
         collect(table_file("{name}.md"), name=STUDY.experiments),
@@ -37,6 +45,8 @@ rule all:
         site_file("index.html"),
         sweep_figures(),
         interval_files(),
+        t_test_files(),
+        figure_files(),
     localrule: True
 
 

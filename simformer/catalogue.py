@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
+from simformer.baselines.conta.rounds import FAMILIES, FIRST, ROUNDS, Round
+from simformer.baselines.conta.settings import ContextClassifierSettings
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.sections import BaselineSettings
 from simformer.baselines.settings import Response
 from simformer.config import RunConfig, merge, parse, parse_layers, read_yaml
 from simformer.errors import UserError
 from simformer.settings import ModelSettings, TrainSettings
-from simformer.study import DatasetFile, ExperimentFile, MethodFile, Study
+from simformer.study import DatasetFile, ExperimentFile, FigureFile, MethodFile, Study
 
 Cell = tuple[str, str, str, int]
 """(dataset, split, method, seed) of one result."""
@@ -42,6 +44,8 @@ class Catalogue:
                 self.baselines(name, response)
         for name in self.study.experiments:
             self.cells(name)
+        for name in self.study.figures:
+            self.figure(name)
 
     def experiment(self, name: str) -> ExperimentFile:
         """Return a table's rows, after resolving every run behind them on every dataset."""
@@ -76,6 +80,21 @@ class Catalogue:
                 "add one under `datasets`, or take the experiment out of `experiments`"
             )
         return found
+
+    def figure(self, name: str) -> FigureFile:
+        """Return a figure of images with the study's first dataset, split and seed where it names none."""
+        path = self._path("figures", name)
+        figure = parse(FigureFile, read_yaml(path), str(path))
+        for method in figure.methods:
+            self.method(method)
+        dataset = figure.dataset or next(iter(self.study.datasets))
+        if dataset not in self.study.datasets:
+            known = ", ".join(self.study.datasets)
+            raise UserError(f"{path}: {self.source} has no dataset '{dataset}'; it has {known}")
+        split = next(iter(self.study.datasets[dataset].splits)) if figure.split is None else figure.split
+        self.split_json(dataset, f"split{split}")
+        seed = self.study.seeds[0] if figure.seed is None else figure.seed
+        return figure.model_copy(update={"dataset": dataset, "split": split, "seed": seed})
 
     def sweep(self, name: str, dataset: str, split: str) -> dict[str, dict[str, float]]:
         """Return the value that each method of an experiment has for the keys that it sweeps: key -> method -> value.
@@ -146,13 +165,45 @@ class Catalogue:
         ]
         layers = [("defaults", BaselineSettings().model_dump(mode="json")), *own]
         common = parse_layers(BaselineSettings, layers, "baselines")
-        differing = common.responses.get(response, {})
-        named = [(source, differing) for source, content in own if response in content.get("responses", {})]
+        kind = ROUNDS[response].family if response in ROUNDS else response
+        differing = common.responses.get(kind, {})
+        named = [(source, differing) for source, content in own if kind in content.get("responses", {})]
         return parse_layers(BaselineSettings, [*layers, *(named or [("defaults", differing)])], "baselines")
 
+    def response(self, dataset: str, name: str) -> str:
+        """Return the folder of a response's maps: CONTA's are those of its last round on the dataset."""
+        if name not in FAMILIES:
+            return name
+        return Round(name, self.baselines(dataset, name).conta.rounds).response
+
+    def round(self, dataset: str, response: str) -> Round:
+        """Return a round of CONTA by the name of its response; raises UserError if the dataset has no such round."""
+        found = ROUNDS.get(response)
+        family = found.family if found else FAMILIES[0]
+        rounds = self.baselines(dataset, family).conta.rounds
+        if found is None or found.number > rounds:
+            known = ", ".join(Round(family, number).response for number in range(1, rounds + 1))
+            raise UserError(
+                f"{self._path('datasets', dataset)}: no response '{response}'; it has {FIRST}, {known}. "
+                "For more rounds raise baselines.conta.rounds"
+            )
+        return found
+
     def network(self, dataset: str, kind: str, seed: int, response: str = "classifier") -> NetworkSpec:
-        """Resolve the training of a baseline's network: `kind` is a section of the baselines' settings."""
-        settings = getattr(self.baselines(dataset, response), kind)
+        """Resolve the training of a baseline's network.
+
+        Args:
+            dataset, seed: whose.
+            kind: a section of the baselines' settings; 'conta' is the classifier of one of its rounds.
+            response: whose maps it serves.
+        """
+        baselines = self.baselines(dataset, response)
+        if kind == "conta":
+            seed = self.round(dataset, response).seed(seed)
+            shared, context = baselines.classifier.model_dump(), baselines.conta.context
+            settings = ContextClassifierSettings(**shared, context=context)
+        else:
+            settings = getattr(baselines, kind)
         return NetworkSpec[type(settings)](
             kind=kind, backbone=self.model(dataset).backbone, seed=seed, settings=settings
         )

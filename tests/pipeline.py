@@ -21,7 +21,7 @@ NOVEL_NAMES = tuple(DEMO["datasets"]["scenes"]["splits"][1]["novel"])
 TINY = {
     "results": "results/tiny",
     "seeds": [0],
-    "experiments": ["table1", "table2"],
+    "experiments": ["spine", "table2"],
     "datasets": {
         "scenes": {
             "splits": {1: {"novel": list(NOVEL_NAMES)}},

@@ -50,13 +50,18 @@ def summed_maps(
     grid = math.ceil(height / GRID_STRIDE), math.ceil(width / GRID_STRIDE)
     total: Tensor | float = 0.0
     for scale in scales:
-        shape = max(1, round(height * scale)), max(1, round(width * scale))
-        resized = np.stack([resize_image(image, *shape, Image.Resampling.BICUBIC) for image in images])
-        view = normalise(torch.from_numpy(resized.transpose(0, 3, 1, 2).copy()).to(device))
-        maps = response(torch.cat([view, view.flip(-1)]), torch.cat([present, present]).to(device)).relu()
+        maps = response(mirrored_views(images, scale, device), torch.cat([present, present]).to(device)).relu()
         plain, mirrored = maps.chunk(2)
         total = total + F.interpolate(plain + mirrored.flip(-1), size=grid, mode="bilinear", align_corners=False)
     return total
+
+
+def mirrored_views(images: Sequence[np.ndarray], scale: float, device: torch.device) -> Tensor:
+    """Resize images of one size, uint8 [H, W, 3]; returns them normalised, then mirrored, [2 B, 3, s H, s W]."""
+    shape = tuple(max(1, round(side * scale)) for side in images[0].shape[:2])
+    resized = np.stack([resize_image(image, *shape, Image.Resampling.BICUBIC) for image in images])
+    view = normalise(torch.from_numpy(resized.transpose(0, 3, 1, 2).copy()).to(device))
+    return torch.cat([view, view.flip(-1)])
 
 
 def divide_by_maximum(maps: Tensor) -> Tensor:
@@ -85,7 +90,7 @@ def class_activation_maps(
         device: of the network.
         normalised: from the summed maps of one image's classes [P, h, w] to scores.
     """
-    for batch in _batches(images, settings):
+    for batch in equal_sizes(images, settings.batch_images):
         size = inference_size(batch[0].height, batch[0].width, settings)
         pixels = [resize_image(read_image(data / image.image), *size, Image.Resampling.BICUBIC) for image in batch]
         present = torch.zeros(len(batch), num_classes, dtype=torch.bool)
@@ -97,10 +102,11 @@ def class_activation_maps(
             yield image, ClassMaps(image.classes, scores, GRID_STRIDE, size)
 
 
-def _batches(images: Sequence[LabelledImage], settings: CamSettings) -> Iterator[list[LabelledImage]]:
+def equal_sizes(images: Sequence[LabelledImage], count: int) -> Iterator[list[LabelledImage]]:
+    """Yield all images in batches of at most `count` that have one size."""
     by_size: dict[tuple[int, int], list[LabelledImage]] = defaultdict(list)
     for image in images:
         by_size[image.height, image.width].append(image)
     for alike in by_size.values():
-        for first in range(0, len(alike), settings.batch_images):
-            yield alike[first : first + settings.batch_images]
+        for first in range(0, len(alike), count):
+            yield alike[first : first + count]

@@ -43,6 +43,7 @@ class NetworkTraining:
             `sgd_step`. May raise FloatingPointError.
         classes: K names in id order.
         inputs: hashes of everything else that decides the result, by name: labels, initial weights.
+        columns: further values that `advance` returns and the log keeps.
     """
 
     network: nn.Module
@@ -53,6 +54,7 @@ class NetworkTraining:
     advance: Callable[[int, list[Any]], dict[str, float]]
     classes: tuple[str, ...]
     inputs: dict[str, str]
+    columns: tuple[str, ...] = ()
 
 
 def run_training(training: NetworkTraining, state: Path, outputs: TrainOutputs, runtime: Runtime) -> None:
@@ -71,7 +73,7 @@ def run_training(training: NetworkTraining, state: Path, outputs: TrainOutputs, 
     identity = {"settings": training.spec.hash, **training.inputs}
     first = load_state(state, parts, identity)
     training.network.train()
-    log = CsvLog(state / LOG_FILE, first, COLUMNS)
+    log = CsvLog(state / LOG_FILE, first, (*COLUMNS, *training.columns))
     batches = training_steps(training.samples, batch, first, last, runtime.workers)
     title = f"{training.spec.kind} seed {training.spec.seed}"
     progress = tqdm(batches, desc=title, initial=first, total=training.steps, mininterval=5)

@@ -34,6 +34,11 @@ def write_network(path: Path, network: nn.Module, spec: NetworkSpec, classes: tu
     atomic_write_bytes(path, save(tensors, {"simformer_network": json.dumps(facts)}))
 
 
+def stored_kind(path: Path) -> str:
+    """Return the kind of the network in a file; raises UserError if it is missing or no network file."""
+    return _facts(path)["spec"]["kind"]
+
+
 def read_network(path: Path, kind: str, settings: type[NetworkSettingsT]) -> StoredNetwork[NetworkSettingsT]:
     """Read a network file.
 
@@ -43,17 +48,22 @@ def read_network(path: Path, kind: str, settings: type[NetworkSettingsT]) -> Sto
         settings: class of its settings.
     Raises: UserError if it is missing, no network file, or of another kind.
     """
-    try:
-        with safe_open(path, framework="pt") as stream:
-            facts = json.loads((stream.metadata() or {})["simformer_network"])
-            tensors = {k: stream.get_tensor(k) for k in stream.keys()}  # noqa: SIM118 (not a dict)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such network; `snakemake {path}` trains it") from None
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise UserError(f"{path}: not a network of a baseline ({error}); delete it and run snakemake again") from None
+    facts = _facts(path)
+    with safe_open(path, framework="pt") as stream:
+        tensors = {k: stream.get_tensor(k) for k in stream.keys()}  # noqa: SIM118 (not a dict)
     if facts["spec"]["kind"] != kind:
         raise UserError(f"{path}: a network of kind '{facts['spec']['kind']}'; expected '{kind}'")
     spec = NetworkSpec[settings].model_validate(facts["spec"])
     with path.open("rb") as stream:
         checksum = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
     return StoredNetwork(spec, tuple(facts["classes"]), tensors, checksum)
+
+
+def _facts(path: Path) -> dict:
+    try:
+        with safe_open(path, framework="pt") as stream:
+            return json.loads((stream.metadata() or {})["simformer_network"])
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such network; `snakemake {path}` trains it") from None
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise UserError(f"{path}: not a network of a baseline ({error}); delete it and run snakemake again") from None

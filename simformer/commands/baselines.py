@@ -16,7 +16,7 @@ def classifier(args: argparse.Namespace) -> None:
     from simformer.baselines.network_spec import NetworkSpec
     from simformer.baselines.settings import ClassifierSettings
 
-    _train(train_classifier, NetworkSpec[ClassifierSettings].model_validate_json(args.spec), args)
+    train_network(train_classifier, NetworkSpec[ClassifierSettings].model_validate_json(args.spec), args)
 
 
 def affinity(args: argparse.Namespace) -> None:
@@ -25,10 +25,11 @@ def affinity(args: argparse.Namespace) -> None:
     from simformer.baselines.network_spec import NetworkSpec
     from simformer.baselines.settings import AffinitySettings
 
-    _train(train_expander, NetworkSpec[AffinitySettings].model_validate_json(args.spec), args)
+    train_network(train_expander, NetworkSpec[AffinitySettings].model_validate_json(args.spec), args)
 
 
-def _train(run, spec, args: argparse.Namespace) -> None:
+def train_network(run, spec, args: argparse.Namespace) -> None:
+    """Call a training function with the options of TRAINING, unless another process has just finished it."""
     import torch
 
     from simformer.data.labels import LabelSet
@@ -52,10 +53,10 @@ def _train(run, spec, args: argparse.Namespace) -> None:
 
 
 def cam(args: argparse.Namespace) -> None:
-    """Make the classifier's class activation maps, or those of a shard; what is there is not made again."""
+    """Make a network's class maps, or those of a shard; what is there is not made again."""
     import torch
 
-    from simformer.baselines.classifier import classifier_maps
+    from simformer.baselines.responses import response_maps
     from simformer.baselines.settings import CamSettings
     from simformer.data.labels import LabelSet
     from simformer.devices import choose_device
@@ -63,7 +64,7 @@ def cam(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     settings = CamSettings.model_validate_json(args.settings)
     labels = LabelSet.load(args.labels)
-    classifier_maps(args.network, args.data, labels, settings, choose_device(args.device), args.output, args.shard)
+    response_maps(args.network, args.data, labels, settings, choose_device(args.device), args.output, args.shard)
 
 
 def gather_maps(args: argparse.Namespace) -> None:

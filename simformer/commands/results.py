@@ -1,4 +1,4 @@
-"""Subcommands of a study: its plan, tables, figures and pictures."""
+"""Subcommands of a study: its plan, its tables and their page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from simformer.commands.options import DATA, DEVICE, INDEX, INFERENCE, OUTPUT, SPLIT, THREADS, command, path
+from simformer.commands.options import OUTPUT, command, path
 from simformer.errors import UserError
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
@@ -62,31 +62,14 @@ def sweeps(args: argparse.Namespace) -> None:
     draw_sweeps(args.table, json.loads(args.spec), args.output)
 
 
-def gallery(args: argparse.Namespace) -> None:
-    """Draw test images beside truth, base/novel map and predictions."""
-    import torch
-
-    from simformer.analysis.gallery import draw_gallery
-    from simformer.build import load_model
-    from simformer.data.index import DatasetIndex
-    from simformer.data.splits import Split
-    from simformer.devices import choose_device
-    from simformer.settings import InferenceSettings
-
-    torch.set_num_threads(args.threads)
-    device = choose_device(args.device)
-    models = {m.parent.parent.name: load_model(m, device) for m in args.model}
-    settings = InferenceSettings.model_validate_json(args.inference)
-    index = DatasetIndex.load(args.index)
-    draw_gallery(models, args.data, index, Split.load(args.split), settings, device, args.images, args.output)
-
-
 def schema(args: argparse.Namespace) -> None:
-    """Write the JSON schema of study files, or the page that explains every key."""
+    """Write what is generated from the typed settings: schema of study files, page of keys, page of the baselines."""
+    from simformer.analysis.methods_page import methods_page
     from simformer.reference import settings_page, study_schema
 
     args.schema.write_text(study_schema(), encoding="utf-8")
     args.page.write_text(settings_page(), encoding="utf-8")
+    args.methods.write_text(methods_page(args.config), encoding="utf-8")
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -110,7 +93,10 @@ def add(commands: argparse._SubParsersAction) -> None:
         ("--spec", {"required": True, "help": "panels, JSON"}), OUTPUT,
     )  # fmt: skip
     command(
-        commands, gallery, path("model", "models to compare", nargs="+"), DATA, INDEX, SPLIT, INFERENCE,
-        THREADS, DEVICE, ("--images", {"type": int, "default": 6, "help": "number of test images"}), OUTPUT,
-    )  # fmt: skip
-    command(commands, schema, path("schema", "JSON schema to write"), path("page", "Markdown page to write"))
+        commands,
+        schema,
+        path("schema", "JSON schema to write"),
+        path("page", "Markdown page of all keys to write"),
+        path("methods", "Markdown page of the baselines to write"),
+        path("config", "folder of the configuration", required=False, default=Path("config")),
+    )

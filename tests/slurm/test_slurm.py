@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 RUN = "results/tiny/scenes/full/oracle/seed0"
 MODEL = f"{RUN}/model.safetensors"
 TRAINING = TINY["datasets"]["scenes"] | {"settings": TINY["datasets"]["scenes"]["settings"] | {"optim": {"steps": 400}}}
-LONG = TINY | {"datasets": {"scenes": TRAINING}, "experiments": ["table1"]}
+LONG = TINY | {"datasets": {"scenes": TRAINING}, "experiments": ["spine"]}
 ONE_THREAD = ("--set-threads", "train=1", "pseudo_shard=1")
 """As the local runs have it: sums in another order differ in their last bits."""
 POLL = ("--slurm-init-seconds-before-status-checks", "2", "--max-status-checks-per-second", "1")
@@ -104,16 +104,16 @@ def resumed_at(grid) -> int:
 
 
 def test_the_command_of_the_readme_gives_the_local_tables(tiny_grid, tmp_path):
-    tiny_grid.run("--", "results/tiny/table1.csv")
+    tiny_grid.run("--", "results/tiny/spine.csv")
     local = Pipeline(tmp_path / "local")
-    done = local.snakemake("--cores", "2", "results/tiny/table1.csv")
+    done = local.snakemake("--cores", "2", "results/tiny/spine.csv")
     assert done.returncode == 0, done.stdout + done.stderr
-    table = "results/tiny/table1.csv"
+    table = "results/tiny/spine.csv"
     assert (tiny_grid.pipeline.folder / table).read_bytes() == (local.folder / table).read_bytes()
     assert tiny_grid.pipeline.weights() == local.weights()
     assert len(local.weights()) == 4
     assert tiny_grid.submitted()["train"] == 4
-    tiny_grid.run("--", "results/tiny/table1.csv")
+    tiny_grid.run("--", "results/tiny/spine.csv")
     assert "Nothing to be done" in tiny_grid.log.read_text()
 
 

@@ -19,7 +19,7 @@ pytestmark = [
 
 STUDY = {
     "results": "results/msrc21",
-    "experiments": ["table1"],
+    "experiments": ["spine"],
     "datasets": {
         "msrc21": {
             "splits": {1: {"novel": ["cow", "aeroplane", "bicycle", "sign", "cat"]}},

@@ -35,7 +35,7 @@ def restore(finished):
 
 
 def test_tables_have_every_row(finished):
-    with (finished.folder / "results/tiny/table1.csv").open() as stream:
+    with (finished.folder / "results/tiny/spine.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     methods = ["fill_retrained", "simformer", "simformer_retrained", "oracle"]
     assert [r["method"] for r in rows if r["metric"] == "novel"] == methods
@@ -47,13 +47,13 @@ def test_tables_have_every_row(finished):
         "Pr + Co",
     ]
     assert r"\toprule" in (finished.folder / "results/tiny/table2.tex").read_text()
-    assert (finished.folder / "results/tiny/scenes/split1/gallery.table1.png").stat().st_size > 10_000
+    assert (finished.folder / "results/tiny/scenes/split1/gallery.spine.png").stat().st_size > 10_000
 
 
 def test_table_holds_what_the_runs_measured(finished):
     run = finished.folder / "results/tiny/scenes/split1/simformer/seed0"
     measured = json.loads((run / "metrics.json").read_text())
-    with (finished.folder / "results/tiny/table1.csv").open() as stream:
+    with (finished.folder / "results/tiny/spine.csv").open() as stream:
         found = {r["metric"]: float(r["mean"]) for r in csv.DictReader(stream) if r["method"] == "simformer"}
     assert found == pytest.approx({name: measured[name] for name in ("novel", "base", "all")}, abs=1e-3)
 
@@ -95,7 +95,7 @@ def test_another_number_of_gpus_plans_nothing(finished):
 def test_new_split_plans_exactly_its_jobs(finished, study_with, tiny):
     finished.study(study_with(datasets__scenes__splits={**tiny["datasets"]["scenes"]["splits"], 2: {"seed": 7}}))
     jobs = finished.planned()
-    pages = {(rule, f"experiment={name}") for rule in PAGES for name in ("table1", "table2")}
+    pages = {(rule, f"experiment={name}") for rule in PAGES for name in ("spine", "table2")}
     pages.add(("audit_page", "dataset=scenes"))
     assert pages <= jobs, "what shows all splits shows the new one"
     for rule, wildcards in jobs - pages:
@@ -119,7 +119,7 @@ def test_method_setting_reruns_that_method_and_what_needs_it(finished):
     path.write_text(path.read_text().replace("beta: 0.0", "beta: 0.01"))
     jobs = finished.planned()
     assert all("method=simformer_pr_pi" in wildcards for rule, wildcards in jobs if rule not in PAGES)
-    assert ("table", "experiment=table2") in jobs and ("table", "experiment=table1") not in jobs
+    assert ("table", "experiment=table2") in jobs and ("table", "experiment=spine") not in jobs
 
 
 def test_more_shards_split_the_passes_and_train_nothing_but_the_retrained_model(finished, study_with):

@@ -1,4 +1,5 @@
 # Paths, wildcards and the runs that the study asks for. No science here.
+import hashlib
 import json
 import os
 import shlex
@@ -30,6 +31,27 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 STUDY = CATALOGUE.study
 CELL = ("dataset", "split", "method", "seed")
+PAGES = ("baseline_checks", "stage_costs")
+"""Tables that are no experiments."""
+COMPARED_MAPS = [
+    "cam_retrained",
+    "psa_retrained",
+    "irn_retrained",
+    "seam_retrained",
+    "conta_retrained",
+    "cpn_retrained",
+    "rib_retrained",
+    "retab_retrained",
+]
+"""Methods whose class maps are compared and drawn; those of a response alone are drawn with any of its methods."""
+CHECKED = [
+    "maps",
+    "seam",
+    "cpn",
+    "rib",
+    "retab",
+]
+"""What has claims: a rule check_<name> writes checks/<name>.seed<s>.json for every split."""
 PINNED_SPLITS = sorted(str(path) for path in Path("config/splits").glob("*/split*.yaml"))
 
 
@@ -72,6 +94,11 @@ def run_file(name):
 def maps_file(name, response="{response}"):
     """Path of a file on the way to class maps: made from image-level labels alone, so it serves every split."""
     return f"{STUDY.results}/{{dataset}}/{FULL_SPLIT}/maps/{response}/seed{{seed}}/{name}"
+
+
+def retab_file(name):
+    """Path of a file of RETAB, whose networks learn from the base masks of a split."""
+    return split_file(f"retab/seed{{seed}}/{name}")
 
 
 def table_file(name):
@@ -184,11 +211,11 @@ def network_spec(kind, response="classifier"):
     return spec
 
 
-def baseline_settings(section):
-    """A section of the baselines' settings for the maps of the rule's response; its name may hold a wildcard."""
+def baseline_settings(section, response="{response}"):
+    """A section of the baselines' settings for the maps of a response; both names may hold a wildcard."""
 
     def settings(wildcards):
-        found = CATALOGUE.baselines(wildcards.dataset, wildcards.response)
+        found = CATALOGUE.baselines(wildcards.dataset, response.format(**wildcards))
         return getattr(found, section.format(**wildcards)).model_dump_json()
 
     return settings
@@ -199,11 +226,78 @@ def map_shards(wildcards):
     return [maps_file(f"{{stage}}/{shard}.json").format(**wildcards) for shard in shards("train", wildcards.dataset)]
 
 
+def retab_settings(section):
+    """A section of the baselines' settings that concerns the split alone, not the maps of one response."""
+    return lambda wildcards: getattr(CATALOGUE.baselines(wildcards.dataset), section).model_dump_json()
+
+
+def retab_shards(wildcards):
+    """Manifests of all shards of RETAB's boundary maps or walked maps."""
+    return [retab_file(f"{{part}}/{shard}.json").format(**wildcards) for shard in shards("train", wildcards.dataset)]
+
+
 def mixed_maps(wildcards):
     """The maps that label the novel pixels of a method."""
     maps = CATALOGUE.method(wildcards.method).maps
+    names = dict(wildcards.items()) | ({} if maps.seed is None else {"seed": maps.seed})
+    response = CATALOGUE.response(wildcards.dataset, maps.response)
+    if maps.expansion == "retab":
+        walk = "anchored" if maps.anchored else "walked"
+        return retab_file(f"{response}/{walk}/maps.json").format(**names)
     stage = "cam" if maps.expansion == "none" else maps.expansion
-    return maps_file(f"{stage}/maps.json", maps.response).format(**wildcards)
+    return maps_file(f"{stage}/maps.json", response).format(**names)
+
+
+class Place(dict):
+    """Wildcards of another rule: what it has as a key is an attribute as well."""
+
+    __getattr__ = dict.__getitem__
+
+
+def map_arms(wildcards):
+    """The maps that are compared, as `simformer check_maps` takes them: of every response, then as it is expanded."""
+    arms = {}
+    for method in COMPARED_MAPS:
+        maps = CATALOGUE.method(method).maps
+        place = Place({"seed": STUDY.seeds[0]} | dict(wildcards.items()) | {"method": method})
+        common = {"start": maps.response, "gamma": maps.gamma, "kind": None, "walk": None}
+        start = maps_file("cam/maps.json", maps.response).format(**place)
+        arms.setdefault(maps.response, common | {"name": maps.response, "maps": start})
+        if maps.expansion != "none":
+            name = f"{maps.response}+{maps.expansion}"
+            arms[name] = common | {"name": name, "maps": mixed_maps(place)}
+        if maps.expansion in ("psa", "irn"):
+            walk = getattr(CATALOGUE.baselines(wildcards.dataset, maps.response), f"{maps.expansion}_walk")
+            arms[name] |= {"kind": maps.expansion, "walk": walk.model_dump(mode="json")}
+    return list(arms.values())
+
+
+def map_arm_files(wildcards):
+    return [arm["maps"] for arm in map_arms(wildcards)]
+
+
+def map_arms_json(wildcards):
+    return sorted_json(map_arms(wildcards))
+
+
+def checked_places():
+    """The splits whose class maps are measured: of every dataset the first, or all."""
+    last = {"first": 1, "all": None}[STUDY.check_splits]
+    return [(name, f"split{number}") for name, mine in STUDY.datasets.items() for number in list(mine.splits)[:last]]
+
+
+def check_runs():
+    """The files of claims of the study, with the place and seed of each."""
+    return [
+        place | {"path": split_file(f"checks/{name}.seed{{seed}}.json").format(**place)}
+        for dataset, split in checked_places()
+        for name in CHECKED
+        for place in ({"dataset": dataset, "split": split, "seed": seed} for seed in STUDY.seeds)
+    ]
+
+
+def map_galleries():
+    return [split_file("maps.png").format(dataset=dataset, split=split) for dataset, split in checked_places()]
 
 
 def map_gamma(wildcards):
@@ -303,6 +397,12 @@ def gallery_models(wildcards):
     ]
 
 
+def gallery_spec(wildcards):
+    experiment = CATALOGUE.experiment(wildcards.experiment)
+    labels = [CATALOGUE.method(method).label for method in experiment.methods]
+    return sorted_json({"title": experiment.title, "labels": labels, "images": [], "count": 6})
+
+
 def gallery_files():
     """One picture per split: the methods of the study's first table."""
     name = STUDY.experiments[0]
@@ -317,7 +417,7 @@ def weights_option(wildcards, input):
 def requested_experiments():
     """Experiments whose tables the command line names; None (all of the study) if it names none."""
     tables = [Path(argument) for argument in sys.argv[1:] if Path(argument).parent == Path(STUDY.results)]
-    return [path.stem for path in tables if path.suffix in (".csv", ".md", ".tex")] or None
+    return [p.stem for p in tables if p.suffix in (".csv", ".md", ".tex") and p.stem not in PAGES] or None
 
 
 if workflow.is_main_process:

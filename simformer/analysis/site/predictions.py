@@ -11,11 +11,10 @@ from simformer.analysis.palette import class_colours
 from simformer.analysis.site.assets import packed, write_label_script, write_script
 from simformer.analysis.site.similarity import LEVELS, quantise, similarity_grid
 from simformer.build import TrainedModel
-from simformer.data.files import read_image, read_label
+from simformer.data.files import read_label
 from simformer.data.index import DatasetIndex, ImageRecord
-from simformer.data.transforms import resize_image, resized_shape
 from simformer.errors import UserError
-from simformer.inference import ImageFile, predict
+from simformer.inference import ImageFile, network_input, predict
 from simformer.metrics import confusion_matrix
 from simformer.settings import InferenceSettings
 
@@ -76,9 +75,8 @@ def _write_similarity(
     device: torch.device,
     folder: Path,
 ) -> None:
-    shape = resized_shape(record.height, record.width, settings.short_edge, settings.max_long_edge)
-    image = resize_image(read_image(data / record.image), *shape).transpose(2, 0, 1).copy()
-    similarity, size = similarity_grid(trained.model, trained.simnet, torch.from_numpy(image)[None].to(device))
+    image = network_input(ImageFile(data / record.image, record.height, record.width), settings, device)
+    similarity, size = similarity_grid(trained.model, trained.simnet, image)
     content = {
         "rows": size[0],
         "columns": size[1],

@@ -1,0 +1,185 @@
+"""The table of claims: what each property measures, how sure that is over images and seeds, and whether it shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from simformer.analysis.statistics import Interval, drawn_images, percentile_interval, welch
+from simformer.analysis.table_text import markdown
+from simformer.baselines.claims import VALUES, Claim, load_claims
+from simformer.data.files import atomic_write_text
+from simformer.errors import UserError
+
+DRAWS = 2000
+"""Draws of the images."""
+MANY_SEEDS = 3
+"""From so many seeds on there is an interval over seeds."""
+PLACE = ("dataset", "split")
+NOTE = (
+    "`value` is a difference of two means, their ratio (x), or a difference of mean IoU in percentage points (pp). "
+    f"95 % intervals: over images, a paired bootstrap ({DRAWS} draws) with the networks as they are, each arm averaged "
+    f"over the seeds; over seeds, Welch's, from {MANY_SEEDS} seeds on. `shown`: yes if the whole interval over images "
+    "is beyond the bound; opposite if all of it is on the wrong side of no difference; else no. A property that does "
+    "not show is reported as it is. (control): a negative control, which must come out as stated if the measure is any "
+    "good."
+)
+
+
+def check_table(spec: dict[str, Any]) -> pd.DataFrame:
+    """Evaluate claims, one line per dataset, split and claim, in the order of the files.
+
+    Args:
+        spec: `files`, a list of {dataset, split, seed, path}; equal claims of several seeds make one line.
+    Returns: columns dataset, split, method, check, statement, first, second, statistic, first_value, second_value,
+        value, low, high (interval over images), seed_low, seed_high (over seeds), expected, bound, images, seeds,
+        shown (yes, no, opposite) and control.
+    Raises: UserError if a file holds the same claim twice.
+    """
+    groups: dict[tuple, list[Claim]] = {}
+    for file in spec["files"]:
+        place, mine = tuple(file[name] for name in PLACE), set()
+        for claim in load_claims(Path(file["path"])):
+            key = (*place, claim.method, claim.check, claim.statement, claim.first, claim.second, claim.statistic)
+            if key in mine:
+                raise UserError(f"{file['path']}: claim {claim.check} ({claim.first}, {claim.second}) occurs twice")
+            mine.add(key)
+            groups.setdefault(key, []).append(claim)
+    return pd.DataFrame([dict(zip(PLACE, key[:2], strict=True)) | evaluate(claims) for key, claims in groups.items()])
+
+
+def evaluate(claims: Sequence[Claim], draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
+    """Evaluate one claim, measured with one or several seeds.
+
+    Args:
+        claims: one per seed.
+        draws, seed: of the bootstrap.
+    Returns: the columns of `check_table` but for dataset and split.
+    """
+    claim = claims[0]
+    names = sorted({name for c in claims for name in c.images})
+    everything = np.ones((1, len(names)), np.int64)
+    per_seed = np.stack([_arms(c, names, everything)[:, 0] for c in claims])  # [seeds, 2]
+    first, second = per_seed.mean(axis=0)
+    images = Interval(math.nan, math.nan)
+    if names:
+        weights = drawn_images(len(names), draws, seed)
+        arms = np.mean([_arms(c, names, weights) for c in claims], axis=0)
+        images = percentile_interval(_compared(arms[0], arms[1], claim))
+    seeds = _over_seeds(per_seed, claim)
+    return {
+        "method": claim.method,
+        "check": claim.check,
+        "statement": claim.statement,
+        "first": claim.first,
+        "second": claim.second,
+        "statistic": claim.statistic,
+        "first_value": first,
+        "second_value": second,
+        "value": float(_compared(first, second, claim)),
+        "low": images.low,
+        "high": images.high,
+        "seed_low": seeds.low,
+        "seed_high": seeds.high,
+        "expected": claim.expected,
+        "bound": claim.bound,
+        "images": len(names),
+        "seeds": len(claims),
+        "shown": verdict(images, claim),
+        "control": "yes" if claim.control else "no",
+    }
+
+
+def verdict(interval: Interval, claim: Claim) -> str:
+    """Tell whether an interval shows a claim: yes, no or opposite."""
+    neutral = 1.0 if claim.statistic == "ratio" else 0.0
+    above = claim.expected == "above"
+    if interval.low > claim.bound if above else interval.high < claim.bound:
+        return "yes"
+    return "opposite" if (interval.high < neutral if above else interval.low > neutral) else "no"
+
+
+def _arms(claim: Claim, names: list[str], weights: np.ndarray) -> np.ndarray:
+    """Value of both arms over weighted images, [2, draws]: a mean, or mean IoU in percent."""
+    if not claim.images:
+        return np.full((2, len(weights)), math.nan)
+    rows = np.searchsorted(names, claim.images)
+    sums = []
+    for values in (getattr(claim, name) for name in VALUES):
+        total = np.zeros((len(names), *values.shape[1:]))
+        np.add.at(total, rows, values)
+        sums.append(total)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if claim.statistic != "iou":
+            counts = weights @ np.bincount(rows, minlength=len(names))
+            return np.stack([weights @ total / counts for total in sums])
+        counts = [np.tensordot(weights, total, axes=1) for total in sums]  # [draws, K, 2] each
+        held = np.logical_and(*(c[..., 1] > 0 for c in counts))
+        values = [np.where(held, c[..., 0] / c[..., 1], 0.0).sum(axis=1) / held.sum(axis=1) for c in counts]
+        return 100 * np.stack(values)
+
+
+def _compared(first: np.ndarray, second: np.ndarray, claim: Claim) -> np.ndarray:
+    if claim.statistic != "ratio":
+        return first - second
+    return np.divide(first, second, out=np.full(np.shape(first), math.nan), where=np.asarray(second) != 0)
+
+
+def _over_seeds(per_seed: np.ndarray, claim: Claim) -> Interval:
+    """Welch's interval, of logarithms for a ratio; NaN for fewer than MANY_SEEDS seeds."""
+    if len(per_seed) < MANY_SEEDS or (claim.statistic == "ratio" and (per_seed <= 0).any()):
+        return Interval(math.nan, math.nan)
+    if claim.statistic != "ratio":
+        return welch(*per_seed.T).interval
+    found = welch(*np.log(per_seed).T).interval
+    return Interval(math.exp(found.low), math.exp(found.high))
+
+
+def write_check_table(spec: dict[str, Any], csv: Path) -> None:
+    """Write the table of claims as `csv`, and beside it as Markdown.
+
+    Args:
+        spec: see `check_table`.
+        csv: path of the csv.
+    """
+    table = check_table(spec)
+    atomic_write_text(csv, table.to_csv(index=False, float_format="%.4f"))
+    parts = ["**Properties of the baselines' class maps**", NOTE]
+    for (dataset, split, method), lines in table.groupby([*PLACE, "method"], sort=False):
+        parts += [f"### {method}, {dataset} {split}", markdown(_printed(lines), "check")]
+    atomic_write_text(csv.with_suffix(".md"), "\n\n".join(parts) + "\n")
+
+
+def _printed(table: pd.DataFrame) -> pd.DataFrame:
+    """One line per claim, as strings."""
+    lines = [
+        {
+            "statement": line.statement + (" (control)" if line.control == "yes" else ""),
+            "first": f"{line.first} {line.first_value:.3g}",
+            "second": f"{line.second} {line.second_value:.3g}",
+            "value": _number(line.value, line.statistic),
+            "over images": _ends(line.low, line.high, line.statistic),
+            "over seeds": _ends(line.seed_low, line.seed_high, line.statistic),
+            "expected": f"{line.expected} {line.bound:g}",
+            "images": str(line.images),
+            "seeds": str(line.seeds),
+            "shown": line.shown,
+        }
+        for line in table.itertuples()
+    ]
+    return pd.DataFrame(lines).set_axis(table["check"])
+
+
+def _number(value: float, statistic: str) -> str:
+    if pd.isna(value):
+        return "-"
+    return {"ratio": f"x{value:.3f}", "iou": f"{value:+.1f} pp", "difference": f"{value:+.3g}"}[statistic]
+
+
+def _ends(low: float, high: float, statistic: str) -> str:
+    return "-" if pd.isna(low) else f"{_number(low, statistic)} to {_number(high, statistic)}"

@@ -1,0 +1,98 @@
+"""Claims: properties that a baseline's source states, with the values per image that speak for or against them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from simformer.data.files import atomic_write_text
+from simformer.errors import UserError
+
+VALUES = ("first_values", "second_values")
+
+
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """One property: two arms, measured on the same images.
+
+    Attributes:
+        check: short name of the property, e.g. "S1".
+        method: whose property it is, e.g. "seam".
+        statement: what must hold, one short sentence.
+        first, second: the two arms, e.g. "seam" and "plain".
+        images: n names; a name may occur several times (a pair of image and class each), the bootstrap draws images.
+        first_values, second_values: finite, float [n]; for statistic "iou" the pixels of intersection and union
+            per class, [n, K, 2].
+        statistic: of the two arms: "difference" of means, "ratio" of means, or for "iou" the difference of mean IoU
+            in percentage points.
+        expected: the side of the bound on which the statistic must lie.
+        bound: 0 (or a difference that must be exceeded); for a ratio for example 0.75.
+        control: whether the statement is a negative control, which shows that the measure can fail.
+    """
+
+    check: str
+    method: str
+    statement: str
+    first: str
+    second: str
+    images: tuple[str, ...]
+    first_values: np.ndarray
+    second_values: np.ndarray
+    statistic: Literal["difference", "ratio", "iou"]
+    expected: Literal["above", "below"]
+    bound: float
+    control: bool = False
+
+    def __post_init__(self) -> None:
+        """Make arrays of the values and check them; raises ValueError for values that cannot be compared."""
+        for name in VALUES:
+            object.__setattr__(self, name, np.asarray(getattr(self, name), np.float64))
+        object.__setattr__(self, "images", tuple(self.images))
+        object.__setattr__(self, "bound", float(self.bound))
+        if problem := self._problem():
+            raise ValueError(f"claim {self.check} of {self.method} ({self.first} against {self.second}): {problem}")
+
+    def _problem(self) -> str | None:
+        shapes = [getattr(self, name).shape for name in VALUES]
+        rank = 3 if self.statistic == "iou" else 1
+        if self.statistic not in ("difference", "ratio", "iou") or self.expected not in ("above", "below"):
+            return f"unknown statistic '{self.statistic}' or side '{self.expected}'"
+        if shapes[0] != shapes[1] or (self.images and len(shapes[0]) != rank) or shapes[0][0] != len(self.images):
+            return f"values of shapes {shapes[0]} and {shapes[1]} for {len(self.images)} images"
+        if rank == 3 and self.images and shapes[0][2] != 2:
+            return f"intersection and union are [n, K, 2], not {shapes[0]}"
+        if not all(np.isfinite(getattr(self, name)).all() for name in VALUES) or not math.isfinite(self.bound):
+            return "values that are not finite; leave out the images that have no value"
+        return None
+
+
+def save_claims(path: Path, claims: Sequence[Claim]) -> None:
+    """Write claims as JSON, atomically, one claim per line."""
+    lines = [json.dumps(_content(claim), separators=(",", ":")) for claim in claims]
+    atomic_write_text(path, "[\n" + ",\n".join(lines) + "\n]\n")
+
+
+def load_claims(path: Path) -> list[Claim]:
+    """Read what `save_claims` wrote; raises UserError when the file is missing or holds no claims."""
+    try:
+        return [Claim(**content) for content in json.loads(path.read_text(encoding="utf-8"))]
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such claims; `snakemake {path}` measures them") from None
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path}: not a file of claims ({error}); delete it and run snakemake again") from None
+
+
+def _content(claim: Claim) -> dict:
+    return vars(claim) | {name: _numbers(getattr(claim, name)) for name in VALUES}
+
+
+def _numbers(values: np.ndarray) -> list:
+    """Return whole numbers (pixel counts) without a decimal point, which halves the file."""
+    whole = values.size and np.array_equal(values, np.trunc(values))
+    return (values.astype(np.int64) if whole else values).tolist()

@@ -1,0 +1,36 @@
+"""Settings of CPN's training."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from simformer.baselines.seam.settings import CrossSettings
+from simformer.settings import Count, Settings, Weight
+
+
+class RegionSettings(Settings):
+    """Pixel-region correlation module."""
+
+    prcm_softmax: Literal["pixel", "class"] = Field(
+        "pixel",
+        description="The weights sum to 1 over the cells of a class (released code, so that they hardly matter) or "
+        "over the classes of a cell.",
+    )
+    prcm_scramble: bool = Field(
+        False, description="Keys reshaped from (192, K + 1) to (K + 1, 192) as released, instead of transposed."
+    )
+
+
+class CpnSettings(CrossSettings):
+    """CPN: two views that hide complementary parts of each crop must together give the maps of the whole."""
+
+    cell_side: Count = Field(26, description="Mean side of a part, pixels; 26 for 300 parts of 448 x 448.")
+    masks: Literal["complementary", "independent"] = Field(
+        "complementary",
+        description="The second view shows what the first one hides, or (a control) another part.",
+    )
+    cp: Weight = Field(1.0, description="Weight of the agreement of the two views' maps with those of the whole.")
+    cpcr: Weight = Field(1.0, description="Weight of the cross regularisation between views.")
+    regions: RegionSettings = Field(RegionSettings(), description="Pixel-region correlation module.")

@@ -1,0 +1,42 @@
+"""What a plain stride-8 classifier learns: the classification loss of single crops."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from simformer.baselines.classifier import multilabel_loss
+from simformer.baselines.crops import Crops, Sample, network_input
+from simformer.baselines.plain.settings import TappedSettings
+from simformer.baselines.tapped_classifier import TappedClassifier, pooled_logits
+from simformer.baselines.tapped_training import Objective
+from simformer.data.labels import LabelSet
+
+
+def classification_loss(raw: Tensor, present: Tensor, size: tuple[int, int]) -> Tensor:
+    """Mean binary cross-entropy of an image's labels over images and classes.
+
+    Args:
+        raw: class maps A, [B, K, h, w].
+        present: image-level labels, bool [B, K].
+        size: of the image, pixels.
+    """
+    return multilabel_loss(pooled_logits(raw, size), present, present.shape[1])
+
+
+def labels_of(samples: list[Sample], device: torch.device) -> Tensor:
+    """Stack the image-level labels of samples, bool [B, K]."""
+    return torch.stack([sample.present for sample in samples]).to(device)
+
+
+def plain_objective(data: Path, labels: LabelSet, settings: TappedSettings, seed: int) -> Objective:
+    """Return crops and loss of a plain classifier."""
+
+    def terms(network: TappedClassifier, samples: list[Sample], device: torch.device) -> dict[str, Tensor]:
+        images = network_input([sample.crop for sample in samples], device)
+        raw = network.class_maps(images)
+        return {"cls": classification_loss(raw, labels_of(samples, device), images.shape[-2:])}
+
+    return Objective(Crops(data, labels, settings, seed), terms, {"cls": 1.0})

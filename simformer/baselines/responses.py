@@ -1,0 +1,153 @@
+"""Which network makes which class maps: training and maps of every response, by the kind of its network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from simformer.baselines.cam import class_activation_maps
+from simformer.baselines.classifier import classifier_maps
+from simformer.baselines.cpn.settings import CpnSettings
+from simformer.baselines.cpn.training import cpn_objective
+from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
+from simformer.baselines.maxnorm import maxnorm
+from simformer.baselines.network_file import StoredNetwork, read_network, stored_kind
+from simformer.baselines.network_spec import NetworkSpec
+from simformer.baselines.plain.settings import TappedSettings
+from simformer.baselines.plain.training import plain_objective
+from simformer.baselines.seam.settings import SeamSettings
+from simformer.baselines.seam.training import seam_objective
+from simformer.baselines.settings import CamSettings
+from simformer.baselines.tapped_classifier import TappedClassifier
+from simformer.baselines.tapped_training import Origin, train_tapped
+from simformer.baselines.view_maps import view_response
+from simformer.data.labels import LabelledImage, LabelSet
+from simformer.errors import UserError
+from simformer.shards import WHOLE, Shard
+from simformer.train import Runtime, TrainOutputs
+
+TAPPED: dict[str, type[TappedSettings]] = {
+    "warm": TappedSettings,
+    "plain": TappedSettings,
+    "seam": SeamSettings,
+    "cpn": CpnSettings,
+}
+"""Kinds of networks at stride 8, and the settings of their training."""
+
+
+def parse_spec(text: str) -> NetworkSpec[TappedSettings]:
+    """Read the specification of a response's training; raises UserError for an unknown kind."""
+    kind = json.loads(text).get("kind")
+    if kind not in TAPPED:
+        raise UserError(f"--spec: unknown kind '{kind}'; expected one of {', '.join(TAPPED)}")
+    return NetworkSpec[TAPPED[kind]].model_validate_json(text)
+
+
+def build_tapped(spec: NetworkSpec[TappedSettings], num_classes: int) -> TappedClassifier:
+    """Build the network of a specification, with random weights."""
+    settings = spec.settings
+    regions = settings.regions if isinstance(settings, CpnSettings) else None
+    return TappedClassifier(spec.backbone, num_classes, settings.dropout, regions)
+
+
+def train_response(
+    spec: NetworkSpec[TappedSettings],
+    data: Path,
+    labels: LabelSet,
+    weights: Path | None,
+    state: Path,
+    outputs: TrainOutputs,
+    runtime: Runtime,
+    start: Path | None = None,
+) -> None:
+    """Train the network of a response; an interrupted training continues.
+
+    Args:
+        spec: kind 'warm', 'plain', 'seam' or 'cpn'.
+        data: folder of the prepared dataset (images only are read from it).
+        labels: a label set of which only the image-level labels are used (`image_labels`).
+        weights: initial backbone weights, None for random ones or those of `start`.
+        state, outputs, runtime: see `run_training`.
+        start: warm network that it starts from.
+    """
+    torch.manual_seed(spec.seed)
+    network = build_tapped(spec, len(labels.classes))
+    match spec.kind:
+        case "seam":
+            objective = seam_objective(data, labels, spec.settings, spec.seed)
+        case "cpn":
+            objective = cpn_objective(data, labels, spec.settings, spec.seed)
+        case _:
+            objective = plain_objective(data, labels, spec.settings, spec.seed)
+    train_tapped(spec, network, objective, labels, Origin(weights, start), state, outputs, runtime)
+
+
+def response_maps(
+    path: Path,
+    data: Path,
+    labels: LabelSet,
+    settings: CamSettings,
+    device: torch.device,
+    manifest: Path,
+    shard: Shard = WHOLE,
+) -> MapSet:
+    """Write the class maps of a trained network for a shard of the images, as its kind makes them.
+
+    Args:
+        path: network file.
+        data: folder of the prepared dataset.
+        labels: images with their image-level labels.
+        settings: sizes and scales.
+        device: of the network.
+        manifest, shard: see `write_maps`.
+    Raises: UserError if the network was trained on other classes or is of a kind without class maps.
+    """
+    kind = stored_kind(path)
+    if kind == "classifier":
+        return classifier_maps(path, data, labels, settings, device, manifest, shard)
+    if kind in TAPPED:
+        return tapped_maps(path, data, labels, settings, device, manifest, shard)
+    raise UserError(f"{path}: a network of kind '{kind}' makes no class maps; classifier, {', '.join(TAPPED)} do")
+
+
+def tapped_maps(
+    path: Path,
+    data: Path,
+    labels: LabelSet,
+    settings: CamSettings,
+    device: torch.device,
+    manifest: Path,
+    shard: Shard = WHOLE,
+) -> MapSet:
+    """Write the maps of a network at stride 8: raw ones of a plain network, spread ones of SEAM and CPN."""
+    network, stored = load_tapped(path, device)
+    if stored.classes != labels.classes:
+        raise UserError(f"{path}: trained on other classes than those of {labels.root}; delete it and run again")
+    spread = stored.spec.kind in ("seam", "cpn")
+
+    def response(images: Tensor, present: Tensor) -> Tensor:
+        return view_response(network, images, present, spread)
+
+    def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
+        count = len(stored.classes)
+        return class_activation_maps(response, data, images, count, settings, device, maxnorm)
+
+    return write_maps(labels.images, settings_hash(stored.hash, settings), compute, manifest, shard)
+
+
+def load_tapped(path: Path, device: torch.device) -> tuple[TappedClassifier, StoredNetwork[TappedSettings]]:
+    """Return a trained network at stride 8 in eval mode, and its file's content.
+
+    Raises: UserError if the file holds another kind of network.
+    """
+    kind = stored_kind(path)
+    if kind not in TAPPED:
+        raise UserError(f"{path}: a network of kind '{kind}'; expected one of {', '.join(TAPPED)}")
+    stored = read_network(path, kind, TAPPED[kind])
+    network = build_tapped(stored.spec, len(stored.classes))
+    network.load_state_dict(stored.tensors)
+    return network.eval().to(device), stored

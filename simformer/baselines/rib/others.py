@@ -1,0 +1,168 @@
+"""Other images in an image's fine-tuning: those with the fewest classes in common anchor the shared weights (RIB)."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from simformer.baselines.crops import Crops, network_input, random_crop
+from simformer.baselines.rib.pooling import ABSENT, PRESENT, SHARED
+from simformer.baselines.settings import NetworkSettings
+from simformer.data.files import read_image
+from simformer.data.labels import LabelledImage, LabelSet
+from simformer.errors import UserError
+
+BATCH = 16
+TAG = 7
+"""Keeps these draws apart from those of other stages with the same seed."""
+
+
+class Others(Protocol):
+    """Source of other images."""
+
+    def draw(self, image: LabelledImage, iteration: int) -> tuple[Tensor, Tensor]:
+        """Return the constant part's features [B, C, h, w] of other images, and their labels [B, K]."""
+
+
+def label_matrix(labels: LabelSet) -> np.ndarray:
+    """Image-level labels of all images, one row each, uint8 [n, K]."""
+    matrix = np.zeros((len(labels.images), len(labels.classes)), np.uint8)
+    for row, image in zip(matrix, labels.images, strict=True):
+        row[list(image.classes)] = 1
+    return matrix
+
+
+def draw_rows(overlap: np.ndarray, count: int, candidates: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw rows from those with the lowest overlap; ties are broken at random.
+
+    Args:
+        overlap: classes that each row has in common with the image, [n]; negative for rows that must not be drawn.
+        count: B, how many.
+        candidates: from how many.
+        rng: source of all randomness.
+    Raises: UserError if there are fewer than `count`.
+    """
+    allowed = np.flatnonzero(overlap >= 0)
+    if len(allowed) < count:
+        raise UserError(
+            f"an image has only {len(allowed)} other images to draw {count} from; "
+            "lower baselines.rib.other_images or raise baselines.rib.pool"
+        )
+    order = allowed[np.lexsort((rng.random(len(allowed)), overlap[allowed]))]
+    return rng.permutation(order[: max(candidates, count)])[:count]
+
+
+def counted_labels(rows: np.ndarray, own: np.ndarray) -> Tensor:
+    """Labels of other images [B, K], with the classes that the image itself has marked as SHARED, float [B, K]."""
+    labels = np.where(rows > 0, np.where(own > 0, SHARED, PRESENT), ABSENT)
+    return torch.from_numpy(labels.astype(np.float32))
+
+
+def image_rng(seed: int, name: str, iteration: int) -> np.random.Generator:
+    """Randomness of one iteration of one image, whichever job makes it."""
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    return np.random.default_rng([seed, TAG, key, iteration])
+
+
+class FreshCrops:
+    """Other images drawn from all of a label set and cropped anew at every iteration (exact tier).
+
+    Args:
+        data: folder of the prepared dataset.
+        labels: all images with their image-level labels.
+        augmentation: of the crops, that of the classifier's training.
+        count, candidates: see `draw_rows`.
+        seed: of the draws.
+        constant: the classifier's constant part, on `device`.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        labels: LabelSet,
+        augmentation: NetworkSettings,
+        count: int,
+        candidates: int,
+        seed: int,
+        constant: nn.Module,
+        device: torch.device,
+    ) -> None:
+        self.data = data
+        self.labels = labels
+        self.augmentation = augmentation
+        self.count = count
+        self.candidates = candidates
+        self.seed = seed
+        self.constant = constant
+        self.device = device
+        self.matrix = label_matrix(labels)
+        self.positions = {image.name: position for position, image in enumerate(labels.images)}
+
+    @torch.no_grad()
+    def draw(self, image: LabelledImage, iteration: int) -> tuple[Tensor, Tensor]:
+        """Return the constant part's features [B, C, h, w] of other images, and their labels [B, K]."""
+        rng = image_rng(self.seed, image.name, iteration)
+        own = self.matrix[self.positions[image.name]]
+        overlap = self.matrix.astype(np.int32) @ own
+        overlap[self.positions[image.name]] = -1
+        rows = draw_rows(overlap, self.count, self.candidates, rng)
+        others = (self.labels.images[row] for row in rows)
+        crops = [random_crop(read_image(self.data / o.image), None, self.augmentation, rng) for o in others]
+        features = self.constant(network_input(crops, self.device))
+        return features, counted_labels(self.matrix[rows], own).to(self.device)
+
+
+class Pool:
+    """Crops of other images kept as features: a function of seed and label set, so that every shard has the same.
+
+    Its size is crops x 2 bytes x the elements of a crop's features, e.g. 2 MB per 512-pixel crop of ResNet-50's third
+    stage. Arguments as for `FreshCrops`.
+
+    Args:
+        size: number of crops; more than images means several of each.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        labels: LabelSet,
+        augmentation: NetworkSettings,
+        count: int,
+        candidates: int,
+        seed: int,
+        constant: nn.Module,
+        device: torch.device,
+        size: int,
+    ) -> None:
+        self.count = count
+        self.candidates = candidates
+        self.seed = seed
+        self.device = device
+        crops = Crops(data, labels, augmentation, seed)
+        names, present, features = [], [], []
+        with torch.no_grad():
+            for first in range(0, size, BATCH):
+                samples = [crops[position] for position in range(first, min(first + BATCH, size))]
+                names += [sample.name for sample in samples]
+                present += [sample.present for sample in samples]
+                features.append(constant(network_input([sample.crop for sample in samples], device)).half())
+        self.names = np.array(names)
+        self.matrix = torch.stack(present).numpy().astype(np.uint8)
+        self.features = torch.cat(features)
+        self.classes = len(labels.classes)
+
+    def draw(self, image: LabelledImage, iteration: int) -> tuple[Tensor, Tensor]:
+        """Return the constant part's features [B, C, h, w] of other images, and their labels [B, K]."""
+        rng = image_rng(self.seed, image.name, iteration)
+        own = np.zeros(self.classes, np.uint8)
+        own[list(image.classes)] = 1
+        overlap = self.matrix.astype(np.int32) @ own
+        overlap[self.names == image.name] = -1
+        rows = draw_rows(overlap, self.count, self.candidates, rng)
+        features = self.features[torch.from_numpy(rows).to(self.device)].float()
+        return features, counted_labels(self.matrix[rows], own).to(self.device)

@@ -1,0 +1,96 @@
+"""Subcommands of CONTA: from a round's masks to the next round's classifier and its maps, and what it claims."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+
+from simformer.commands.baselines import MAPS, NETWORK, SETTINGS, TRAINING, train_network
+from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, SHARD, THREADS, command, path
+
+# Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
+
+
+def segmentation(args: argparse.Namespace) -> None:
+    """Train the segmentation network on a round's masks; the same command continues an interrupted training."""
+    from simformer.baselines.conta.segmentation import train_segmentation
+    from simformer.baselines.conta.settings import SegmentationSettings
+    from simformer.baselines.network_spec import NetworkSpec
+
+    train_network(train_segmentation, NetworkSpec[SegmentationSettings].model_validate_json(args.spec), args)
+
+
+def predictions(args: argparse.Namespace) -> None:
+    """Predict masks of the training images, or of a shard of them; what is there is not made again."""
+    import torch
+
+    from simformer.baselines.conta.segmentation import write_predictions
+    from simformer.baselines.settings import CamSettings
+    from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
+
+    torch.set_num_threads(args.threads)
+    labels, settings = LabelSet.load(args.labels), CamSettings.model_validate_json(args.settings)
+    device = choose_device(args.device)
+    write_predictions(args.network, args.data, labels, settings, args.grid, device, args.output, args.shard)
+
+
+def confounder(args: argparse.Namespace) -> None:
+    """Average the predicted masks of each class over the training images."""
+    from simformer.baselines.conta.confounder import confounder as run
+    from simformer.baselines.maps import MapSet
+    from simformer.data.labels import LabelSet
+
+    predicted, cams = MapSet.load(args.predicted), MapSet.load(args.maps)
+    run(predicted, cams, LabelSet.load(args.labels), args.threshold).save(args.output)
+
+
+def conta(args: argparse.Namespace) -> None:
+    """Train the classifier of a round; the same command continues an interrupted training."""
+    from simformer.baselines.conta.confounder import Confounder
+    from simformer.baselines.conta.settings import ContextClassifierSettings
+    from simformer.baselines.conta.training import train_context_classifier
+    from simformer.baselines.maps import MapSet
+    from simformer.baselines.network_spec import NetworkSpec
+
+    run = partial(
+        train_context_classifier,
+        predicted=args.predicted and MapSet.load(args.predicted),
+        confounder=args.confounder and Confounder.load(args.confounder),
+    )
+    train_network(run, NetworkSpec[ContextClassifierSettings].model_validate_json(args.spec), args)
+
+
+def conta_cam(args: argparse.Namespace) -> None:
+    """Make the class activation maps of a round, or those of a shard; what is there is not made again."""
+    import torch
+
+    from simformer.baselines.conta.training import ContextResponse, context_classifier_maps
+    from simformer.baselines.maps import MapSet
+    from simformer.baselines.settings import CamSettings
+    from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
+
+    torch.set_num_threads(args.threads)
+    settings, labels = CamSettings.model_validate_json(args.settings), LabelSet.load(args.labels)
+    predicted = args.predicted and MapSet.load(args.predicted)
+    response = ContextResponse(args.network, predicted, labels, choose_device(args.device))
+    context_classifier_maps(response, args.data, settings, args.output, args.shard)
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add these subcommands to the parser."""
+    predicted = path("predicted", "maps.json of the predicted masks of the round before", required=False, default=None)
+    averages = path("confounder", "average masks of the round before", required=False, default=None)
+    command(commands, segmentation, *TRAINING)
+    command(
+        commands, predictions, NETWORK, DATA, LABELS, SETTINGS,
+        ("--grid", {"type": int, "required": True, "help": "side of the square grid, cells"}),
+        SHARD, THREADS, DEVICE, OUTPUT,
+    )  # fmt: skip
+    command(
+        commands, confounder, path("predicted", "maps.json of predicted masks"), MAPS, LABELS,
+        ("--threshold", {"type": float, "required": True, "help": "lowest score of a map that counts"}), OUTPUT,
+    )  # fmt: skip
+    command(commands, conta, *TRAINING, predicted, averages)
+    command(commands, conta_cam, NETWORK, predicted, DATA, LABELS, SETTINGS, SHARD, THREADS, DEVICE, OUTPUT)
