@@ -1,25 +1,24 @@
 """The gallery site in a real browser: every control, deep links, the keyboard, no request and no error."""
 
+import socket
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from simformer.analysis.site.browser import find_chromium, open_browser
-from simformer.analysis.site.screenshots import PICTURES, take_screenshots, wait_until_drawn
-from simformer.errors import UserError
-from tests.synthetic_site import HEIGHT, WIDTH, make_site, prediction_of
+from simformer.analysis.site.browser import open_browser
+from simformer.analysis.site.screenshots import wait_until_drawn
+from tests.site.conftest import COUNT
+from tests.synthetic_site import HEIGHT, WIDTH, prediction_of
 
-COUNT = 40
-
-try:
-    find_chromium()
-    MISSING = None
-except UserError as error:
-    MISSING = str(error)
-pytestmark = pytest.mark.skipif(MISSING is not None, reason=f"no browser test: {MISSING}")
+PATIENCE = 120_000
+"""Milliseconds: a busy machine is no failure."""
 
 IDS = "() => data.layers.a ? Array.from(data.layers.a.ids) : []"
+ASK = """address => {
+  fetch(`${address}/a`).catch(() => {});
+  new Image().src = `${address}/b.png`;
+}"""
 SIMILAR_COLUMN = """() => {
   const {width, height} = layers.side, at = layers.side.getContext('2d').getImageData(0, 0, width, height).data;
   return Array.from({length: width * height}, (_, i) => at[4 * i] > 200 ? i % width : -1).filter(x => x >= 0);
@@ -27,12 +26,7 @@ SIMILAR_COLUMN = """() => {
 
 
 @pytest.fixture(scope="module")
-def page_path(tmp_path_factory):
-    return make_site(tmp_path_factory.mktemp("site") / "gallery", COUNT)
-
-
-@pytest.fixture(scope="module")
-def browser():
+def browser(page_path):
     with open_browser() as browser:
         yield browser
 
@@ -44,6 +38,7 @@ def visit(browser, page_path):
 
     def open_page(address="", **options):
         tab = browser.new_page(**{"viewport": {"width": 1280, "height": 900}} | options)
+        tab.set_default_timeout(PATIENCE)
         seen = SimpleNamespace(errors=[], requests=[])
         tab.on("console", lambda message: message.type in ("error", "warning") and seen.errors.append(message.text))
         tab.on("pageerror", lambda error: seen.errors.append(str(error)))
@@ -288,19 +283,14 @@ def test_a_missing_file_is_told(browser, page_path):
 def test_the_page_cannot_reach_the_network(browser, page_path):
     """Its own policy forbids it, so that no later change can add a request unseen."""
     tab = browser.new_page()
-    sent = []
-    tab.on("request", lambda request: sent.append(request.url))
     tab.goto(page_path.as_uri())
-    wait_until_drawn(tab)
-    refused = tab.evaluate("() => fetch('http://127.0.0.1:9/').then(() => false, () => true)")
-    tab.evaluate("() => { const image = new Image(); image.src = 'http://127.0.0.1:9/x.png'; }")
-    tab.wait_for_timeout(200)
-    assert refused and [url for url in sent if not local(url)] == []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(1)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        tab.evaluate(ASK, address)
+        with pytest.raises(TimeoutError):
+            server.accept()
+        tab.goto("about:blank")  # the control: a page without the policy does arrive
+        tab.evaluate(ASK, address)
+        server.accept()[0].close()
     tab.close()
-
-
-def test_screenshots_show_different_pages(page_path, tmp_path):
-    take_screenshots(page_path, tmp_path)
-    pictures = {path.stem: path.read_bytes() for path in tmp_path.glob("*.png")}
-    assert set(pictures) == {picture.name for picture in PICTURES}
-    assert len(set(pictures.values())) == len(pictures)

@@ -20,8 +20,8 @@ CELLS = 24
 ROWS = 64
 """Cells that are compared with all cells at a time."""
 
-LEVELS = 32
-"""Similarities are told apart in this many steps: what an eye sees in a picture, at a third of the size of 256."""
+LEVELS = 16
+"""Similarities are told apart in this many steps: what an eye sees in a picture, at a fraction of the size of 256."""
 
 
 def grid_size(height: int, width: int) -> tuple[int, int]:
