@@ -12,7 +12,7 @@ help:
 	@echo "make test       set up .venv, run the default tests (under 5 minutes on 2 cores)"
 	@echo "make test-slow  the slow tests: interrupted studies; a real Slurm and real photographs if they are there"
 	@echo "make lint       ruff, snakefmt and snakemake --lint"
-	@echo "make reference  regenerate the schema and docs/configuration.md after a change of the typed settings"
+	@echo "make reference  regenerate the schema, docs/configuration.md and docs/methods.md after a change of settings"
 
 # What a study needs, and on top of it what tests need.
 setup: $(VENV)/.ready-dev
@@ -56,4 +56,5 @@ lint: setup
 	@snakemake --configfile config/demo.yaml --lint
 
 reference: setup
-	@simformer schema --schema workflow/schemas/study.schema.json --page docs/configuration.md
+	@simformer schema --schema workflow/schemas/study.schema.json --page docs/configuration.md \
+	  --methods docs/methods.md

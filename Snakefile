@@ -9,6 +9,7 @@ if "datasets" not in config:  # a study given with --configfile replaces the def
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/class_maps.smk"
 
 
 validate(config, "workflow/schemas/study.schema.json")
@@ -18,14 +19,21 @@ include: "workflow/rules/fetch.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/labels.smk"
 include: "workflow/rules/baselines.smk"
+include: "workflow/rules/responses.smk"
 include: "workflow/rules/seam.smk"
 include: "workflow/rules/rib.smk"
+include: "workflow/rules/conta_rounds.smk"
+include: "workflow/rules/conta.smk"
+include: "workflow/rules/retab_controls.smk"
+include: "workflow/rules/retab.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/experiments.smk"
 include: "workflow/rules/paper.smk"
 include: "workflow/rules/statistics.smk"
 include: "workflow/rules/gallery.smk"
+include: "workflow/rules/checks.smk"
+include: "workflow/rules/figure_choice.smk"
 include: "workflow/rules/figures.smk"
 
 

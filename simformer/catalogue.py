@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
+from simformer.baselines.conta.rounds import FAMILIES, FIRST, ROUNDS, Round
+from simformer.baselines.conta.settings import ContextClassifierSettings
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.sections import BaselineSettings
 from simformer.baselines.settings import Response
@@ -163,13 +165,45 @@ class Catalogue:
         ]
         layers = [("defaults", BaselineSettings().model_dump(mode="json")), *own]
         common = parse_layers(BaselineSettings, layers, "baselines")
-        differing = common.responses.get(response, {})
-        named = [(source, differing) for source, content in own if response in content.get("responses", {})]
+        kind = ROUNDS[response].family if response in ROUNDS else response
+        differing = common.responses.get(kind, {})
+        named = [(source, differing) for source, content in own if kind in content.get("responses", {})]
         return parse_layers(BaselineSettings, [*layers, *(named or [("defaults", differing)])], "baselines")
 
+    def response(self, dataset: str, name: str) -> str:
+        """Return the folder of a response's maps: CONTA's are those of its last round on the dataset."""
+        if name not in FAMILIES:
+            return name
+        return Round(name, self.baselines(dataset, name).conta.rounds).response
+
+    def round(self, dataset: str, response: str) -> Round:
+        """Return a round of CONTA by the name of its response; raises UserError if the dataset has no such round."""
+        found = ROUNDS.get(response)
+        family = found.family if found else FAMILIES[0]
+        rounds = self.baselines(dataset, family).conta.rounds
+        if found is None or found.number > rounds:
+            known = ", ".join(Round(family, number).response for number in range(1, rounds + 1))
+            raise UserError(
+                f"{self._path('datasets', dataset)}: no response '{response}'; it has {FIRST}, {known}. "
+                "For more rounds raise baselines.conta.rounds"
+            )
+        return found
+
     def network(self, dataset: str, kind: str, seed: int, response: str = "classifier") -> NetworkSpec:
-        """Resolve the training of a baseline's network: `kind` is a section of the baselines' settings."""
-        settings = getattr(self.baselines(dataset, response), kind)
+        """Resolve the training of a baseline's network.
+
+        Args:
+            dataset, seed: whose.
+            kind: a section of the baselines' settings; 'conta' is the classifier of one of its rounds.
+            response: whose maps it serves.
+        """
+        baselines = self.baselines(dataset, response)
+        if kind == "conta":
+            seed = self.round(dataset, response).seed(seed)
+            shared, context = baselines.classifier.model_dump(), baselines.conta.context
+            settings = ContextClassifierSettings(**shared, context=context)
+        else:
+            settings = getattr(baselines, kind)
         return NetworkSpec[type(settings)](
             kind=kind, backbone=self.model(dataset).backbone, seed=seed, settings=settings
         )

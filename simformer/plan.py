@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simformer.analysis.cost import Hours, disk_bytes, training_images, training_time
+from simformer.baselines.conta.rounds import networks_behind
 from simformer.catalogue import FULL_SPLIT, Catalogue, Cell
 from simformer.sources import archives
 
@@ -171,11 +172,17 @@ def _training(catalogue: Catalogue, cell: Cell, folder: Path, facts: dict[Cell, 
 def _map_networks(catalogue: Catalogue, cells: Iterable[Cell]) -> list[Path]:
     """List the networks behind the class maps of some trainings, each once."""
     paths: list[Path] = []
-    for dataset, _, method, seed in cells:
+    for dataset, split, method, seed in cells:
         if maps := catalogue.method(method).maps:
-            folder = Path(catalogue.study.results, dataset, FULL_SPLIT, "maps", maps.response, f"seed{seed}")
-            expansion = [] if maps.expansion == "none" else [folder / maps.expansion]
-            paths += [place / "network.safetensors" for place in [folder, *expansion]]
+            response = catalogue.response(dataset, maps.response)
+            name = f"seed{seed if maps.seed is None else maps.seed}"
+            folder = Path(catalogue.study.results, dataset, FULL_SPLIT, "maps")
+            own = maps.expansion in ("psa", "irn")
+            networks = networks_behind(response) + ([(response, maps.expansion)] if own else [])
+            paths += [folder.joinpath(network, name, *stage, "network.safetensors") for network, *stage in networks]
+            if maps.expansion == "retab":
+                retab = Path(catalogue.study.results, dataset, split, "retab", name)
+                paths += [retab / stage / "network.safetensors" for stage in ("boundary", f"{response}/affinity")]
     return list(dict.fromkeys(paths))
 
 

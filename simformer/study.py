@@ -220,6 +220,9 @@ class Study(Settings):
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1, description="Training seeds.")
     datasets: dict[Name, StudyDataset] = Field(min_length=1, description="Datasets and their splits.")
     experiments: tuple[Name, ...] = Field(("table1",), min_length=1, description="Tables to make by default.")
+    check_splits: Literal["first", "all"] = Field(
+        "first", description="Splits of each dataset on which the baselines' class maps are measured and drawn."
+    )
     figures: tuple[Name, ...] = Field((), description="Figures of images to make by default.")
 
     @model_validator(mode="after")

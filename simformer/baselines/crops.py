@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +21,23 @@ from simformer.settings import IGNORE
 
 
 @dataclass(frozen=True)
+class Placement:
+    """Where a crop lies in its image: crop pixel (r, c) is pixel (r + top, c + left) of the resized image.
+
+    Attributes:
+        height, width: of the image after resizing.
+        top, left: offset; negative where a smaller image lies inside the crop.
+        flipped: whether the resized image was mirrored before the crop was taken.
+    """
+
+    height: int
+    width: int
+    top: int
+    left: int
+    flipped: bool
+
+
+@dataclass(frozen=True)
 class Sample:
     """One training crop.
 
@@ -27,11 +45,13 @@ class Sample:
         crop: image, label map (IGNORE where the label set has none) and padding.
         present: image-level labels of the whole image, bool [K].
         name: of the image, for messages.
+        placement: where the crop lies in the image.
     """
 
     crop: Crop
     present: Tensor
     name: str
+    placement: Placement
 
 
 class Crops(Dataset[Sample]):
@@ -58,19 +78,27 @@ class Crops(Dataset[Sample]):
         present = torch.zeros(len(self.labels.classes), dtype=torch.bool)
         present[list(image.classes)] = True
         rng = np.random.default_rng([self.seed, 3, position])
-        return Sample(random_crop(pixels, label_map, self.settings, rng), present, image.name)
+        crop, placement = placed_crop(pixels, label_map, self.settings, rng)
+        return Sample(crop, present, image.name, placement)
 
 
-def network_input(samples: list[Sample], device: torch.device) -> Tensor:
+def network_input(crops: Sequence[Crop], device: torch.device) -> Tensor:
     """Return normalised images whose padding is 0, float [B, 3, S, S]."""
-    images = torch.stack([sample.crop.image for sample in samples]).to(device, non_blocking=True)
-    padding = torch.stack([sample.crop.padding for sample in samples]).to(device, non_blocking=True)
+    images = torch.stack([crop.image for crop in crops]).to(device, non_blocking=True)
+    padding = torch.stack([crop.padding for crop in crops]).to(device, non_blocking=True)
     return normalise(images).masked_fill(padding[:, None], 0.0)
 
 
 def random_crop(
     image: np.ndarray, label_map: np.ndarray | None, settings: NetworkSettings, rng: np.random.Generator
 ) -> Crop:
+    """Return the crop of `placed_crop` alone."""
+    return placed_crop(image, label_map, settings, rng)[0]
+
+
+def placed_crop(
+    image: np.ndarray, label_map: np.ndarray | None, settings: NetworkSettings, rng: np.random.Generator
+) -> tuple[Crop, Placement]:
     """Resize, jitter, flip, crop and pad one training image at random.
 
     Args:
@@ -78,7 +106,7 @@ def random_crop(
         label_map: uint8 [H, W], None for one that is IGNORE everywhere.
         settings: size and augmentation.
         rng: source of all randomness.
-    Returns: the crop, of side `settings.crop`; a smaller image lies anywhere in it.
+    Returns: the crop, of side `settings.crop` (a smaller image lies anywhere in it), and where it lies in the image.
     """
     factor = rng.uniform(*settings.scales)
     if settings.long_edges is not None:
@@ -89,10 +117,13 @@ def random_crop(
     labels = np.full((height, width), IGNORE, np.uint8) if label_map is None else resize_label(label_map, height, width)
     if settings.color_jitter:
         pixels = color_jitter(pixels, rng)
-    if rng.random() < 0.5:
+    flipped = rng.random() < 0.5
+    if flipped:
         pixels, labels = pixels[:, ::-1], labels[:, ::-1]
     rows, columns = (_window(size, settings.crop, rng) for size in (height, width))
-    return _place(pixels[rows[0], columns[0]], labels[rows[0], columns[0]], rows[1], columns[1], settings.crop)
+    crop = _place(pixels[rows[0], columns[0]], labels[rows[0], columns[0]], rows[1], columns[1], settings.crop)
+    top, left = (taken.start - placed.start for taken, placed in (rows, columns))
+    return crop, Placement(height, width, top, left, flipped)
 
 
 def _window(size: int, side: int, rng: np.random.Generator) -> tuple[slice, slice]:

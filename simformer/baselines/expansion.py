@@ -108,7 +108,7 @@ def train_expander(
     def advance(step: int, samples: list) -> dict[str, float]:
         label_maps = torch.stack([sample.crop.label_map for sample in samples]).to(device)
         same, different = pair_kinds(cell_labels(spec.kind, label_maps), offsets)
-        affinity = affinities(spec.kind, network(network_input(samples, device)), offsets)
+        affinity = affinities(spec.kind, network(network_input([sample.crop for sample in samples], device)), offsets)
         return sgd_step(pair_loss(affinity, [same], different), network, optimizer, step, steps, settings)
 
     training = NetworkTraining(
@@ -177,17 +177,46 @@ class Expander:
         stride = GRID_STRIDES[self.kind]
         height, width = maps.extent
         padded = F.pad(normalise(image[None].to(self.device)), (0, -width % stride, 0, -height % stride))
-        scores = maps.scores.float().to(self.device) ** self.settings.power
         offsets = half_disc(self.settings.radius)
+        start = walk_start(self.kind, maps, self.settings.power).to(self.device)
         if self.kind == "psa":
             output = self.network(padded)
-            rows, columns = output.shape[-2:]
-            fine = F.pad(scores, (0, 2 * columns - scores.shape[-1], 0, 2 * rows - scores.shape[-2]))
-            start = F.avg_pool2d(fine, 2)
         else:
             output = (self.network(padded) + self.network(padded.flip(-1)).flip(-1)) / 2
-            start = scores * (1 - output[0].sigmoid())
-        affinity = affinities(self.kind, output, offsets)[0]
-        walked = walk(start, transition(affinity, offsets, self.settings.beta), self.settings.steps)
-        walked = walked / walked.max().clamp_min(torch.finfo(walked.dtype).tiny)
-        return ClassMaps(maps.classes, walked.cpu(), stride, maps.extent)
+            start = start * (1 - output[0].sigmoid())
+        return walked_maps(self.kind, maps, start, affinities(self.kind, output, offsets)[0], self.settings)
+
+
+def walk_start(kind: Expansion, maps: ClassMaps, power: float) -> Tensor:
+    """Bring maps to the grid of an expansion: scores to a power, [P, h, w]; PSA takes means of 2 x 2 cells."""
+    scores = maps.scores.float() ** power
+    if kind == "irn":
+        return scores
+    rows, columns = (-(-side // GRID_STRIDES[kind]) for side in maps.extent)
+    fine = F.pad(scores, (0, 2 * columns - scores.shape[-1], 0, 2 * rows - scores.shape[-2]))
+    return F.avg_pool2d(fine, 2)
+
+
+def walked_maps(kind: Expansion, maps: ClassMaps, start: Tensor, affinity: Tensor, settings: WalkSettings) -> ClassMaps:
+    """Walk the scores of one image.
+
+    Args:
+        kind: of the expansion, whose grid start and affinity have.
+        maps: whose classes and extent the result has.
+        start: [P, h, w].
+        affinity: of each cell and its partner at every offset of the settings' radius, [O, h, w].
+        settings: of the walk.
+    Returns: scores divided by their maximum over all classes.
+    """
+    walked = walk(start, transition(affinity, half_disc(settings.radius), settings.beta), settings.steps)
+    walked = walked / walked.max().clamp_min(torch.finfo(walked.dtype).tiny)
+    return ClassMaps(maps.classes, walked.cpu(), GRID_STRIDES[kind], maps.extent)
+
+
+def blurred_maps(kind: Expansion, maps: ClassMaps, settings: WalkSettings) -> ClassMaps:
+    """Walk with equal affinities, which looks at no image: what an expansion must beat (negative control)."""
+    if not maps.classes:
+        return maps
+    start = walk_start(kind, maps, settings.power)
+    affinity = torch.ones(len(half_disc(settings.radius)), *start.shape[-2:])
+    return walked_maps(kind, maps, start, affinity, settings)

@@ -9,9 +9,11 @@ from typing import Any
 
 from pydantic import Field
 
+from simformer.baselines.conta.settings import ContaSettings, SegmentationSettings
 from simformer.baselines.cpn.settings import CpnSettings
 from simformer.baselines.plain.settings import TappedSettings
-from simformer.baselines.rib.settings import RibSettings
+from simformer.baselines.retab.settings import EdgeSettings, TwoStageSettings
+from simformer.baselines.rib.settings import RibCheckSettings, RibSettings
 from simformer.baselines.seam.settings import SeamSettings
 from simformer.baselines.settings import (
     AffinitySettings,
@@ -29,6 +31,12 @@ TAPPED = {
 }  # fmt: skip
 """Training that the stride-8 networks of SEAM and CPN have in common."""
 
+PAIRS = {
+    "frozen_stages": 1, "epochs": 8, "batch_images": 8, "lr": 0.01, "weight_decay": 5e-4, "warmup_steps": 200,
+    "clip_norm": 10.0, "crop": 448, "long_edges": None, "color_jitter": True,
+}  # fmt: skip
+"""Training that PSA's affinity network and RETAB's two networks have in common."""
+
 
 class BaselineSettings(Settings):
     """Everything from images with image-level labels to expanded maps, in sections."""
@@ -38,21 +46,7 @@ class BaselineSettings(Settings):
     )
     cam: CamSettings = Field(CamSettings(), description="Class activation maps of the training images.")
     seeds: SeedSettings = Field(SeedSettings(), description="Confident pixels of the maps, which teach an expansion.")
-    psa: AffinitySettings = Field(
-        AffinitySettings(
-            frozen_stages=1,
-            epochs=8,
-            batch_images=8,
-            lr=0.01,
-            weight_decay=5e-4,
-            warmup_steps=200,
-            clip_norm=10.0,
-            crop=448,
-            long_edges=None,
-            color_jitter=True,
-        ),
-        description="PSA's affinity network.",
-    )
+    psa: AffinitySettings = Field(AffinitySettings(**PAIRS), description="PSA's affinity network.")
     psa_walk: WalkSettings = Field(WalkSettings(), description="Random walk with PSA's affinities, at stride 8.")
     irn: AffinitySettings = Field(
         AffinitySettings(
@@ -80,12 +74,69 @@ class BaselineSettings(Settings):
     seam: SeamSettings = Field(SeamSettings(**TAPPED), description="SEAM, from the warm classifier.")
     cpn: CpnSettings = Field(CpnSettings(**TAPPED), description="CPN, from the warm classifier.")
     rib: RibSettings = Field(RibSettings(), description="RIB's fine-tuning of the classifier on each image.")
+    retab_boundary: EdgeSettings = Field(
+        EdgeSettings(**PAIRS | {"lr": 1e-3}),
+        description="RETAB's boundary network, trained on the edges of base masks, per split and seed.",
+    )
+    retab_affinity: AffinitySettings = Field(
+        AffinitySettings(**PAIRS),
+        description="RETAB's affinity network, trained on base masks and novel seeds, per split and seed.",
+    )
+    retab_walk: TwoStageSettings = Field(
+        TwoStageSettings(steps=256), description="RETAB's walk in two stages, at stride 8."
+    )
+    rib_checks: RibCheckSettings = Field(RibCheckSettings(), description="How RIB's properties are measured.")
+    conta: ContaSettings = Field(ContaSettings(), description="CONTA's rounds, each a classifier and IRN.")
+    segmentation: SegmentationSettings = Field(
+        SegmentationSettings(), description="Segmentation network (DeepLab-v2, stride 8) between two rounds of CONTA."
+    )
     responses: dict[Response, dict[str, dict[str, Any]]] = Field(
         {
-            "rib": {"seeds": {"threshold": 0.35}, "irn_walk": {"power": 1.3}},
             "seam_no_er": {"seam": {"er": 0.0}},
             "seam_no_ecr": {"seam": {"ecr": 0.0}},
             "cpn_independent": {"cpn": {"masks": "independent"}},
+            "rib": {"seeds": {"threshold": 0.35}, "irn_walk": {"power": 1.3}},
+            "conta_zero": {"conta": {"context": "zero"}},
+            "conta_shuffled": {"conta": {"context": "shuffled"}},
+            "conta_constant": {"conta": {"context": "constant"}},
         },
         description="What differs for the maps of one response, e.g. `{rib: {seeds: {threshold: 0.35}}}`.",
     )
+
+
+CONTA = ("classifier", "irn", "irn_walk", "segmentation", "conta")
+OWN_SECTIONS: dict[Response, tuple[str, ...]] = {
+    "classifier": ("classifier",),
+    "warm": ("warm",),
+    "plain": ("warm", "plain"),
+    "seam": ("warm", "seam"),
+    "seam_no_er": ("warm", "seam"),
+    "seam_no_ecr": ("warm", "seam"),
+    "cpn": ("warm", "cpn"),
+    "cpn_independent": ("warm", "cpn"),
+    "rib": ("classifier", "rib"),
+    "conta": CONTA,
+    "conta_zero": CONTA,
+    "conta_shuffled": CONTA,
+    "conta_constant": CONTA,
+}
+"""Sections that decide the networks behind each response."""
+
+
+EXPANSION_SECTIONS = {
+    "none": (),
+    "psa": ("seeds", "psa", "psa_walk"),
+    "irn": ("seeds", "irn", "irn_walk"),
+    "retab": ("retab_boundary", "seeds", "retab_affinity", "retab_walk"),
+}
+"""Sections that decide each expansion of a response's maps."""
+
+
+def sections_behind(response: Response, expansion: str) -> tuple[str, ...]:
+    """List the sections that decide a method's maps, in the order of their stages.
+
+    Args:
+        response: maps that it starts from.
+        expansion: 'none', 'psa', 'irn' or 'retab'.
+    """
+    return (*OWN_SECTIONS[response], "cam", *EXPANSION_SECTIONS[expansion])

@@ -13,7 +13,10 @@ from pydantic import Field, model_validator
 from simformer.settings import Count, Settings, Share, Weight
 
 Positive = Annotated[float, Field(gt=0)]
-Response = Literal["classifier", "warm", "plain", "seam", "cpn", "rib", "seam_no_er", "seam_no_ecr", "cpn_independent"]
+Response = Literal[
+    "classifier", "warm", "plain", "seam", "cpn", "rib", "conta",
+    "seam_no_er", "seam_no_ecr", "cpn_independent", "conta_zero", "conta_shuffled", "conta_constant",
+]  # fmt: skip
 """Networks and procedures that make class maps from image-level labels; also the name of their folder."""
 
 
@@ -98,9 +101,25 @@ class MapChoice(Settings):
     """Which maps label the novel pixels of a method (`labels: maps`)."""
 
     response: Response = Field("classifier", description="Network whose class activation maps start it.")
-    expansion: Literal["none", "psa", "irn"] = Field(
-        "none", description="Expansion: PSA's affinity network or IRN's boundary network, and a random walk."
+    expansion: Literal["none", "psa", "irn", "retab"] = Field(
+        "none",
+        description="Expansion by a random walk: PSA's affinity network or IRN's boundary network, both without any "
+        "mask, or RETAB's two networks, which learn from the base masks of the split.",
+    )
+    anchored: bool = Field(
+        False, description="RETAB only: the walk stays within the not-base region, and base edges are boundaries."
+    )
+    seed: Annotated[int, Field(ge=0)] | None = Field(
+        None,
+        description="Seed of all networks behind the maps; null: that of the re-training, so that several seeds (Table "
+        "7) repeat everything. With 0 one label set serves all seeds, which repeat the re-training only.",
     )
     gamma: Weight = Field(
         0.1, description="Lowest score, as a share of the class's maximum over the not-base region; 0 fills it all."
     )
+
+    @model_validator(mode="after")
+    def _anchor(self) -> MapChoice:
+        if self.anchored and self.expansion != "retab":
+            raise ValueError(f"`anchored` goes with `expansion: retab`, found expansion: {self.expansion}")
+        return self

@@ -63,11 +63,13 @@ def sweeps(args: argparse.Namespace) -> None:
 
 
 def schema(args: argparse.Namespace) -> None:
-    """Write the JSON schema of study files, or the page that explains every key."""
+    """Write what is generated from the typed settings: schema of study files, page of keys, page of the baselines."""
+    from simformer.analysis.methods_page import methods_page
     from simformer.reference import settings_page, study_schema
 
     args.schema.write_text(study_schema(), encoding="utf-8")
     args.page.write_text(settings_page(), encoding="utf-8")
+    args.methods.write_text(methods_page(args.config), encoding="utf-8")
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -90,4 +92,11 @@ def add(commands: argparse._SubParsersAction) -> None:
         commands, sweeps, path("table", "csv of the experiment"),
         ("--spec", {"required": True, "help": "panels, JSON"}), OUTPUT,
     )  # fmt: skip
-    command(commands, schema, path("schema", "JSON schema to write"), path("page", "Markdown page to write"))
+    command(
+        commands,
+        schema,
+        path("schema", "JSON schema to write"),
+        path("page", "Markdown page of all keys to write"),
+        path("methods", "Markdown page of the baselines to write"),
+        path("config", "folder of the configuration", required=False, default=Path("config")),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, SHARD, THREADS, command, path
+from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, SHARD, THREADS, Option, command, path
 
 
 def rib(args: argparse.Namespace) -> None:
@@ -23,11 +23,49 @@ def rib(args: argparse.Namespace) -> None:
     rib_maps(args.network, args.data, labels, settings, cam, device, args.output, args.facts, args.shard)
 
 
+def check_rib(args: argparse.Namespace) -> None:
+    """Measure RIB's properties on training images; reads their true masks."""
+    import torch
+
+    from simformer.baselines.claims import save_claims
+    from simformer.baselines.maps import MapSet
+    from simformer.baselines.rib.checks import Inputs, rib_checks
+    from simformer.baselines.rib.settings import RibCheckSettings, RibSettings
+    from simformer.baselines.settings import CamSettings
+    from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
+
+    torch.set_num_threads(args.threads)
+    inputs = Inputs(
+        network=args.network,
+        data=args.data,
+        labels=LabelSet.load(args.labels),
+        truth=LabelSet.load(args.truth),
+        novel=LabelSet.load(args.masked).novel,
+        plain=MapSet.load(args.plain),
+        rib=MapSet.load(args.maps),
+        settings=RibSettings.model_validate_json(args.settings),
+        cam=CamSettings.model_validate_json(args.cam),
+        amount=RibCheckSettings.model_validate_json(args.amount),
+    )
+    save_claims(args.output, rib_checks(inputs, choose_device(args.device)))
+
+
+NETWORK = path("network", "network file of the classifier")
+SETTINGS: tuple[Option, ...] = (
+    ("--settings", {"required": True, "help": "settings of the fine-tuning, JSON"}),
+    ("--cam", {"required": True, "help": "sizes and scales of the maps, JSON"}),
+)
+
+
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
     command(
-        commands, rib, path("network", "network file of the classifier"), DATA, LABELS,
-        ("--settings", {"required": True, "help": "settings of the fine-tuning, JSON"}),
-        ("--cam", {"required": True, "help": "sizes and scales of the maps, JSON"}),
-        SHARD, THREADS, DEVICE, OUTPUT, path("facts", "JSON to write"),
+        commands, rib, NETWORK, DATA, LABELS, *SETTINGS, SHARD, THREADS, DEVICE, OUTPUT, path("facts", "JSON to write"),
+    )  # fmt: skip
+    command(
+        commands, check_rib, NETWORK, DATA, LABELS, *SETTINGS, path("maps", "maps.json of RIB"),
+        path("plain", "maps.json of the classifier"), path("truth", "labels.json with all masks"),
+        path("masked", "labels.json of the split"),
+        ("--amount", {"required": True, "help": "how much to measure, JSON"}), THREADS, DEVICE, OUTPUT,
     )  # fmt: skip

@@ -2,17 +2,23 @@
 
 import copy
 import json
+import shutil
 from pathlib import Path
+from typing import get_args
 
 import jsonschema
 import pytest
 import yaml
 
+from simformer.analysis.methods_page import methods_page
+from simformer.baselines.sections import BaselineSettings, sections_behind
+from simformer.baselines.settings import Response
 from simformer.reference import SECTIONS, settings_page, study_schema
 from simformer.settings import SceneSettings
 from simformer.study import DatasetFile, ExperimentFile, MethodFile, SplitSpec, Study, StudyDataset
 
-DEMO = yaml.safe_load((Path(__file__).parents[2] / "config/demo.yaml").read_text())
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = yaml.safe_load((ROOT / "config/demo.yaml").read_text())
 FILES = (Study, StudyDataset, SplitSpec, DatasetFile, SceneSettings, MethodFile, ExperimentFile)
 
 
@@ -56,3 +62,28 @@ def test_the_page_shows_defaults_as_they_are_written():
     assert "| `flip` | `true` |" in page
     assert "| `title` | required |" in page
     assert "None |\n" not in page
+
+
+def test_the_page_of_the_baselines_is_in_sync_and_names_every_choice_behind_table_1():
+    page = methods_page(ROOT / "config")
+    assert (ROOT / "docs/methods.md").read_text() == page, "run: make reference"
+    for name in ("seam_retrained", "cpn_retrained", "rib_retrained", "cam_retrained"):
+        assert f"config/methods/{name}.yaml" in page
+    for section in ("classifier", "cam", "seeds", "psa", "psa_walk", "irn", "irn_walk", "warm", "seam", "cpn", "rib"):
+        text = page.split(f"## `{section}`:")[1].split("\n## ")[0]
+        for key, field in type(BaselineSettings.model_fields[section].default).model_fields.items():
+            assert f"| `{key}` |" in text and field.description in text
+
+
+def test_the_page_of_the_baselines_shows_what_a_dataset_changes(tmp_path):
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    path = tmp_path / "config/datasets/ade20k.yaml"
+    path.write_text(path.read_text().replace("classifier: {epochs: 15}", "classifier: {epochs: 31}"))
+    assert "| `epochs` | `20.0` | `31` |" in methods_page(tmp_path / "config")
+
+
+def test_every_response_tells_the_sections_behind_it():
+    sections = set(BaselineSettings.model_fields) - {"responses"}
+    for response in get_args(Response):
+        assert set(sections_behind(response, "psa")) <= sections
+        assert sections_behind(response, "irn")[-3:] == ("seeds", "irn", "irn_walk")

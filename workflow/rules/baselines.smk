@@ -59,6 +59,8 @@ rule cam:
         maps_file("cam/{shard}.json"),
     log:
         log_file("cam/{dataset}.{response}.seed{seed}.{shard}"),
+    benchmark:
+        maps_file("cam/{shard}.benchmark.tsv")
     wildcard_constraints:
         response="classifier|warm|plain|seam[a-z_]*|cpn[a-z_]*",
     conda:
@@ -88,7 +90,7 @@ rule gather_maps:
     log:
         log_file("gather_maps/{dataset}.{response}.{stage}.seed{seed}"),
     wildcard_constraints:
-        stage="cam|psa|irn",
+        stage="cam|psa|irn|predictions",
     localrule: True
     conda:
         "../../envs/simformer.yaml"
@@ -108,6 +110,8 @@ rule seeds:
         maps=directory(maps_file("seeds/labels")),
     log:
         log_file("seeds/{dataset}.{response}.seed{seed}"),
+    benchmark:
+        maps_file("seeds/seeds.benchmark.tsv")
     conda:
         "../../envs/simformer.yaml"
     threads: 1
@@ -165,6 +169,8 @@ rule refine:
         maps_file("{expansion}/{shard}.json"),
     log:
         log_file("refine/{dataset}.{response}.{expansion}.seed{seed}.{shard}"),
+    benchmark:
+        maps_file("{expansion}/{shard}.benchmark.tsv")
     conda:
         "../../envs/simformer.yaml"
     threads: 1
@@ -193,6 +199,8 @@ rule mix:
         facts=run_file("mixed/facts.json"),
     log:
         log_file("mix/{dataset}.{split}.{method}.seed{seed}"),
+    benchmark:
+        run_file("mixed/mixed.benchmark.tsv")
     conda:
         "../../envs/simformer.yaml"
     resources:

@@ -31,6 +31,8 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 STUDY = CATALOGUE.study
 CELL = ("dataset", "split", "method", "seed")
+PAGES = ("baseline_checks", "retab_checks", "stage_costs")
+"""Tables that are no experiments."""
 PINNED_SPLITS = sorted(str(path) for path in Path("config/splits").glob("*/split*.yaml"))
 
 
@@ -73,6 +75,11 @@ def run_file(name):
 def maps_file(name, response="{response}"):
     """Path of a file on the way to class maps: made from image-level labels alone, so it serves every split."""
     return f"{STUDY.results}/{{dataset}}/{FULL_SPLIT}/maps/{response}/seed{{seed}}/{name}"
+
+
+def retab_file(name):
+    """Path of a file of RETAB, whose networks learn from the base masks of a split."""
+    return split_file(f"retab/seed{{seed}}/{name}")
 
 
 def table_file(name):
@@ -168,47 +175,6 @@ def training_labels(wildcards):
         return run_file("mixed/labels.json").format(**wildcards)
     folder = {"fill": "fill", "crop": "crop"}.get(method.labels, "masked")
     return split_file(f"{folder}/labels.json").format(**wildcards)
-
-
-def image_label_file():
-    """Path of the label set that knows nothing but image-level labels."""
-    return f"{STUDY.results}/{{dataset}}/{FULL_SPLIT}/image_labels/labels.json"
-
-
-def network_spec(kind, response="classifier"):
-    """The training of a baseline's network; both names may be wildcards in braces."""
-
-    def spec(wildcards):
-        names = kind.format(**wildcards), int(wildcards.seed), response.format(**wildcards)
-        return sorted_json(CATALOGUE.network(wildcards.dataset, *names).model_dump(mode="json"))
-
-    return spec
-
-
-def baseline_settings(section):
-    """A section of the baselines' settings for the maps of the rule's response; its name may hold a wildcard."""
-
-    def settings(wildcards):
-        found = CATALOGUE.baselines(wildcards.dataset, wildcards.response)
-        return getattr(found, section.format(**wildcards)).model_dump_json()
-
-    return settings
-
-
-def map_shards(wildcards):
-    """Manifests of all shards of some maps."""
-    return [maps_file(f"{{stage}}/{shard}.json").format(**wildcards) for shard in shards("train", wildcards.dataset)]
-
-
-def mixed_maps(wildcards):
-    """The maps that label the novel pixels of a method."""
-    maps = CATALOGUE.method(wildcards.method).maps
-    stage = "cam" if maps.expansion == "none" else maps.expansion
-    return maps_file(f"{stage}/maps.json", maps.response).format(**wildcards)
-
-
-def map_gamma(wildcards):
-    return CATALOGUE.method(wildcards.method).maps.gamma
 
 
 def full_labels(wildcards):
@@ -324,7 +290,7 @@ def weights_option(wildcards, input):
 def requested_experiments():
     """Experiments whose tables the command line names; None (all of the study) if it names none."""
     tables = [Path(argument) for argument in sys.argv[1:] if Path(argument).parent == Path(STUDY.results)]
-    return [path.stem for path in tables if path.suffix in (".csv", ".md", ".tex")] or None
+    return [p.stem for p in tables if p.suffix in (".csv", ".md", ".tex") and p.stem not in PAGES] or None
 
 
 if workflow.is_main_process:

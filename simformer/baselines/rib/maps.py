@@ -152,12 +152,12 @@ def rib_maps(
     def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
         for batch in equal_sizes(images, settings.images_at_once):
             for image, found in zip(batch, tuner.trajectories(data, batch, len(labels.classes)), strict=True):
-                atomic_write_text(_facts_path(manifest, image), json.dumps(_facts(found)) + "\n")
+                atomic_write_text(tuning_path(manifest.parent, image), json.dumps(_facts(found)) + "\n")
                 yield image, tuner.class_maps(image, found)
 
     written = write_maps(labels.images, identity, compute, manifest, shard)
     mine = [labels.images[i] for i in shard.positions(len(labels.images))]
-    each = [json.loads(_facts_path(manifest, image).read_text(encoding="utf-8")) for image in mine]
+    each = [json.loads(tuning_path(manifest.parent, image).read_text(encoding="utf-8")) for image in mine]
     atomic_write_text(facts, json.dumps(summary(each, mine), indent=2) + "\n")
     return written
 
@@ -182,5 +182,6 @@ def _facts(found: Trajectory) -> dict[str, object]:
     return {"logits": found.logits, "stopped": found.stopped, "exploded": found.exploded}
 
 
-def _facts_path(manifest: Path, image: LabelledImage) -> Path:
-    return manifest.parent / "tuning" / f"{image.name}.json"
+def tuning_path(root: Path, image: LabelledImage) -> Path:
+    """Return the file of an image's fine-tuning, beside its maps."""
+    return root / "tuning" / f"{image.name}.json"

@@ -49,3 +49,10 @@ class RibSettings(Settings):
     )
     explode_growth: Positive = Field(1.5, description="... and more than this factor of its cover at k = 0.")
     stop_logit: Positive = Field(60.0, description="An image stops when its present classes' mean logit exceeds this.")
+
+
+class RibCheckSettings(Settings):
+    """How much of the training images RIB's properties are measured on."""
+
+    pairs: Count = Field(300, description="Pairs of an image and a novel class at least, as many as there are.")
+    exact_images: Count = Field(200, description="Images on which the tier is compared with the exact one.")

@@ -56,6 +56,11 @@ def test_all_stages_by_hand(run, scenes, stages, masked, tmp_path):
     maps = tmp_path / "cam/maps.json"
     assert run("gather_maps", shards=shards, labels=labels, output=maps) == 0
 
+    tuning = json.dumps({"iterations": 2, "other_images": 2, "pool": 8})
+    rib = {"output": tmp_path / "rib/1of2.json", "facts": tmp_path / "rib/1of2.facts.json", "shard": "1of2"}
+    assert run("rib", network=model, settings=tuning, cam=CAM.model_dump_json(), **rib, **common) == 0
+    assert len(MapSet.load(rib["output"]).checksums) == len(scenes.index.train[::2])
+
     assert run("seeds", maps=maps, settings=SEEDS.model_dump_json(), output=tmp_path / "seeds", **common) == 0
     psa = tmp_path / "psa"
     assert run("affinity", **network(psa, "psa", tmp_path / "seeds/labels.json", scenes.data)) == 0

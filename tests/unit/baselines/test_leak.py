@@ -6,9 +6,13 @@ import torch
 from simformer.baselines.expansion import Expander
 from simformer.baselines.mixing import mixed_labels
 from simformer.baselines.responses import response_maps
+from simformer.baselines.rib.maps import rib_maps
+from simformer.baselines.rib.settings import RibSettings
 from simformer.baselines.settings import WalkSettings
 from simformer.data.masking import image_labels, mask_labels
 from tests.unit.baselines.conftest import CAM, CPU, pipeline
+from tests.unit.baselines.conta.conftest import first_round
+from tests.unit.baselines.retab.conftest import retab_pipeline
 from tests.unit.baselines.seam.test_seam import spec as response_spec
 from tests.unit.baselines.seam.test_seam import train as train_kind
 from tests.unit.data.test_masking import content, write_changed
@@ -19,12 +23,21 @@ def everything(data, index, split, folder) -> dict[str, bytes]:
     torch.manual_seed(int.from_bytes(folder.name.encode()[-3:], "big"))  # nothing may depend on the global state
     labels = image_labels(index, folder / "image_labels")
     stages = pipeline(data, labels, folder)
+    conta = first_round(stages, data, labels, folder)
     warm = train_kind(folder / "warm", response_spec("warm"), data, labels).model
     for kind in ("seam", "cpn"):
         model = train_kind(folder / kind, response_spec(kind), data, labels, warm).model
         response_maps(model, data, labels, CAM, CPU, folder / f"{kind}_cam" / "maps.json")
+    for tier in ("exact", "fast"):
+        tuning = RibSettings(tier=tier, iterations=2, other_images=2, pool=8, lr=0.02)
+        manifest = folder / f"rib_{tier}" / "maps.json"
+        rib_maps(stages.classifier.model, data, labels, tuning, CAM, CPU, manifest, manifest.with_name("facts.json"))
     masked = mask_labels(data, index, split, folder / "masked")
+    mixed_labels(conta.maps, masked, 0.1, folder / "mixed" / "conta")
     mixed_labels(stages.maps, masked, 0.1, folder / "mixed" / "none")
+    retab = retab_pipeline(data, masked, stages, folder / "retab")
+    for name in ("walked", "anchored"):
+        mixed_labels(getattr(retab, name), masked, 0.1, folder / "mixed" / name)
     for kind in ("psa", "irn"):
         expander = Expander(getattr(stages, kind).model, kind, WalkSettings(steps=4), CPU)
         expanded = expander.write(stages.maps, data, labels, folder / f"expanded_{kind}" / "maps.json")
@@ -54,9 +67,15 @@ def test_u7_e10_no_hidden_pixel_reaches_networks_maps_seeds_or_mixed_labels(
         "expanded_psa",
         "expanded_irn",
         "mixed",
+        "retab",
         "seam_cam",
         "cpn_cam",
+        "rib_exact",
+        "rib_fast",
     } <= kinds
+    assert {"walked", "masks", "segmentation", "predictions", "confounder.safetensors", "conta", "conta_cam"} <= kinds
+    stages = {name.split("/")[1] for name in honest if name.startswith("retab/")}
+    assert {"boundary", "boundary_maps", "retab_seeds", "affinity", "walked", "anchored"} <= stages
     assert len(honest) > 8 * len(scenes.index.train)
 
 

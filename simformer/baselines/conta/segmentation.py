@@ -1,0 +1,147 @@
+"""Training of the segmentation network between two rounds, and the masks it predicts on the training images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from simformer.baselines.cam import inference_size
+from simformer.baselines.conta.confounder import squeezed
+from simformer.baselines.conta.deeplab import DeepLab, multiscale_logits, segmentation_loss
+from simformer.baselines.conta.settings import SegmentationSettings
+from simformer.baselines.crops import Crops, network_input
+from simformer.baselines.loop import NetworkTraining, file_hash, run_training
+from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
+from simformer.baselines.network_file import read_network
+from simformer.baselines.network_spec import NetworkSpec
+from simformer.baselines.settings import CamSettings
+from simformer.baselines.sgd import sgd_step, total_steps
+from simformer.baselines.strides import freeze_stages
+from simformer.data.files import read_image
+from simformer.data.labels import LabelledImage, LabelSet
+from simformer.data.transforms import normalise, resize_image
+from simformer.errors import UserError
+from simformer.models.weights import initialise_backbone
+from simformer.shards import WHOLE, Shard
+from simformer.train import Runtime, TrainOutputs
+
+KIND = "segmentation"
+
+
+def train_segmentation(
+    spec: NetworkSpec[SegmentationSettings],
+    data: Path,
+    masks: LabelSet,
+    weights: Path | None,
+    state: Path,
+    outputs: TrainOutputs,
+    runtime: Runtime,
+) -> None:
+    """Train the segmentation network on the masks of a round; an interrupted training continues.
+
+    Args:
+        spec: kind 'segmentation'.
+        data: folder of the prepared dataset (images only are read from it).
+        masks: label set whose maps hold a class id where the walked maps are sure, IGNORE elsewhere.
+        weights: initial backbone weights, None for random ones.
+        state, outputs, runtime: see `run_training`.
+    """
+    device, settings = torch.device(runtime.device), spec.settings
+    torch.manual_seed(spec.seed)
+    network = DeepLab(spec.backbone, len(masks.classes), settings.atrous)
+    if weights is not None:
+        initialise_backbone(network.backbone, weights)
+    freeze_stages(network.backbone, settings.frozen_stages)
+    network.to(device)
+    optimizer = build_optimizer(network, settings)
+    steps = total_steps(settings, len(masks.images))
+
+    def advance(step: int, samples: list) -> dict[str, float]:
+        label_maps = torch.stack([sample.crop.label_map for sample in samples]).to(device)
+        logits = multiscale_logits(network, network_input([sample.crop for sample in samples], device), settings.views)
+        return sgd_step(segmentation_loss(logits, label_maps), network, optimizer, step, steps, settings)
+
+    inputs = {"masks": masks.hash, "initial weights": file_hash(weights)}
+    samples = Crops(data, masks, settings, spec.seed)
+    training = NetworkTraining(network, optimizer, spec, samples, steps, advance, masks.classes, inputs)
+    run_training(training, state, outputs, runtime)
+
+
+def build_optimizer(network: DeepLab, settings: SegmentationSettings) -> torch.optim.SGD:
+    """SGD with DeepLab-v2's rates: that of the backbone, `head_lr_factor` times it for weights, more for biases."""
+    weights = [convolution.weight for convolution in network.pyramid]
+    biases = [convolution.bias for convolution in network.pyramid]
+    backbone = [parameter for parameter in network.backbone.parameters() if parameter.requires_grad]
+    groups: list[tuple[list[nn.Parameter], float]] = [
+        (backbone, 1.0), (weights, settings.head_lr_factor), (biases, settings.bias_lr_factor)
+    ]  # fmt: skip
+    return torch.optim.SGD(
+        [{"params": p, "lr": settings.lr * f, "base_lr": settings.lr * f} for p, f in groups if p],
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+    )
+
+
+def predicted_masks(logits: Tensor, classes: tuple[int, ...], height: int, width: int, side: int) -> ClassMaps:
+    """Predict one of an image's own classes at every pixel, and average each class's mask over a square grid.
+
+    Args:
+        logits: of all K classes, [K, h, w].
+        classes: the image-level labels, which alone compete.
+        height, width: of the image, pixels.
+        side: g, cells.
+    Returns: s_j of the J classes that got a pixel, in [0, 1], [J, g, g]; their sum is 1 in every cell.
+    """
+    if not classes:
+        return ClassMaps((), torch.zeros(0, side, side), 1, (side, side))
+    own = F.interpolate(logits[None, list(classes)], size=(height, width), mode="bilinear", align_corners=False)[0]
+    winner = own.argmax(dim=0)
+    rows = [row for row in range(len(classes)) if (winner == row).any()]
+    masks = torch.stack([winner == row for row in rows])
+    return ClassMaps(tuple(classes[row] for row in rows), squeezed(masks, side).cpu(), 1, (side, side))
+
+
+def write_predictions(
+    path: Path,
+    data: Path,
+    labels: LabelSet,
+    settings: CamSettings,
+    side: int,
+    device: torch.device,
+    manifest: Path,
+    shard: Shard = WHOLE,
+) -> MapSet:
+    """Write the masks that a segmentation network predicts for a shard of the training images.
+
+    Args:
+        path: network file.
+        data: folder of the prepared dataset.
+        labels: images with their image-level labels.
+        settings: the size at which images are seen.
+        side: g, of the square grid.
+        device: of the network.
+        manifest, shard: see `write_maps`.
+    Raises: UserError if the network was trained on other classes.
+    """
+    stored = read_network(path, KIND, SegmentationSettings)
+    if stored.classes != labels.classes:
+        raise UserError(f"{path}: trained on other classes than those of {labels.root}; delete it and run again")
+    network = DeepLab(stored.spec.backbone, len(stored.classes), stored.spec.settings.atrous)
+    network.load_state_dict(stored.tensors)
+    network.eval().to(device)
+
+    @torch.inference_mode()
+    def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
+        for image in images:
+            size = inference_size(image.height, image.width, settings)
+            pixels = resize_image(read_image(data / image.image), *size, Image.Resampling.BICUBIC)
+            view = normalise(torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None].to(device))
+            logits = multiscale_logits(network, view, stored.spec.settings.views)[-1][0]
+            yield image, predicted_masks(logits, image.classes, *size, side)
+
+    return write_maps(labels.images, settings_hash(f"{stored.hash} {side}", settings), compute, manifest, shard)

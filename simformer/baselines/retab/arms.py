@@ -1,0 +1,99 @@
+"""The walks that RETAB's checks compare, and the labels of their maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from simformer.baselines.affinity import feature_affinity
+from simformer.baselines.expansion import majority_cells
+from simformer.baselines.maps import ClassMaps
+from simformer.baselines.retab.cells import STRIDE
+from simformer.baselines.retab.propagation import NONE_OF_THEM, own_labels, padded_input, start, two_stages
+from simformer.baselines.retab.settings import TwoStageSettings
+from simformer.baselines.stencil import Offset, half_disc, shifted
+from simformer.baselines.walk import transition, walk
+from simformer.settings import IGNORE
+
+
+@dataclass(frozen=True)
+class View:
+    """All that the arms of one image start from.
+
+    Attributes:
+        maps: class maps of the present classes.
+        pixels: raw RGB of the maps' extent, uint8 [3, H, W].
+        boundary, other_boundary: probabilities of this image, and of another one of its size, [h, w].
+        truth: true labels, uint8 [H', W'].
+        region: the not-base region R, bool [H', W'].
+    """
+
+    maps: ClassMaps
+    pixels: Tensor
+    boundary: Tensor
+    other_boundary: Tensor
+    truth: Tensor
+    region: Tensor
+
+
+def true_affinity(truth: Tensor, size: tuple[int, int], offsets: tuple[Offset, ...]) -> Tensor:
+    """1 between cells of one true class, else 0: the upper bound of a walk. Unlabelled cells are alike."""
+    height, width = size
+    label_map = torch.nn.functional.interpolate(truth[None, None].float(), size=(height * STRIDE, width * STRIDE))
+    cells = majority_cells(label_map[0].to(torch.uint8), STRIDE)[0].int()
+    return torch.stack([(cells == shifted(cells, offset, -1)).float() for offset in offsets])
+
+
+@torch.inference_mode()
+def own_argmax(view: View, networks: dict[str, nn.Module], settings: TwoStageSettings) -> dict[str, Tensor]:
+    """Label an image by the best of all present classes and 'none of them', by each of the arms.
+
+    Args:
+        view: the image.
+        networks: affinity networks 'retab', 'psa' and of every control, by name.
+        settings: of the walk.
+    Returns: arm -> labels, uint8 [H', W'], 255 for 'none of them': blur, cam, retab, one_stage, other_boundaries,
+        inverted_gate, true_affinity, and one stage with every other network.
+    """
+    offsets, one = half_disc(settings.radius), settings.model_copy(update={"stages": 1})
+    inputs = padded_input(view.pixels)
+    affinity = {name: feature_affinity(network(inputs), offsets)[0] for name, network in networks.items()}
+    size = affinity["retab"].shape[-2:]
+    begun = start(view.maps, size, settings.background)
+    ring, other = (b.float() >= settings.boundary for b in (view.boundary, view.other_boundary))
+    mine = affinity.pop("retab")
+    walked = {
+        "blur": two_stages(begun, torch.ones_like(mine), ring, one),
+        "cam": begun,
+        "one_stage": two_stages(begun, mine, ring, one),
+        "retab": two_stages(begun, mine, ring, settings),
+        "other_boundaries": two_stages(begun, mine, other, settings),
+        "inverted_gate": _inverted(begun, mine, ring, settings),
+        "true_affinity": two_stages(begun, true_affinity(view.truth, size, offsets), ring, one),
+        **{name: two_stages(begun, a, ring, one) for name, a in affinity.items()},
+    }
+    classes = (*view.maps.classes, NONE_OF_THEM)
+    shape = view.truth.shape
+    return {
+        name: own_labels(ClassMaps(classes, scores, STRIDE, view.maps.extent), *shape)
+        for name, scores in walked.items()
+    }
+
+
+def _inverted(scores: Tensor, affinity: Tensor, ring: Tensor, settings: TwoStageSettings) -> Tensor:
+    """A mistaken second stage: scores flow from all cells into those that are no boundary."""
+    offsets = half_disc(settings.radius)
+    for send in (~ring, None):
+        scores = walk(scores, transition(affinity, offsets, settings.beta, send, ~ring), settings.steps)
+    return scores
+
+
+def counts(labels: Tensor, view: View, novel: tuple[int, ...]) -> np.ndarray:
+    """Pixels of intersection and union of each novel class within R, unlabelled pixels left aside: [K_n, 2]."""
+    where = view.region & (view.truth != IGNORE)
+    found, truth = labels[where], view.truth[where]
+    rows = [[((found == c) & (truth == c)).sum(), ((found == c) | (truth == c)).sum()] for c in novel]
+    return np.array(rows, np.int64)

@@ -1,0 +1,67 @@
+"""Label sets for negative controls of RETAB: base masks of other images, and fewer base classes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from simformer.data.files import read_label, write_label
+from simformer.data.labels import LabelledImage, LabelSet
+from simformer.data.masking import hide_novel
+from simformer.errors import UserError
+
+SHUFFLED = "shuffled"
+THINNED = ("base50", "base25")
+"""Controls with so many percent of the base classes; the others' masks are hidden."""
+CONTROLS = (SHUFFLED, *THINNED)
+
+
+def partners(images: tuple[LabelledImage, ...], seed: int) -> dict[str, LabelledImage]:
+    """Give every image another one of the same size, at random; an image of a size of its own keeps itself."""
+    by_size: dict[tuple[int, int], list[LabelledImage]] = defaultdict(list)
+    for image in images:
+        by_size[image.height, image.width].append(image)
+    found = {}
+    for alike in by_size.values():
+        order = [alike[i] for i in np.random.default_rng([seed, 11]).permutation(len(alike))]
+        found |= {mine.name: other for mine, other in zip(order, order[1:] + order[:1], strict=True)}
+    return found
+
+
+def kept_base(labels: LabelSet, percent: int, seed: int) -> set[int]:
+    """Draw the base classes that keep their masks; a smaller share is part of a larger one of the same seed."""
+    base = [c for c in range(len(labels.classes)) if c not in set(labels.novel)]
+    order = np.random.default_rng([seed, 12]).permutation(len(base))
+    return {base[i] for i in order[: max(1, round(len(base) * percent / 100))]}
+
+
+def control_labels(labels: LabelSet, control: str, seed: int, destination: Path) -> LabelSet:
+    """Write the masked label set of a control.
+
+    Args:
+        labels: the masked label set.
+        control: 'shuffled' (each image has the base masks of another one) or 'base50', 'base25' (percent of the base
+            classes that keep their masks).
+        seed: of the draw.
+        destination: folder of the new label set; image-level labels and novel classes stay the same.
+    Raises: UserError for another name.
+    """
+    if control not in CONTROLS:
+        raise UserError(f"no control '{control}'; there are {', '.join(CONTROLS)}")
+    others, hidden = partners(labels.images, seed), ()
+    if control != SHUFFLED:
+        kept = kept_base(labels, int(control.removeprefix("base")), seed)
+        hidden = tuple(sorted(set(range(len(labels.classes))) - kept))
+    images = []
+    for image in labels.images:
+        source = others[image.name] if control == SHUFFLED else image
+        label_map = hide_novel(read_label(labels.label_path(source)), hidden)
+        write_label(destination / image.label, label_map)
+        images.append(replace(image, label_sha256=hashlib.sha256(label_map.tobytes()).hexdigest()))
+    written = replace(labels, images=tuple(images), root=destination)
+    written.save()
+    return written

@@ -1,0 +1,230 @@
+"""RIB's properties, measured on training images with their true masks (scoring alone reads those)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from simformer.baselines.cam import equal_sizes
+from simformer.baselines.claims import Claim
+from simformer.baselines.maps import ClassMaps, MapSet
+from simformer.baselines.measures import average_precision, precision_recall, recall_at_precision
+from simformer.baselines.rib.maps import load_tuner, tuning_path
+from simformer.baselines.rib.settings import RibCheckSettings, RibSettings
+from simformer.baselines.settings import CamSettings
+from simformer.data.files import read_label
+from simformer.data.labels import LabelledImage, LabelSet
+from simformer.settings import IGNORE
+
+METHOD = "rib"
+LEVEL = 0.25
+"""Score from which a pixel counts as found."""
+AREA = (0.01, 0.6)
+"""Share of the image that an object takes in a pair, at least and at most."""
+THRESHOLDS = np.arange(1, 20) / 20
+KEPT = 0.8
+"""Share of the exact tier's gain that a cheaper one must keep."""
+
+Maps = dict[str, ClassMaps]
+"""Image name -> its maps."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and a novel class in it: where its labelled pixels are, bool [H, W], and which show the class."""
+
+    image: LabelledImage
+    category: int
+    labelled: np.ndarray
+    shows: np.ndarray
+
+    def scores(self, maps: Maps) -> np.ndarray:
+        """Scores of the class at the labelled pixels, [n]."""
+        chosen = maps[self.image.name].select([self.category])
+        return chosen.at_size(*self.labelled.shape)[0].numpy()[self.labelled]
+
+    @property
+    def truth(self) -> np.ndarray:
+        """Whether the labelled pixels show the class, bool [n]."""
+        return self.shows[self.labelled]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What RIB's properties are measured from.
+
+    Attributes:
+        network: file of the classifier.
+        data: folder of the prepared dataset.
+        labels: all images with image-level labels alone.
+        truth: the same images with all masks.
+        novel: ids of the split's novel classes.
+        plain, rib: maps of the classifier and of RIB.
+        settings, cam: those that made RIB's maps.
+        amount: see there.
+    """
+
+    network: Path
+    data: Path
+    labels: LabelSet
+    truth: LabelSet
+    novel: tuple[int, ...]
+    plain: MapSet
+    rib: MapSet
+    settings: RibSettings
+    cam: CamSettings
+    amount: RibCheckSettings
+
+    def tuned(self, images: Sequence[LabelledImage], device: torch.device, **changes: object) -> Maps:
+        """Maps of some images with other settings."""
+        settings = self.settings.model_copy(update=changes)
+        tuner, _ = load_tuner(self.network, self.data, self.labels, settings, self.cam, device)
+        made: Maps = {}
+        for batch in equal_sizes(images, settings.images_at_once):
+            found = tuner.trajectories(self.data, batch, len(self.labels.classes))
+            made |= {i.name: tuner.class_maps(i, t) for i, t in zip(batch, found, strict=True)}
+        return made
+
+
+def find_pairs(truth: LabelSet, novel: Sequence[int], count: int) -> list[Pair]:
+    """Return pairs of an image and a novel class of suitable size, image after image until there are enough."""
+    pairs: list[Pair] = []
+    for image in truth.images:
+        if len(pairs) >= count:
+            break
+        if not set(novel) & set(image.classes):
+            continue
+        label_map = read_label(truth.label_path(image))
+        for category in sorted(set(novel) & set(image.classes)):
+            shows = label_map == category
+            if AREA[0] <= shows.mean() <= AREA[1]:
+                pairs.append(Pair(image, category, label_map != IGNORE, shows))
+    return pairs
+
+
+def rib_checks(inputs: Inputs, device: torch.device) -> list[Claim]:
+    """Measure RIB's properties R1 to R7 and R9 (CONTA and RIB, 5).
+
+    Precision counts all labelled pixels of an image, not those outside its base masks alone, where most images would
+    have no pixel of another class.
+    """
+    pairs = find_pairs(inputs.truth, inputs.novel, inputs.amount.pairs)
+    images = list({pair.image.name: pair.image for pair in pairs}.values())
+    plain, rib = ({image.name: maps.read(image.name) for image in images} for maps in (inputs.plain, inputs.rib))
+    arms = {"plain": plain, "rib": rib}
+    for objective in ("average", "sigmoid"):
+        arms[objective] = inputs.tuned(images, device, objective=objective)
+    arms["absent"] = inputs.tuned(images, device, goal="absent")
+    gained = {name: _each(pairs, lambda p, m=maps: _matched(p, plain, m)) for name, maps in arms.items()}
+    precision = {name: _each(pairs, lambda p, m=arms[name]: _average(p, m)) for name in ("plain", "rib", "absent")}
+    found = {name: _each(pairs, lambda p, m=arms[name]: _recall(p, m)) for name in ("plain", "rib")}
+    names = [pair.image.name for pair in pairs]
+    claims = [*_courses(inputs)]
+
+    def add(check: str, statement: str, first: str, second: str, values: dict, **options: object) -> None:
+        options = {"statistic": "difference", "expected": "above", "bound": 0.0} | options
+        claims.append(Claim(check, METHOD, statement, first, second, names, values[first], values[second], **options))
+
+    add("R3", "more of the object scores above 0.25", "rib", "plain", found)
+    add("R4", "more of the object is found at the precision of the plain maps", "rib", "plain", gained)
+    add("R4", "pixels are ranked better (average precision)", "rib", "plain", precision)
+    claims.append(_best_iou(pairs, plain, rib, len(inputs.labels.classes)))
+    claims.append(_where(pairs, plain, rib, inputs.settings.tau))
+    add("R6", "average pooling of raw logits finds more than a sigmoid", "average", "sigmoid", gained)
+    add("R6", "pooling of the non-discriminative region finds more than average pooling", "rib", "average", gained)
+    add(
+        "R7", "toward an absent class the present ones are not ranked better", "absent", "plain", precision,
+        expected="below", bound=0.01, control=True,
+    )  # fmt: skip
+    if inputs.settings.tier != "exact":
+        claims.append(_tiers(inputs, pairs, plain, rib, images[: inputs.amount.exact_images], device))
+    return claims
+
+
+def _each(pairs: Sequence[Pair], value: Callable[[Pair], float]) -> np.ndarray:
+    return np.array([value(pair) for pair in pairs], np.float64)
+
+
+def _recall(pair: Pair, maps: Maps) -> float:
+    return float((pair.scores(maps)[pair.truth] > LEVEL).mean())
+
+
+def _average(pair: Pair, maps: Maps) -> float:
+    return average_precision(pair.scores(maps), pair.truth)
+
+
+def _matched(pair: Pair, plain: Maps, maps: Maps) -> float:
+    """Recall at the precision that the plain maps have at the usual score."""
+    reached, _, levels = precision_recall(pair.scores(plain), pair.truth)
+    usual = reached[levels > LEVEL]
+    return recall_at_precision(pair.scores(maps), pair.truth, float(usual[-1] if len(usual) else reached[0]))
+
+
+def _courses(inputs: Inputs) -> list[Claim]:
+    """R1 and R2, on all images that have labels."""
+    images = [image for image in inputs.labels.images if image.classes]
+    paths = (tuning_path(inputs.rib.root, image) for image in images)
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    names, none = [image.name for image in images], np.zeros(len(images))
+    rising = [course["logits"][-1] > course["logits"][0] for course in found]
+    stopped = [course["stopped"] is not None for course in found]
+    values = (("R1", "the mean logit of the labels rises, in 95 of 100 images", rising, "above", 0.95),)
+    values += (("R2", "fewer than 20 of 100 images stop early", stopped, "below", 0.2),)
+    return [
+        Claim(check, METHOD, statement, "rib", "none", names, each, none, "difference", side, bound)
+        for check, statement, each, side, bound in values
+    ]
+
+
+def _best_iou(pairs: Sequence[Pair], plain: Maps, rib: Maps, num_classes: int) -> Claim:
+    """R4: mean IoU of each class against the rest, each arm at its best threshold."""
+    best = []
+    for maps in (rib, plain):
+        counts = np.zeros((len(THRESHOLDS), len(pairs), num_classes, 2))
+        for n, pair in enumerate(pairs):
+            scores, truth = pair.scores(maps), pair.truth
+            for t, threshold in enumerate(THRESHOLDS):
+                inside = scores > threshold
+                counts[t, n, pair.category] = (inside & truth).sum(), (inside | truth).sum()
+        total = counts.sum(axis=1)
+        classes = total[0, :, 1] > 0
+        best.append(counts[(total[:, classes, 0] / total[:, classes, 1]).mean(axis=1).argmax()])
+    names = [pair.image.name for pair in pairs]
+    statement = "mean IoU at the best threshold is higher"
+    return Claim("R4", METHOD, statement, "rib", "plain", names, *best, "iou", "above", 0.0)
+
+
+def _where(pairs: Sequence[Pair], plain: Maps, rib: Maps, tau: float) -> Claim:
+    """R5: recall rises more on object pixels whose plain score is below tau than on the others."""
+    names, low, high = [], [], []
+    for pair in pairs:
+        before, after = (pair.scores(maps)[pair.truth] for maps in (plain, rib))
+        below = before < tau
+        if below.any() and not below.all():
+            gain = (after > LEVEL).astype(float) - (before > LEVEL)
+            names.append(pair.image.name)
+            low.append(gain[below].mean())
+            high.append(gain[~below].mean())
+    statement = "recall rises more where plain scores are low"
+    return Claim("R5", METHOD, statement, "below tau", "above tau", names, low, high, "difference", "above", 0.0)
+
+
+def _tiers(
+    inputs: Inputs, pairs: Sequence[Pair], plain: Maps, rib: Maps, images: list[LabelledImage], device: torch.device
+) -> Claim:
+    """R9: the tier keeps most of what the exact one gains at the precision of the plain maps."""
+    names = {image.name for image in images}
+    some = [pair for pair in pairs if pair.image.name in names]
+    exact = inputs.tuned(images, device, tier="exact", images_at_once=1)
+    base = _each(some, lambda p: _matched(p, plain, plain))
+    first, second = (_each(some, lambda p, m=maps: _matched(p, plain, m)) - base for maps in (rib, exact))
+    statement = "the tier keeps 80 of 100 of the exact tier's gain in recall"
+    tier, images_of = inputs.settings.tier, [pair.image.name for pair in some]
+    return Claim(
+        "R9", METHOD, statement, tier, "0.8 exact", images_of, first, KEPT * second, "difference", "above", 0.0
+    )

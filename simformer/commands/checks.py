@@ -1,0 +1,60 @@
+"""Subcommands that measure and show the baselines' class maps: claims, their table, pictures and costs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from simformer.commands.options import DATA, LABELS, OUTPUT, Option, command, path
+
+# Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
+
+
+def check_maps(args: argparse.Namespace) -> None:
+    """Measure the claims about all class maps of a dataset, with the true masks of training images."""
+    from simformer.baselines.claims import save_claims
+    from simformer.baselines.map_arms import read_arms
+    from simformer.baselines.map_checks import map_claims
+    from simformer.data.labels import LabelSet
+
+    labels = (LabelSet.load(file) for file in (args.labels, args.truth, args.fill))
+    save_claims(args.output, map_claims(read_arms(json.loads(args.arms)), *labels))
+
+
+def baseline_checks(args: argparse.Namespace) -> None:
+    """Write the table of claims, as csv and Markdown."""
+    from simformer.analysis.check_table import write_check_table
+
+    write_check_table(json.loads(args.spec), args.output)
+
+
+def map_gallery(args: argparse.Namespace) -> None:
+    """Draw training images beside truth, class maps of one novel class, and mixed labels."""
+    from simformer.analysis.map_gallery import draw_map_gallery
+    from simformer.baselines.map_arms import read_arms
+    from simformer.data.labels import LabelSet
+
+    labels = (LabelSet.load(file) for file in (args.labels, args.truth))
+    draw_map_gallery(read_arms(json.loads(args.arms)), args.data, *labels, args.images, args.output)
+
+
+def stage_costs(args: argparse.Namespace) -> None:
+    """Write the time and memory of every stage that has finished, as csv and Markdown."""
+    from simformer.analysis.stage_costs import write_stage_costs
+
+    write_stage_costs(args.results, args.output)
+
+
+ARMS: Option = ("--arms", {"required": True, "help": "maps to compare, JSON"})
+TRUTH = path("truth", "labels.json with all masks")
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add these subcommands to the parser."""
+    command(commands, check_maps, ARMS, LABELS, TRUTH, path("fill", "labels.json of the control `fill`"), OUTPUT)
+    command(commands, baseline_checks, ("--spec", {"required": True, "help": "files of claims, JSON"}), OUTPUT)
+    command(
+        commands, map_gallery, ARMS, DATA, LABELS, TRUTH,
+        ("--images", {"type": int, "default": 6, "help": "number of training images"}), OUTPUT,
+    )  # fmt: skip
+    command(commands, stage_costs, path("results", "folder of the study's results"), OUTPUT)

@@ -1,0 +1,140 @@
+"""Subcommands of CONTA: from a round's masks to the next round's classifier and its maps, and what it claims."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from functools import partial
+from pathlib import Path
+
+from simformer.commands.baselines import MAPS, NETWORK, SETTINGS, TRAINING, train_network
+from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, SHARD, THREADS, command, path
+
+# Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
+
+
+def segmentation(args: argparse.Namespace) -> None:
+    """Train the segmentation network on a round's masks; the same command continues an interrupted training."""
+    from simformer.baselines.conta.segmentation import train_segmentation
+    from simformer.baselines.conta.settings import SegmentationSettings
+    from simformer.baselines.network_spec import NetworkSpec
+
+    train_network(train_segmentation, NetworkSpec[SegmentationSettings].model_validate_json(args.spec), args)
+
+
+def predictions(args: argparse.Namespace) -> None:
+    """Predict masks of the training images, or of a shard of them; what is there is not made again."""
+    import torch
+
+    from simformer.baselines.conta.segmentation import write_predictions
+    from simformer.baselines.settings import CamSettings
+    from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
+
+    torch.set_num_threads(args.threads)
+    labels, settings = LabelSet.load(args.labels), CamSettings.model_validate_json(args.settings)
+    device = choose_device(args.device)
+    write_predictions(args.network, args.data, labels, settings, args.grid, device, args.output, args.shard)
+
+
+def confounder(args: argparse.Namespace) -> None:
+    """Average the predicted masks of each class over the training images."""
+    from simformer.baselines.conta.confounder import confounder as run
+    from simformer.baselines.maps import MapSet
+    from simformer.data.labels import LabelSet
+
+    predicted, cams = MapSet.load(args.predicted), MapSet.load(args.maps)
+    run(predicted, cams, LabelSet.load(args.labels), args.threshold).save(args.output)
+
+
+def conta(args: argparse.Namespace) -> None:
+    """Train the classifier of a round; the same command continues an interrupted training."""
+    from simformer.baselines.conta.confounder import Confounder
+    from simformer.baselines.conta.settings import ContextClassifierSettings
+    from simformer.baselines.conta.training import train_context_classifier
+    from simformer.baselines.maps import MapSet
+    from simformer.baselines.network_spec import NetworkSpec
+
+    run = partial(
+        train_context_classifier,
+        predicted=args.predicted and MapSet.load(args.predicted),
+        confounder=args.confounder and Confounder.load(args.confounder),
+    )
+    train_network(run, NetworkSpec[ContextClassifierSettings].model_validate_json(args.spec), args)
+
+
+def conta_cam(args: argparse.Namespace) -> None:
+    """Make the class activation maps of a round, or those of a shard; what is there is not made again."""
+    import torch
+
+    from simformer.baselines.conta.training import ContextResponse, context_classifier_maps
+    from simformer.baselines.maps import MapSet
+    from simformer.baselines.settings import CamSettings
+    from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
+
+    torch.set_num_threads(args.threads)
+    settings, labels = CamSettings.model_validate_json(args.settings), LabelSet.load(args.labels)
+    predicted = args.predicted and MapSet.load(args.predicted)
+    response = ContextResponse(args.network, predicted, labels, choose_device(args.device))
+    context_classifier_maps(response, args.data, settings, args.output, args.shard)
+
+
+def check_conta(args: argparse.Namespace) -> None:
+    """Measure CONTA's properties on training images; reads their true masks."""
+    import torch
+
+    from simformer.baselines.claims import save_claims
+    from simformer.baselines.conta.checks import Inputs, RoundMaps, conta_claims
+    from simformer.baselines.maps import MapSet
+    from simformer.baselines.settings import CamSettings
+    from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
+
+    torch.set_num_threads(args.threads)
+    spec = json.loads(args.arms)
+    stages = {
+        name: {stage: MapSet.load(Path(file)) for stage, file in files.items()} for name, files in spec["maps"].items()
+    }
+    labels, masked, truth = (LabelSet.load(file) for file in (args.labels, args.masked, args.truth))
+    inputs = Inputs(
+        rounds=tuple(spec["rounds"]),
+        controls=spec["controls"],
+        maps={name: RoundMaps(files["cam"], files["irn"]) for name, files in stages.items()},
+        plain=args.plain,
+        network=args.network,
+        predicted=MapSet.load(args.predicted),
+        data=args.data,
+        labels=labels,
+        masked=masked,
+        truth=truth,
+        cam=CamSettings.model_validate_json(args.settings),
+        background=args.background,
+    )
+    save_claims(args.output, conta_claims(inputs, choose_device(args.device)))
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add these subcommands to the parser."""
+    predicted = path("predicted", "maps.json of the predicted masks of the round before", required=False, default=None)
+    averages = path("confounder", "average masks of the round before", required=False, default=None)
+    command(commands, segmentation, *TRAINING)
+    command(
+        commands, predictions, NETWORK, DATA, LABELS, SETTINGS,
+        ("--grid", {"type": int, "required": True, "help": "side of the square grid, cells"}),
+        SHARD, THREADS, DEVICE, OUTPUT,
+    )  # fmt: skip
+    command(
+        commands, confounder, path("predicted", "maps.json of predicted masks"), MAPS, LABELS,
+        ("--threshold", {"type": float, "required": True, "help": "lowest score of a map that counts"}), OUTPUT,
+    )  # fmt: skip
+    command(commands, conta, *TRAINING, predicted, averages)
+    command(
+        commands, check_conta, ("--arms", {"required": True, "help": "rounds, controls and the files of maps, JSON"}),
+        NETWORK, path("plain", "network file of the plain classifier"),
+        path("predicted", "maps.json of the masks that the network was trained with"), DATA, LABELS,
+        path("masked", "labels.json of the split"), path("truth", "labels.json with all masks"), SETTINGS,
+        ("--background", {"type": float, "required": True, "help": "lowest score of a labelled pixel"}),
+        THREADS, DEVICE, OUTPUT,
+    )  # fmt: skip
+    command(commands, conta_cam, NETWORK, predicted, DATA, LABELS, SETTINGS, SHARD, THREADS, DEVICE, OUTPUT)

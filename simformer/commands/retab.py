@@ -1,0 +1,173 @@
+"""Subcommands of RETAB: boundaries and affinities from base masks, and the walk in two stages."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from simformer.commands.baselines import MAPS, NETWORK, SETTINGS, TRAINING, train_network
+from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, SHARD, SPLIT, THREADS, command, path
+
+# Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
+
+
+def retab_boundary(args: argparse.Namespace) -> None:
+    """Train RETAB's boundary network on edges of base masks; the same command continues an interrupted training."""
+    from simformer.baselines.network_spec import NetworkSpec
+    from simformer.baselines.retab.settings import EdgeSettings
+    from simformer.baselines.retab.training import train_edges
+
+    train_network(train_edges, NetworkSpec[EdgeSettings].model_validate_json(args.spec), args)
+
+
+def retab_boundary_maps(args: argparse.Namespace) -> None:
+    """Predict the boundaries of the training images, or those of a shard; what is there is not made again."""
+    import torch
+
+    from simformer.baselines.retab.propagation import write_boundaries
+    from simformer.baselines.settings import CamSettings
+    from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
+
+    torch.set_num_threads(args.threads)
+    settings = CamSettings.model_validate_json(args.settings)
+    labels = LabelSet.load(args.labels)
+    write_boundaries(args.network, args.data, labels, settings, choose_device(args.device), args.output, args.shard)
+
+
+def retab_seeds(args: argparse.Namespace) -> None:
+    """Write base masks joined with the seeds of novel classes away from boundaries, as a label set."""
+    from simformer.baselines.maps import MapSet
+    from simformer.baselines.retab.cells import write_base_and_seeds
+    from simformer.baselines.retab.settings import TwoStageSettings
+    from simformer.data.labels import LabelSet
+
+    threshold = TwoStageSettings.model_validate_json(args.settings).boundary
+    masked, seeds = LabelSet.load(args.labels), LabelSet.load(args.seeds)
+    write_base_and_seeds(masked, seeds, MapSet.load(args.boundaries), threshold, args.output)
+
+
+def retab_affinity(args: argparse.Namespace) -> None:
+    """Train RETAB's affinity network on base masks and seeds; the same command continues an interrupted training."""
+    from simformer.baselines.network_spec import NetworkSpec
+    from simformer.baselines.retab.training import train_affinity
+    from simformer.baselines.settings import AffinitySettings
+    from simformer.data.splits import Split
+
+    novel = Split.load(args.split).novel
+
+    def run(spec, data, labels, *others) -> None:
+        train_affinity(spec, data, labels, novel, *others)
+
+    train_network(run, NetworkSpec[AffinitySettings].model_validate_json(args.spec), args)
+
+
+def retab_walk(args: argparse.Namespace) -> None:
+    """Walk class maps in two stages, or those of a shard of the images; what is there is not made again."""
+    import torch
+
+    from simformer.baselines.maps import MapSet
+    from simformer.baselines.retab.propagation import Propagation
+    from simformer.baselines.retab.settings import TwoStageSettings
+    from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
+
+    torch.set_num_threads(args.threads)
+    settings = TwoStageSettings.model_validate_json(args.settings)
+    propagation = Propagation(args.network, settings, choose_device(args.device))
+    maps, boundaries, labels = MapSet.load(args.maps), MapSet.load(args.boundaries), LabelSet.load(args.labels)
+    propagation.write(maps, boundaries, args.data, labels, args.anchored, args.output, args.shard)
+
+
+def retab_control(args: argparse.Namespace) -> None:
+    """Write the masked labels of a control of RETAB: base masks of other images, or fewer base classes."""
+    from simformer.baselines.retab.controls import control_labels
+    from simformer.data.labels import LabelSet
+
+    control_labels(LabelSet.load(args.labels), args.control, args.seed, args.output)
+
+
+def check_retab(args: argparse.Namespace) -> None:
+    """Measure RETAB's properties on training images; reads their true masks."""
+    import torch
+
+    from simformer.baselines.claims import save_claims
+    from simformer.baselines.maps import MapSet
+    from simformer.baselines.retab.checks import Inputs, retab_claims
+    from simformer.baselines.retab.settings import TwoStageSettings
+    from simformer.data.labels import LabelSet
+
+    torch.set_num_threads(args.threads)
+    inputs = Inputs(
+        data=args.data,
+        masked=LabelSet.load(args.labels),
+        truth=LabelSet.load(args.truth),
+        seeds=LabelSet.load(args.seeds),
+        maps=MapSet.load(args.maps),
+        boundaries=MapSet.load(args.boundaries),
+        walked=MapSet.load(args.walked),
+        networks=dict(args.affinity),
+        settings=TwoStageSettings.model_validate_json(args.settings),
+        gamma=args.gamma,
+        limit=args.images,
+        weights=args.weights,
+    )
+    save_claims(args.output, retab_claims(inputs))
+
+
+def retab_pictures(args: argparse.Namespace) -> None:
+    """Draw boundaries, affinities, walked maps and labels of training images."""
+    from simformer.analysis.retab_pictures import draw_retab_pictures
+    from simformer.baselines.maps import MapSet
+    from simformer.baselines.retab.propagation import Propagation
+    from simformer.baselines.retab.settings import TwoStageSettings
+    from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
+
+    settings = TwoStageSettings.model_validate_json(args.settings)
+    propagation = Propagation(args.network, settings, choose_device(args.device))
+    sets = (MapSet.load(file) for file in (args.maps, args.boundaries, args.walked))
+    labels = (LabelSet.load(file) for file in (args.labels, args.truth))
+    draw_retab_pictures(propagation, *sets, args.data, *labels, args.gamma, args.images, args.output)
+
+
+def _named_path(text: str) -> tuple[str, Path]:
+    name, _, file = text.partition("=")
+    return name, Path(file)
+
+
+BOUNDARIES = path("boundaries", "maps.json of boundary probabilities")
+GAMMA = ("--gamma", {"type": float, "required": True, "help": "lowest score of the mixed labels"})
+TRUTH = path("truth", "labels.json with all masks")
+WALKED = path("walked", "maps.json of walked maps")
+SEEDS = path("seeds", "labels.json of the seeds of class maps")
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add these subcommands to the parser."""
+    command(commands, retab_boundary, *TRAINING)
+    command(commands, retab_boundary_maps, NETWORK, DATA, LABELS, SETTINGS, SHARD, THREADS, DEVICE, OUTPUT)
+    command(commands, retab_seeds, SEEDS, BOUNDARIES, LABELS, SETTINGS, OUTPUT)
+    command(commands, retab_affinity, *TRAINING, SPLIT)
+    anchored = ("--anchored", {"action": "store_true", "help": "the walk stays within the not-base region"})
+    command(
+        commands, retab_walk, NETWORK, MAPS, BOUNDARIES, DATA, LABELS, SETTINGS, anchored,
+        SHARD, THREADS, DEVICE, OUTPUT,
+    )  # fmt: skip
+    control = ("--control", {"required": True, "help": "shuffled, base50 or base25"})
+    seed = ("--seed", {"type": int, "required": True, "help": "seed of the draw"})
+    command(commands, retab_control, LABELS, control, seed, OUTPUT)
+    affinity = (
+        "--affinity",
+        {"type": _named_path, "required": True, "nargs": "+", "help": "affinity networks, NAME=FILE each"},
+    )
+    command(
+        commands, check_retab, affinity, MAPS, BOUNDARIES, WALKED, SEEDS, DATA, LABELS, TRUTH, SETTINGS, GAMMA,
+        path("weights", "initial backbone weights", required=False, default=None),
+        ("--images", {"type": int, "default": 400, "help": "most training images that are looked at"}),
+        THREADS, OUTPUT,
+    )  # fmt: skip
+    command(
+        commands, retab_pictures, NETWORK, MAPS, BOUNDARIES, WALKED, DATA, LABELS, TRUTH, SETTINGS, GAMMA,
+        ("--images", {"type": int, "default": 6, "help": "number of training images"}), DEVICE, OUTPUT,
+    )  # fmt: skip
