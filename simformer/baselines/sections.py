@@ -128,7 +128,9 @@ def sections_behind(response: Response, expansion: str) -> tuple[str, ...]:
 
     Args:
         response: maps that it starts from.
-        expansion: 'none', 'psa' or 'irn'.
+        expansion: 'none', 'psa', 'irn' or 'retab'.
     """
+    if expansion == "retab":
+        return (*OWN_SECTIONS[response], "cam", "seeds", "retab_boundary", "retab_affinity", "retab_walk")
     expanded = () if expansion == "none" else ("seeds", expansion, f"{expansion}_walk")
     return (*OWN_SECTIONS[response], "cam", *expanded)
