@@ -11,6 +11,9 @@ if "datasets" not in config:  # a study given with --configfile replaces the def
 include: "workflow/rules/common.smk"
 
 
+report: "workflow/report/study.rst"
+
+
 validate(config, "workflow/schemas/study.schema.json")
 
 
@@ -33,6 +36,7 @@ include: "workflow/rules/checks.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/site_parts.smk"
 include: "workflow/rules/site.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:
@@ -43,6 +47,8 @@ rule all:
         collect(dataset_file("audit.md"), dataset=STUDY.datasets),
         gallery_files(),
         site_file("index.html"),
+        rules.table_pages.output,
+        rules.interval_pages.output if COMPARED else [],
         sweep_figures(),
         interval_files(),
         t_test_files(),

@@ -73,7 +73,12 @@ rule qualitative:
         split=figure_split,
     output:
         pdf=table_file("figures/{figure}.pdf"),
-        png=table_file("figures/{figure}.png"),
+        png=report(
+            table_file("figures/{figure}.png"),
+            caption="../report/qualitative.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
     log:
         log_file("qualitative/{figure}"),
     wildcard_constraints:
@@ -102,7 +107,12 @@ rule proposals:
         split=figure_split,
     output:
         pdf=table_file("figures/{figure}.pdf"),
-        png=table_file("figures/{figure}.png"),
+        png=report(
+            table_file("figures/{figure}.png"),
+            caption="../report/proposals.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
     log:
         log_file("proposals/{figure}"),
     wildcard_constraints:
@@ -131,7 +141,12 @@ rule similarity:
         split=figure_split,
     output:
         pdf=table_file("figures/{figure}.pdf"),
-        png=table_file("figures/{figure}.png"),
+        png=report(
+            table_file("figures/{figure}.png"),
+            caption="../report/similarity.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
     log:
         log_file("similarity/{figure}"),
     wildcard_constraints:
@@ -160,7 +175,12 @@ rule failures:
         split=figure_split,
     output:
         pdf=table_file("figures/{figure}.pdf"),
-        png=table_file("figures/{figure}.png"),
+        png=report(
+            table_file("figures/{figure}.png"),
+            caption="../report/failures.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
     log:
         log_file("failures/{figure}"),
     wildcard_constraints:
@@ -187,7 +207,12 @@ rule curves:
         curve_logs,
     output:
         pdf=split_file("curves.{experiment}.pdf"),
-        png=split_file("curves.{experiment}.png"),
+        png=report(
+            split_file("curves.{experiment}.png"),
+            caption="../report/curves.rst",
+            category="Training",
+            labels={"dataset": "{dataset}", "split": "{split}", "table": "{experiment}"},
+        ),
     log:
         log_file("curves/{dataset}.{split}.{experiment}"),
     wildcard_constraints:
