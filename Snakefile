@@ -9,6 +9,7 @@ if "datasets" not in config:  # a study given with --configfile replaces the def
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/class_maps.smk"
 
 
 report: "workflow/report/study.rst"
@@ -24,7 +25,9 @@ include: "workflow/rules/baselines.smk"
 include: "workflow/rules/responses.smk"
 include: "workflow/rules/seam.smk"
 include: "workflow/rules/rib.smk"
+include: "workflow/rules/conta_rounds.smk"
 include: "workflow/rules/conta.smk"
+include: "workflow/rules/retab_controls.smk"
 include: "workflow/rules/retab.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
@@ -33,6 +36,7 @@ include: "workflow/rules/paper.smk"
 include: "workflow/rules/statistics.smk"
 include: "workflow/rules/gallery.smk"
 include: "workflow/rules/checks.smk"
+include: "workflow/rules/figure_choice.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/site_parts.smk"
 include: "workflow/rules/site.smk"

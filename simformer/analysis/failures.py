@@ -27,7 +27,7 @@ SMALLEST_REGION = 0.01
 """Share of the image below which a region is not looked at."""
 FITS = 0.5
 """IoU with the region from which a proposal's mask fits it."""
-LOST = 0.5
+LOST = 0.25
 """Share of the region's pixels that the prediction gives to other classes, from which it is a failure."""
 
 
@@ -124,7 +124,7 @@ def failures_figure(scene: Scene, failures: Sequence[Failure], count: int) -> Fi
     """Draw the figure from failures, the worst first; see `draw_failures`."""
     kinds = {kind: [f for f in failures if f.kind == kind] for kind in HEADINGS}
     rows = max(1, min(count, max(map(len, kinds.values()))))
-    figure = plt.figure(figsize=(PAGE, rows * (PAGE / 8 + 0.32) + 0.75), layout="constrained")
+    figure = plt.figure(figsize=(PAGE, rows * (PAGE / 8 + 0.17) + 0.85), layout="constrained")
     shown: set[int] = set()
     parts = figure.subfigures(1, 2, wspace=0.02)
     for part, (kind, mine) in zip(parts, kinds.items(), strict=True):

@@ -24,7 +24,7 @@ LEVELS = 9
 """Candidates are a grid of this many steps per channel."""
 SCALE = np.array([0.35, 1, 1])[:, None, None]
 """Distances count by kind of vision: for full colour vision, which could do with few, they must be larger."""
-LIGHTNESS = (0.42, 0.92)
+LIGHTNESS = (0.42, 0.88)
 """Range of OKLab lightness: neither as dark as IGNORE_COLOUR nor as light as paper."""
 
 

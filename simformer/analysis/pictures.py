@@ -21,7 +21,7 @@ from simformer.errors import UserError
 from simformer.inference import ImageFile
 from simformer.settings import InferenceSettings
 
-OPACITY = 0.65
+OPACITY = 0.8
 """Of a mask over a photograph."""
 LEGEND_COLUMN = 27 / 25.4
 """Width in inches of one column of a legend of classes."""

@@ -17,7 +17,7 @@ from simformer.data.index import ImageRecord
 from simformer.inference import network_input, proposals
 from simformer.settings import IGNORE
 
-SHOWN = 5
+SHOWN = 4
 """Proposals per image."""
 
 
@@ -71,7 +71,7 @@ def proposals_figure(trained: TrainedModel, scene: Scene, names: Sequence[str], 
     """Draw the figure; see `draw_proposals`."""
     records = named_images(scene.index.test, names) or choose_images(scene.index.test, scene.split.novel, count)
     colours, width = scene.colours, PAGE / (2 + SHOWN)
-    heights = [min(record.height / record.width, 1.5) + 0.45 for record in records]
+    heights = [min(record.height / record.width, 1.5) + 0.29 for record in records]
     figure, axes = plt.subplots(
         len(records),
         2 + SHOWN,

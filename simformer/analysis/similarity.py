@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from scipy.ndimage import distance_transform_edt
+from torch import Tensor, nn
 
 from simformer.analysis.pictures import Scene, named_images, show
 from simformer.analysis.style import PAGE, figure_style, write_figure
@@ -19,6 +21,7 @@ from simformer.data.index import ImageRecord
 from simformer.data.transforms import normalise
 from simformer.errors import UserError
 from simformer.inference import network_input
+from simformer.models.simnet import SimNet
 
 SMALLEST_REGION = 0.02
 """Share of an image that a class must cover in both images to be chosen."""
@@ -85,7 +88,8 @@ def named_example(scene: Scene, names: Sequence[str], pixel: Sequence[int] | Non
 def similarity_maps(trained: TrainedModel, scene: Scene, example: Example) -> tuple[np.ndarray, np.ndarray]:
     """Compare the chosen pixel with every pixel of both images, at the stride of the pixel embeddings.
 
-    SimNet is in eval mode; the pair is [chosen pixel ; other pixel], as in Eq. 2.
+    The pair is [chosen pixel ; other pixel], as in Eq. 2. Batch norm uses the statistics of pairs across this image
+    pair, as it does where SimNet teaches (L_dist); those gathered in training serve base and novel pairs alike, badly.
 
     Returns: probabilities of 'similar' within the first and in the second image, [h, w] each.
     Raises: UserError if the method has no SimNet.
@@ -101,10 +105,33 @@ def similarity_maps(trained: TrainedModel, scene: Scene, example: Example) -> tu
     column = min(w - 1, example.pixel[1] * w // example.first.width)
     chosen = embeddings[0][:, :, row, column][:, None]
     maps = []
+    simnet = with_statistics(trained.simnet, embeddings, trained.config.settings.similarity.points)
     for embedding in embeddings:
-        similar = trained.simnet(chosen, embedding.flatten(2).transpose(1, 2))
+        similar = simnet(chosen, embedding.flatten(2).transpose(1, 2))
         maps.append(similar.view(embedding.shape[-2:]).cpu().numpy())
     return maps[0], maps[1]
+
+
+def with_statistics(simnet: SimNet, embeddings: Sequence[Tensor], points: int) -> SimNet:
+    """Return a copy of SimNet, in eval mode, whose batch norm has the statistics of pairs across an image pair.
+
+    Args:
+        simnet: the network, which stays as it is.
+        embeddings: pixel embeddings of the two images, [1, C, h, w] each.
+        points: J, pixels of each image, evenly spaced; both directions of all their pairs count.
+    """
+    copied = copy.deepcopy(simnet).train()
+    for module in copied.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            module.momentum = 1.0
+    sampled = []
+    for embedding in embeddings:
+        pixels = embedding[0].flatten(1)
+        chosen = torch.linspace(0, pixels.shape[1] - 1, points, device=pixels.device).round().long()
+        sampled.append(pixels[:, chosen].T)
+    features = torch.stack(sampled)
+    copied(features, features.flip(0))
+    return copied.eval()
 
 
 def draw_similarity(

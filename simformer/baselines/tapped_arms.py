@@ -25,6 +25,8 @@ WARM = "warm"
 """Name of the network from which the others start."""
 MARGIN = 0.02
 """Average precision of the labels that a method may lose against the plain network."""
+SMALLEST_DISTANCE = 1e-6
+"""Least distance between images that gaps are divided by."""
 HOT_SHARES = (0.01, 0.9)
 """Bounds of the mean share of hot pixels of a map; beyond them it has collapsed."""
 
@@ -53,6 +55,15 @@ class Arm:
     spread: MapScores
     labels: np.ndarray
     between: float
+
+    def relative(self, gaps: np.ndarray) -> np.ndarray:
+        """Divide gaps by E_diff; collapsed maps, which have neither, have none.
+
+        Raises: UserError if no class has two images.
+        """
+        if np.isnan(self.between):
+            raise UserError("no class is in two of the measured test images; the claims need a larger test set")
+        return gaps / max(self.between, SMALLEST_DISTANCE)
 
 
 @torch.inference_mode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from simformer.commands.baselines import MAPS, NETWORK, SETTINGS, TRAINING, train_network
 from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, SHARD, SPLIT, THREADS, command, path
@@ -78,7 +79,67 @@ def retab_walk(args: argparse.Namespace) -> None:
     propagation.write(maps, boundaries, args.data, labels, args.anchored, args.output, args.shard)
 
 
+def retab_control(args: argparse.Namespace) -> None:
+    """Write the masked labels of a control of RETAB: base masks of other images, or fewer base classes."""
+    from simformer.baselines.retab.controls import control_labels
+    from simformer.data.labels import LabelSet
+
+    control_labels(LabelSet.load(args.labels), args.control, args.seed, args.output)
+
+
+def check_retab(args: argparse.Namespace) -> None:
+    """Measure RETAB's properties on training images; reads their true masks."""
+    import torch
+
+    from simformer.baselines.claims import save_claims
+    from simformer.baselines.maps import MapSet
+    from simformer.baselines.retab.checks import Inputs, retab_claims
+    from simformer.baselines.retab.settings import TwoStageSettings
+    from simformer.data.labels import LabelSet
+
+    torch.set_num_threads(args.threads)
+    inputs = Inputs(
+        data=args.data,
+        masked=LabelSet.load(args.labels),
+        truth=LabelSet.load(args.truth),
+        seeds=LabelSet.load(args.seeds),
+        maps=MapSet.load(args.maps),
+        boundaries=MapSet.load(args.boundaries),
+        walked=MapSet.load(args.walked),
+        networks=dict(args.affinity),
+        settings=TwoStageSettings.model_validate_json(args.settings),
+        gamma=args.gamma,
+        limit=args.images,
+        weights=args.weights,
+    )
+    save_claims(args.output, retab_claims(inputs))
+
+
+def retab_pictures(args: argparse.Namespace) -> None:
+    """Draw boundaries, affinities, walked maps and labels of training images."""
+    from simformer.analysis.retab_pictures import draw_retab_pictures
+    from simformer.baselines.maps import MapSet
+    from simformer.baselines.retab.propagation import Propagation
+    from simformer.baselines.retab.settings import TwoStageSettings
+    from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
+
+    settings = TwoStageSettings.model_validate_json(args.settings)
+    propagation = Propagation(args.network, settings, choose_device(args.device))
+    sets = (MapSet.load(file) for file in (args.maps, args.boundaries, args.walked))
+    labels = (LabelSet.load(file) for file in (args.labels, args.truth))
+    draw_retab_pictures(propagation, *sets, args.data, *labels, args.gamma, args.images, args.output)
+
+
+def _named_path(text: str) -> tuple[str, Path]:
+    name, _, file = text.partition("=")
+    return name, Path(file)
+
+
 BOUNDARIES = path("boundaries", "maps.json of boundary probabilities")
+GAMMA = ("--gamma", {"type": float, "required": True, "help": "lowest score of the mixed labels"})
+TRUTH = path("truth", "labels.json with all masks")
+WALKED = path("walked", "maps.json of walked maps")
 SEEDS = path("seeds", "labels.json of the seeds of class maps")
 
 
@@ -92,4 +153,21 @@ def add(commands: argparse._SubParsersAction) -> None:
     command(
         commands, retab_walk, NETWORK, MAPS, BOUNDARIES, DATA, LABELS, SETTINGS, anchored,
         SHARD, THREADS, DEVICE, OUTPUT,
+    )  # fmt: skip
+    control = ("--control", {"required": True, "help": "shuffled, base50 or base25"})
+    seed = ("--seed", {"type": int, "required": True, "help": "seed of the draw"})
+    command(commands, retab_control, LABELS, control, seed, OUTPUT)
+    affinity = (
+        "--affinity",
+        {"type": _named_path, "required": True, "nargs": "+", "help": "affinity networks, NAME=FILE each"},
+    )
+    command(
+        commands, check_retab, affinity, MAPS, BOUNDARIES, WALKED, SEEDS, DATA, LABELS, TRUTH, SETTINGS, GAMMA,
+        path("weights", "initial backbone weights", required=False, default=None),
+        ("--images", {"type": int, "default": 400, "help": "most training images that are looked at"}),
+        THREADS, OUTPUT,
+    )  # fmt: skip
+    command(
+        commands, retab_pictures, NETWORK, MAPS, BOUNDARIES, WALKED, DATA, LABELS, TRUTH, SETTINGS, GAMMA,
+        ("--images", {"type": int, "default": 6, "help": "number of training images"}), DEVICE, OUTPUT,
     )  # fmt: skip

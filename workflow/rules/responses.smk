@@ -1,4 +1,4 @@
-# What the networks at stride 8 and the checks of their claims are made from; the rules are in seam.smk.
+# What the networks behind responses and the checks of their claims are made from; the rules are in seam.smk.
 
 
 def response_kind(wildcards):

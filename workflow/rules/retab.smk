@@ -1,6 +1,13 @@
 # RETAB: its two networks learn from the base masks of a split, so there is one of each per split and seed.
 
 
+ruleorder: retab_checks > table
+
+
+wildcard_constraints:
+    control="|".join(CONTROLS),
+
+
 rule retab_boundary:
     """Boundary network, trained on the edges of base masks; an interrupted training continues."""
     input:
@@ -166,3 +173,143 @@ rule retab_walk:
         "simformer retab_walk --network {input.network:q} --maps {input.maps:q} --boundaries {input.boundaries:q}"
         " --data {params.data:q} --labels {input.labels:q} --settings {params.settings:q} {params.anchored}"
         " --shard {wildcards.shard} --threads {threads} --output {output:q} > {log} 2>&1"
+
+
+rule retab_control:
+    """Masked labels of a control: base masks of other images, or fewer base classes."""
+    input:
+        split_file("masked/labels.json"),
+    output:
+        labels=control_file("labels.json"),
+        maps=directory(control_file("labels")),
+    log:
+        log_file("retab_control/{dataset}.{split}.{control}.seed{seed}"),
+    conda:
+        "../../envs/simformer.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(60),
+    params:
+        version=RECIPE_VERSION,
+        folder=subpath(output.labels, parent=True),
+    shell:
+        "simformer retab_control --labels {input:q} --control {wildcards.control} --seed {wildcards.seed}"
+        " --output {params.folder:q} > {log} 2>&1"
+
+
+use rule retab_seeds as retab_control_seeds with:
+    input:
+        seeds=maps_file("seeds/labels.json", "classifier"),
+        boundaries=retab_file("boundary/maps.json"),
+        labels=control_file("labels.json"),
+    output:
+        labels=control_file("seeds/labels.json"),
+        maps=directory(control_file("seeds/labels")),
+        facts=control_file("seeds/facts.json"),
+    log:
+        log_file("retab_control_seeds/{dataset}.{split}.{control}.seed{seed}"),
+    params:
+        version=RECIPE_VERSION,
+        settings=retab_settings("retab_walk"),
+        folder=subpath(output.labels, parent=True),
+
+
+use rule retab_affinity as retab_control_affinity with:
+    input:
+        labels=control_file("seeds/labels.json"),
+        split=split_file("split.yaml"),
+        weights=baseline_weights,
+    output:
+        network=control_file("affinity/network.safetensors"),
+        log=control_file("affinity/log.csv"),
+        facts=control_file("affinity/train.json"),
+    log:
+        log_file("retab_control_affinity/{dataset}.{split}.{control}.seed{seed}"),
+    benchmark:
+        control_file("affinity/train.benchmark.tsv")
+    params:
+        spec=network_spec("retab_affinity"),
+        data=dataset_folder,
+        folder=subpath(output.network, parent=True),
+        weights=weights_option,
+
+
+rule check_retab:
+    """RETAB's properties, measured on training images with their true masks; trains its controls, only on request."""
+    input:
+        maps=maps_file("cam/maps.json", "classifier"),
+        boundaries=retab_file("boundary/maps.json"),
+        walked=retab_file("classifier/walked/maps.json"),
+        seeds=maps_file("seeds/labels.json", "classifier"),
+        labels=split_file("masked/labels.json"),
+        truth=full_labels,
+        affinity=retab_affinities,
+        weights=baseline_weights,
+    output:
+        split_file("checks/retab.seed{seed}.json"),
+    log:
+        log_file("check_retab/{dataset}.{split}.seed{seed}"),
+    conda:
+        "../../envs/simformer.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(8000),
+        runtime=720,
+    params:
+        version=RECIPE_VERSION,
+        settings=retab_settings("retab_walk"),
+        gamma=CATALOGUE.method("retab_retrained").maps.gamma,
+        data=dataset_folder,
+        affinity=retab_affinity_options,
+        weights=weights_option,
+    shell:
+        "simformer check_retab --affinity {params.affinity} --maps {input.maps:q} --boundaries {input.boundaries:q}"
+        " --walked {input.walked:q} --seeds {input.seeds:q} --data {params.data:q} --labels {input.labels:q}"
+        " --truth {input.truth:q} --settings {params.settings:q} --gamma {params.gamma} {params.weights}"
+        " --threads {threads} --output {output:q} > {log} 2>&1"
+
+
+rule retab_checks:
+    """RETAB's claims alone, with intervals over images and over seeds."""
+    input:
+        [run["path"] for run in check_runs(["retab"])],
+    output:
+        csv=table_file("retab_checks.csv"),
+        md=table_file("retab_checks.md"),
+    log:
+        log_file("retab_checks"),
+    localrule: True
+    conda:
+        "../../envs/simformer.yaml"
+    params:
+        version=RECIPE_VERSION,
+        spec=sorted_json({"files": check_runs(["retab"])}),
+    shell:
+        "simformer baseline_checks --spec {params.spec:q} --output {output.csv:q} > {log} 2>&1"
+
+
+rule retab_pictures:
+    """Six training images: boundaries, affinities, walked maps of a novel class, and mixed labels."""
+    input:
+        network=retab_file("classifier/affinity/network.safetensors"),
+        maps=maps_file("cam/maps.json", "classifier"),
+        boundaries=retab_file("boundary/maps.json"),
+        walked=retab_file("classifier/walked/maps.json"),
+        labels=split_file("masked/labels.json"),
+        truth=full_labels,
+    output:
+        split_file("retab.seed{seed}.png"),
+    log:
+        log_file("retab_pictures/{dataset}.{split}.seed{seed}"),
+    localrule: True
+    conda:
+        "../../envs/simformer.yaml"
+    params:
+        version=RECIPE_VERSION,
+        settings=retab_settings("retab_walk"),
+        gamma=CATALOGUE.method("retab_retrained").maps.gamma,
+        data=dataset_folder,
+    shell:
+        "simformer retab_pictures --network {input.network:q} --maps {input.maps:q} --boundaries {input.boundaries:q}"
+        " --walked {input.walked:q} --data {params.data:q} --labels {input.labels:q} --truth {input.truth:q}"
+        " --settings {params.settings:q} --gamma {params.gamma} --output {output:q} > {log} 2>&1"

@@ -96,7 +96,7 @@ def cpn_claims(
 def _gaps(arms: dict[str, Arm], images: Sequence[HeldOut], views: Sequence[Tensor]) -> list[Claim]:
     pairs, compared = pair_names(images), ("cpn", "plain")
     found = [complementary_gaps(arms[name].network, images, arms[name].maps, views) for name in compared]
-    relative = [gaps / arms[name].between for gaps, name in zip(found, compared, strict=True)]
+    relative = [arms[name].relative(gaps) for gaps, name in zip(found, compared, strict=True)]
     gap = "the maps of two views that hide complementary parts are together nearer to those of the whole"
     share = "the gap drops also as a share of the distance between maps of different images"
     return [

@@ -128,7 +128,7 @@ def _equivariance(arms: dict[str, Arm], images: Sequence[HeldOut], rescale: floa
         return equivariance_gaps(arms[name].network, images, arms[name].maps, transform(factor))
 
     trained = {name: gaps(name, rescale) for name in ("plain", "seam", "seam_no_er")}
-    relative = {name: trained[name] / arms[name].between for name in ("plain", "seam")}
+    relative = {name: arms[name].relative(trained[name]) for name in ("plain", "seam")}
 
     def ratio(check, statement, first, second, values, expected, bound) -> Claim:
         return Claim(check, "seam", statement, first, second, pairs, *values, "ratio", expected, bound)

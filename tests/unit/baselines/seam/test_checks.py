@@ -225,4 +225,7 @@ def test_measured_maps_are_those_of_training_and_dropout_is_off(halves):
     stored = StoredNetwork(spec("seam"), (), {}, "")
     first, second = (measure_arm("seam", network, stored, [image], (0,)) for _ in range(2))
     assert torch.equal(first.maps[0], second.maps[0]) and first.maps[0].shape == (2, 32, 32)
+    with pytest.raises(UserError, match="larger test set"):
+        first.relative(np.ones(1))
+    assert np.array_equal(replace(first, between=0.0).relative(np.zeros(2)), [0, 0])
     assert isinstance(stored.spec.settings, SeamSettings)
