@@ -12,6 +12,9 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/class_maps.smk"
 
 
+report: "workflow/report/study.rst"
+
+
 validate(config, "workflow/schemas/study.schema.json")
 
 
@@ -37,6 +40,7 @@ include: "workflow/rules/figure_choice.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/site_parts.smk"
 include: "workflow/rules/site.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:
@@ -47,6 +51,8 @@ rule all:
         collect(dataset_file("audit.md"), dataset=STUDY.datasets),
         gallery_files(),
         site_file("index.html"),
+        rules.table_pages.output,
+        rules.interval_pages.output if COMPARED else [],
         sweep_figures(),
         interval_files(),
         t_test_files(),

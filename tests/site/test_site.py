@@ -146,7 +146,7 @@ def test_back_returns_to_the_image_before(visit):
 
 def test_filter_by_class(visit):
     tab = visit()
-    tab.get_by_label("Class", exact=True).select_option("sign")
+    tab.get_by_role("combobox", name="Class").select_option("sign")
     assert tab.locator(".item").count() == COUNT / 2
     assert tab.locator("#count").inner_text() == f"{COUNT // 2} of {COUNT} images"
     assert all(int(tab.locator(".item").nth(i).get_attribute("id")[-1]) % 2 == 1 for i in range(5))
