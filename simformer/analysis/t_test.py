@@ -20,8 +20,8 @@ NOTE = (
     "few seeds); p (Holm): corrected for all splits in which the two methods are compared on this metric."
 )
 PUBLISHED_NOTE = (
-    "Published: the paper's mean ± deviation of the first and of the second, and its p. Its p values do not follow from "
-    "its own means and deviations by Welch's or Student's test (COCO-Stuff-10K split 4: printed 5.29e-5, Welch's test "
+    "Published: the paper's mean ± deviation of the first and of the second, and its p. Its p values do not follow "
+    "from its own means and deviations by Welch's or Student's test (COCO-Stuff-10K split 4: printed 5.29e-5, Welch's test "
     "gives 3.9e-6)."
 )
 
