@@ -12,7 +12,6 @@ from simformer.baselines.claims import load_claims
 from simformer.baselines.maps import ClassMaps
 from simformer.baselines.retab.arms import View, counts, own_argmax, true_affinity
 from simformer.baselines.retab.checks import Inputs, retab_claims
-from simformer.baselines.retab.controls import CONTROLS
 from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.baselines.stencil import half_disc
 from simformer.data.masking import mask_labels
