@@ -15,7 +15,7 @@ from simformer.baselines.settings import Response
 from simformer.config import RunConfig, merge, parse, parse_layers, read_yaml
 from simformer.errors import UserError
 from simformer.settings import ModelSettings, TrainSettings
-from simformer.study import DatasetFile, ExperimentFile, MethodFile, Study
+from simformer.study import DatasetFile, ExperimentFile, FigureFile, MethodFile, Study
 
 Cell = tuple[str, str, str, int]
 """(dataset, split, method, seed) of one result."""
@@ -44,6 +44,8 @@ class Catalogue:
                 self.baselines(name, response)
         for name in self.study.experiments:
             self.cells(name)
+        for name in self.study.figures:
+            self.figure(name)
 
     def experiment(self, name: str) -> ExperimentFile:
         """Return a table's rows, after resolving every run behind them on every dataset."""
@@ -78,6 +80,21 @@ class Catalogue:
                 "add one under `datasets`, or take the experiment out of `experiments`"
             )
         return found
+
+    def figure(self, name: str) -> FigureFile:
+        """Return a figure of images with the study's first dataset, split and seed where it names none."""
+        path = self._path("figures", name)
+        figure = parse(FigureFile, read_yaml(path), str(path))
+        for method in figure.methods:
+            self.method(method)
+        dataset = figure.dataset or next(iter(self.study.datasets))
+        if dataset not in self.study.datasets:
+            known = ", ".join(self.study.datasets)
+            raise UserError(f"{path}: {self.source} has no dataset '{dataset}'; it has {known}")
+        split = next(iter(self.study.datasets[dataset].splits)) if figure.split is None else figure.split
+        self.split_json(dataset, f"split{split}")
+        seed = self.study.seeds[0] if figure.seed is None else figure.seed
+        return figure.model_copy(update={"dataset": dataset, "split": split, "seed": seed})
 
     def sweep(self, name: str, dataset: str, split: str) -> dict[str, dict[str, float]]:
         """Return the value that each method of an experiment has for the keys that it sweeps: key -> method -> value.

@@ -12,7 +12,21 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from simformer import __version__
-from simformer.commands import baselines, checks, conta, data, results, retab, rib, runs, seam, watch
+from simformer.commands import (
+    baselines,
+    checks,
+    conta,
+    data,
+    figures,
+    results,
+    retab,
+    rib,
+    runs,
+    seam,
+    site,
+    statistics,
+    watch,
+)
 from simformer.errors import AlreadyTold, Interrupted, UserError
 
 
@@ -20,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="simformer", description=__doc__)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (data, runs, baselines, seam, conta, rib, retab, checks, results, watch):
+    for group in (data, runs, baselines, seam, conta, rib, retab, checks, figures, results, site, watch, statistics):
         group.add(commands)
     return parser
 

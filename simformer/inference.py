@@ -53,14 +53,41 @@ def class_scores(model: MaskFormer, images: Tensor, size: tuple[int, int]) -> Te
     Returns: class scores, [B, K, *size]: masks are upsampled to the padded input, fused, cropped, resized.
     """
     height, width = images.shape[-2:]
-    padding = (0, -width % SIZE_DIVISOR, 0, -height % SIZE_DIVISOR)
-    padded = F.pad(normalise(images), padding)
-    output = model(padded)
-    masks = F.interpolate(output.mask_logits[-1].float(), size=padded.shape[-2:], mode="bilinear", align_corners=False)
-    scores = fuse(output.class_logits[-1], masks)[..., :height, :width]
+    scores = fuse(*_padded_logits(model, images))[..., :height, :width]
     if (height, width) == tuple(size):
         return scores
     return F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
+
+
+@torch.inference_mode()
+def proposals(model: MaskFormer, images: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Infer a batch of raw images and return what `class_scores` fuses.
+
+    Args:
+        model, images, size: see `class_scores`.
+    Returns: class probabilities, the last 'no object', [B, N, K + 1]; mask probabilities, [B, N, *size].
+    """
+    height, width = images.shape[-2:]
+    class_logits, mask_logits = _padded_logits(model, images)
+    masks = mask_logits.sigmoid()[..., :height, :width]
+    if (height, width) != tuple(size):
+        masks = F.interpolate(masks, size=size, mode="bilinear", align_corners=False)
+    return class_logits.float().softmax(dim=-1), masks
+
+
+def _padded_logits(model: MaskFormer, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Class logits [B, N, K + 1] and mask logits [B, N, H, W] of raw images; H and W are those of the padded input."""
+    height, width = images.shape[-2:]
+    padded = F.pad(normalise(images), (0, -width % SIZE_DIVISOR, 0, -height % SIZE_DIVISOR))
+    output = model(padded)
+    masks = F.interpolate(output.mask_logits[-1].float(), size=padded.shape[-2:], mode="bilinear", align_corners=False)
+    return output.class_logits[-1], masks
+
+
+def network_input(image: ImageFile, settings: InferenceSettings, device: torch.device) -> Tensor:
+    """Read one image at the network's test-time size, raw RGB, uint8 [1, 3, h, w]."""
+    shape = resized_shape(image.height, image.width, settings.short_edge, settings.max_long_edge)
+    return _stack([resize_image(read_image(image.path), *shape)], device)
 
 
 def predict(

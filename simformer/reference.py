@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from simformer import settings
 from simformer.baselines.sections import BaselineSettings
 from simformer.baselines.settings import MapChoice
-from simformer.study import DatasetFile, ExperimentFile, MethodFile, SplitSpec, Study, StudyDataset
+from simformer.study import DatasetFile, ExperimentFile, FigureFile, MethodFile, SplitSpec, Study, StudyDataset
 
 SECTIONS = {name: field.annotation for name, field in settings.TrainSettings.model_fields.items()}
 BASELINES = {
@@ -52,6 +52,8 @@ def settings_page() -> str:
         _table(MapChoice),
         "## Experiment (`config/experiments/<name>.yaml`)",
         _table(ExperimentFile),
+        "## Figure (`config/figures/<name>.yaml`)",
+        _table(FigureFile),
         "## Training settings (`settings` of a dataset, a method or a study's dataset)",
     ]
     for name, section in SECTIONS.items():

@@ -140,6 +140,12 @@ class ExperimentFile(Settings):
     reported: dict[str, dict[str, dict[str, dict[str, float]]]] = Field(
         {}, description="Paper's numbers: dataset -> split -> method -> metric."
     )
+    published_std: dict[str, dict[str, dict[str, Annotated[float, Field(ge=0)]]]] = Field(
+        {}, description="Paper's deviations over seeds on the novel classes: dataset -> split -> method."
+    )
+    published_p: dict[str, dict[str, Annotated[float, Field(ge=0, le=1)]]] = Field(
+        {}, description="Paper's p values of a test on the novel classes: dataset -> split."
+    )
 
     @model_validator(mode="after")
     def _known_metrics(self) -> ExperimentFile:
@@ -160,6 +166,38 @@ class ExperimentFile(Settings):
     def _distinct_methods(self) -> ExperimentFile:
         if len(set(self.methods)) != len(self.methods):
             raise ValueError(f"methods has doubles: {', '.join(self.methods)}")
+        return self
+
+
+class FigureFile(Settings):
+    """config/figures/<name>.yaml: one figure of test images."""
+
+    title: str = Field(description="Stored in the files, as their title.")
+    kind: Literal["qualitative", "proposals", "similarity", "failures"] = Field(
+        description="qualitative: predictions beside the truth (Fig. 3, 8, 9); proposals: those of the highest novel "
+        "scores (Fig. 4); similarity: SimNet's maps for a pixel of an image pair (Fig. 5); failures: the worst of two "
+        "kinds (Fig. 7)."
+    )
+    methods: tuple[Name, ...] = Field(min_length=1, description="Columns of predictions; one method in other kinds.")
+    dataset: Name | None = Field(None, description="Default: the study's first.")
+    split: Annotated[int, Field(ge=0)] | None = Field(None, description="Default: the first that the study has.")
+    seed: Annotated[int, Field(ge=0)] | None = Field(None, description="Training seed; default: the study's first.")
+    images: tuple[str, ...] = Field(
+        (),
+        description="Names of test images (similarity: an input and its reference; failures: those that are searched); "
+        "default: chosen by class and list order alone.",
+    )
+    count: int = Field(4, ge=1, description="Rows, if no images are named; failures: of each kind.")
+    pixel: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] | None = Field(
+        None, description="similarity: row and column in the first named image; default: amid a class of both images."
+    )
+
+    @model_validator(mode="after")
+    def _fits_the_kind(self) -> FigureFile:
+        if self.kind != "qualitative" and len(self.methods) != 1:
+            raise ValueError(f"kind '{self.kind}' shows one method, not {len(self.methods)}")
+        if self.pixel is not None and (self.kind != "similarity" or not self.images):
+            raise ValueError("`pixel` goes with `kind: similarity` and with two `images`")
         return self
 
 
@@ -188,6 +226,7 @@ class Study(Settings):
     check_splits: Literal["first", "all"] = Field(
         "first", description="Splits of each dataset on which the baselines' class maps are measured and drawn."
     )
+    figures: tuple[Name, ...] = Field((), description="Figures of images to make by default.")
 
     @model_validator(mode="after")
     def _distinct_seeds(self) -> Study:

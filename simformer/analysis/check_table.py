@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from simformer.analysis.statistics import Interval, drawn_images, percentile_interval, welch
-from simformer.analysis.tables import markdown
+from simformer.analysis.table_text import markdown
 from simformer.baselines.claims import VALUES, Claim, load_claims
 from simformer.data.files import atomic_write_text
 from simformer.errors import UserError

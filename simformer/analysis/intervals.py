@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from simformer.analysis.statistics import paired_bootstrap, welch
-from simformer.analysis.tables import METRIC_NAMES, markdown
+from simformer.analysis.table_text import METRIC_NAMES, markdown
 from simformer.data.files import atomic_write_text
 from simformer.data.splits import Split
 from simformer.metrics import Evaluation, scores

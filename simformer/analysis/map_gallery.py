@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from simformer.analysis.palette import IGNORE_COLOUR, class_colours
@@ -22,8 +23,10 @@ from simformer.settings import IGNORE
 HEAT = "inferno"
 DIMMED = 0.35
 """Brightness of the image below a map."""
-CELL, GAP = 1.5, 0.12
-"""Width of a picture, and of the space between images, inches."""
+CELL, GAP = 1.5, 0.05
+"""Width of a picture, and of the space around it, inches."""
+LEFT, RIGHT, TOP, BOTTOM = 0.55, 0.85, 0.45, 0.75
+"""Room for the texts beside a block of pictures, for the scale, the titles and the legend, inches."""
 NARROW = 7
 """Columns up to which two images stand side by side."""
 SMALLEST = 0.04
@@ -108,9 +111,7 @@ def draw_map_gallery(
             scores, mixed = arm_pictures(arm, image, named, base, masked)
             upper.imshow(heat_overlay(picture, scores), interpolation="nearest")
             lower.imshow(colours[mixed], interpolation="nearest")
-    heat = plt.cm.ScalarMappable(plt.Normalize(0, 1), HEAT)
-    label = "score of the class named at the left, as a share of its maximum"
-    figure.colorbar(heat, ax=figure.axes, shrink=0.5, aspect=40, pad=0.01).set_label(label, fontsize=9)
+    _scale(figure)
     _legend(figure, masked, sorted(shown - {IGNORE}), colours)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=130)
@@ -131,34 +132,42 @@ def arm_pictures(
 
 def _page(
     scenes: Sequence[tuple[LabelledImage, int]], titles: Sequence[str]
-) -> tuple[plt.Figure, list[tuple[np.ndarray, np.ndarray]]]:
+) -> tuple[plt.Figure, list[tuple[list[Axes], list[Axes]]]]:
     """Make a page on which each image has two lines of axes; few columns leave room for two images side by side.
 
-    Returns: the figure, and per image its upper and lower line of axes, [len(titles)] each.
+    Returns: the figure, and per image its upper and lower line of axes.
     """
     blocks, columns = 1 + (len(titles) <= NARROW), len(titles)
     rows = -(-len(scenes) // blocks)
-    ratio = float(np.mean([image.height / image.width for image, _ in scenes]))
-    widths, heights = ([CELL] * columns + [GAP]) * blocks, ([CELL * ratio] * 2 + [GAP]) * rows
-    figure, axes = plt.subplots(
-        len(heights), len(widths), figsize=(sum(widths) + 0.7 + blocks * 0.5, sum(heights) + 1.3), squeeze=False,
-        layout="constrained", gridspec_kw={"width_ratios": widths, "height_ratios": heights},
-    )  # fmt: skip
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    high = CELL * float(np.mean([image.height / image.width for image, _ in scenes]))
+    block, row = LEFT + columns * (CELL + GAP), 2 * (high + GAP) + GAP
+    width, height = blocks * block + RIGHT, TOP + rows * row + BOTTOM
+    figure = plt.figure(figsize=(width, height))
     places = []
     for number in range(len(scenes)):
-        top, left = 3 * (number // blocks), (columns + 1) * (number % blocks)
-        places.append(tuple(axes[top + line, left : left + columns] for line in (0, 1)))
-    used = {axis for lines in places for line in lines for axis in line}
+        lines = []
+        for line in (0, 1):
+            y = height - TOP - (number // blocks) * row - line * (high + GAP) - high
+            x = [(number % blocks) * block + LEFT + column * (CELL + GAP) for column in range(columns)]
+            lines.append([figure.add_axes((left / width, y / height, CELL / width, high / height)) for left in x])
+        if number < blocks:
+            for axis, title in zip(lines[0], titles, strict=True):
+                axis.set_title(title, fontsize=9)
+        places.append((lines[0], lines[1]))
     for axis in figure.axes:
-        if axis in used:
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
-        else:
-            axis.set_axis_off()
-    for axis, title in zip([a for above, _ in places[:blocks] for a in above], [*titles] * blocks, strict=False):
-        axis.set_title(title, fontsize=9)
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
     return figure, places
+
+
+def _scale(figure: plt.Figure) -> None:
+    """Draw the colours of the scores at the right edge."""
+    width = figure.get_size_inches()[0]
+    axis = figure.add_axes(((width - RIGHT + 0.05) / width, 0.3, 0.13 / width, 0.4))
+    heat = plt.cm.ScalarMappable(plt.Normalize(0, 1), HEAT)
+    label = "score of the class named at the left,\nas a share of its maximum"
+    figure.colorbar(heat, cax=axis).set_label(label, fontsize=9)
+    axis.tick_params(labelsize=8)
 
 
 def _legend(figure: plt.Figure, masked: LabelSet, shown: Sequence[int], colours: np.ndarray) -> None:
@@ -166,4 +175,4 @@ def _legend(figure: plt.Figure, masked: LabelSet, shown: Sequence[int], colours:
     handles = [Patch(color=colours[c] / 255, label=name) for c, name in zip(shown, names, strict=True)]
     handles.append(Patch(color=np.array(IGNORE_COLOUR) / 255, label="unlabelled"))
     columns = max(3, int(figure.get_size_inches()[0] / 1.3))
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
+    figure.legend(handles=handles, loc="lower center", ncols=columns, fontsize=8, frameon=False)

@@ -28,10 +28,18 @@ class Interval:
 
 @dataclass(frozen=True)
 class Welch:
-    """Welch's t-test (two-sided, unequal variances): the p value, and the interval of the difference of means."""
+    """Welch's t-test (two-sided, unequal variances) of the difference of two means.
+
+    Attributes:
+        p: probability of a difference at least as large, in either direction, between equal means.
+        interval: of the difference.
+        t, freedom: the statistic and its degrees of freedom (Welch and Satterthwaite).
+    """
 
     p: float
     interval: Interval
+    t: float
+    freedom: float
 
 
 def welch(a: Sequence[float], b: Sequence[float], confidence: float = 0.95) -> Welch:
@@ -42,12 +50,46 @@ def welch(a: Sequence[float], b: Sequence[float], confidence: float = 0.95) -> W
         confidence: of the interval of mean(a) - mean(b).
     """
     if min(len(a), len(b)) < 2:
-        return Welch(math.nan, Interval(math.nan, math.nan))
+        return Welch(math.nan, Interval(math.nan, math.nan), math.nan, math.nan)
     with warnings.catch_warnings():  # equal results on every seed have no variance: p is NaN, as it should be
         warnings.simplefilter("ignore", RuntimeWarning)
         result = stats.ttest_ind(a, b, equal_var=False)
         low, high = result.confidence_interval(confidence)
-    return Welch(float(result.pvalue), Interval(float(low), float(high)))
+    return Welch(float(result.pvalue), Interval(float(low), float(high)), float(result.statistic), float(result.df))
+
+
+def hedges_g(a: Sequence[float], b: Sequence[float]) -> float:
+    """Return the effect size g of mean(a) - mean(b): in pooled standard deviations, corrected for few observations.
+
+    Cohen's d times the exact correction of Hedges (1981), about 1 - 3 / (4 (n_a + n_b) - 9).
+
+    Args:
+        a, b: a result per seed; each at least two, and not all equal, or NaN is returned.
+    """
+    freedom = len(a) + len(b) - 2
+    if min(len(a), len(b)) < 2:
+        return math.nan
+    pooled = math.sqrt(((len(a) - 1) * np.var(a, ddof=1) + (len(b) - 1) * np.var(b, ddof=1)) / freedom)
+    if pooled == 0:
+        return math.nan
+    correction = math.exp(math.lgamma(freedom / 2) - math.lgamma((freedom - 1) / 2)) / math.sqrt(freedom / 2)
+    return float(correction * (np.mean(a) - np.mean(b)) / pooled)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Adjust the p values of a family of comparisons (Holm 1979): the chance of any false one stays below the level.
+
+    Args:
+        p: of every comparison; NaN for one that could not be made, which belongs to no family.
+    Returns: adjusted values in the same order, at most 1.
+    """
+    adjusted = [math.nan] * len(p)
+    order = sorted((i for i, value in enumerate(p) if not math.isnan(value)), key=p.__getitem__)
+    reached = 0.0
+    for position, i in enumerate(order):
+        reached = max(reached, min(1.0, (len(order) - position) * p[i]))
+        adjusted[i] = reached
+    return adjusted
 
 
 def paired_bootstrap(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from simformer.analysis.palette import BASE_COLOUR, NOVEL_COLOUR
-from simformer.data.files import atomic_write_bytes
+from simformer.analysis.style import PAGE, figure_style, write_figure
 
 LINES = {"novel": (NOVEL_COLOUR, "o"), "base": (BASE_COLOUR, "s"), "all": ((90, 90, 90), "^")}
 """Colour and marker of every metric."""
@@ -24,14 +24,25 @@ def draw_sweeps(table: Path, spec: dict[str, Any], output: Path) -> None:
 
     Args:
         table: the csv of the experiment (see `tables.collect`).
-        spec: `reference` (the method with the defaults), `panels` (dataset -> split -> setting -> method -> value).
+        spec: `title`, `reference` (the method with the defaults), `panels` (dataset -> split ->
+            setting -> method -> value).
         output: PDF to write; a PNG is written beside it.
     """
-    results = pd.read_csv(table)
+    with figure_style():
+        write_figure(sweeps_figure(pd.read_csv(table), spec), output, spec["title"])
+
+
+def sweeps_figure(results: pd.DataFrame, spec: dict[str, Any]) -> Figure:
+    """Draw the figure; see `draw_sweeps`."""
     rows = [(d, s, panels) for d, splits in spec["panels"].items() for s, panels in splits.items()]
     columns = max(len(panels) for *_, panels in rows)
     figure, axes = plt.subplots(
-        len(rows), columns, figsize=(2.6 * columns, 2.3 * len(rows)), sharey="row", squeeze=False, layout="constrained"
+        len(rows),
+        columns,
+        figsize=(PAGE * columns / max(3, columns), 1.9 * len(rows) + 0.2),
+        sharey="row",
+        squeeze=False,
+        layout="constrained",
     )
     for line, (dataset, split, panels) in zip(axes, rows, strict=True):
         mine = results[(results["dataset"] == dataset) & (results["split"] == split)]
@@ -39,13 +50,10 @@ def draw_sweeps(table: Path, spec: dict[str, Any], output: Path) -> None:
             draw_panel(axis, mine, values, spec["reference"])
             axis.set_xlabel(SYMBOLS.get(key, key))
         line[0].set_ylabel(f"{dataset} {split}\nmean IoU (%)")
-    axes[0, -1].legend(frameon=False, fontsize=8)
-    for suffix in (".pdf", ".png"):
-        buffer = io.BytesIO()
-        options = {"metadata": {"CreationDate": None}} if suffix == ".pdf" else {"dpi": 150}
-        figure.savefig(buffer, format=suffix[1:], **options)
-        atomic_write_bytes(output.with_suffix(suffix), buffer.getvalue())
-    plt.close(figure)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    dotted = plt.Line2D([], [], linestyle=":", color="black")
+    figure.legend([*handles, dotted], [*labels, "default"], loc="outside lower center", ncols=len(labels) + 1)
+    return figure
 
 
 def draw_panel(axis: Axes, results: pd.DataFrame, values: dict[str, float], reference: str) -> None:
@@ -67,14 +75,12 @@ def draw_panel(axis: Axes, results: pd.DataFrame, values: dict[str, float], refe
             yerr=points["std"].fillna(0) if (points["n"] > 1).any() else None,
             color=tuple(c / 255 for c in colour),
             marker=marker,
-            markersize=4,
-            linewidth=1.2,
             capsize=2,
             label=metric,
         )
     axis.axvline(values[reference], linestyle=":", color="black", linewidth=1)
     if min(values.values()) > 0 and max(values.values()) >= 8 * min(values.values()):
         axis.set_xscale("log")
-        axis.set_xticks([values[m] for m in methods], [f"{values[m]:g}" for m in methods], fontsize=8)
+        axis.set_xticks([values[m] for m in methods], [f"{values[m]:g}" for m in methods])
         axis.minorticks_off()
     axis.grid(alpha=0.3)

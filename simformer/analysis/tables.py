@@ -1,4 +1,4 @@
-"""Tables 1 to 6: mean and deviation over seeds, measured beside reported, as csv, Markdown and LaTeX."""
+"""Tables 1 to 7: mean and deviation over seeds, measured beside reported, as csv, Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -8,118 +8,94 @@ from typing import Any
 
 import pandas as pd
 
+from simformer.analysis.table_text import latex, markdown, pivot
 from simformer.data.files import atomic_write_text
+from simformer.errors import UserError
 
-METRIC_NAMES = {"novel": "novel mIoU", "base": "base mIoU", "all": "all mIoU"} | {
-    f"{group}_{kind}{mode}": f"{group} {kind.capitalize()} F1{note}"
-    for mode, note in (("", ""), ("_train", " (train-mode BN)"))
-    for group in ("base", "novel")
-    for kind in ("dis", "sim")
-}
+KEYS = ["dataset", "split", "method", "metric"]
 
 
 def collect(spec: dict[str, Any]) -> pd.DataFrame:
-    """Read the metrics of every run of a table and aggregate them over seeds.
+    """Read the metrics of the runs of a table and aggregate them over seeds.
 
     Args:
         spec: `rows` (list of {method, label}), `metrics` (names), `runs` (list of {dataset, split, method, seed,
             path to metrics.json}), `reported` (dataset -> split -> method -> metric -> percent).
     Returns: one line per (dataset, split, method, metric), in the order of rows and metrics, with `mean`, `std`
-        (sample deviation over seeds; empty for one seed), `n`, `reported`, `delta` = mean - reported; percent.
-        A metric that no seed defines (a mean over no class) has an empty mean and n = 0.
+        (sample deviation over seeds; empty for one seed), `n`, `missing` (runs whose file is not there), `reported`,
+        `delta` = mean - reported; percent. A metric that no seed defines (a mean over no class, or no finished run)
+        has an empty mean and n = 0.
     """
-    values = pd.DataFrame(
-        [
-            {
-                **{k: run[k] for k in ("dataset", "split", "method", "seed")},
-                "metric": metric,
-                "value": content[metric],
-            }
-            for run in spec["runs"]
-            for content in [json.loads(Path(run["path"]).read_text(encoding="utf-8"))]
-            for metric in spec["metrics"]
-        ]
-    )
+    values = pd.DataFrame([line for run in spec["runs"] for line in _lines(run, spec["metrics"])])
     values["value"] = values["value"].astype(float)
-    keys = ["dataset", "split", "method", "metric"]
-    table = values.groupby(keys, sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
-    table = table.rename(columns={"count": "n"})
+    groups = values.groupby(KEYS, sort=False)
+    table = groups["value"].agg(["mean", "std", "count"]).reset_index().rename(columns={"count": "n"})
+    table["missing"] = groups["missing"].sum().to_numpy()
     table.insert(3, "label", table["method"].map({row["method"]: row["label"] for row in spec["rows"]}))
     table["reported"] = [
         spec["reported"].get(dataset, {}).get(split, {}).get(method, {}).get(metric)
-        for dataset, split, method, metric in table[keys].itertuples(index=False)
+        for dataset, split, method, metric in table[KEYS].itertuples(index=False)
     ]
     table["reported"] = table["reported"].astype(float)
     table["delta"] = table["mean"] - table["reported"]
     return table
 
 
-def pivot(table: pd.DataFrame, spec: dict[str, Any]) -> pd.DataFrame:
-    """Arrange the cells as printed: one line per method, one column per dataset, split and metric."""
-    cells = table.assign(
-        cell=[_cell(*row) for row in table[["mean", "std", "n"]].itertuples(index=False)],
-        column=[f"{d} {s} {METRIC_NAMES[m]}" for d, s, m in table[["dataset", "split", "metric"]].values],
-    )
-    columns = list(dict.fromkeys(cells["column"]))
-    reported = cells[cells["reported"].notna()].assign(
-        column=lambda t: t["column"] + " (reported)", cell=lambda t: t["reported"].map("{:.1f}".format)
-    )
-    wide = pd.concat([cells, reported]).pivot(index="method", columns="column", values="cell")
-    shown = [name for c in columns for name in (c, f"{c} (reported)") if name in wide.columns]
-    wide = wide.loc[[row["method"] for row in spec["rows"]], shown].fillna("-")
-    return wide.set_axis([row["label"] for row in spec["rows"]])
+def _lines(run: dict[str, Any], metrics: list[str]) -> list[dict[str, Any]]:
+    """Return one line per metric of a run; without values if it is not finished."""
+    path = Path(run["path"])
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    known = {k: run[k] for k in ("dataset", "split", "method", "seed")} | {"missing": content is None}
+    return [known | {"metric": metric, "value": content[metric] if content else None} for metric in metrics]
 
 
-def _cell(mean: float, std: float, n: int) -> str:
-    if n == 0:
-        return "-"
-    return f"{mean:.1f}" if pd.isna(std) else f"{mean:.1f} ± {std:.1f}"
+def missing_runs(spec: dict[str, Any]) -> list[str]:
+    """Return the files that the runs of a table lack, which are the targets that make them."""
+    return [run["path"] for run in spec["runs"] if not Path(run["path"]).exists()]
 
 
-def write_table(spec: dict[str, Any], csv: Path) -> None:
+def write_table(spec: dict[str, Any], csv: Path, *, partial: bool = False) -> None:
     """Write a table as `csv`, and beside it as Markdown (.md) and LaTeX (.tex, booktabs).
 
     Args:
-        spec: see `collect`; also `title`.
+        spec: see `collect` and `table_text.pivot`; also `title`, and of a partial table `command`, which makes the
+            file of a run that it is given.
         csv: path of the csv.
+        partial: make the table from the runs that are there; the others are shown as missing, and the commands that
+            make them are listed below the table.
+    Raises: UserError if runs are missing and the table is not partial.
     """
+    absent = missing_runs(spec)
+    if absent and not partial:
+        raise UserError(
+            f"{csv}: {len(absent)} of {len(spec['runs'])} runs are missing, first {absent[0]}; `snakemake {csv}` makes "
+            f"them, `snakemake {csv.parent}/partial/{csv.name}` makes the table without them"
+        )
     table = collect(spec)
-    wide = pivot(table, spec)
     seeds = sorted({run["seed"] for run in spec["runs"]})
-    note = f"Percent; mean ± sample standard deviation over {len(seeds)} seed(s): {', '.join(map(str, seeds))}."
+    commands = [f"{spec['command']} {target}" for target in absent]
     atomic_write_text(csv, table.to_csv(index=False, float_format="%.4f"))
-    atomic_write_text(csv.with_suffix(".md"), f"**{spec['title']}**\n\n{markdown(wide, 'method')}\n\n{note}\n")
-    atomic_write_text(csv.with_suffix(".tex"), _latex(wide, spec["title"], note))
+    text = render(table, spec, seeds, commands)
+    for suffix, content in text.items():
+        atomic_write_text(csv.with_suffix(suffix), content)
 
 
-def markdown(wide: pd.DataFrame, first: str) -> str:
-    """Write a table of strings as aligned Markdown; `first` heads the column of its index."""
-    header = [first, *wide.columns]
-    lines = [[label, *cells] for label, *cells in wide.itertuples()]
-    widths = [max(len(line[i]) for line in [header, *lines]) for i in range(len(header))]
+def render(table: pd.DataFrame, spec: dict[str, Any], seeds: list[int], commands: list[str]) -> dict[str, str]:
+    """Return a collected table as Markdown and as LaTeX, by the suffix of the file.
 
-    def row(cells: list[str]) -> str:
-        padded = [cells[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True)]
-        return "| " + " | ".join(padded) + " |"
-
-    rule = "|" + "|".join(["-" * (widths[0] + 2)] + ["-" * (w + 1) + ":" for w in widths[1:]]) + "|"
-    return "\n".join([row(header), rule, *map(row, lines)])
-
-
-LATEX = str.maketrans(
-    {c: rf"\{c}" for c in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    | {"±": r"$\pm$", "*": "$^*$"}
-)
-
-
-def _latex(wide: pd.DataFrame, title: str, note: str) -> str:
-    def escape(text: str) -> str:
-        return text.translate(LATEX)
-
-    body = [" & ".join(map(escape, ["method", *wide.columns])) + r" \\", r"\midrule"]
-    body += [" & ".join(map(escape, [label, *cells])) + r" \\" for label, *cells in wide.itertuples()]
-    head = [r"\begin{table}", r"\centering", rf"\caption{{{escape(title)}. {escape(note)}}}"]
-    head += [r"\begin{tabular}{l" + "r" * len(wide.columns) + "}", r"\toprule"]
-    tail = [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
-    return "\n".join([*head, *body, *tail]) + "\n"
+    Args:
+        table: see `collect`.
+        spec: `title`, `rows`.
+        seeds: of the runs.
+        commands: that make the missing runs.
+    """
+    wide = pivot(table, spec)
+    listed = ", ".join(map(str, seeds))
+    note = f"Percent; mean ± sample standard deviation over {len(seeds)} seed(s): {listed}."
+    if table["reported"].notna().any():
+        note += " Reported: the paper's numbers; delta: measured - reported."
+    parts = [f"**{spec['title']}**", markdown(wide, "method"), note]
+    if commands:
+        parts += [f"Missing: {len(commands)} run(s), made by", "\n".join(f"    {command}" for command in commands)]
+    missing = [f"missing: {command}" for command in commands]
+    return {".md": "\n\n".join(parts) + "\n", ".tex": latex(wide, "method", spec["title"], note, missing)}

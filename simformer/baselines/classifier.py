@@ -95,7 +95,7 @@ def train_classifier(
     steps = total_steps(settings, len(labels.images))
 
     def advance(step: int, samples: list) -> dict[str, float]:
-        logits = network(network_input(samples, device)).mean(dim=(2, 3))
+        logits = network(network_input([sample.crop for sample in samples], device)).mean(dim=(2, 3))
         present = torch.stack([sample.present for sample in samples]).to(device)
         loss = multilabel_loss(logits, present, settings.reference_classes)
         return sgd_step(loss, network, optimizer, step, steps, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -81,10 +82,10 @@ class Crops(Dataset[Sample]):
         return Sample(crop, present, image.name, placement)
 
 
-def network_input(samples: list[Sample], device: torch.device) -> Tensor:
+def network_input(crops: Sequence[Crop], device: torch.device) -> Tensor:
     """Return normalised images whose padding is 0, float [B, 3, S, S]."""
-    images = torch.stack([sample.crop.image for sample in samples]).to(device, non_blocking=True)
-    padding = torch.stack([sample.crop.padding for sample in samples]).to(device, non_blocking=True)
+    images = torch.stack([crop.image for crop in crops]).to(device, non_blocking=True)
+    padding = torch.stack([crop.padding for crop in crops]).to(device, non_blocking=True)
     return normalise(images).masked_fill(padding[:, None], 0.0)
 
 

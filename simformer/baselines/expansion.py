@@ -108,7 +108,7 @@ def train_expander(
     def advance(step: int, samples: list) -> dict[str, float]:
         label_maps = torch.stack([sample.crop.label_map for sample in samples]).to(device)
         same, different = pair_kinds(cell_labels(spec.kind, label_maps), offsets)
-        affinity = affinities(spec.kind, network(network_input(samples, device)), offsets)
+        affinity = affinities(spec.kind, network(network_input([sample.crop for sample in samples], device)), offsets)
         return sgd_step(pair_loss(affinity, [same], different), network, optimizer, step, steps, settings)
 
     training = NetworkTraining(

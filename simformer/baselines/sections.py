@@ -123,6 +123,15 @@ OWN_SECTIONS: dict[Response, tuple[str, ...]] = {
 """Sections that decide the networks behind each response."""
 
 
+EXPANSION_SECTIONS = {
+    "none": (),
+    "psa": ("seeds", "psa", "psa_walk"),
+    "irn": ("seeds", "irn", "irn_walk"),
+    "retab": ("seeds", "retab_boundary", "retab_affinity", "retab_walk"),
+}
+"""Sections that decide each expansion of a response's maps."""
+
+
 def sections_behind(response: Response, expansion: str) -> tuple[str, ...]:
     """List the sections that decide a method's maps, in the order of their stages.
 
@@ -130,7 +139,4 @@ def sections_behind(response: Response, expansion: str) -> tuple[str, ...]:
         response: maps that it starts from.
         expansion: 'none', 'psa', 'irn' or 'retab'.
     """
-    if expansion == "retab":
-        return (*OWN_SECTIONS[response], "cam", "seeds", "retab_boundary", "retab_affinity", "retab_walk")
-    expanded = () if expansion == "none" else ("seeds", expansion, f"{expansion}_walk")
-    return (*OWN_SECTIONS[response], "cam", *expanded)
+    return (*OWN_SECTIONS[response], "cam", *EXPANSION_SECTIONS[expansion])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 from functools import partial
+from pathlib import Path
 
 from simformer.commands.baselines import MAPS, NETWORK, SETTINGS, TRAINING, train_network
 from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, SHARD, THREADS, command, path
@@ -78,6 +80,40 @@ def conta_cam(args: argparse.Namespace) -> None:
     context_classifier_maps(response, args.data, settings, args.output, args.shard)
 
 
+def check_conta(args: argparse.Namespace) -> None:
+    """Measure CONTA's properties on training images; reads their true masks."""
+    import torch
+
+    from simformer.baselines.claims import save_claims
+    from simformer.baselines.conta.checks import Inputs, RoundMaps, conta_claims
+    from simformer.baselines.maps import MapSet
+    from simformer.baselines.settings import CamSettings
+    from simformer.data.labels import LabelSet
+    from simformer.devices import choose_device
+
+    torch.set_num_threads(args.threads)
+    spec = json.loads(args.arms)
+    stages = {
+        name: {stage: MapSet.load(Path(file)) for stage, file in files.items()} for name, files in spec["maps"].items()
+    }
+    labels, masked, truth = (LabelSet.load(file) for file in (args.labels, args.masked, args.truth))
+    inputs = Inputs(
+        rounds=tuple(spec["rounds"]),
+        controls=spec["controls"],
+        maps={name: RoundMaps(files["cam"], files["irn"]) for name, files in stages.items()},
+        plain=args.plain,
+        network=args.network,
+        predicted=MapSet.load(args.predicted),
+        data=args.data,
+        labels=labels,
+        masked=masked,
+        truth=truth,
+        cam=CamSettings.model_validate_json(args.settings),
+        background=args.background,
+    )
+    save_claims(args.output, conta_claims(inputs, choose_device(args.device)))
+
+
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
     predicted = path("predicted", "maps.json of the predicted masks of the round before", required=False, default=None)
@@ -93,4 +129,12 @@ def add(commands: argparse._SubParsersAction) -> None:
         ("--threshold", {"type": float, "required": True, "help": "lowest score of a map that counts"}), OUTPUT,
     )  # fmt: skip
     command(commands, conta, *TRAINING, predicted, averages)
+    command(
+        commands, check_conta, ("--arms", {"required": True, "help": "rounds, controls and the files of maps, JSON"}),
+        NETWORK, path("plain", "network file of the plain classifier"),
+        path("predicted", "maps.json of the masks that the network was trained with"), DATA, LABELS,
+        path("masked", "labels.json of the split"), path("truth", "labels.json with all masks"), SETTINGS,
+        ("--background", {"type": float, "required": True, "help": "lowest score of a labelled pixel"}),
+        THREADS, DEVICE, OUTPUT,
+    )  # fmt: skip
     command(commands, conta_cam, NETWORK, predicted, DATA, LABELS, SETTINGS, SHARD, THREADS, DEVICE, OUTPUT)

@@ -1,4 +1,4 @@
-"""Subcommands of a study: its plan, tables, figures and pictures."""
+"""Subcommands of a study: its plan, its tables and their page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from simformer.commands.options import DATA, DEVICE, INDEX, INFERENCE, OUTPUT, SPLIT, THREADS, command, path
+from simformer.commands.options import OUTPUT, command, path
 from simformer.errors import UserError
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
@@ -46,6 +46,14 @@ def results_page(args: argparse.Namespace) -> None:
     write_results_page(args.studies, args.results, args.output)
 
 
+def table_pages(args: argparse.Namespace) -> None:
+    """Write Markdown tables as pages for snakemake's report."""
+    from simformer.analysis.table_page import write_table_page
+
+    for table in args.tables:
+        write_table_page(table, args.output / f"{args.prefix}{table.stem}.html")
+
+
 def show(args: argparse.Namespace) -> None:
     """Print finished Markdown tables."""
     for file in args.tables:
@@ -60,25 +68,6 @@ def sweeps(args: argparse.Namespace) -> None:
     from simformer.analysis.sweeps import draw_sweeps
 
     draw_sweeps(args.table, json.loads(args.spec), args.output)
-
-
-def gallery(args: argparse.Namespace) -> None:
-    """Draw test images beside truth, base/novel map and predictions."""
-    import torch
-
-    from simformer.analysis.gallery import draw_gallery
-    from simformer.build import load_model
-    from simformer.data.index import DatasetIndex
-    from simformer.data.splits import Split
-    from simformer.devices import choose_device
-    from simformer.settings import InferenceSettings
-
-    torch.set_num_threads(args.threads)
-    device = choose_device(args.device)
-    models = {m.parent.parent.name: load_model(m, device) for m in args.model}
-    settings = InferenceSettings.model_validate_json(args.inference)
-    index = DatasetIndex.load(args.index)
-    draw_gallery(models, args.data, index, Split.load(args.split), settings, device, args.images, args.output)
 
 
 def schema(args: argparse.Namespace) -> None:
@@ -106,14 +95,17 @@ def add(commands: argparse._SubParsersAction) -> None:
         path("results", "folder of the results"),
         OUTPUT,
     )
+    command(
+        commands,
+        table_pages,
+        path("tables", "Markdown tables", nargs="+"),
+        ("--prefix", {"default": "", "help": "of the pages' names"}),
+        path("output", "folder of the pages"),
+    )
     command(commands, show, ("tables", {"type": Path, "nargs": "+", "help": "Markdown tables"}))
     command(
         commands, sweeps, path("table", "csv of the experiment"),
         ("--spec", {"required": True, "help": "panels, JSON"}), OUTPUT,
-    )  # fmt: skip
-    command(
-        commands, gallery, path("model", "models to compare", nargs="+"), DATA, INDEX, SPLIT, INFERENCE,
-        THREADS, DEVICE, ("--images", {"type": int, "default": 6, "help": "number of test images"}), OUTPUT,
     )  # fmt: skip
     command(
         commands,

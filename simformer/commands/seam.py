@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
+from pathlib import Path
 
-from simformer.commands.baselines import TRAINING, train_network
-from simformer.commands.options import command, path
+from simformer.commands.baselines import SETTINGS, TRAINING, train_network
+from simformer.commands.options import DATA, DEVICE, INDEX, OUTPUT, SPLIT, THREADS, Option, command, path
+from simformer.errors import UserError
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -18,7 +20,46 @@ def response_network(args: argparse.Namespace) -> None:
     train_network(partial(train_response, start=args.start), parse_spec(args.spec), args)
 
 
+def check_seam(args: argparse.Namespace) -> None:
+    """Measure the claims about SEAM on held-out images, with their true masks."""
+    from simformer.baselines.seam.checks import ARMS, seam_claims
+
+    _check(args, ARMS, seam_claims)
+
+
+def check_cpn(args: argparse.Namespace) -> None:
+    """Measure the claims about CPN on held-out images, with their true masks."""
+    from simformer.baselines.cpn.checks import ARMS, cpn_claims
+
+    _check(args, ARMS, cpn_claims)
+
+
+def _check(args: argparse.Namespace, arms: tuple[str, ...], measure) -> None:
+    import torch
+
+    from simformer.baselines.claims import save_claims
+    from simformer.baselines.settings import CamSettings
+    from simformer.data.index import DatasetIndex
+    from simformer.data.splits import Split
+    from simformer.devices import choose_device
+
+    paths = {name: Path(file) for name, _, file in (given.partition("=") for given in args.network)}
+    if sorted(paths) != sorted(arms):
+        given, expected = ", ".join(sorted(paths)), ", ".join(sorted(arms))
+        raise UserError(f"--network: found {given}; expected NAME=FILE once for each of {expected}")
+    torch.set_num_threads(args.threads)
+    index, split = DatasetIndex.load(args.index), Split.load(args.split)
+    cam, device = CamSettings.model_validate_json(args.settings), str(choose_device(args.device))
+    save_claims(args.output, measure(paths, args.data, index, split, cam, device))
+
+
+NETWORKS: Option = ("--network", {"required": True, "nargs": "+", "metavar": "NAME=FILE", "help": "networks compared"})
+CHECK = (NETWORKS, DATA, INDEX, SPLIT, SETTINGS, THREADS, DEVICE, OUTPUT)
+
+
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
     start = path("start", "warm network to start from", required=False, default=None)
     command(commands, response_network, *TRAINING, start)
+    command(commands, check_seam, *CHECK)
+    command(commands, check_cpn, *CHECK)

@@ -358,3 +358,30 @@ def test_maps_are_inherited_with_the_labels(catalogue):
     assert study.method("weak").maps is None
     assert study.run("toys", "split1", "longer", 0).labels == "maps"
     assert study.training_chain("cam") == ["cam"] and study.trained_split("split1", "cam") == "split1"
+
+
+def test_contas_maps_are_those_of_its_last_round_and_controls_differ_in_their_context(catalogue):
+    toys = BASIC["datasets/toys"] | {"baselines": {"conta": {"rounds": 2}, "irn": {"epochs": 5}}}
+    study = catalogue({"datasets/toys": toys})
+    assert (study.response("toys", "conta"), study.response("toys", "conta_zero")) == ("conta2", "conta_zero2")
+    assert study.response("toys", "classifier") == "classifier"
+    specs = {name: study.network("toys", "conta", 0, name) for name in ("conta1", "conta2", "conta_zero1")}
+    assert specs["conta1"].settings == specs["conta2"].settings
+    assert specs["conta1"].seed == specs["conta_zero1"].seed != specs["conta2"].seed
+    assert [specs[name].settings.context for name in ("conta1", "conta_zero1")] == ["own", "zero"]
+    assert specs["conta1"].settings.lr == study.baselines("toys").classifier.lr
+    assert study.network("toys", "segmentation", 0, "conta1") == study.network("toys", "segmentation", 0, "classifier")
+
+
+@pytest.mark.parametrize("name", ["conta3", "conta_zero3", "conta9", "cont", "conta"])
+def test_a_round_that_a_dataset_does_not_have_is_refused(catalogue, name):
+    toys = BASIC["datasets/toys"] | {"baselines": {"conta": {"rounds": 2}}}
+    with pytest.raises(UserError, match=rf"toys.yaml: no response '{name}'; it has classifier, conta\w*1, conta\w*2"):
+        catalogue({"datasets/toys": toys}).round("toys", name)
+
+
+def test_settings_of_conta_hold_for_every_round(catalogue):
+    own = {"responses": {"conta": {"seeds": {"threshold": 0.4}}}}
+    study = catalogue({"datasets/toys": BASIC["datasets/toys"] | {"baselines": own}})
+    thresholds = [study.baselines("toys", name).seeds.threshold for name in ("conta", "conta1", "conta3", "classifier")]
+    assert thresholds == [0.4, 0.4, 0.4, 0.3]

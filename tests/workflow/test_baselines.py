@@ -55,6 +55,17 @@ def test_plain_maps_need_no_expansion_and_shards_are_jobs(pipeline, study):
     assert {"seeds", "affinity", "refine", "train"}.isdisjoint({rule for rule, _ in planned})
 
 
+def test_rib_starts_from_the_classifier_and_shares_the_rest(pipeline, study):
+    study["datasets"]["scenes"]["shards"] = {"train": 2}
+    pipeline.study(study)
+    folder = "results/tiny/scenes/split1"
+    planned = pipeline.planned(f"{folder}/rib_retrained/seed0/mixed/labels.json", f"{folder}/checks/rib.seed0.json")
+    assert len(jobs_of(planned, "rib")) == 2 and len(jobs_of(planned, "classifier")) == 1
+    assert {w.split("response=")[1].split(",")[0] for w in jobs_of(planned, "cam")} == {"classifier"}
+    assert len(jobs_of(planned, "check_rib")) == 1 and len(jobs_of(planned, "affinity")) == 1
+    assert "rib" in jobs_of(planned, "affinity")[0] and "train" not in {rule for rule, _ in planned}
+
+
 @pytest.mark.slow
 def test_from_nothing_to_mixed_labels_and_a_measured_network_and_what_edits_make_run_again(pipeline, study):
     del study["datasets"]["scenes"]["splits"][2]
@@ -82,3 +93,20 @@ def test_from_nothing_to_mixed_labels_and_a_measured_network_and_what_edits_make
     changed = pipeline.planned(*targets)
     assert {rule for rule, _ in changed} == {"mix", "train", "evaluate", "metrics"}
     assert all("method=cam_retrained" in wildcards for _, wildcards in changed)
+
+
+def test_claims_are_measured_on_request_for_the_first_split_alone(pipeline, study):
+    pipeline.study(study)
+    assert {"check_maps", "map_gallery", "stage_costs"}.isdisjoint({rule for rule, _ in pipeline.planned()})
+    planned = pipeline.planned("measured_baselines")
+    assert jobs_of(planned, "check_maps") == ["dataset=scenes, split=split1, seed=0"]
+    assert jobs_of(planned, "map_gallery") == ["dataset=scenes, split=split1"]
+    assert len(jobs_of(planned, "baseline_checks")) == len(jobs_of(planned, "stage_costs")) == 1
+    table = pipeline.planned("results/tiny/baseline_checks.csv")
+    assert not jobs_of(table, "train") and jobs_of(table, "fill_labels") == ["dataset=scenes, split=split1"]
+
+
+def test_claims_of_all_splits_and_seeds(pipeline, study):
+    pipeline.study(study | {"check_splits": "all", "seeds": [0, 1]})
+    planned = pipeline.planned("results/tiny/baseline_checks.md")
+    assert len(jobs_of(planned, "check_maps")) == 2 * 2 and len(jobs_of(planned, "classifier")) == 2

@@ -92,6 +92,6 @@ rule stage_costs:
         "../../envs/simformer.yaml"
     params:
         version=RECIPE_VERSION,
-        results=STUDY.results,
+        results=subpath(output.csv, parent=True),
     shell:
         "simformer stage_costs --results {params.results:q} --output {output.csv:q} > {log} 2>&1"

@@ -1,33 +1,4 @@
 # CONTA: rounds of classifier, IRN, masks and a segmentation network, whose predictions are the next round's context.
-from simformer.baselines.conta.rounds import BLIND, ROUNDS
-
-CONTA_ROUNDS = "|".join(ROUNDS)
-
-
-def conta_round(wildcards):
-    try:
-        return CATALOGUE.round(wildcards.dataset, wildcards.response)
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
-
-
-def previous_round(name):
-    """A file of the round before, nothing for a control that reads no mask."""
-
-    def previous(wildcards):
-        found = conta_round(wildcards)
-        return [] if found.family in BLIND else maps_file(name, found.previous).format(**wildcards)
-
-    return previous
-
-
-def conta_settings(wildcards):
-    return CATALOGUE.baselines(wildcards.dataset, wildcards.response).conta
-
-
-def optional_file(option, name):
-    """An option with a file of a rule's input, nothing where there is none."""
-    return lambda wildcards, input: f"--{option} {shlex.quote(str(input[name]))}" if input[name] else ""
 
 
 rule round_masks:
@@ -203,3 +174,37 @@ rule conta_cam:
         "simformer conta_cam --network {input.network:q} {params.predicted} --data {params.data:q}"
         " --labels {input.labels:q} --settings {params.settings:q} --shard {wildcards.shard} --threads {threads}"
         " --output {output:q} > {log} 2>&1"
+
+
+rule check_conta:
+    """CONTA's properties, measured on training images with their true masks; only on request."""
+    input:
+        maps=lambda wildcards: [file for files in conta_arms(wildcards)["maps"].values() for file in files.values()],
+        plain=maps_file("network.safetensors", FIRST),
+        network=last_round("network.safetensors"),
+        predicted=last_round("predictions/maps.json", before=True),
+        labels=image_label_file(),
+        masked=split_file("masked/labels.json"),
+        truth=full_labels,
+    output:
+        split_file("checks/conta.seed{seed}.json"),
+    log:
+        log_file("check_conta/{dataset}.{split}.seed{seed}"),
+    conda:
+        "../../envs/simformer.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(16000),
+        runtime=720,
+        gpu=1,
+    params:
+        version=RECIPE_VERSION,
+        arms=lambda wildcards: sorted_json(conta_arms(wildcards)),
+        settings=lambda wildcards: CATALOGUE.baselines(wildcards.dataset, FAMILIES[0]).cam.model_dump_json(),
+        background=lambda wildcards: CATALOGUE.baselines(wildcards.dataset, FAMILIES[0]).conta.masks.threshold,
+        data=dataset_folder,
+    shell:
+        "simformer check_conta --arms {params.arms:q} --network {input.network:q} --plain {input.plain:q}"
+        " --predicted {input.predicted:q} --data {params.data:q} --labels {input.labels:q} --masked {input.masked:q}"
+        " --truth {input.truth:q} --settings {params.settings:q} --background {params.background}"
+        " --threads {threads} --output {output:q} > {log} 2>&1"

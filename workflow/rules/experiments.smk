@@ -15,13 +15,23 @@ def experiment_metrics(wildcards):
 
 
 def table_rows(experiment):
-    return [{"method": method, "label": CATALOGUE.method(method).label} for method in experiment.methods]
+    """The methods of a table; one that sees every mask is not ranked among the others."""
+    methods = {name: CATALOGUE.method(name) for name in experiment.methods}
+    return [{"method": name, "label": m.label, "ranked": m.labels != "full"} for name, m in methods.items()]
 
 
 def table_spec(wildcards):
     experiment = CATALOGUE.experiment(wildcards.experiment)
     content = experiment.model_dump(include={"title", "metrics", "reported"}) | {"rows": table_rows(experiment)}
     return sorted_json(content | {"runs": experiment_runs(wildcards)})
+
+
+def partial_spec(wildcards):
+    """A table's specification and the runs that are there: with a new or changed one, the table is made again."""
+    paths = [Path(run["path"]) for run in experiment_runs(wildcards)]
+    finished = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.exists()}
+    command = f"snakemake --configfile {CATALOGUE.source.replace(', ', ' ')}"
+    return sorted_json(json.loads(table_spec(wildcards)) | {"finished": finished, "command": command})
 
 
 def compared_runs(wildcards):
@@ -44,6 +54,54 @@ def compared_splits(wildcards):
     return list(dict.fromkeys(run["groups"] for run in compared_runs(wildcards)))
 
 
+def t_test_runs(wildcards):
+    """The runs of the rows that a table compares."""
+    compared = {method for pair in CATALOGUE.experiment(wildcards.experiment).compare for method in pair}
+    return [run for run in experiment_runs(wildcards) if run["method"] in compared]
+
+
+def t_test_metrics(wildcards):
+    if not (runs := t_test_runs(wildcards)):
+        place = f"config/experiments/{wildcards.experiment}.yaml"
+        raise WorkflowError(
+            f"{place}: names no pairs to test; add e.g. compare: [[simformer_retrained, psa_retrained]]"
+        )
+    return [run["path"] for run in runs]
+
+
+def t_test_spec(wildcards):
+    experiment = CATALOGUE.experiment(wildcards.experiment)
+    content = experiment.model_dump(include={"title", "metrics", "compare", "reported", "published_std", "published_p"})
+    return sorted_json(content | {"rows": table_rows(experiment), "runs": t_test_runs(wildcards)})
+
+
+def t_test_files():
+    """Tests over seeds of the study's experiments, where there are seeds enough."""
+    names = [name for name in STUDY.experiments if CATALOGUE.experiment(name).compare]
+    return [table_file(f"t_test/{n}.md") for n in names if len(CATALOGUE.experiment(n).seeds or STUDY.seeds) > 1]
+
+
+def class_runs(wildcards):
+    """The runs of a table with the files of their evaluation and of their split."""
+    return [
+        run | {"evaluation": evaluation_shards(run), "groups": split_file("split.yaml").format(**run)}
+        for run in experiment_runs(wildcards)
+    ]
+
+
+def class_files(wildcards):
+    return list(dict.fromkeys(file for run in class_runs(wildcards) for file in [*run["evaluation"], run["groups"]]))
+
+
+def class_spec(wildcards):
+    experiment = CATALOGUE.experiment(wildcards.experiment)
+    if experiment.measure != "iou":
+        raise WorkflowError(
+            f"config/experiments/{wildcards.experiment}.yaml: measure '{experiment.measure}' has no IoU"
+        )
+    return sorted_json({"title": experiment.title, "rows": table_rows(experiment), "runs": class_runs(wildcards)})
+
+
 def interval_spec(wildcards):
     experiment = CATALOGUE.experiment(wildcards.experiment)
     content = experiment.model_dump(include={"title", "metrics", "compare"}) | {"rows": table_rows(experiment)}
@@ -60,7 +118,8 @@ def sweep_spec(wildcards):
     name, panels = wildcards.experiment, {}
     for dataset, split in dict.fromkeys(cell[:2] for cell in CATALOGUE.cells(name)):
         panels.setdefault(dataset, {})[split] = CATALOGUE.sweep(name, dataset, split)
-    return sorted_json({"reference": CATALOGUE.experiment(name).methods[0], "panels": panels})
+    experiment = CATALOGUE.experiment(name)
+    return sorted_json({"title": experiment.title, "reference": experiment.methods[0], "panels": panels})
 
 
 def sweep_figures():

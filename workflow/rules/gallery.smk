@@ -8,7 +8,13 @@ rule gallery:
         index=data_file("index.json"),
         split=split_file("split.yaml"),
     output:
-        split_file("gallery.{experiment}.png"),
+        png=report(
+            split_file("gallery.{experiment}.png"),
+            caption="../report/gallery.rst",
+            category="Pictures",
+            labels={"dataset": "{dataset}", "split": "{split}", "table": "{experiment}"},
+        ),
+        pdf=split_file("gallery.{experiment}.pdf"),
     log:
         log_file("gallery/{dataset}.{split}.{experiment}"),
     wildcard_constraints:
@@ -21,6 +27,8 @@ rule gallery:
     params:
         data=subpath(input.index, parent=True),
         inference=inference_settings,
+        spec=gallery_spec,
     shell:
-        "simformer gallery --model {input.models:q} --data {params.data:q} --index {input.index:q}"
-        " --split {input.split:q} --inference {params.inference:q} --threads {threads} --output {output:q} > {log} 2>&1"
+        "simformer qualitative --model {input.models:q} --data {params.data:q} --index {input.index:q}"
+        " --split {input.split:q} --inference {params.inference:q} --spec {params.spec:q} --threads {threads}"
+        " --output {output.pdf:q} > {log} 2>&1"

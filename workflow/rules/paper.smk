@@ -65,7 +65,12 @@ rule sweeps:
         table_file("{experiment}.csv"),
     output:
         pdf=table_file("figures/{experiment}.pdf"),
-        png=table_file("figures/{experiment}.png"),
+        png=report(
+            table_file("figures/{experiment}.png"),
+            caption="../report/sweeps.rst",
+            category="Figures",
+            labels={"figure": "{experiment}"},
+        ),
     log:
         log_file("sweeps/{experiment}"),
     wildcard_constraints:

@@ -1,30 +1,6 @@
 # SEAM, CPN and their controls: networks at stride 8, all of which start from one warm classifier.
 
 
-def response_kind(wildcards):
-    """Section of the settings behind a response: ablations are those of their method, with other values."""
-    return wildcards.response.split("_")[0]
-
-
-def response_spec(wildcards):
-    kind = response_kind(wildcards)
-    return sorted_json(
-        CATALOGUE.network(wildcards.dataset, kind, int(wildcards.seed), wildcards.response).model_dump(mode="json")
-    )
-
-
-def response_start(wildcards):
-    return [] if wildcards.response == "warm" else maps_file("network.safetensors", "warm").format(**wildcards)
-
-
-def response_weights(wildcards):
-    return baseline_weights(wildcards) if wildcards.response == "warm" else []
-
-
-def start_option(wildcards, input):
-    return f"--start {shlex.quote(str(input.start))}" if input.start else ""
-
-
 rule response_network:
     """Network of SEAM, CPN or a control, from the warm one; an interrupted training continues."""
     input:
@@ -59,3 +35,57 @@ rule response_network:
         " {params.weights} {params.start} --state {params.folder:q}/state --network {output.network:q}"
         " --log {output.log:q} --facts {output.facts:q}"
         " --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log} 2>&1"
+
+
+rule check_seam:
+    """Claims about SEAM, measured on test images with their true masks; trains the ablations that it compares."""
+    input:
+        **check_networks("plain", "seam", "seam_no_er", "seam_no_ecr", "warm"),
+        index=data_file("index.json"),
+        split=split_file("split.yaml"),
+    output:
+        split_file("checks/seam.seed{seed}.json"),
+    log:
+        log_file("check_seam/{dataset}.{split}.seed{seed}"),
+    conda:
+        "../../envs/simformer.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(240),
+        gpu=1,
+    params:
+        version=RECIPE_VERSION,
+        networks=network_options,
+        settings=check_maps_settings,
+        data=dataset_folder,
+    shell:
+        "simformer check_seam --network {params.networks} --data {params.data:q} --index {input.index:q}"
+        " --split {input.split:q} --settings {params.settings:q} --threads {threads} --output {output:q} > {log} 2>&1"
+
+
+rule check_cpn:
+    """Claims about CPN, measured on test images with their true masks; trains the ablation that it compares."""
+    input:
+        **check_networks("plain", "cpn", "cpn_independent"),
+        index=data_file("index.json"),
+        split=split_file("split.yaml"),
+    output:
+        split_file("checks/cpn.seed{seed}.json"),
+    log:
+        log_file("check_cpn/{dataset}.{split}.seed{seed}"),
+    conda:
+        "../../envs/simformer.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(240),
+        gpu=1,
+    params:
+        version=RECIPE_VERSION,
+        networks=network_options,
+        settings=check_maps_settings,
+        data=dataset_folder,
+    shell:
+        "simformer check_cpn --network {params.networks} --data {params.data:q} --index {input.index:q}"
+        " --split {input.split:q} --settings {params.settings:q} --threads {threads} --output {output:q} > {log} 2>&1"

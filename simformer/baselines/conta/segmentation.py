@@ -63,7 +63,7 @@ def train_segmentation(
 
     def advance(step: int, samples: list) -> dict[str, float]:
         label_maps = torch.stack([sample.crop.label_map for sample in samples]).to(device)
-        logits = multiscale_logits(network, network_input(samples, device), settings.views)
+        logits = multiscale_logits(network, network_input([sample.crop for sample in samples], device), settings.views)
         return sgd_step(segmentation_loss(logits, label_maps), network, optimizer, step, steps, settings)
 
     inputs = {"masks": masks.hash, "initial weights": file_hash(weights)}

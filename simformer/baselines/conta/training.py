@@ -70,7 +70,7 @@ def train_context_classifier(
         padding = torch.stack([sample.crop.padding for sample in samples]).to(device)
         of_images = contexts([sample.name for sample in samples])
         of_crops = place_in_crops(of_images, [sample.placement for sample in samples], padding)
-        logits = network(network_input(samples, device), of_crops).mean(dim=(2, 3))
+        logits = network(network_input([sample.crop for sample in samples], device), of_crops).mean(dim=(2, 3))
         present = torch.stack([sample.present for sample in samples]).to(device)
         loss = multilabel_loss(logits, present, settings.reference_classes)
         return sgd_step(loss, network, optimizer, step, steps, settings)

@@ -63,7 +63,13 @@ def cpn_objective(data: Path, labels: LabelSet, settings: CpnSettings, seed: int
     def terms(network: TappedClassifier, samples: list[ViewSample], device: torch.device) -> dict[str, Tensor]:
         crops = [item.sample for item in samples]
         visible = torch.stack([item.visible for item in samples]).to(device)
-        return cpn_terms(network, network_input(crops, device), visible, labels_of(crops, device), settings)
+        return cpn_terms(
+            network,
+            network_input([sample.crop for sample in crops], device),
+            visible,
+            labels_of(crops, device),
+            settings,
+        )
 
     weights = {"cls": 1.0, "cp": settings.cp, "cpcr": settings.cpcr} | ({"rv": settings.rv} if settings.rv else {})
     return Objective(ViewCrops(Crops(data, labels, settings, seed), settings, seed), terms, weights)

@@ -35,7 +35,7 @@ def plain_objective(data: Path, labels: LabelSet, settings: TappedSettings, seed
     """Return crops and loss of a plain classifier."""
 
     def terms(network: TappedClassifier, samples: list[Sample], device: torch.device) -> dict[str, Tensor]:
-        images = network_input(samples, device)
+        images = network_input([sample.crop for sample in samples], device)
         raw = network.class_maps(images)
         return {"cls": classification_loss(raw, labels_of(samples, device), images.shape[-2:])}
 

@@ -110,7 +110,7 @@ def _train(
             torch.stack([getattr(sample.crop, name) for sample in samples]).to(device)
             for name in ("label_map", "padding")
         )
-        value = loss(network, network_input(samples, device), label_maps, padding)
+        value = loss(network, network_input([sample.crop for sample in samples], device), label_maps, padding)
         return sgd_step(value, network, optimizer, step, steps, settings)
 
     training = NetworkTraining(

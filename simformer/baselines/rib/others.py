@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from simformer.baselines.crops import Crops, Sample, network_input, random_crop
+from simformer.baselines.crops import Crops, network_input, random_crop
 from simformer.baselines.rib.pooling import ABSENT, PRESENT, SHARED
 from simformer.baselines.settings import NetworkSettings
 from simformer.data.files import read_image
@@ -111,11 +111,9 @@ class FreshCrops:
         overlap = self.matrix.astype(np.int32) @ own
         overlap[self.positions[image.name]] = -1
         rows = draw_rows(overlap, self.count, self.candidates, rng)
-        samples = []
-        for other in (self.labels.images[row] for row in rows):
-            crop = random_crop(read_image(self.data / other.image), None, self.augmentation, rng)
-            samples.append(Sample(crop, torch.zeros(0), other.name))
-        features = self.constant(network_input(samples, self.device))
+        others = (self.labels.images[row] for row in rows)
+        crops = [random_crop(read_image(self.data / o.image), None, self.augmentation, rng) for o in others]
+        features = self.constant(network_input(crops, self.device))
         return features, counted_labels(self.matrix[rows], own).to(self.device)
 
 
@@ -152,7 +150,7 @@ class Pool:
                 samples = [crops[position] for position in range(first, min(first + BATCH, size))]
                 names += [sample.name for sample in samples]
                 present += [sample.present for sample in samples]
-                features.append(constant(network_input(samples, device)).half())
+                features.append(constant(network_input([sample.crop for sample in samples], device)).half())
         self.names = np.array(names)
         self.matrix = torch.stack(present).numpy().astype(np.uint8)
         self.features = torch.cat(features)

@@ -47,7 +47,9 @@ def seam_objective(data: Path, labels: LabelSet, settings: SeamSettings, seed: i
     """Return crops and loss of SEAM's network."""
 
     def terms(network: TappedClassifier, samples: list[Sample], device: torch.device) -> dict[str, Tensor]:
-        return seam_terms(network, network_input(samples, device), labels_of(samples, device), settings)
+        return seam_terms(
+            network, network_input([sample.crop for sample in samples], device), labels_of(samples, device), settings
+        )
 
     weights = {"cls": 1.0, "er": settings.er, "ecr": settings.ecr} | ({"rv": settings.rv} if settings.rv else {})
     return Objective(Crops(data, labels, settings, seed), terms, weights)

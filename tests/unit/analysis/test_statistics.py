@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from simformer.analysis.statistics import mean_iou, paired_bootstrap, welch
+from simformer.analysis.statistics import hedges_g, holm, mean_iou, paired_bootstrap, welch
 from simformer.metrics import Evaluation
 
 CLASSES = ("a", "b", "c")
@@ -98,3 +98,46 @@ def test_one_seed_has_no_interval_over_seeds():
     found = welch([1.0], [2.0, 3.0])
     assert math.isnan(found.p) and math.isnan(found.interval.low)
     assert not found.interval.excludes_zero
+
+
+SLEEP = ([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0, 2], [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4])
+"""Student's sleep data (1908), as in R's help of `t.test`, which prints the values below."""
+
+
+def test_welch_against_published_results():
+    found = welch(*SLEEP)
+    assert found.t == pytest.approx(-1.8608, abs=5e-5)
+    assert found.freedom == pytest.approx(17.776, abs=5e-4)
+    assert found.p == pytest.approx(0.07939, abs=5e-6)
+    assert (found.interval.low, found.interval.high) == pytest.approx((-3.3654832, 0.2054832), abs=1e-6)
+    unequal = welch([3.0, 4.0, 1.0, 2.1], [490.2, 340.0, 433.9])  # Rosetta Code's example, other sizes and variances
+    assert unequal.p == pytest.approx(0.010751, abs=1e-6)
+    pooled = stats.ttest_ind([3.0, 4.0, 1.0, 2.1], [490.2, 340.0, 433.9]).pvalue
+    assert pooled < 0.001, "Student's test, which is not used, would say something else"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_welch_against_scipy_on_raw_data(seed):
+    rng = np.random.default_rng(seed)
+    a, b = rng.normal(31, 0.5, 5), rng.normal(30, 2.0, 3 + seed)
+    expected = stats.ttest_ind(a, b, equal_var=False)
+    found = welch(a, b)
+    assert (found.t, found.p, found.freedom) == (expected.statistic, expected.pvalue, expected.df)
+
+
+def test_hedges_g_by_hand():
+    # pooled variance (2 x 4 + 2 x 1) / 4 = 2.5; correction gamma(2) / (sqrt(2) gamma(1.5)) = sqrt(2 / pi)
+    assert hedges_g([2, 4, 6], [1, 2, 3]) == pytest.approx(2 / math.sqrt(2.5) * math.sqrt(2 / math.pi))
+    assert hedges_g([1, 2, 3], [2, 4, 6]) == -hedges_g([2, 4, 6], [1, 2, 3])
+    many = np.arange(200.0)
+    assert hedges_g(many + 10, many) == pytest.approx(10 / many.std(ddof=1) * (1 - 3 / (4 * 400 - 9)), rel=1e-5)
+    assert math.isnan(hedges_g([1.0], [2, 3])) and math.isnan(hedges_g([1, 1], [2, 2]))
+
+
+def test_holm_by_hand():
+    # ordered: .005 x 4, .01 x 3, .03 x 2, and .04 x 1, which may not be below the one before it
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.4, 0.6, 0.9]) == [1.0, 1.0, 1.0]
+    assert holm([0.2]) == [0.2] and holm([]) == []
+    one, lost, other = holm([0.01, math.nan, 0.02])
+    assert (one, other) == (0.02, 0.02) and math.isnan(lost)

@@ -46,6 +46,8 @@ def test_one_seed_has_no_error_bars(results):
 def test_the_figure_is_written_as_pdf_and_png(results, tmp_path):
     results.to_csv(tmp_path / "fig6.csv", index=False)
     panels = {"toys": {"split1": {"loss.alpha": VALUES, "loss.gamma": {"plain": 0.1, "low": 0.2}}}}
-    draw_sweeps(tmp_path / "fig6.csv", {"reference": "plain", "panels": panels}, tmp_path / "fig6.pdf")
+    draw_sweeps(
+        tmp_path / "fig6.csv", {"title": "Fig. 6", "reference": "plain", "panels": panels}, tmp_path / "fig6.pdf"
+    )
     assert (tmp_path / "fig6.pdf").read_bytes().startswith(b"%PDF")
     assert len(np.unique(np.array(Image.open(tmp_path / "fig6.png").convert("L")))) > 20

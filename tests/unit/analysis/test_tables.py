@@ -8,7 +8,10 @@ import math
 import pandas as pd
 import pytest
 
-from simformer.analysis.tables import collect, pivot, write_table
+from simformer.analysis.table_text import pivot
+from simformer.analysis.tables import collect, write_table
+from simformer.errors import UserError
+from tests.latex import check_latex
 
 VALUES = {
     ("split1", "b"): [{"novel": 30.0, "all": 50.0}, {"novel": 33.0, "all": 50.0}, {"novel": 36.0, "all": 50.0}],
@@ -30,10 +33,13 @@ def new_spec(tmp_path):
                 path.write_text(json.dumps(content | {"base": 99.0, "iou": {}}))
                 run = {"dataset": "toys", "split": split, "method": method, "seed": seed, "path": str(path)}
                 runs.append(run)
-        rows = [{"method": "b", "label": "Best*"}, {"method": "a_x", "label": "A & B_x 50%"}]
+        rows = [
+            {"method": "b", "label": "Best*", "ranked": True},
+            {"method": "a_x", "label": "A & B_x 50%", "ranked": True},
+        ]
         reported = {"toys": {"split1": {"b": {"novel": 32.5}}, "split9": {"b": {"novel": 1.0}}}}
         spec = {"title": "Table 1: all_of_it", "rows": rows, "metrics": ["novel", "all"], "runs": runs}
-        return spec | {"reported": reported} | changes
+        return spec | {"reported": reported, "command": "snakemake --configfile toys.yaml"} | changes
 
     return make
 
@@ -66,7 +72,7 @@ def test_one_seed_has_no_deviation(new_spec):
     table = collect(new_spec(seeds=1))
     assert table["std"].isna().all()
     assert line(table, "split1", "b", "novel")["n"] == 1
-    assert pivot(table, new_spec(seeds=1)).loc["Best*", "toys split1 novel mIoU"] == "30.0"
+    assert pivot(table, new_spec(seeds=1)).loc["Best*", "toys split1 novel mIoU"] == "**30.0**"
 
 
 def test_lines_keep_the_order_of_runs_rows_and_metrics(new_spec):
@@ -85,20 +91,72 @@ def test_printed_rows_and_columns_keep_their_order_with_reported_beside_measured
     assert wide.columns.tolist() == [
         "toys split1 novel mIoU",
         "toys split1 novel mIoU (reported)",
+        "toys split1 novel mIoU (delta)",
         "toys split1 all mIoU",
         "toys split2 novel mIoU",
         "toys split2 all mIoU",
     ]
     assert wide.values.tolist() == [
-        ["33.0 ± 3.0", "32.5", "50.0 ± 0.0", "2.5 ± 2.1", "2.0 ± 0.0"],
-        ["11.0 ± 1.0", "-", "21.0 ± 1.0", "-", "5.0 ± 0.0"],
+        ["**33.0 ± 3.0**", "32.5", "+0.5", "**50.0 ± 0.0**", "2.5 ± 2.1 (n=2)", "2.0 ± 0.0"],
+        ["11.0 ± 1.0", "-", "-", "21.0 ± 1.0", "-", "**5.0 ± 0.0**"],
     ]
 
 
+def test_a_row_that_is_not_ranked_is_never_bold(new_spec):
+    spec = new_spec()
+    spec["rows"][0]["ranked"] = False
+    wide = pivot(collect(spec), spec)
+    assert not any("**" in cell for cell in wide.values.ravel())
+    spec["rows"].append({"method": "c", "label": "C", "ranked": True})
+    table = pd.concat([collect(spec), collect(spec).query("method == 'a_x'").assign(method="c", mean=11.04)])
+    wide = pivot(table.reset_index(drop=True), spec)
+    assert wide["toys split1 all mIoU"].tolist() == ["50.0 ± 0.0", "**21.0 ± 1.0**", "11.0 ± 1.0"]
+    assert wide["toys split1 novel mIoU"].tolist() == ["33.0 ± 3.0", "11.0 ± 1.0", "11.0 ± 1.0"]  # equal as printed
+
+
+def test_a_table_needs_its_runs_unless_it_is_partial(new_spec, tmp_path):
+    spec = new_spec()
+    for number in (0, 1, 2):
+        (tmp_path / f"split2.b.{number}.json").unlink()
+    (tmp_path / "split1.b.1.json").unlink()
+    with pytest.raises(UserError, match="4 of 12 runs are missing, first .*b.1.json; `snakemake .*t.csv` makes them"):
+        write_table(spec, tmp_path / "t.csv")
+    assert not (tmp_path / "t.csv").exists()
+    write_table(spec, tmp_path / "t.csv", partial=True)
+    table = pd.read_csv(tmp_path / "t.csv")
+    half = line(table, "split1", "b", "novel")
+    assert (half["mean"], half["n"], half["missing"], half["delta"]) == (33.0, 2, 1, 0.5)
+    assert half["std"] == pytest.approx(math.sqrt(18), abs=1e-4)
+    gone = line(table, "split2", "b", "all")
+    assert (gone["n"], gone["missing"]) == (0, 3) and math.isnan(gone["mean"])
+    lines = (tmp_path / "t.md").read_text().splitlines()
+    cells = [cell.strip() for cell in lines[4].split("|")[1:-1]]
+    assert cells[:4] == ["Best*", "**33.0 ± 4.2 (n=2)**", "32.5", "+0.5"]
+    assert cells[-2:] == ["missing", "missing"]
+    assert "Missing: 4 run(s), made by" in lines
+    commands = [text.strip() for text in lines if text.startswith("    ")]
+    assert commands == [
+        f"snakemake --configfile toys.yaml {tmp_path}/{name}.json"
+        for name in ("split1.b.1", *(f"split2.b.{i}" for i in range(3)))
+    ]
+    latex = check_latex((tmp_path / "t.tex").read_text())
+    assert "missing" in latex.rows[1][-1]
+
+
+def test_a_table_of_which_nothing_is_there(new_spec, tmp_path):
+    spec = new_spec()
+    for path in tmp_path.glob("split*.json"):
+        path.unlink()
+    write_table(spec, tmp_path / "t.csv", partial=True)
+    table = pd.read_csv(tmp_path / "t.csv")
+    assert (table["n"] == 0).all() and (table["missing"] == 3).all()
+    assert (tmp_path / "t.md").read_text().count("| missing") + (tmp_path / "t.md").read_text().count(" missing |") >= 8
+
+
 def test_rows_may_share_a_label(new_spec):
-    rows = [{"method": "b", "label": "same"}, {"method": "a_x", "label": "same"}]
+    rows = [{"method": name, "label": "same", "ranked": True} for name in ("b", "a_x")]
     wide = pivot(collect(new_spec(rows=rows)), new_spec(rows=rows))
-    assert wide["toys split1 novel mIoU"].tolist() == ["33.0 ± 3.0", "11.0 ± 1.0"]
+    assert wide["toys split1 novel mIoU"].tolist() == ["**33.0 ± 3.0**", "11.0 ± 1.0"]
 
 
 def test_the_three_files(new_spec, tmp_path):
@@ -113,6 +171,7 @@ def test_the_three_files(new_spec, tmp_path):
         "mean": "33.0000",
         "std": "3.0000",
         "n": "3",
+        "missing": "0",
         "reported": "32.5000",
         "delta": "0.5000",
     }
@@ -127,20 +186,31 @@ def test_the_three_files(new_spec, tmp_path):
     ]
     assert set(markdown[3]) == set("|-:")
     assert len({len(text) for text in markdown[2:6]}) == 1
-    assert [cell.strip() for cell in markdown[4].split("|")[1:4]] == ["Best*", "33.0 ± 3.0", "32.5"]
-    assert markdown[-1] == "Percent; mean ± sample standard deviation over 3 seed(s): 0, 1, 2."
-
-
-def test_latex_is_escaped(new_spec, tmp_path):
-    rows = [{"method": "b", "label": r"Best* {x} #1 ~ $5^2 \ "}, {"method": "a_x", "label": "A & B_x 50%"}]
-    write_table(new_spec(rows=rows), tmp_path / "t.csv")
-    lines = (tmp_path / "t.tex").read_text().splitlines()
-    assert lines[2] == (
-        r"\caption{Table 1: all\_of\_it. Percent; mean $\pm$ sample standard deviation over 3 seed(s): 0, 1, 2.}"
+    assert [cell.strip() for cell in markdown[4].split("|")[1:4]] == ["Best*", "**33.0 ± 3.0**", "32.5"]
+    assert markdown[-1] == (
+        "Percent; mean ± sample standard deviation over 3 seed(s): 0, 1, 2. "
+        "Reported: the paper's numbers; delta: measured - reported."
     )
-    assert r"\begin{tabular}{lrrrrr}" in lines
-    (second,) = [text for text in lines if text.startswith("A ")]
-    assert second == r"A \& B\_x 50\% & 11.0 $\pm$ 1.0 & - & 21.0 $\pm$ 1.0 & - & 5.0 $\pm$ 0.0 \\"
-    (first,) = [text for text in lines if text.startswith("Best")]
-    assert first.startswith(r"Best$^*$ \{x\} \#1 \textasciitilde{} \$5\textasciicircum{}2 \textbackslash{} ")
-    assert all(text.count("&") - text.count(r"\&") == 5 for text in lines if text.endswith(r"\\"))
+
+
+def test_latex_is_escaped_and_balanced(new_spec, tmp_path):
+    labels = {"b": r"Best* {x} #1 ~ $5^2 \ ", "a_x": "A & B_x 50%"}
+    rows = [{"method": name, "label": label, "ranked": True} for name, label in labels.items()]
+    write_table(new_spec(rows=rows), tmp_path / "t.csv")
+    text = (tmp_path / "t.tex").read_text()
+    assert (
+        r"\caption{Table 1: all\_of\_it. Percent; mean $\pm$ sample standard deviation over 3 seed(s): 0, 1, 2." in text
+    )
+    assert r"\begin{tabular}{lrrrrrr}" in text.splitlines()
+    rows = check_latex(text).rows
+    assert rows[2] == [
+        r"A \& B\_x 50\%",
+        r"11.0 $\pm$ 1.0",
+        "-",
+        "-",
+        r"21.0 $\pm$ 1.0",
+        "-",
+        r"\textbf{5.0 $\pm$ 0.0}",
+    ]
+    assert rows[1][0] == r"Best$^*$ \{x\} \#1 \textasciitilde{} \$5\textasciicircum{}2 \textbackslash{}"
+    assert rows[1][1] == r"\textbf{33.0 $\pm$ 3.0}"

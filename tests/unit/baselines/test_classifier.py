@@ -130,7 +130,7 @@ def test_items_depend_on_seed_and_position_alone_and_cover_every_image_each_epoc
 def test_padding_is_zero_for_the_network_and_ignored_in_the_label_map(scenes, image_set):
     settings = ClassifierSettings(crop=64, long_edges=(40, 44))
     samples = [Crops(scenes.data, image_set, settings, 0)[n] for n in range(4)]
-    images = network_input(samples, CPU)
+    images = network_input([sample.crop for sample in samples], CPU)
     for sample, image in zip(samples, images, strict=True):
         padding = sample.crop.padding
         assert 0.5 < padding.float().mean() < 0.7

@@ -11,6 +11,7 @@ from simformer.baselines.rib.settings import RibSettings
 from simformer.baselines.settings import WalkSettings
 from simformer.data.masking import image_labels, mask_labels
 from tests.unit.baselines.conftest import CAM, CPU, pipeline
+from tests.unit.baselines.conta.conftest import first_round
 from tests.unit.baselines.retab.conftest import retab_pipeline
 from tests.unit.baselines.seam.test_seam import spec as response_spec
 from tests.unit.baselines.seam.test_seam import train as train_kind
@@ -22,6 +23,7 @@ def everything(data, index, split, folder) -> dict[str, bytes]:
     torch.manual_seed(int.from_bytes(folder.name.encode()[-3:], "big"))  # nothing may depend on the global state
     labels = image_labels(index, folder / "image_labels")
     stages = pipeline(data, labels, folder)
+    conta = first_round(stages, data, labels, folder)
     warm = train_kind(folder / "warm", response_spec("warm"), data, labels).model
     for kind in ("seam", "cpn"):
         model = train_kind(folder / kind, response_spec(kind), data, labels, warm).model
@@ -31,6 +33,7 @@ def everything(data, index, split, folder) -> dict[str, bytes]:
         manifest = folder / f"rib_{tier}" / "maps.json"
         rib_maps(stages.classifier.model, data, labels, tuning, CAM, CPU, manifest, manifest.with_name("facts.json"))
     masked = mask_labels(data, index, split, folder / "masked")
+    mixed_labels(conta.maps, masked, 0.1, folder / "mixed" / "conta")
     mixed_labels(stages.maps, masked, 0.1, folder / "mixed" / "none")
     retab = retab_pipeline(data, masked, stages, folder / "retab")
     for name in ("walked", "anchored"):
@@ -70,6 +73,7 @@ def test_u7_e10_no_hidden_pixel_reaches_networks_maps_seeds_or_mixed_labels(
         "rib_exact",
         "rib_fast",
     } <= kinds
+    assert {"walked", "masks", "segmentation", "predictions", "confounder.safetensors", "conta", "conta_cam"} <= kinds
     stages = {name.split("/")[1] for name in honest if name.startswith("retab/")}
     assert {"boundary", "boundary_maps", "retab_seeds", "affinity", "walked", "anchored"} <= stages
     assert len(honest) > 8 * len(scenes.index.train)

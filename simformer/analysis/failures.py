@@ -1,0 +1,162 @@
+"""Figure 7: where a model fails, by the paper's two kinds: a proposal of the wrong class, a mask that others drown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from simformer.analysis.pictures import Scene, class_legend, masked, named_images, show
+from simformer.analysis.proposals import Proposals, propose
+from simformer.analysis.style import PAGE, figure_style, write_figure
+from simformer.build import TrainedModel
+from simformer.data.index import ImageRecord
+from simformer.settings import IGNORE
+
+Kind = Literal["misclassified", "drowned"]
+HEADINGS: dict[Kind, str] = {
+    "misclassified": "(a) a proposal that fits the region has another class",
+    "drowned": "(b) a proposal that fits, of the right class, loses to others",
+}
+SMALLEST_REGION = 0.01
+"""Share of the image below which a region is not looked at."""
+FITS = 0.5
+"""IoU with the region from which a proposal's mask fits it."""
+LOST = 0.25
+"""Share of the region's pixels that the prediction gives to other classes, from which it is a failure."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A novel region that the prediction loses although a proposal's mask fits it.
+
+    Attributes:
+        record: the image.
+        kind: what went wrong.
+        class_id: true class of the region.
+        predicted: class of the proposal (misclassified) or of most of the region's pixels (drowned).
+        score: class probability of the proposal.
+        lost: pixels of the region that are predicted as another class.
+        mask: of the proposal, bool [H, W].
+        prediction: class of every pixel, uint8 [H, W].
+    """
+
+    record: ImageRecord
+    kind: Kind
+    class_id: int
+    predicted: int
+    score: float
+    lost: int
+    mask: np.ndarray
+    prediction: np.ndarray
+
+
+def fused_classes(found: Proposals) -> np.ndarray:
+    """Class of every pixel from all proposals of an image, as inference fuses them, uint8 [H, W]."""
+    queries, height, width = found.masks.shape
+    scores = found.classes[:, :-1].T @ found.masks.reshape(queries, -1)
+    return scores.argmax(axis=0).astype(np.uint8).reshape(height, width)
+
+
+def find_failures(
+    found: Proposals, prediction: np.ndarray, truth: np.ndarray, record: ImageRecord, novel: Sequence[int]
+) -> Iterator[Failure]:
+    """Find the failures of one image, at most one per novel class that it shows.
+
+    Of the proposals that are an object rather than none, the one counts whose mask fits the region best.
+
+    Args:
+        found: its proposals.
+        prediction: class of every pixel, [H, W].
+        truth: true classes, [H, W].
+        record: the image.
+        novel: ids of the novel classes.
+    """
+    classes = found.classes.argmax(axis=1)
+    objects = np.flatnonzero(classes < found.classes.shape[1] - 1)
+    masks = found.masks[objects] >= 0.5
+    for c in sorted(set(np.unique(truth).tolist()) & set(novel)):
+        region = truth == c
+        wrong = prediction[region & (prediction != c)]
+        if region.mean() < SMALLEST_REGION or len(wrong) < LOST * region.sum() or not len(objects):
+            continue
+        common = (masks & region).sum(axis=(1, 2))
+        iou = common / (masks | region).sum(axis=(1, 2))
+        best = int(iou.argmax())
+        if iou[best] < FITS:
+            continue
+        k = int(classes[objects[best]])
+        kind: Kind = "drowned" if k == c else "misclassified"
+        other = int(np.bincount(wrong).argmax()) if k == c else k
+        score = float(found.classes[objects[best], k])
+        yield Failure(record, kind, c, other, score, len(wrong), masks[best], prediction)
+
+
+def draw_failures(
+    trained: TrainedModel, scene: Scene, names: Sequence[str], count: int, title: str, output: Path
+) -> None:
+    """Draw the worst failures of both kinds: image, truth, prediction, and the proposal that fits the lost region.
+
+    Args:
+        trained: the network.
+        scene: where the images come from.
+        names: test images to search; none: all of them.
+        count: failures of each kind, those that lose the largest share of their image first.
+        title: of the figure.
+        output: PDF to write, and beside it a PNG.
+    """
+    failures: list[Failure] = []
+    for record in named_images(scene.index.test, names) or scene.index.test:
+        if not set(record.labels).isdisjoint(scene.split.novel):
+            found = propose(trained, scene, record)
+            failures += find_failures(found, fused_classes(found), scene.truth(record), record, scene.split.novel)
+    failures.sort(key=lambda f: -f.lost / (f.record.height * f.record.width))
+    with figure_style():
+        write_figure(failures_figure(scene, failures, count), output, title)
+
+
+def failures_figure(scene: Scene, failures: Sequence[Failure], count: int) -> Figure:
+    """Draw the figure from failures, the worst first; see `draw_failures`."""
+    kinds = {kind: [f for f in failures if f.kind == kind] for kind in HEADINGS}
+    rows = max(1, min(count, max(map(len, kinds.values()))))
+    figure = plt.figure(figsize=(PAGE, rows * (PAGE / 8 + 0.17) + 0.85), layout="constrained")
+    shown: set[int] = set()
+    parts = figure.subfigures(1, 2, wspace=0.02)
+    for part, (kind, mine) in zip(parts, kinds.items(), strict=True):
+        part.suptitle(f"{HEADINGS[kind]}\n{len(mine)} found in the test images", fontsize=7)
+        axes = part.subplots(rows, 4, squeeze=False)
+        for line, failure in zip(axes, mine[:rows], strict=False):
+            shown |= _draw(line, scene, failure)
+        for line in axes[len(mine[:rows]) :]:
+            for axis in line:
+                axis.set_axis_off()
+        if not mine:
+            axes[0, 1].text(1, 0.5, "none", transform=axes[0, 1].transAxes, ha="center")
+            continue
+        for axis, name in zip(axes[0], ("image", "truth", "prediction", "proposal"), strict=True):
+            axis.set_title(name)
+    class_legend(figure, scene, shown)
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.02, wspace=0, hspace=0)
+    return figure
+
+
+def _draw(line: Sequence, scene: Scene, failure: Failure) -> set[int]:
+    """Draw one failure; returns the classes that it shows."""
+    names, colours, truth = scene.index.classes, scene.colours, scene.truth(failure.record)
+    image, proposed = scene.image(failure.record), failure.class_id if failure.kind == "drowned" else failure.predicted
+    pictures = [image, colours[truth], colours[failure.prediction], masked(image, failure.mask, colours[proposed])]
+    for axis, picture in zip(line, pictures, strict=True):
+        show(axis, picture)
+    for axis in line[1:3]:
+        axis.contour(truth == failure.class_id, levels=[0.5], colors="white", linewidths=0.9)
+    line[1].set_xlabel(names[failure.class_id])
+    share = failure.lost / (truth == failure.class_id).sum()
+    taken = f"{share:.0%} lost" + (f" to {names[failure.predicted]}" if failure.kind == "drowned" else "")
+    line[2].set_xlabel(taken)
+    line[3].set_xlabel(f"{names[proposed]} {failure.score:.2f}")
+    return {*np.unique(truth).tolist(), *np.unique(failure.prediction).tolist(), proposed} - {IGNORE}

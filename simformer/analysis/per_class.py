@@ -1,0 +1,98 @@
+"""IoU of every class, beside its share of the test pixels: which classes a method gains and loses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from simformer.analysis.table_text import markdown
+from simformer.data.files import atomic_write_text
+from simformer.data.splits import Split
+from simformer.metrics import Evaluation
+
+NOTE = (
+    "IoU in percent, mean over seeds (n: {seeds}); the novel classes first, then by share of the labelled test pixels. "
+    "-: the test images do not hold the class."
+)
+
+
+def per_class(spec: dict[str, Any]) -> pd.DataFrame:
+    """Collect the IoU of every class.
+
+    Args:
+        spec: `runs` (list of {dataset, split, method, seed, path to metrics.json, evaluation: paths of its shards,
+            groups: path of split.yaml}).
+    Returns: one line per (dataset, split, class, method) with `group` (novel, base), `share` (percent of the labelled
+        test pixels), `iou` and `std` (over seeds; empty for one) and `n`, classes in the order of NOTE, methods in
+        theirs.
+    """
+    places: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for run in spec["runs"]:
+        places.setdefault((run["dataset"], run["split"]), []).append(run)
+    return pd.concat([_place(place, runs) for place, runs in places.items()], ignore_index=True)
+
+
+def _place(place: tuple[str, str], runs: list[dict[str, Any]]) -> pd.DataFrame:
+    split = Split.load(Path(runs[0]["groups"]))
+    pixels = Evaluation.load([Path(shard) for shard in runs[0]["evaluation"]]).truth.sum(axis=0)
+    share = 100 * pixels / pixels.sum()
+    values: dict[str, list[dict[str, float | None]]] = {}
+    for run in runs:
+        content = json.loads(Path(run["path"]).read_text(encoding="utf-8"))
+        values.setdefault(run["method"], []).append(content["iou"])
+    order = sorted(range(len(split.classes)), key=lambda k: (k not in split.novel, -share[k], k))
+    return pd.DataFrame(
+        [
+            {
+                "dataset": place[0],
+                "split": place[1],
+                "class": split.classes[k],
+                "group": "novel" if k in split.novel else "base",
+                "share": share[k],
+                "method": method,
+                **_moments([seed[split.classes[k]] for seed in seeds]),
+            }
+            for k in order
+            for method, seeds in values.items()
+        ]
+    )
+
+
+def _moments(values: list[float | None]) -> dict[str, float]:
+    known = [value for value in values if value is not None]
+    spread = np.std(known, ddof=1) if len(known) > 1 else np.nan
+    return {"iou": np.mean(known) if known else np.nan, "std": spread, "n": len(known)}
+
+
+def write_per_class(spec: dict[str, Any], csv: Path) -> None:
+    """Write the classes as `csv`, and beside it as Markdown, a table per dataset and split.
+
+    Args:
+        spec: see `per_class`; also `title` and `rows` (list of {method, label}).
+        csv: path of the csv.
+    """
+    table = per_class(spec)
+    atomic_write_text(csv, table.to_csv(index=False, float_format="%.4f"))
+    labels = {row["method"]: row["label"] for row in spec["rows"]}
+    parts = [f"**{spec['title']}: every class**"]
+    for (dataset, split), lines in table.groupby(["dataset", "split"], sort=False):
+        wide: pd.DataFrame | None = None
+        for method, mine in lines.groupby("method", sort=False):
+            if wide is None:
+                columns = {"group": mine["group"], "pixels": mine["share"].map("{:.2f} %".format)}
+                wide = pd.DataFrame(columns).set_axis(mine["class"].tolist())
+            cells = [_cell(*row) for row in mine[["iou", "std"]].itertuples(index=False)]
+            wide.insert(wide.shape[1], labels[method], cells, allow_duplicates=True)
+        parts += [f"{dataset} {split}", markdown(wide, "class")]
+    parts.append(NOTE.format(seeds=int(table["n"].max())))
+    atomic_write_text(csv.with_suffix(".md"), "\n\n".join(parts) + "\n")
+
+
+def _cell(iou: float, std: float) -> str:
+    if np.isnan(iou):
+        return "-"
+    return f"{iou:.1f}" if np.isnan(std) else f"{iou:.1f} ± {std:.1f}"

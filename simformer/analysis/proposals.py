@@ -1,0 +1,112 @@
+"""Figure 4: the proposals of an image that are most sure of a novel class, and whether the image holds that class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from simformer.analysis.pictures import Scene, choose_images, class_legend, frame, masked, named_images, show
+from simformer.analysis.style import LINES, PAGE, figure_style, write_figure
+from simformer.build import TrainedModel
+from simformer.data.index import ImageRecord
+from simformer.inference import network_input, proposals
+from simformer.settings import IGNORE
+
+SHOWN = 4
+"""Proposals per image."""
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """Probabilities of the N proposals of an image: of classes [N, K + 1], the last no object; of masks [N, H, W]."""
+
+    classes: np.ndarray
+    masks: np.ndarray
+
+
+def propose(trained: TrainedModel, scene: Scene, record: ImageRecord) -> Proposals:
+    """Infer the proposals of one image, at its own size."""
+    images = network_input(scene.file(record), scene.inference, scene.device)
+    classes, masks = proposals(trained.model, images, (record.height, record.width))
+    return Proposals(classes[0].cpu().numpy(), masks[0].cpu().numpy())
+
+
+def rank_by_novel_score(classes: np.ndarray, novel: Sequence[int]) -> list[tuple[int, int, float]]:
+    """Rank proposals by their novel score: the probability of their likeliest novel class.
+
+    Args:
+        classes: class probabilities, [N, K + 1].
+        novel: ids of the novel classes.
+    Returns: (proposal, novel class, score), the highest score first; equal ones in the order of the proposals.
+    """
+    scores = classes[:, list(novel)]
+    best = scores.argmax(axis=1)
+    order = np.argsort(-scores.max(axis=1), kind="stable")
+    return [(int(q), int(novel[best[q]]), float(scores[q, best[q]])) for q in order]
+
+
+def draw_proposals(
+    trained: TrainedModel, scene: Scene, names: Sequence[str], count: int, title: str, output: Path
+) -> None:
+    """Draw one row per test image: image, truth, and its SHOWN proposals of the highest novel score.
+
+    Args:
+        trained: the network.
+        scene: where the images come from.
+        names: of the test images; none: `count` of them, chosen by class and list order alone.
+        count: number of images if none is named.
+        title: of the figure.
+        output: PDF to write, and beside it a PNG.
+    """
+    with figure_style():
+        write_figure(proposals_figure(trained, scene, names, count), output, title)
+
+
+def proposals_figure(trained: TrainedModel, scene: Scene, names: Sequence[str], count: int) -> Figure:
+    """Draw the figure; see `draw_proposals`."""
+    records = named_images(scene.index.test, names) or choose_images(scene.index.test, scene.split.novel, count)
+    colours, width = scene.colours, PAGE / (2 + SHOWN)
+    heights = [min(record.height / record.width, 1.5) + 0.29 for record in records]
+    figure, axes = plt.subplots(
+        len(records),
+        2 + SHOWN,
+        figsize=(PAGE, width * sum(heights) + 0.6),
+        height_ratios=heights,
+        squeeze=False,
+        layout="constrained",
+    )
+    shown: set[int] = set()
+    for line, record in zip(axes, records, strict=True):
+        image, truth = scene.image(record), scene.truth(record)
+        shown |= set(np.unique(truth).tolist()) - {IGNORE}
+        show(line[0], image)
+        show(line[1], colours[truth])
+        line[1].set_xlabel("novel: " + (", ".join(scene.index.classes[c] for c in _novel(scene, record)) or "none"))
+        found = propose(trained, scene, record)
+        ranked = rank_by_novel_score(found.classes, scene.split.novel)[:SHOWN]
+        for axis, (query, c, score) in zip(line[2:], ranked, strict=False):
+            show(axis, masked(image, found.masks[query], colours[c]))
+            shown.add(c)
+            present = c in record.labels
+            frame(axis, *((LINES[0][0], "-") if present else (LINES[1][0], "--")))
+            axis.set_xlabel(
+                f"{scene.index.classes[c]} {score:.2f}\n{'in the image' if present else 'not in the image'}"
+            )
+        for axis in line[2 + len(ranked) :]:
+            axis.set_axis_off()
+    axes[0, 0].set_title("image")
+    axes[0, 1].set_title("truth")
+    for number, axis in enumerate(axes[0, 2:], 1):
+        axis.set_title(f"proposal {number}")
+    class_legend(figure, scene, shown)
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    return figure
+
+
+def _novel(scene: Scene, record: ImageRecord) -> list[int]:
+    return [c for c in record.labels if c in scene.split.novel]

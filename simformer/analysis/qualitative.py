@@ -1,0 +1,66 @@
+"""Figures 3, 8 and 9: test images beside their truth, their base/novel map and the predictions of chosen methods."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from simformer.analysis.palette import group_colours
+from simformer.analysis.pictures import Scene, choose_images, class_legend, named_images, show
+from simformer.analysis.style import PAGE, figure_style, write_figure
+from simformer.build import TrainedModel
+from simformer.inference import predict
+from simformer.settings import IGNORE
+
+
+def draw_qualitative(
+    models: dict[str, TrainedModel], scene: Scene, names: Sequence[str], count: int, title: str, output: Path
+) -> None:
+    """Draw one row per test image: image, truth, base/novel map, prediction of every model.
+
+    Args:
+        models: trained networks by column title.
+        scene: where the images come from.
+        names: of the test images; none: `count` of them, chosen by class and list order alone.
+        count: number of images if none is named.
+        title: of the figure.
+        output: PDF to write, and beside it a PNG.
+    """
+    with figure_style():
+        write_figure(qualitative_figure(models, scene, names, count), output, title)
+
+
+def qualitative_figure(models: dict[str, TrainedModel], scene: Scene, names: Sequence[str], count: int) -> Figure:
+    """Draw the figure; see `draw_qualitative`."""
+    records = named_images(scene.index.test, names) or choose_images(scene.index.test, scene.split.novel, count)
+    files = [scene.file(record) for record in records]
+    predictions = [dict(predict(t.model, files, scene.inference, scene.device)) for t in models.values()]
+    colours, groups = scene.colours, group_colours(len(scene.index.classes), scene.split.novel)
+    titles = ["image", "truth", "base / novel", *models]
+    width = PAGE / len(titles)
+    heights = [min(record.height / record.width, 1.5) for record in records]
+    figure, axes = plt.subplots(
+        len(records),
+        len(titles),
+        figsize=(PAGE, width * sum(heights) + 0.6),
+        height_ratios=heights,
+        squeeze=False,
+        layout="constrained",
+    )
+    shown: set[int] = set()
+    for row, record in enumerate(records):
+        truth = scene.truth(record)
+        maps = [prediction[row] for prediction in predictions]
+        shown |= set(np.unique(np.concatenate([m.ravel() for m in (truth, *maps)])).tolist()) - {IGNORE}
+        pictures = [scene.image(record), colours[truth], groups[truth], *(colours[m] for m in maps)]
+        for axis, picture in zip(axes[row], pictures, strict=True):
+            show(axis, picture)
+    for axis, name in zip(axes[0], titles, strict=True):
+        axis.set_title(name)
+    class_legend(figure, scene, shown, groups=True)
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+    return figure

@@ -1,0 +1,84 @@
+"""How every figure looks and is written: widths of a paper, legible type, colours for any vision, PDF and PNG."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from simformer.data.files import atomic_write_bytes
+
+INCH = 25.4
+"""Millimetres."""
+COLUMN, PAGE = 84 / INCH, 174 / INCH
+"""Widths in inches of a figure in one column and of one across the page."""
+SMALLEST = 6
+"""Size in print of the smallest type, points."""
+DPI = 300
+"""Of the PNG."""
+RULES = {
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.labelsize": 7,
+    "xtick.labelsize": SMALLEST,
+    "ytick.labelsize": SMALLEST,
+    "legend.fontsize": SMALLEST,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 3.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "grid.linewidth": 0.4,
+    "pdf.fonttype": 42,
+}
+"""Settings of matplotlib in every figure; type stays text in the PDF."""
+LINES = (
+    ("#0072b2", "o"),
+    ("#d55e00", "s"),
+    ("#009e73", "^"),
+    ("#cc79a7", "D"),
+    ("#e69f00", "v"),
+    ("#56b4e9", "P"),
+    ("#000000", "X"),
+)
+"""Colours of Okabe and Ito, told apart with any colour vision, each with a marker of its own."""
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """Draw with RULES; what matplotlib was set to before holds again afterwards."""
+    with plt.rc_context(RULES):
+        yield
+
+
+def line_styles(names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Give every name a colour, a marker and, from the eighth on, another dash, as keywords of `plot`."""
+    dashes = ("-", "--", ":", "-.")
+    styles = {}
+    for number, name in enumerate(names):
+        colour, marker = LINES[number % len(LINES)]
+        styles[name] = {"color": colour, "marker": marker, "linestyle": dashes[number // len(LINES) % len(dashes)]}
+    return styles
+
+
+def write_figure(figure: Figure, output: Path, title: str) -> None:
+    """Write a figure as PDF and, beside it, as PNG, and close it; equal figures give equal files.
+
+    Args:
+        figure: what was drawn.
+        output: path of the PDF.
+        title: stored in both files.
+    """
+    pdf, png = io.BytesIO(), io.BytesIO()
+    figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Title": title}, dpi=DPI)
+    figure.savefig(png, format="png", metadata={"Title": title}, dpi=DPI)
+    plt.close(figure)
+    atomic_write_bytes(output.with_suffix(".pdf"), pdf.getvalue())
+    atomic_write_bytes(output.with_suffix(".png"), png.getvalue())

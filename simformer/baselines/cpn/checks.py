@@ -1,0 +1,142 @@
+"""What CPN's source says of its maps, measured on held-out images: complementary views, area, entropy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from simformer.baselines.claims import Claim
+from simformer.baselines.cpn.masks import draw_views
+from simformer.baselines.cpn.settings import CpnSettings
+from simformer.baselines.cpn.training import view_shares
+from simformer.baselines.held_out import HeldOut, of_pairs, pair_names, read_held_out
+from simformer.baselines.map_scores import mean_gaps, recalls
+from simformer.baselines.settings import CamSettings
+from simformer.baselines.tapped_arms import Arm, gates, load_arms, normalised_view
+from simformer.baselines.tapped_classifier import TappedClassifier
+from simformer.data.index import DatasetIndex
+from simformer.data.splits import Split
+from simformer.errors import UserError
+
+ARMS = ("plain", "cpn", "cpn_independent")
+"""Networks that are compared."""
+FRESH_STREAM = 11
+"""Number of the random stream of masks that no training has drawn."""
+FALL = 0.01
+"""Average precision that the class maps may lose while their entropy rises."""
+
+
+def fresh_views(images: Sequence[HeldOut], settings: CpnSettings, seed: int) -> list[Tensor]:
+    """Draw a complementary pair of masks for each image, the same for every network: bool [1, 2, H, W] each.
+
+    Args:
+        images: held-out images.
+        settings: size of the parts; the pair is complementary whatever the network was trained with.
+        seed: of the training.
+    """
+    pairs = settings.model_copy(update={"masks": "complementary"})
+    return [
+        draw_views(*image.pixels.shape[-2:], pairs, np.random.default_rng([seed, FRESH_STREAM, position]))[None]
+        for position, image in enumerate(images)
+    ]
+
+
+def complementary_gaps(
+    network: TappedClassifier, images: Sequence[HeldOut], maps: Sequence[Tensor], views: Sequence[Tensor]
+) -> np.ndarray:
+    """E_cp: mean |c N(A(x1)) + (1 - c) N(A(x2)) - N(A(x))| over the pixels of each map, [pairs].
+
+    Args:
+        network: in eval mode.
+        images: held-out images x.
+        maps: N(A(x)) of each.
+        views: what the two views of each show, bool [1, 2, H, W].
+    """
+    gaps = []
+    with torch.inference_mode():
+        for image, own, visible in zip(images, maps, views, strict=True):
+            shown = visible.to(image.pixels.device)
+            seen = [normalised_view(network, image.pixels * shown[:, [i]], image.present)[0] for i in (0, 1)]
+            first, second = view_shares(visible)[0]
+            gaps.append(mean_gaps(first * seen[0] + second * seen[1], own))
+    return of_pairs(images, gaps)
+
+
+def cpn_claims(
+    paths: dict[str, Path], data: Path, index: DatasetIndex, split: Split, cam: CamSettings, device: str
+) -> list[Claim]:
+    """Measure all claims about CPN.
+
+    Args:
+        paths: network file of each of ARMS.
+        data: folder of the prepared dataset.
+        index: its index; test images are measured, labels of training images give the frequency of classes.
+        split: its base classes are those whose IoU counts.
+        cam: sizes of the maps.
+        device: of the networks.
+    Raises: UserError for a network that is not what its name says.
+    """
+    images = read_held_out(data, index, cam, torch.device(device))
+    arms = load_arms(paths, index.classes, images, split.base, device)
+    spec = arms["cpn"].stored.spec
+    if not isinstance(spec.settings, CpnSettings):
+        raise UserError(f"{paths['cpn']}: not a network of CPN; give --network cpn=... another file")
+    frequency = np.bincount([c for record in index.train for c in record.labels], minlength=len(index.classes))
+    return [
+        *gates(arms["cpn"], arms["plain"], images, frequency),
+        *_gaps(arms, images, fresh_views(images, spec.settings, spec.seed)),
+        *_quality(arms, images),
+    ]
+
+
+def _gaps(arms: dict[str, Arm], images: Sequence[HeldOut], views: Sequence[Tensor]) -> list[Claim]:
+    pairs, compared = pair_names(images), ("cpn", "plain")
+    found = [complementary_gaps(arms[name].network, images, arms[name].maps, views) for name in compared]
+    relative = [arms[name].relative(gaps) for gaps, name in zip(found, compared, strict=True)]
+    gap = "the maps of two views that hide complementary parts are together nearer to those of the whole"
+    share = "the gap drops also as a share of the distance between maps of different images"
+    return [
+        Claim("C1", "cpn", gap, *compared, pairs, *found, "ratio", "below", 1),
+        Claim("C1", "cpn", share, *compared, pairs, *relative, "ratio", "below", 1),
+    ]
+
+
+def _quality(arms: dict[str, Arm], images: Sequence[HeldOut]) -> list[Claim]:
+    pairs, names = pair_names(images), tuple(image.name for image in images)
+    plain, cpn, independent = (arms[name] for name in ARMS)
+    precision = plain.raw.best_precision
+    recall, plain_recall, independent_recall = (
+        recalls(images, maps, precision) for maps in (cpn.spread_maps, plain.maps, independent.spread_maps)
+    )
+
+    def higher(check, statement, second, values, bound=0.0, control=False) -> Claim:
+        return Claim(check, "cpn", statement, "cpn", second, pairs, *values, "difference", "above", bound, control)
+
+    found = "recall inside the object at the precision of the plain network's best threshold is higher"
+    right = "spread maps have a higher pixel AP"
+    less = "two independent masks gain less: "
+    return [
+        higher("C2", found, "plain", (recall, plain_recall)),
+        higher("C3", f"{right} than class maps", "plain", (cpn.spread.precision, plain.raw.precision)),
+        Claim(
+            "C3", "cpn", "mean IoU of the base classes, each at its best threshold, is higher", "cpn", "plain", names,
+            cpn.spread.counts[cpn.spread.best], plain.raw.counts[plain.raw.best], "iou", "above", 0,
+        ),
+        higher(
+            "C4", "class maps have a higher entropy over pixels (nats)", "plain",
+            (cpn.raw.entropy, plain.raw.entropy),
+        ),
+        higher(
+            "C4", f"their pixel AP does not fall by {FALL:g}", "plain",
+            (cpn.raw.precision, plain.raw.precision), -FALL,
+        ),
+        higher("C5", less + found, "cpn_independent", (recall, independent_recall), control=True),
+        higher(
+            "C5", less + right, "cpn_independent",
+            (cpn.spread.precision, independent.spread.precision), control=True,
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,175 @@
+"""Networks at stride 8 that claims compare: their maps of held-out images, and the gates that all must pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from simformer.baselines.claims import Claim
+from simformer.baselines.cross_regularisation import normalised_maps
+from simformer.baselines.held_out import HeldOut, pair_names
+from simformer.baselines.map_scores import MapScores, distance_between_images, score_maps
+from simformer.baselines.measures import average_precision
+from simformer.baselines.network_file import StoredNetwork
+from simformer.baselines.plain.settings import TappedSettings
+from simformer.baselines.responses import load_tapped
+from simformer.baselines.tapped_classifier import TappedClassifier, pooled_logits
+from simformer.errors import UserError
+
+WARM = "warm"
+"""Name of the network from which the others start."""
+MARGIN = 0.02
+"""Average precision of the labels that a method may lose against the plain network."""
+SMALLEST_DISTANCE = 1e-6
+"""Least distance between images that gaps are divided by."""
+HOT_SHARES = (0.01, 0.9)
+"""Bounds of the mean share of hot pixels of a map; beyond them it has collapsed."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What one network makes of the held-out images.
+
+    Attributes:
+        name: e.g. "seam".
+        network: in eval mode.
+        stored: its file's content.
+        maps: N(A) of each image's classes, [P, H, W] each.
+        spread_maps: the same of the spread maps r.
+        raw, spread: their scores.
+        labels: average precision of the class logits of each image, [n].
+        between: E_diff of `maps`.
+    """
+
+    name: str
+    network: TappedClassifier
+    stored: StoredNetwork[TappedSettings]
+    maps: list[Tensor]
+    spread_maps: list[Tensor]
+    raw: MapScores
+    spread: MapScores
+    labels: np.ndarray
+    between: float
+
+    def relative(self, gaps: np.ndarray) -> np.ndarray:
+        """Divide gaps by E_diff; collapsed maps, which have neither, have none.
+
+        Raises: UserError if no class has two images.
+        """
+        if np.isnan(self.between):
+            raise UserError("no class is in two of the measured test images; the claims need a larger test set")
+        return gaps / max(self.between, SMALLEST_DISTANCE)
+
+
+@torch.inference_mode()
+def normalised_view(network: TappedClassifier, pixels: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute the maps of one view as SEAM and CPN compare them in training, without dropout.
+
+    Args:
+        network: in eval mode.
+        pixels: normalised RGB, [1, 3, H, W].
+        present: image-level labels, bool [1, K].
+    Returns: N(A) and N(r) of the present classes, [P, H, W] each, and class logits [K], on the CPU.
+    """
+    size = (pixels.shape[-2], pixels.shape[-1])
+    raw, spread = network(pixels, present)
+    maps = normalised_maps(raw, spread, present, size)
+    return maps.raw[0].cpu(), maps.spread[0].cpu(), pooled_logits(raw, size)[0].cpu()
+
+
+def measure_arm(
+    name: str,
+    network: TappedClassifier,
+    stored: StoredNetwork[TappedSettings],
+    images: Sequence[HeldOut],
+    base: tuple[int, ...],
+) -> Arm:
+    """Make and score the maps of a network.
+
+    Args:
+        name, network, stored: see `Arm`.
+        images: n held-out images.
+        base: ids of the base classes, whose IoU counts.
+    """
+    views = [normalised_view(network, image.pixels, image.present) for image in images]
+    maps, spread_maps = [view[0] for view in views], [view[1] for view in views]
+    labels = [
+        average_precision(logits.numpy(), image.present[0].cpu().numpy())
+        for (*_, logits), image in zip(views, images, strict=True)
+    ]
+    raw, spread = (score_maps(images, kind, base) for kind in (maps, spread_maps))
+    between = distance_between_images(images, maps)
+    return Arm(name, network, stored, maps, spread_maps, raw, spread, np.array(labels), between)
+
+
+def load_arms(
+    paths: dict[str, Path], classes: tuple[str, ...], images: Sequence[HeldOut], base: tuple[int, ...], device: str
+) -> dict[str, Arm]:
+    """Read networks and measure them; all but the warm one must have been trained for as many steps.
+
+    Args:
+        paths: network file of each arm.
+        classes: K names.
+        images, base: see `measure_arm`.
+        device: of the networks.
+    Raises: UserError for networks of other classes or of unequal training.
+    """
+    loaded = {name: load_tapped(path, torch.device(device)) for name, path in paths.items()}
+    for name, (_, stored) in loaded.items():
+        if stored.classes != classes:
+            raise UserError(f"{paths[name]}: trained on other classes than the dataset's; delete it and run again")
+    require_equal_training({name: stored for name, (_, stored) in loaded.items()})
+    return {name: measure_arm(name, *found, images, base) for name, found in loaded.items()}
+
+
+def require_equal_training(networks: dict[str, StoredNetwork[TappedSettings]]) -> None:
+    """Raise UserError unless all but the warm network saw as many batches of as many images."""
+    settings = {name: stored.spec.settings for name, stored in networks.items() if name != WARM}
+    trained = {name: (found.epochs, found.batch_images) for name, found in settings.items()}
+    if len(set(trained.values())) > 1:
+        listed = "; ".join(f"{name} {epochs:g} and {batch}" for name, (epochs, batch) in trained.items())
+        raise UserError(
+            f"networks that are compared were trained unequally, epochs and batch_images being: {listed}. Give "
+            "baselines.plain, .seam and .cpn the same ones in the dataset's file and run snakemake again"
+        )
+
+
+def label_frequency_precision(images: Sequence[HeldOut], frequency: np.ndarray) -> np.ndarray:
+    """Average precision of labels guessed from how frequent the classes are, [n].
+
+    Args:
+        images: n held-out images.
+        frequency: training images of each class, [K].
+    """
+    return np.array([average_precision(frequency, image.present[0].cpu().numpy()) for image in images])
+
+
+def gates(arm: Arm, plain: Arm, images: Sequence[HeldOut], frequency: np.ndarray) -> list[Claim]:
+    """Return what must hold before any other claim about a method means something (G0, G1).
+
+    Args:
+        arm: the method's network; its response is its spread maps.
+        plain: the control.
+        images: the held-out images.
+        frequency: see `label_frequency_precision`.
+    """
+    names, pairs, low, high = tuple(image.name for image in images), pair_names(images), *HOT_SHARES
+    nothing, hot = np.zeros(len(pairs)), arm.spread.hot
+    guessed = label_frequency_precision(images, frequency)
+    sure = "the image's labels are ranked better than by frequency (average precision)"
+    near = f"the image's labels are ranked within {MARGIN:g} as well (average precision)"
+    few, many = (f"share of a map's pixels above 0.5 is {side}" for side in (f"above {low:g}", f"below {high:g}"))
+    return [
+        Claim("G0", arm.name, sure, arm.name, "frequency", names, arm.labels, guessed, "difference", "above", 0),
+        Claim(
+            "G0", arm.name, near, arm.name, plain.name, names, arm.labels, plain.labels,
+            "difference", "above", -MARGIN,
+        ),
+        Claim("G1", arm.name, few, arm.name, "nothing", pairs, hot, nothing, "difference", "above", low),
+        Claim("G1", arm.name, many, arm.name, "nothing", pairs, hot, nothing, "difference", "below", high),
+    ]  # fmt: skip

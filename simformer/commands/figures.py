@@ -1,0 +1,108 @@
+"""Subcommands of the figures: pictures of predictions, proposals, similarities and failures, and plots of runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from simformer.commands.options import (
+    DATA,
+    DEVICE,
+    INDEX,
+    INFERENCE,
+    OUTPUT,
+    SPLIT,
+    THREADS,
+    Option,
+    command,
+    path,
+)
+
+if TYPE_CHECKING:
+    from simformer.analysis.pictures import Scene
+    from simformer.build import TrainedModel
+
+SPEC: Option = ("--spec", {"required": True, "help": "title, and what the figure shows, JSON"})
+
+
+def qualitative(args: argparse.Namespace) -> None:
+    """Draw test images beside truth, base/novel map and predictions (Fig. 3, 8, 9)."""
+    from simformer.analysis.qualitative import draw_qualitative
+
+    spec, models, scene = _loaded(args)
+    draw_qualitative(models, scene, spec["images"], spec["count"], spec["title"], args.output)
+
+
+def proposals(args: argparse.Namespace) -> None:
+    """Draw the proposals of the highest novel scores (Fig. 4)."""
+    from simformer.analysis.proposals import draw_proposals
+
+    spec, models, scene = _loaded(args)
+    draw_proposals(_only(models), scene, spec["images"], spec["count"], spec["title"], args.output)
+
+
+def similarity(args: argparse.Namespace) -> None:
+    """Draw the similarity of image pairs to a chosen pixel (Fig. 5)."""
+    from simformer.analysis.similarity import draw_similarity
+
+    spec, models, scene = _loaded(args)
+    draw_similarity(_only(models), scene, spec["images"], spec["pixel"], spec["count"], spec["title"], args.output)
+
+
+def failures(args: argparse.Namespace) -> None:
+    """Find failures of a model in the test images, and draw the worst (Fig. 7)."""
+    from simformer.analysis.failures import draw_failures
+
+    spec, models, scene = _loaded(args)
+    draw_failures(_only(models), scene, spec["images"], spec["count"], spec["title"], args.output)
+
+
+def curves(args: argparse.Namespace) -> None:
+    """Draw the training curves of the runs of an experiment."""
+    from simformer.analysis.curves import draw_curves
+
+    draw_curves(json.loads(args.spec), args.output)
+
+
+def comparison(args: argparse.Namespace) -> None:
+    """Draw the methods of a table side by side, with deviations over seeds."""
+    from simformer.analysis.comparison import draw_comparison
+
+    draw_comparison(args.table, args.title, args.output)
+
+
+def _only(models: dict[str, TrainedModel]) -> TrainedModel:
+    """Return the model of a figure that shows one."""
+    (model,) = models.values()
+    return model
+
+
+def _loaded(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, TrainedModel], Scene]:
+    """Load what a figure of images needs: its specification, its models by label, its images."""
+    import torch
+
+    from simformer.analysis.pictures import Scene
+    from simformer.build import load_model
+    from simformer.data.index import DatasetIndex
+    from simformer.data.splits import Split
+    from simformer.devices import choose_device
+    from simformer.settings import InferenceSettings
+
+    torch.set_num_threads(args.threads)
+    device = choose_device(args.device)
+    spec = json.loads(args.spec)
+    models = {label: load_model(m, device) for label, m in zip(spec["labels"], args.model, strict=True)}
+    inference = InferenceSettings.model_validate_json(args.inference)
+    scene = Scene(args.data, DatasetIndex.load(args.index), Split.load(args.split), inference, device)
+    return spec, models, scene
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add these subcommands to the parser."""
+    models = path("model", "models to show", nargs="+")
+    for run in (qualitative, proposals, similarity, failures):
+        command(commands, run, models, DATA, INDEX, SPLIT, INFERENCE, SPEC, THREADS, DEVICE, OUTPUT)
+    command(commands, curves, SPEC, OUTPUT)
+    title: Option = ("--title", {"required": True, "help": "of the figure"})
+    command(commands, comparison, path("table", "csv of the experiment"), title, OUTPUT)

@@ -1,0 +1,37 @@
+"""Subcommands of the statistics: tables from part of the runs, tests over seeds, every class by itself."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from simformer.commands.options import OUTPUT, Option, command
+
+SPEC: Option = ("--spec", {"required": True, "help": "rows, runs and what is compared, JSON"})
+
+
+def partial_table(args: argparse.Namespace) -> None:
+    """Write one table from the runs that are there, the others shown as missing."""
+    from simformer.analysis.tables import write_table
+
+    write_table(json.loads(args.spec), args.output, partial=True)
+
+
+def t_test(args: argparse.Namespace) -> None:
+    """Compare rows of a table over seeds with Welch's test (Table 7)."""
+    from simformer.analysis.t_test import write_t_tests
+
+    write_t_tests(json.loads(args.spec), args.output)
+
+
+def per_class(args: argparse.Namespace) -> None:
+    """Write the IoU of every class for every method of a table."""
+    from simformer.analysis.per_class import write_per_class
+
+    write_per_class(json.loads(args.spec), args.output)
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add these subcommands to the parser."""
+    for run in (partial_table, t_test, per_class):
+        command(commands, run, SPEC, OUTPUT)

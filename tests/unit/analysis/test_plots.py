@@ -1,0 +1,89 @@
+"""Training curves and methods side by side, by structure."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from simformer.analysis.comparison import comparison_figure
+from simformer.analysis.curves import PANELS, curves_figure
+from simformer.analysis.style import COLUMN, DPI, PAGE, line_styles
+from simformer.cli import main
+from simformer.trackers import COLUMNS
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def spec(tmp_path):
+    runs = []
+    for method, dist in (("plain", 0.0), ("full", 0.3)):
+        for seed in (0, 1):
+            log = pd.DataFrame({"step": [10, 20, 30], **{column: [3.0, 2.0, 1.0 + seed] for column in COLUMNS[1:]}})
+            log.assign(dist=dist).to_csv(tmp_path / f"{method}.{seed}.csv", index=False)
+            runs.append({"method": method, "seed": seed, "path": str(tmp_path / f"{method}.{seed}.csv")})
+    rows = [{"method": name, "label": name.title()} for name in ("plain", "full", "absent")]
+    return {"title": "Table 9: training", "rows": rows, "runs": runs}
+
+
+def test_a_panel_per_term_and_a_line_per_run(spec):
+    figure = curves_figure(spec)
+    assert [axis.get_title() for axis in figure.axes] == list(PANELS.values())
+    lines = {column: axis.get_lines() for column, axis in zip(PANELS, figure.axes, strict=True)}
+    assert len(lines["total"]) == 4 and len(lines["dist"]) == 2  # a term that a method lacks is not drawn
+    assert lines["cls"][1].get_xydata().tolist() == [[10, 3], [20, 2], [30, 2]]
+    colours = [line.get_color() for line in lines["total"]]
+    assert colours[0] == colours[1] != colours[2] == colours[3]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Plain", "Full"]
+
+
+def results(splits, seeds, reported=float("nan")):
+    return pd.DataFrame(
+        [
+            {"dataset": "toys", "split": split, "method": method, "label": method.title(), "metric": metric}
+            | {"mean": mean, "std": 1.0, "n": seeds, "reported": reported}
+            for split in splits
+            for method, mean in (("poor", 20.0), ("good", 40.0))
+            for metric in ("novel", "all")
+        ]
+    )
+
+
+def test_a_line_per_method_and_a_point_per_metric():
+    figure = comparison_figure(results(["split1"], 3))
+    (axis,) = figure.axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["Poor", "Good"]
+    assert axis.get_ylim()[0] > axis.get_ylim()[1]
+    points = {container.get_label(): container.lines[0].get_xdata().tolist() for container in axis.containers}
+    assert points == {"novel mIoU": [20, 40], "all mIoU": [20, 40]}
+    assert all(container.has_xerr for container in axis.containers)
+    assert figure.get_figwidth() == COLUMN
+
+
+def test_one_seed_has_no_error_bars_and_reported_numbers_are_hollow():
+    figure = comparison_figure(results([f"split{k}" for k in range(5)], 1, reported=33.0))
+    assert figure.get_figwidth() == PAGE
+    assert sum(axis.axison for axis in figure.axes) == 5
+    axis = figure.axes[0]
+    assert not any(container.has_xerr for container in axis.containers)
+    hollow = [line for line in axis.lines if line.get_markerfacecolor() == "none"]
+    assert [line.get_xdata().tolist() for line in hollow] == [[33, 33], [33, 33]]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert sorted(names) == ["all mIoU", "all mIoU (paper)", "novel mIoU", "novel mIoU (paper)"]
+
+
+def test_styles_are_distinct():
+    styles = line_styles([str(k) for k in range(20)])
+    assert len({(s["color"], s["linestyle"]) for s in styles.values()}) == 20
+
+
+def test_the_command_line(tmp_path):
+    results(["split1"], 3).to_csv(tmp_path / "t.csv", index=False)
+    output = tmp_path / "c.pdf"
+    assert main(["comparison", "--table", str(tmp_path / "t.csv"), "--title", "T", "--output", str(output)]) == 0
+    assert output.read_bytes().startswith(b"%PDF")
+    picture = plt.imread(output.with_suffix(".png"))
+    assert picture.shape[1] == pytest.approx(COLUMN * DPI, abs=1)
