@@ -21,8 +21,8 @@ NOTE = (
 )
 PUBLISHED_NOTE = (
     "Published: the paper's mean ± deviation of the first and of the second, and its p. Its p values do not follow "
-    "from its own means and deviations by Welch's or Student's test (COCO-Stuff-10K split 4: printed 5.29e-5, Welch's test "
-    "gives 3.9e-6)."
+    "from its own means and deviations by Welch's or Student's test (COCO-Stuff-10K split 4: printed 5.29e-5, "
+    "Welch's test gives 3.9e-6)."
 )
 
 
