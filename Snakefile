@@ -12,6 +12,9 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/class_maps.smk"
 
 
+report: "workflow/report/study.rst"
+
+
 validate(config, "workflow/schemas/study.schema.json")
 
 
@@ -35,15 +38,21 @@ include: "workflow/rules/gallery.smk"
 include: "workflow/rules/checks.smk"
 include: "workflow/rules/figure_choice.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/site_parts.smk"
+include: "workflow/rules/site.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:
-    """Every table and figure of the study, the audit page of its datasets, and the pictures of its first table."""
+    """Every table and figure of the study, the audit page of its datasets, pictures and site of its first table."""
     default_target: True
     input:
         collect(table_file("{name}.md"), name=STUDY.experiments),
         collect(dataset_file("audit.md"), dataset=STUDY.datasets),
         gallery_files(),
+        site_file("index.html"),
+        rules.table_pages.output,
+        rules.interval_pages.output if COMPARED else [],
         sweep_figures(),
         interval_files(),
         t_test_files(),

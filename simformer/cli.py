@@ -23,6 +23,7 @@ from simformer.commands import (
     rib,
     runs,
     seam,
+    site,
     statistics,
     watch,
 )
@@ -33,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="simformer", description=__doc__)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (data, runs, baselines, seam, conta, rib, retab, checks, figures, results, watch, statistics):
+    for group in (data, runs, baselines, seam, conta, rib, retab, checks, figures, results, site, watch, statistics):
         group.add(commands)
     return parser
 

@@ -46,6 +46,14 @@ def results_page(args: argparse.Namespace) -> None:
     write_results_page(args.studies, args.results, args.output)
 
 
+def table_pages(args: argparse.Namespace) -> None:
+    """Write Markdown tables as pages for snakemake's report."""
+    from simformer.analysis.table_page import write_table_page
+
+    for table in args.tables:
+        write_table_page(table, args.output / f"{args.prefix}{table.stem}.html")
+
+
 def show(args: argparse.Namespace) -> None:
     """Print finished Markdown tables."""
     for file in args.tables:
@@ -86,6 +94,13 @@ def add(commands: argparse._SubParsersAction) -> None:
         path("studies", "study files", nargs="+"),
         path("results", "folder of the results"),
         OUTPUT,
+    )
+    command(
+        commands,
+        table_pages,
+        path("tables", "Markdown tables", nargs="+"),
+        ("--prefix", {"default": "", "help": "of the pages' names"}),
+        path("output", "folder of the pages"),
     )
     command(commands, show, ("tables", {"type": Path, "nargs": "+", "help": "Markdown tables"}))
     command(

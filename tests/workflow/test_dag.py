@@ -100,6 +100,8 @@ def test_the_slurm_profile_knows_every_rule_that_uses_a_gpu():
     rules = "".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
     blocks = re.findall(r"^rule (\w+):\n((?:(?:    .*)?\n)*)", rules, flags=re.M)
     with_gpu = {name for name, block in blocks if "gpu=1" in block}
+    copies = re.findall(r"^use rule (\w+) as (\w+) with:", rules, flags=re.M)
+    with_gpu |= {copy for original, copy in copies if original in with_gpu}
     assert len(with_gpu) > 3
     with (ROOT / "slurm/config.yaml").open() as stream:
         profile = ProfileConfigFileParser().parse(stream)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-PAGES = ("table", "intervals")
+PAGES = ("table", "intervals", "t_test")
 """Rules that show several methods, splits and seeds together."""
 
 

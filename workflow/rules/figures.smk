@@ -9,7 +9,12 @@ rule qualitative:
         split=figure_split,
     output:
         pdf=table_file("figures/{figure}.pdf"),
-        png=table_file("figures/{figure}.png"),
+        png=report(
+            table_file("figures/{figure}.png"),
+            caption="../report/qualitative.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
     log:
         log_file("qualitative/{figure}"),
     wildcard_constraints:
@@ -38,7 +43,12 @@ rule proposals:
         split=figure_split,
     output:
         pdf=table_file("figures/{figure}.pdf"),
-        png=table_file("figures/{figure}.png"),
+        png=report(
+            table_file("figures/{figure}.png"),
+            caption="../report/proposals.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
     log:
         log_file("proposals/{figure}"),
     wildcard_constraints:
@@ -67,7 +77,12 @@ rule similarity:
         split=figure_split,
     output:
         pdf=table_file("figures/{figure}.pdf"),
-        png=table_file("figures/{figure}.png"),
+        png=report(
+            table_file("figures/{figure}.png"),
+            caption="../report/similarity.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
     log:
         log_file("similarity/{figure}"),
     wildcard_constraints:
@@ -96,7 +111,12 @@ rule failures:
         split=figure_split,
     output:
         pdf=table_file("figures/{figure}.pdf"),
-        png=table_file("figures/{figure}.png"),
+        png=report(
+            table_file("figures/{figure}.png"),
+            caption="../report/failures.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
     log:
         log_file("failures/{figure}"),
     wildcard_constraints:
@@ -123,7 +143,12 @@ rule curves:
         curve_logs,
     output:
         pdf=split_file("curves.{experiment}.pdf"),
-        png=split_file("curves.{experiment}.png"),
+        png=report(
+            split_file("curves.{experiment}.png"),
+            caption="../report/curves.rst",
+            category="Training",
+            labels={"dataset": "{dataset}", "split": "{split}", "table": "{experiment}"},
+        ),
     log:
         log_file("curves/{dataset}.{split}.{experiment}"),
     wildcard_constraints:

@@ -8,7 +8,12 @@ rule gallery:
         index=data_file("index.json"),
         split=split_file("split.yaml"),
     output:
-        png=split_file("gallery.{experiment}.png"),
+        png=report(
+            split_file("gallery.{experiment}.png"),
+            caption="../report/gallery.rst",
+            category="Pictures",
+            labels={"dataset": "{dataset}", "split": "{split}", "table": "{experiment}"},
+        ),
         pdf=split_file("gallery.{experiment}.pdf"),
     log:
         log_file("gallery/{dataset}.{split}.{experiment}"),

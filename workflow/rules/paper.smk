@@ -12,7 +12,7 @@ rule table:
     log:
         log_file("table/{experiment}"),
     wildcard_constraints:
-        experiment="[a-z][a-z0-9_]*",
+        experiment=EXPERIMENT,
     localrule: True
     conda:
         "../../envs/simformer.yaml"
@@ -65,7 +65,12 @@ rule sweeps:
         table_file("{experiment}.csv"),
     output:
         pdf=table_file("figures/{experiment}.pdf"),
-        png=table_file("figures/{experiment}.png"),
+        png=report(
+            table_file("figures/{experiment}.png"),
+            caption="../report/sweeps.rst",
+            category="Figures",
+            labels={"figure": "{experiment}"},
+        ),
     log:
         log_file("sweeps/{experiment}"),
     wildcard_constraints:

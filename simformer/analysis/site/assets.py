@@ -1,0 +1,83 @@
+"""Files of the gallery site that a browser reads without a server: data as scripts, label maps and photographs."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from simformer.data.files import PNG_DEPTH, PNG_SIGNATURE, atomic_write_bytes, encode_label
+
+THUMBNAIL = 112
+"""Side of a thumbnail in pixels."""
+
+PHOTOGRAPH_QUALITY, THUMBNAIL_QUALITY = 92, 80
+"""JPEG qualities."""
+
+
+def write_script(path: Path, content: Any) -> None:
+    """Write data as a script: a page opened from disk may run scripts, but not read files.
+
+    Args:
+        path: the `.js` file.
+        content: what JSON can hold; the page's `receive` gets it under the file's address.
+    """
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=True)
+    atomic_write_bytes(path, f"receive({text});\n".encode(), durable=False)
+
+
+def packed(array: np.ndarray) -> str:
+    """Return the bytes of an array, compressed (zlib) and as base64 text."""
+    return base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 9)).decode()
+
+
+def encode_palette(ids: np.ndarray, colours: np.ndarray) -> bytes:
+    """Return a label map as the bytes of a palette PNG: `encode_label` with a table of colours.
+
+    Args:
+        ids: class ids, uint8 [H, W].
+        colours: uint8 [256, 3].
+    """
+    plain = encode_label(ids)
+    header_end = len(PNG_SIGNATURE) + 4 + 4 + 13 + 4
+    header = bytearray(plain[len(PNG_SIGNATURE) + 4 : header_end - 4])
+    header[PNG_DEPTH + 1 - len(PNG_SIGNATURE) - 4] = 3  # colour type: palette
+    return (
+        PNG_SIGNATURE
+        + _chunk(bytes(header[:4]), bytes(header[4:]))
+        + _chunk(b"PLTE", colours.astype(np.uint8).tobytes())
+        + plain[header_end:]
+    )
+
+
+def write_label_script(path: Path, ids: np.ndarray, colours: np.ndarray) -> None:
+    """Write a label map, uint8 [H, W], as a script that holds a palette PNG in base64."""
+    write_script(path, base64.b64encode(encode_palette(ids, colours)).decode())
+
+
+def encode_jpeg(image: np.ndarray) -> bytes:
+    """Return a photograph, uint8 [H, W, 3], as the bytes of a JPEG file, its colours at full resolution."""
+    return _jpeg(Image.fromarray(image), PHOTOGRAPH_QUALITY)
+
+
+def encode_thumbnail(image: np.ndarray) -> bytes:
+    """Return the middle square of a photograph, uint8 [H, W, 3], as a small JPEG file."""
+    small = ImageOps.fit(Image.fromarray(image), (THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    return _jpeg(small, THUMBNAIL_QUALITY)
+
+
+def _jpeg(image: Image.Image, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=quality, subsampling=0)
+    return buffer.getvalue()
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

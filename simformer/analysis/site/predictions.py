@@ -1,0 +1,86 @@
+"""The part of the gallery site that belongs to one trained model: its predictions, their IoU, SimNet's similarities."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from simformer.analysis.palette import class_colours
+from simformer.analysis.site.assets import packed, write_label_script, write_script
+from simformer.analysis.site.similarity import LEVELS, quantise, similarity_grid
+from simformer.build import TrainedModel
+from simformer.data.files import read_label
+from simformer.data.index import DatasetIndex, ImageRecord
+from simformer.errors import UserError
+from simformer.inference import ImageFile, network_input, predict
+from simformer.metrics import confusion_matrix
+from simformer.settings import InferenceSettings
+
+
+def write_predictions(
+    trained: TrainedModel,
+    data: Path,
+    index: DatasetIndex,
+    settings: InferenceSettings,
+    device: torch.device,
+    output: Path,
+) -> None:
+    """Write one model's predictions of the test images for the site.
+
+    Beside `output`: `maps/<name>.js`, and `similarity/`, with `<name>.js` if the model has a SimNet.
+
+    Args:
+        trained: the networks.
+        data: folder of the prepared dataset.
+        index: its audited index.
+        settings: test-time sizes.
+        device: of the networks.
+        output: `predictions.js`: IoU in percent of every image's present classes, and of every class over all images.
+    Raises: UserError if the model was trained on other classes.
+    """
+    if tuple(index.classes) != trained.classes:
+        raise UserError(f"{data}: classes differ from those that the model was trained on; train it on this dataset")
+    colours, count = class_colours(len(index.classes)), len(index.classes)
+    images = [ImageFile(data / r.image, r.height, r.width) for r in index.test]
+    total = np.zeros((count + 1, count + 1), dtype=np.int64)
+    of_images: list[list[int]] = [[] for _ in images]
+    for position, ids in predict(trained.model, images, settings, device):
+        record = index.test[position]
+        matrix = confusion_matrix(ids, read_label(data / record.label), count)
+        total += matrix
+        of_images[position] = [round(value) for value in class_iou(matrix)[list(record.labels)].tolist()]
+        write_label_script(output.parent / "maps" / f"{record.name}.js", ids, colours)
+    similarity = output.parent / "similarity"
+    similarity.mkdir(exist_ok=True)
+    for record in index.test if trained.simnet is not None else ():
+        _write_similarity(trained, data, record, settings, device, similarity)
+    of_classes = [None if np.isnan(value) else round(value, 2) for value in class_iou(total).tolist()]
+    write_script(output, {"similarity": trained.simnet is not None, "classes": of_classes, "images": of_images})
+
+
+def class_iou(confusion: np.ndarray) -> np.ndarray:
+    """Return the IoU of every class in percent, [K], of a confusion matrix; NaN where the truth lacks the class."""
+    counts = confusion[:-1, :-1].astype(np.float64)
+    hits, truth, predicted = np.diag(counts), counts.sum(axis=0), counts.sum(axis=1)
+    return 100 * np.divide(hits, truth + predicted - hits, out=np.full(len(hits), np.nan), where=truth > 0)
+
+
+def _write_similarity(
+    trained: TrainedModel,
+    data: Path,
+    record: ImageRecord,
+    settings: InferenceSettings,
+    device: torch.device,
+    folder: Path,
+) -> None:
+    image = network_input(ImageFile(data / record.image, record.height, record.width), settings, device)
+    similarity, size = similarity_grid(trained.model, trained.simnet, image)
+    content = {
+        "rows": size[0],
+        "columns": size[1],
+        "levels": LEVELS,
+        "data": packed(quantise(similarity.cpu().numpy())),
+    }
+    write_script(folder / f"{record.name}.js", content)

@@ -1,0 +1,77 @@
+"""SimNet's similarity of every pixel of an image with every other one, on a grid for a web page (Sec. 3.3)."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from simformer.data.transforms import normalise
+from simformer.inference import SIZE_DIVISOR
+from simformer.models.maskformer import MaskFormer
+from simformer.models.simnet import SimNet
+
+CELLS = 24
+"""Cells on the longer side of the grid, at most; 24 x 24 cells make 331,776 similarities."""
+
+ROWS = 64
+"""Cells that are compared with all cells at a time."""
+
+LEVELS = 16
+"""Similarities are told apart in this many steps: what an eye sees in a picture, at a fraction of the size of 256."""
+
+
+def grid_size(height: int, width: int) -> tuple[int, int]:
+    """Return rows and columns of the grid for pixel embeddings of a size: never finer than they are."""
+    scale = min(1.0, CELLS / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+@torch.inference_mode()
+def similarity_grid(model: MaskFormer, simnet: SimNet, image: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    """Compare all cells of an image with all of them.
+
+    A cell stands for the pixel embedding at its middle, not for a mean: means over a border are embeddings of nothing.
+
+    Args:
+        model: network in eval mode.
+        simnet: of the same training.
+        image: raw RGB at test size, uint8 [1, 3, H, W], on the networks' device.
+    Returns: R_hat of Eq. 2, [cells, cells], row = the pixel that is asked about; rows and columns of the grid.
+    """
+    height, width = image.shape[-2:]
+    padded = F.pad(normalise(image), (0, -width % SIZE_DIVISOR, 0, -height % SIZE_DIVISOR))
+    embeddings = model(padded).embeddings
+    stride = padded.shape[-1] // embeddings.shape[-1]
+    inside = embeddings[..., : -(-height // stride), : -(-width // stride)]
+    size = grid_size(*inside.shape[-2:])
+    points = F.interpolate(inside, size=size, mode="nearest-exact").flatten(2).transpose(1, 2)
+    settled = settle(simnet, points)
+    return torch.cat([settled(rows, points)[0] for rows in points.split(ROWS, dim=1)]), size
+
+
+def settle(simnet: SimNet, points: Tensor) -> SimNet:
+    """Return a copy in eval mode whose batch norm has the statistics of an image's own pixel pairs.
+
+    SimNet teaches with the statistics of the pairs at hand, and its running ones are poor (docs/discrepancies.md, 31).
+    They are those of all pairs with ROWS cells spread over the image, the same for every pixel that is asked about.
+
+    Args:
+        simnet: is not changed.
+        points: embeddings of all cells, [1, cells, C].
+    """
+    settled = copy.deepcopy(simnet).train()
+    for module in settled.modules():
+        if isinstance(module, torch.nn.BatchNorm1d):
+            module.momentum = 1.0
+    some = torch.linspace(0, points.shape[1] - 1, min(ROWS, points.shape[1]), device=points.device).round().long()
+    settled(points[:, some], points)
+    return settled.eval()
+
+
+def quantise(similarity: np.ndarray) -> np.ndarray:
+    """Return similarities, [cells, cells] in [0, 1], as levels in 0..LEVELS - 1, uint8."""
+    return np.rint(similarity * (LEVELS - 1)).astype(np.uint8)

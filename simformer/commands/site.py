@@ -1,0 +1,60 @@
+"""Subcommands of the gallery site: a static page of test images, predictions and similarity maps."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from simformer.commands.options import DATA, DEVICE, INDEX, INFERENCE, MODEL, OUTPUT, THREADS, command, path
+
+# Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
+
+
+def site_images(args: argparse.Namespace) -> None:
+    """Write the site's photographs, thumbnails and true label maps of a dataset."""
+    from simformer.analysis.site.images import write_images
+    from simformer.data.index import DatasetIndex
+
+    write_images(args.data, DatasetIndex.load(args.index), args.output)
+
+
+def site_predictions(args: argparse.Namespace) -> None:
+    """Write the site's predictions, IoU and similarity maps of one model."""
+    import torch
+
+    from simformer.analysis.site.predictions import write_predictions
+    from simformer.build import load_model
+    from simformer.data.index import DatasetIndex
+    from simformer.devices import choose_device
+    from simformer.settings import InferenceSettings
+
+    torch.set_num_threads(args.threads)
+    device = choose_device(args.device)
+    settings = InferenceSettings.model_validate_json(args.inference)
+    index = DatasetIndex.load(args.index)
+    write_predictions(load_model(args.model, device), args.data, index, settings, device, args.output)
+
+
+def site(args: argparse.Namespace) -> None:
+    """Write the site's page and its list of contents."""
+    from simformer.analysis.site.join import write_site
+
+    content = json.loads(args.spec)
+    write_site(content["title"], content["views"], args.output)
+
+
+def site_screenshots(args: argparse.Namespace) -> None:
+    """Take pictures of the site with Chromium."""
+    from simformer.analysis.site.screenshots import take_screenshots
+
+    take_screenshots(args.page, args.output)
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add these subcommands to the parser."""
+    command(commands, site_images, DATA, INDEX, OUTPUT)
+    command(commands, site_predictions, MODEL, DATA, INDEX, INFERENCE, THREADS, DEVICE, OUTPUT)
+    command(commands, site, ("--spec", {"required": True, "help": "title and views, JSON"}), OUTPUT)
+    command(
+        commands, site_screenshots, path("page", "index.html of the site"), path("output", "folder of the pictures")
+    )

@@ -1,0 +1,86 @@
+# The gallery site: one part per dataset, one per model, and the page that joins them (docs/gallery.md).
+
+
+rule site_images:
+    """Photographs, thumbnails and true label maps of a dataset's test images."""
+    input:
+        index=data_file("index.json"),
+    output:
+        images=site_file("{dataset}/images.js"),
+        folders=directory(collect(site_file("{{dataset}}/{name}"), name=["photographs", "thumbnails", "truth"])),
+    log:
+        log_file("site_images/{dataset}"),
+    conda:
+        "../../envs/simformer.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(60),
+    params:
+        version=RECIPE_VERSION,
+        data=subpath(input.index, parent=True),
+    shell:
+        "simformer site_images --data {params.data:q} --index {input.index:q} --output {output.images:q} > {log} 2>&1"
+
+
+rule site_predictions:
+    """Predictions of one model, their IoU per image and, if it has one, what its SimNet says; serves every split."""
+    input:
+        model=run_file("model.safetensors"),
+        index=data_file("index.json"),
+    output:
+        predictions=site_file("{dataset}/{split}/{method}/seed{seed}/predictions.js"),
+        maps=directory(site_file("{dataset}/{split}/{method}/seed{seed}/maps")),
+        similarity=directory(site_file("{dataset}/{split}/{method}/seed{seed}/similarity")),
+    log:
+        log_file("site_predictions/{dataset}.{split}.{method}.seed{seed}"),
+    conda:
+        "../../envs/simformer.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(120),
+        gpu=1,
+    params:
+        version=RECIPE_VERSION,
+        data=subpath(input.index, parent=True),
+        inference=inference_settings,
+    shell:
+        "simformer site_predictions --model {input.model:q} --data {params.data:q} --index {input.index:q}"
+        " --inference {params.inference:q} --threads {threads} --output {output.predictions:q} > {log} 2>&1"
+
+
+rule site:
+    """The page; open it in a browser, no server is needed."""
+    input:
+        site_parts,
+    output:
+        page=site_file("index.html"),
+        contents=site_file("contents.js"),
+    log:
+        log_file("site"),
+    localrule: True
+    conda:
+        "../../envs/simformer.yaml"
+    params:
+        version=RECIPE_VERSION,
+        spec=site_spec,
+    shell:
+        "simformer site --spec {params.spec:q} --output {output.page:q} > {log} 2>&1"
+
+
+rule site_screenshots:
+    """Pictures of the site for pages and talks; needs Chromium and Playwright."""
+    input:
+        site_file("index.html"),
+    output:
+        collect(site_file("screenshots/{name}.png"), name=["compare", "similarity", "worst", "dark", "narrow"]),
+    log:
+        log_file("site_screenshots"),
+    localrule: True
+    conda:
+        "../../envs/simformer.yaml"
+    params:
+        version=RECIPE_VERSION,
+        folder=subpath(output[0], parent=True),
+    shell:
+        "simformer site_screenshots --page {input:q} --output {params.folder:q} > {log} 2>&1"
