@@ -21,8 +21,8 @@ NOTE = (
 )
 PUBLISHED_NOTE = (
     "Published: the paper's mean ± deviation of the first and of the second, and its p. Its p values do not follow "
-    "from its own means and deviations by Welch's or Student's test (COCO-Stuff-10K split 4: printed 5.29e-5, "
-    "Welch's test gives 3.9e-6)."
+    "from its own means and deviations by Welch's or Student's test (COCO-Stuff-10K split 4: printed 5.29e-5, Welch's "
+    "test gives 3.9e-6)."
 )
 
 
@@ -125,19 +125,16 @@ def _printed(line: dict[str, Any]) -> dict[str, str]:
         return "-" if pd.isna(line[name]) else format(line[name], form)
 
     def moments(prefix: str) -> str:
-        return f"{number(f'{prefix}mean', '.1f')} ± {number(f'{prefix}std', '.2f')} ({line[f'{prefix}n']})"
-
-    def told(prefix: str) -> str:
-        mean, spread = (number(f"{prefix}published_{name}", form) for name, form in (("mean", ".1f"), ("std", ".2f")))
+        mean, spread = number(f"{prefix}mean", ".1f"), number(f"{prefix}std", ".2f")
         return mean if spread == "-" else f"{mean} ± {spread}"
 
     interval = "-" if pd.isna(line["low"]) else f"{line['low']:+.1f} to {line['high']:+.1f}"
     return {
         "on": f"{line['dataset']} {line['split']}",
         "metric": METRIC_NAMES[line["metric"]],
-        "first (n)": moments(""),
-        "second (n)": moments("baseline_"),
-        "published": f"{told('')}; {told('baseline_')}",
+        "first (n)": f"{moments('')} ({line['n']})",
+        "second (n)": f"{moments('baseline_')} ({line['baseline_n']})",
+        "published": f"{moments('published_')}; {moments('baseline_published_')}",
         "difference": number("difference", "+.1f"),
         "95 % interval": interval,
         "g": number("g", ".2f"),
