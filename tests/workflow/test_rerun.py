@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-PAGES = ("table", "intervals", "t_test")
+PAGES = ("table", "table_pages", "intervals", "interval_pages", "t_test")
 """Rules that show several methods, splits and seeds together."""
 
 
@@ -95,8 +95,8 @@ def test_another_number_of_gpus_plans_nothing(finished):
 def test_new_split_plans_exactly_its_jobs(finished, study_with, tiny):
     finished.study(study_with(datasets__scenes__splits={**tiny["datasets"]["scenes"]["splits"], 2: {"seed": 7}}))
     jobs = finished.planned()
-    pages = {(rule, f"experiment={name}") for rule in PAGES for name in ("spine", "table2")}
-    pages.add(("audit_page", "dataset=scenes"))
+    pages = {(rule, f"experiment={name}") for rule in ("table", "intervals") for name in ("spine", "table2")}
+    pages |= {("audit_page", "dataset=scenes"), ("table_pages", ""), ("interval_pages", ""), ("site", "")}
     assert pages <= jobs, "what shows all splits shows the new one"
     for rule, wildcards in jobs - pages:
         assert "split=split2" in wildcards, (rule, wildcards)
