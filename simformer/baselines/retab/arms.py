@@ -7,16 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from simformer.baselines.affinity import feature_affinity
 from simformer.baselines.expansion import majority_cells
 from simformer.baselines.maps import ClassMaps
 from simformer.baselines.retab.cells import STRIDE
+from simformer.baselines.retab.edges import base_edges
 from simformer.baselines.retab.propagation import NONE_OF_THEM, own_labels, padded_input, start, two_stages
 from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.baselines.stencil import Offset, half_disc, shifted
 from simformer.baselines.walk import transition, walk
 from simformer.settings import IGNORE
+
+EDGE_SHARE = 0.05
+"""Share of a cell's pixels beside a true edge from which on it is a boundary."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +47,20 @@ class View:
 def true_affinity(truth: Tensor, size: tuple[int, int], offsets: tuple[Offset, ...]) -> Tensor:
     """1 between cells of one true class, else 0: the upper bound of a walk. Unlabelled cells are alike."""
     height, width = size
-    label_map = torch.nn.functional.interpolate(truth[None, None].float(), size=(height * STRIDE, width * STRIDE))
-    cells = majority_cells(label_map[0].to(torch.uint8), STRIDE)[0].int()
+    cells = majority_cells(_resized(truth, (height * STRIDE, width * STRIDE))[None], STRIDE)[0].int()
     return torch.stack([(cells == shifted(cells, offset, -1)).float() for offset in offsets])
+
+
+def true_boundaries(view: View, size: tuple[int, int]) -> Tensor:
+    """Cells through which an edge of the truth passes, bool [h, w]: what a perfect boundary network would say."""
+    truth = _resized(view.truth, view.maps.extent)
+    edges, _ = base_edges(truth[None], torch.zeros(1, *truth.shape, dtype=torch.bool), 1)
+    bottom, right = (STRIDE * cells - pixels for cells, pixels in zip(size, truth.shape, strict=True))
+    return F.avg_pool2d(F.pad(edges.float(), (0, right, 0, bottom)), STRIDE)[0] >= EDGE_SHARE
+
+
+def _resized(truth: Tensor, shape: tuple[int, int]) -> Tensor:
+    return F.interpolate(truth[None, None].float(), size=shape, mode="nearest")[0, 0].to(torch.uint8)
 
 
 @torch.inference_mode()
@@ -56,7 +72,7 @@ def own_argmax(view: View, networks: dict[str, nn.Module], settings: TwoStageSet
         networks: affinity networks 'retab', 'psa' and of every control, by name.
         settings: of the walk.
     Returns: arm -> labels, uint8 [H', W'], 255 for 'none of them': blur, cam, retab, one_stage, other_boundaries,
-        inverted_gate, true_affinity, and one stage with every other network.
+        inverted_gate, true_boundaries, true_affinity, and one stage with every other network.
     """
     offsets, one = half_disc(settings.radius), settings.model_copy(update={"stages": 1})
     inputs = padded_input(view.pixels)
@@ -72,6 +88,7 @@ def own_argmax(view: View, networks: dict[str, nn.Module], settings: TwoStageSet
         "retab": two_stages(begun, mine, ring, settings),
         "other_boundaries": two_stages(begun, mine, other, settings),
         "inverted_gate": _inverted(begun, mine, ring, settings),
+        "true_boundaries": two_stages(begun, mine, true_boundaries(view, size), settings),
         "true_affinity": two_stages(begun, true_affinity(view.truth, size, offsets), ring, one),
         **{name: two_stages(begun, a, ring, one) for name, a in affinity.items()},
     }

@@ -273,6 +273,7 @@ def _walks(views: Sequence[tuple[LabelledImage, View]], networks: dict[str, nn.M
         claim("C1", "RETAB is at least 5 points above its class maps (own argmax)", "retab", "cam", 5.0),
         claim("C1", "RETAB is above a walk with PSA's affinities (own argmax)", "retab", "psa"),
         claim("C1", "Two stages are above one (own argmax)", "retab", "one_stage"),
+        claim("C1", "With true boundaries two stages are above one (own argmax)", "true_boundaries", "one_stage"),
         claim("C1", "Mixed affinities are above PSA's in one stage (own argmax)", "one_stage", "psa"),
         claim("C1", "True affinities are above RETAB (own argmax)", "true_affinity", "retab"),
         claim("C1", "Blurred class maps are below class maps (own argmax)", "cam", "blur", control=True),
