@@ -1,0 +1,46 @@
+"""Partial tables ask for no run; figures ask for the models that they show."""
+
+import json
+
+import yaml
+
+CELL = "results/tiny/scenes/split1/simformer/seed0/metrics.json"
+
+
+def test_a_partial_table_trains_nothing_and_follows_the_runs_that_are_there(pipeline):
+    target = "results/tiny/partial/table2.md"
+    assert pipeline.planned(target) == {("partial_table", "experiment=table2")}
+    assert pipeline.snakemake("--cores", "1", target).returncode == 0
+    page = pipeline.folder / target
+    assert f"snakemake --configfile config/tiny.yaml {CELL}" in page.read_text()
+    assert pipeline.planned(target) == set()
+    metrics = pipeline.folder / CELL
+    metrics.parent.mkdir(parents=True)
+    metrics.write_text(json.dumps({"novel": 12.34, "base": 50.0, "all": 40.0}))
+    try:
+        assert pipeline.planned(target) == {("partial_table", "experiment=table2")}
+        assert pipeline.snakemake("--cores", "1", target).returncode == 0
+    finally:
+        metrics.unlink()
+    assert CELL not in page.read_text() and "12.3" in page.read_text()
+
+
+def test_a_figure_asks_for_its_models_alone(pipeline):
+    jobs = pipeline.planned("results/tiny/figures/fig5.pdf")
+    assert ("similarity", "figure=fig5") in jobs and "sweeps" not in {rule for rule, _ in jobs}
+    trained = {wildcards for rule, wildcards in jobs if rule == "train"}
+    assert trained == {"dataset=scenes, split=split1, method=simformer, seed=0"}
+
+
+def test_mistakes_in_a_figure_are_named(pipeline):
+    path = pipeline.folder / "config/figures/fig5.yaml"
+    content = yaml.safe_load(path.read_text())
+    for change, message in (
+        ({"methods": ["simformer", "oracle"]}, "kind 'similarity' shows one method, not 2"),
+        ({"pixel": [1, 2]}, "`pixel` goes with `kind: similarity` and with two `images`"),
+        ({"dataset": "scens"}, "config/tiny.yaml has no dataset 'scens'; it has scenes"),
+    ):
+        path.write_text(yaml.safe_dump(content | change))
+        done = pipeline.snakemake("--dry-run", "results/tiny/figures/fig5.pdf")
+        pipeline.restore()
+        assert done.returncode != 0 and message in done.stdout + done.stderr
