@@ -3,11 +3,14 @@
 import copy
 import csv
 import json
+import zipfile
 
 import pytest
 
 PAGES = ("table", "intervals", "t_test")
 """Rules that show several methods, splits and seeds together."""
+REPORT = ("table_pages", "interval_pages")
+"""The report's pages, made from all tables of the study."""
 
 
 @pytest.fixture
@@ -64,6 +67,40 @@ def test_oracle_is_trained_once_and_shared(finished):
     assert (finished.folder / "results/tiny/scenes/split1/oracle/seed0/metrics.json").exists()
 
 
+def test_the_site_shows_the_first_experiment(finished):
+    contents = (finished.folder / "results/tiny/gallery/contents.js").read_text()
+    (view,) = json.loads(contents[len("receive(") : -3])["views"]
+    methods = {entry["method"]: entry["folder"] for entry in view["methods"]}
+    assert list(methods) == ["fill_retrained", "simformer", "simformer_retrained", "oracle"]
+    assert methods["oracle"] == "scenes/full/oracle/seed0", "trained once, so written once"
+    assert all(
+        (finished.folder / f"results/tiny/gallery/{folder}/predictions.js").exists() for folder in methods.values()
+    )
+
+
+def test_a_method_added_to_the_site_adds_only_its_part(finished):
+    path = finished.folder / "config/experiments/spine.yaml"
+    path.write_text(path.read_text().replace("methods: [", "methods: [simformer_pr, "))
+    jobs = finished.planned("results/tiny/gallery/index.html")
+    assert jobs == {
+        ("site_predictions", "dataset=scenes, split=split1, method=simformer_pr, seed=0"),
+        ("site", ""),
+    }
+
+
+def test_the_report_is_made_without_network_and_captions_everything(finished):
+    nowhere = "http://127.0.0.1:9"
+    done = finished.snakemake("--report", "report.zip", http_proxy=nowhere, https_proxy=nowhere)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with zipfile.ZipFile(finished.folder / "report.zip") as report:
+        names = report.namelist()
+        (page,) = (report.read(name).decode() for name in names if name.endswith("report.html"))
+    for result in ("pages/spine.html", "pages/intervals_table2.html", "gallery.spine.png"):
+        assert result in page, result
+    assert "Table 2." in page and "What the modules bring" in page
+    assert any(name.endswith("spine.html") for name in names)
+
+
 def test_nothing_is_left_to_do(finished):
     assert finished.planned() == set()
     assert "7 trainings, 7 done, 0 to do" in finished.snakemake("--dry-run").stderr
@@ -96,7 +133,7 @@ def test_new_split_plans_exactly_its_jobs(finished, study_with, tiny):
     finished.study(study_with(datasets__scenes__splits={**tiny["datasets"]["scenes"]["splits"], 2: {"seed": 7}}))
     jobs = finished.planned()
     pages = {(rule, f"experiment={name}") for rule in PAGES for name in ("spine", "table2")}
-    pages.add(("audit_page", "dataset=scenes"))
+    pages |= {("audit_page", "dataset=scenes"), ("site", ""), *((rule, "") for rule in REPORT)}
     assert pages <= jobs, "what shows all splits shows the new one"
     for rule, wildcards in jobs - pages:
         assert "split=split2" in wildcards, (rule, wildcards)
@@ -109,16 +146,16 @@ def test_new_seed_plans_exactly_its_jobs(finished, study_with):
     finished.study(study_with(seeds=[0, 3]))
     jobs = finished.planned()
     assert {rule for rule, _ in jobs} == {
-        "resolve_config", "train", "evaluate", "pseudo_shard", "pseudo_labels", "metrics", *PAGES,
+        "resolve_config", "train", "evaluate", "pseudo_shard", "pseudo_labels", "metrics", *PAGES, *REPORT,
     }  # fmt: skip
-    assert all("seed=3" in wildcards for rule, wildcards in jobs if rule not in PAGES)
+    assert all("seed=3" in wildcards for rule, wildcards in jobs if rule not in PAGES + REPORT)
 
 
 def test_method_setting_reruns_that_method_and_what_needs_it(finished):
     path = finished.folder / "config/methods/simformer_pr_pi.yaml"
     path.write_text(path.read_text().replace("beta: 0.0", "beta: 0.01"))
     jobs = finished.planned()
-    assert all("method=simformer_pr_pi" in wildcards for rule, wildcards in jobs if rule not in PAGES)
+    assert all("method=simformer_pr_pi" in wildcards for rule, wildcards in jobs if rule not in PAGES + REPORT)
     assert ("table", "experiment=table2") in jobs and ("table", "experiment=spine") not in jobs
 
 
