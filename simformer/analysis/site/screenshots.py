@@ -17,16 +17,16 @@ WIDE, NARROW = (1440, 1000), (420, 980)
 
 COMPARE = "() => change({compare: data.view.methods.find(one => one.method !== state.method)?.method ?? ''})"
 LEAD = "() => change({sort: 'gain'}).then(() => choose(shown[0]))"
-CHOOSE_LARGEST = """() => {
+CHOOSE_BASE = """() => {
   const {ids, width} = data.layers.a, sizes = new Map();
-  for (const id of ids) sizes.set(id, (sizes.get(id) ?? 0) + 1);
+  for (const id of ids) sizes.set(id, (sizes.get(id) ?? 0) + (data.novel.has(id) ? 0 : 1));
   const largest = [...sizes].sort((a, b) => b[1] - a[1])[0][0];
   const points = [...ids.keys()].filter(i => ids[i] === largest).map(i => [i % width, Math.floor(i / width)]);
   const middle = [0, 1].map(k => points.reduce((sum, point) => sum + point[k], 0) / points.length);
   const far = ([x, y]) => (x - middle[0]) ** 2 + (y - middle[1]) ** 2;
   choosePixel(points.reduce((a, b) => far(b) < far(a) ? b : a));
 }"""
-"""Steps that a reader would take, in the page's own words."""
+"""Steps that a reader would take, in the page's own words; the pixel is one of the largest base class."""
 
 DRAWN = "() => document.documentElement.dataset.ready && data.layers.a && data.layers.truth && !loading()"
 """Whether everything that was asked for is there."""
@@ -45,9 +45,9 @@ class Picture:
 
 PICTURES = (
     Picture("compare", "opacity=75", (COMPARE, LEAD)),
-    Picture("similarity", "opacity=60", (COMPARE, LEAD, CHOOSE_LARGEST)),
+    Picture("similarity", "opacity=60", (COMPARE, LEAD, CHOOSE_BASE)),
     Picture("worst", "class=novel&sort=worst&side=errors&opacity=80"),
-    Picture("dark", "opacity=60", (COMPARE, LEAD, CHOOSE_LARGEST), scheme="dark"),
+    Picture("dark", "opacity=60&class=novel&sort=worst", (COMPARE, CHOOSE_BASE), scheme="dark"),
     Picture("narrow", "opacity=70", (COMPARE, LEAD), size=NARROW),
 )
 
