@@ -140,6 +140,9 @@ class ExperimentFile(Settings):
     reported: dict[str, dict[str, dict[str, dict[str, float]]]] = Field(
         {}, description="Paper's numbers: dataset -> split -> method -> metric."
     )
+    published_std: dict[str, dict[str, dict[str, Annotated[float, Field(ge=0)]]]] = Field(
+        {}, description="Paper's deviations over seeds on the novel classes: dataset -> split -> method."
+    )
     published_p: dict[str, dict[str, Annotated[float, Field(ge=0, le=1)]]] = Field(
         {}, description="Paper's p values of a test on the novel classes: dataset -> split."
     )

@@ -99,7 +99,8 @@ def result_bytes(catalogue: Catalogue, cells: Iterable[Cell]) -> float:
             elif labels == "maps":
                 label_sets.add((split, method, seed))
                 stages = {"cam", catalogue.method(method).maps.expansion} - {"none"}
-                map_sets |= {(stage, seed) for stage in stages}
+                place = {"retab": f" {split}"}  # the other maps serve every split
+                map_sets |= {(stage + place.get(stage, ""), seed) for stage in stages}
         images = catalogue.datasets[dataset].expect.train or 0
         total += images * (LABEL_BYTES * len(label_sets) + MAP_BYTES * len(map_sets))
     return total

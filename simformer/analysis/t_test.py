@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ NOTE = (
     "few seeds); p (Holm): corrected for all splits in which the two methods are compared on this metric."
 )
 PUBLISHED_NOTE = (
-    "p (published): as printed in the paper; its values do not follow from its own means and deviations by Welch's or "
-    "Student's test (COCO-Stuff-10K split 4: printed 5.29e-5, Welch's test gives 3.9e-6)."
+    "Published: the paper's mean ± deviation of the first and of the second, and its p. Its p values do not follow "
+    "from its own means and deviations by Welch's or Student's test (COCO-Stuff-10K split 4: printed 5.29e-5, Welch's "
+    "test gives 3.9e-6)."
 )
 
 
@@ -29,9 +31,11 @@ def t_tests(spec: dict[str, Any]) -> pd.DataFrame:
 
     Args:
         spec: `compare` (list of [method, baseline]), `metrics`, `runs` (list of {dataset, split, method, seed, path to
-            metrics.json}), `published` (dataset -> split -> p value of the paper, for the novel classes).
+            metrics.json}); what the paper says of the novel classes: `reported` (see `tables.collect`),
+            `published_std` (dataset -> split -> method -> deviation), `published_p` (dataset -> split -> p value).
     Returns: one line per (pair, metric, dataset, split) with `mean`, `std`, `n` of both (the baseline's with the prefix
-        `baseline_`), `difference`, `low`, `high`, `t`, `freedom`, `p`, `g`, `p_holm`, `p_published`.
+        `baseline_`) and the same of the paper (`published_mean`, `published_std`), `difference`, `low`, `high`, `t`,
+        `freedom`, `p`, `g`, `p_holm`, `p_published`.
     """
     values: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
     for run in spec["runs"]:
@@ -50,7 +54,6 @@ def _line(
 ) -> dict[str, Any]:
     a, b = ([run[metric] for run in runs[method] if run[metric] is not None] for method in pair)
     test = welch(a, b)
-    published = spec["published"].get(place[0], {}).get(place[1]) if metric == "novel" else None
     return {
         "method": pair[0],
         "baseline": pair[1],
@@ -58,7 +61,9 @@ def _line(
         "dataset": place[0],
         "split": place[1],
         **_moments(a, ""),
+        **_published(spec, place, pair[0], metric, ""),
         **_moments(b, "baseline_"),
+        **_published(spec, place, pair[1], metric, "baseline_"),
         "difference": _mean(a) - _mean(b),
         "low": test.interval.low,
         "high": test.interval.high,
@@ -66,8 +71,22 @@ def _line(
         "freedom": test.freedom,
         "p": test.p,
         "g": hedges_g(a, b),
-        "p_published": np.nan if published is None else published,
+        "p_published": _told(spec["published_p"], place) if metric == "novel" else np.nan,
     }
+
+
+def _told(numbers: dict[str, Any], keys: Sequence[str]) -> float:
+    """Return a number of the paper, NaN where it has none."""
+    found: Any = numbers
+    for key in keys:
+        found = found.get(key, {})
+    return found if isinstance(found, float) else np.nan
+
+
+def _published(spec: dict[str, Any], place: tuple[str, str], method: str, metric: str, prefix: str) -> dict[str, float]:
+    spread = _told(spec["published_std"], (*place, method)) if metric == "novel" else np.nan
+    mean = _told(spec["reported"], (*place, method, metric))
+    return {f"{prefix}published_mean": mean, f"{prefix}published_std": spread}
 
 
 def _mean(values: list[float]) -> float:
@@ -91,8 +110,8 @@ def write_t_tests(spec: dict[str, Any], csv: Path) -> None:
     printed = pd.DataFrame([_printed(line) for line in table.to_dict("records")])
     printed.index = [f"{labels[a]} - {labels[b]}" for a, b in zip(table["method"], table["baseline"], strict=True)]
     note = NOTE
-    if table["p_published"].isna().all():
-        printed = printed.drop(columns="p (published)")
+    if table[["p_published", "published_mean", "baseline_published_mean"]].isna().all(axis=None):
+        printed = printed.drop(columns=[name for name in printed if "published" in name])
     else:
         note = f"{NOTE} {PUBLISHED_NOTE}"
     title = f"{spec['title']}: t-test over seeds"
@@ -106,14 +125,16 @@ def _printed(line: dict[str, Any]) -> dict[str, str]:
         return "-" if pd.isna(line[name]) else format(line[name], form)
 
     def moments(prefix: str) -> str:
-        return f"{number(f'{prefix}mean', '.1f')} ± {number(f'{prefix}std', '.2f')} ({line[f'{prefix}n']})"
+        mean, spread = number(f"{prefix}mean", ".1f"), number(f"{prefix}std", ".2f")
+        return mean if spread == "-" else f"{mean} ± {spread}"
 
     interval = "-" if pd.isna(line["low"]) else f"{line['low']:+.1f} to {line['high']:+.1f}"
     return {
         "on": f"{line['dataset']} {line['split']}",
         "metric": METRIC_NAMES[line["metric"]],
-        "first (n)": moments(""),
-        "second (n)": moments("baseline_"),
+        "first (n)": f"{moments('')} ({line['n']})",
+        "second (n)": f"{moments('baseline_')} ({line['baseline_n']})",
+        "published": f"{moments('published_')}; {moments('baseline_published_')}",
         "difference": number("difference", "+.1f"),
         "95 % interval": interval,
         "g": number("g", ".2f"),

@@ -127,7 +127,7 @@ EXPANSION_SECTIONS = {
     "none": (),
     "psa": ("seeds", "psa", "psa_walk"),
     "irn": ("seeds", "irn", "irn_walk"),
-    "retab": ("retab_boundary", "seeds", "retab_affinity", "retab_walk"),
+    "retab": ("seeds", "retab_boundary", "retab_affinity", "retab_walk"),
 }
 """Sections that decide each expansion of a response's maps."""
 

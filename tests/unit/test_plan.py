@@ -146,3 +146,25 @@ def test_the_networks_behind_class_maps_are_counted_once_for_all_splits_and_meth
     }
     assert "besides: 4 networks for class maps, 1 done" in plan.text(gpu_here=True)
     assert make_plan(catalogue, ["two"]).map_networks == {}
+
+
+def test_retab_has_two_networks_per_split_and_a_seed_of_its_own_saves_some(catalogue, tmp_path):
+    def networks(**choice) -> set:
+        maps = {"expansion": "retab"} | choice
+        content = {"label": "r", "inherits": "oracle", "labels": "maps", "maps": maps}
+        (tmp_path / "config/methods/r.yaml").write_text(yaml.safe_dump(content))
+        (tmp_path / "config/experiments/one.yaml").write_text(yaml.safe_dump({"title": "1", "methods": ["r"]}))
+        study = catalogue.study.model_dump(mode="json") | {"experiments": ["one"]}
+        found = make_plan(Catalogue(study, "s", tmp_path / "config"), ["one"]).map_networks
+        return {path.relative_to(tmp_path / "results/toys").as_posix() for path in found}
+
+    splits = [f"split{number}" for number in catalogue.study.datasets["toys"].splits]
+    kinds = ("boundary/network.safetensors", "classifier/affinity/network.safetensors")
+
+    def expected(*seeds: int) -> set:
+        shared = {f"full/maps/classifier/seed{seed}/network.safetensors" for seed in seeds}
+        return shared | {f"{split}/retab/seed{seed}/{kind}" for split in splits for seed in seeds for kind in kinds}
+
+    assert networks() == expected(0, 7)
+    assert networks(anchored=True) == expected(0, 7)
+    assert networks(seed=3) == expected(3)

@@ -7,10 +7,8 @@ import zipfile
 
 import pytest
 
-PAGES = ("table", "intervals", "t_test")
+PAGES = ("table", "table_pages", "intervals", "interval_pages", "t_test")
 """Rules that show several methods, splits and seeds together."""
-REPORT = ("table_pages", "interval_pages")
-"""The report's pages, made from all tables of the study."""
 
 
 @pytest.fixture
@@ -132,8 +130,8 @@ def test_another_number_of_gpus_plans_nothing(finished):
 def test_new_split_plans_exactly_its_jobs(finished, study_with, tiny):
     finished.study(study_with(datasets__scenes__splits={**tiny["datasets"]["scenes"]["splits"], 2: {"seed": 7}}))
     jobs = finished.planned()
-    pages = {(rule, f"experiment={name}") for rule in PAGES for name in ("spine", "table2")}
-    pages |= {("audit_page", "dataset=scenes"), ("site", ""), *((rule, "") for rule in REPORT)}
+    pages = {(rule, f"experiment={name}") for rule in ("table", "intervals") for name in ("spine", "table2")}
+    pages |= {("audit_page", "dataset=scenes"), ("table_pages", ""), ("interval_pages", ""), ("site", "")}
     assert pages <= jobs, "what shows all splits shows the new one"
     for rule, wildcards in jobs - pages:
         assert "split=split2" in wildcards, (rule, wildcards)
@@ -146,16 +144,16 @@ def test_new_seed_plans_exactly_its_jobs(finished, study_with):
     finished.study(study_with(seeds=[0, 3]))
     jobs = finished.planned()
     assert {rule for rule, _ in jobs} == {
-        "resolve_config", "train", "evaluate", "pseudo_shard", "pseudo_labels", "metrics", *PAGES, *REPORT,
+        "resolve_config", "train", "evaluate", "pseudo_shard", "pseudo_labels", "metrics", *PAGES,
     }  # fmt: skip
-    assert all("seed=3" in wildcards for rule, wildcards in jobs if rule not in PAGES + REPORT)
+    assert all("seed=3" in wildcards for rule, wildcards in jobs if rule not in PAGES)
 
 
 def test_method_setting_reruns_that_method_and_what_needs_it(finished):
     path = finished.folder / "config/methods/simformer_pr_pi.yaml"
     path.write_text(path.read_text().replace("beta: 0.0", "beta: 0.01"))
     jobs = finished.planned()
-    assert all("method=simformer_pr_pi" in wildcards for rule, wildcards in jobs if rule not in PAGES + REPORT)
+    assert all("method=simformer_pr_pi" in wildcards for rule, wildcards in jobs if rule not in PAGES)
     assert ("table", "experiment=table2") in jobs and ("table", "experiment=spine") not in jobs
 
 

@@ -1,6 +1,4 @@
-# What the baselines' class maps are like: claims with intervals, pictures, and the cost of every stage. `rule all` asks for none.
-ruleorder: baseline_checks > table
-ruleorder: stage_costs > table
+# What the baselines' class maps are like: claims with intervals, pictures, costs of stages. `rule all` asks for none.
 
 
 rule measured_baselines:

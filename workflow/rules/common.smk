@@ -33,6 +33,8 @@ STUDY = CATALOGUE.study
 CELL = ("dataset", "split", "method", "seed")
 PAGES = ("baseline_checks", "retab_checks", "stage_costs")
 """Tables that are no experiments."""
+EXPERIMENT = rf"(?!(?:{'|'.join(PAGES)})\b)[a-z][a-z0-9_]*"
+"""Names of experiments, as the pattern of a wildcard: the others would be looked for among the experiment files."""
 PINNED_SPLITS = sorted(str(path) for path in Path("config/splits").glob("*/split*.yaml"))
 
 

@@ -71,8 +71,8 @@ def t_test_metrics(wildcards):
 
 def t_test_spec(wildcards):
     experiment = CATALOGUE.experiment(wildcards.experiment)
-    content = experiment.model_dump(include={"title", "metrics", "compare"}) | {"rows": table_rows(experiment)}
-    return sorted_json(content | {"published": experiment.published_p, "runs": t_test_runs(wildcards)})
+    content = experiment.model_dump(include={"title", "metrics", "compare", "reported", "published_std", "published_p"})
+    return sorted_json(content | {"rows": table_rows(experiment), "runs": t_test_runs(wildcards)})
 
 
 def t_test_files():

@@ -12,7 +12,7 @@ rule table:
     log:
         log_file("table/{experiment}"),
     wildcard_constraints:
-        experiment="[a-z][a-z0-9_]*",
+        experiment=EXPERIMENT,
     localrule: True
     conda:
         "../../envs/simformer.yaml"

@@ -1,9 +1,6 @@
 # RETAB: its two networks learn from the base masks of a split, so there is one of each per split and seed.
 
 
-ruleorder: retab_checks > table
-
-
 wildcard_constraints:
     control="|".join(CONTROLS),
 

@@ -189,7 +189,7 @@ RECORD = ImageRecord("toy", "toy.png", "toy.png", 10, 10, (0, 1, 2), "", "")
 
 
 def toy(first_class, first_score, second_score):
-    """Proposals of a 10 x 10 image: a strip on the left is class 1 (novel); one mask fits it, another covers all."""
+    """Proposals of a 10 x 10 image: a strip on its left is class 1 (novel); one mask fits it, another covers all."""
     truth = np.zeros((10, 10), dtype=np.uint8)
     truth[:, :4] = 1
     masks = np.zeros((3, 10, 10), dtype=np.float32)

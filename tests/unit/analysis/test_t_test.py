@@ -32,7 +32,12 @@ def new_spec(tmp_path):
                     runs.append(run)
         rows = [{"method": name, "label": f"{name.title()}*", "ranked": True} for name in ("poor", "good")]
         spec = {"title": "Table 7: toys", "rows": rows, "compare": [["good", "poor"]], "metrics": ["novel", "all"]}
-        return spec | {"published": {"toys": {"split2": 5.29e-5}}, "runs": runs} | changes
+        published = {
+            "reported": {"toys": {"split2": {"poor": {"novel": 25.6}}}},
+            "published_std": {"toys": {"split2": {"poor": 0.89}}},
+            "published_p": {"toys": {"split2": 5.29e-5}},
+        }
+        return spec | published | {"runs": runs} | changes
 
     return make
 
@@ -69,9 +74,12 @@ def test_the_published_value_stands_beside_with_its_note(new_spec, tmp_path):
     text = (tmp_path / "out.md").read_text()
     assert "| Good* - Poor* |" in text and "do not follow from its own means" in text
     cells = [cell.strip() for cell in text.splitlines()[4].split("|")[1:-1]]
-    assert cells[1:6] == ["toys split1", "novel mIoU", "31.1 ± 0.28 (5)", "27.5 ± 0.40 (5)", "+3.6"]
+    assert cells[1:6] == ["toys split1", "novel mIoU", "31.1 ± 0.28 (5)", "27.5 ± 0.40 (5)", "-; -"]
+    second = [cell.strip() for cell in text.splitlines()[5].split("|")[1:-1]]
+    assert (second[5], second[6], second[-1]) == ("-; 25.6 ± 0.89", "+1.0", "5.29e-05")
+    assert table.loc[1, "baseline_published_mean"] == 25.6 and table["baseline_published_mean"].notna().sum() == 1
     assert len(check_latex((tmp_path / "out.tex").read_text()).rows) == 7
-    write_t_tests(new_spec(published={}), tmp_path / "out.csv")
+    write_t_tests(new_spec(reported={}, published_std={}, published_p={}), tmp_path / "out.csv")
     text = (tmp_path / "out.md").read_text()
     assert "published" not in text and "p (Holm)" in text
 
