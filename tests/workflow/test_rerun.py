@@ -3,6 +3,7 @@
 import copy
 import csv
 import json
+import zipfile
 
 import pytest
 
@@ -62,6 +63,40 @@ def test_oracle_is_trained_once_and_shared(finished):
     assert (finished.folder / "results/tiny/scenes/full/oracle/seed0/model.safetensors").exists()
     assert not (finished.folder / "results/tiny/scenes/split1/oracle/seed0/model.safetensors").exists()
     assert (finished.folder / "results/tiny/scenes/split1/oracle/seed0/metrics.json").exists()
+
+
+def test_the_site_shows_the_first_experiment(finished):
+    contents = (finished.folder / "results/tiny/gallery/contents.js").read_text()
+    (view,) = json.loads(contents[len("receive(") : -3])["views"]
+    methods = {entry["method"]: entry["folder"] for entry in view["methods"]}
+    assert list(methods) == ["fill_retrained", "simformer", "simformer_retrained", "oracle"]
+    assert methods["oracle"] == "scenes/full/oracle/seed0", "trained once, so written once"
+    assert all(
+        (finished.folder / f"results/tiny/gallery/{folder}/predictions.js").exists() for folder in methods.values()
+    )
+
+
+def test_a_method_added_to_the_site_adds_only_its_part(finished):
+    path = finished.folder / "config/experiments/spine.yaml"
+    path.write_text(path.read_text().replace("methods: [", "methods: [simformer_pr, "))
+    jobs = finished.planned("results/tiny/gallery/index.html")
+    assert jobs == {
+        ("site_predictions", "dataset=scenes, split=split1, method=simformer_pr, seed=0"),
+        ("site", ""),
+    }
+
+
+def test_the_report_is_made_without_network_and_captions_everything(finished):
+    nowhere = "http://127.0.0.1:9"
+    done = finished.snakemake("--report", "report.zip", http_proxy=nowhere, https_proxy=nowhere)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with zipfile.ZipFile(finished.folder / "report.zip") as report:
+        names = report.namelist()
+        (page,) = (report.read(name).decode() for name in names if name.endswith("report.html"))
+    for result in ("pages/spine.html", "pages/intervals_table2.html", "gallery.spine.png"):
+        assert result in page, result
+    assert "Table 2." in page and "What the modules bring" in page
+    assert any(name.endswith("spine.html") for name in names)
 
 
 def test_nothing_is_left_to_do(finished):
