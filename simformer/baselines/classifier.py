@@ -13,17 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from simformer.baselines.cam import class_activation_maps
-from simformer.baselines.crops import Crops, network_input
-from simformer.baselines.loop import NetworkTraining, file_hash, run_training
+from simformer.baselines.crop_training import CropBatch, train_on_crops
 from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
 from simformer.baselines.network_file import read_network
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import CamSettings, ClassifierSettings
-from simformer.baselines.sgd import build_sgd, sgd_step, total_steps
-from simformer.baselines.strides import freeze_stages, strided_backbone
+from simformer.baselines.strides import strided_backbone
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError
-from simformer.models.weights import initialise_backbone
 from simformer.shards import WHOLE, Shard
 from simformer.train import Runtime, TrainOutputs
 
@@ -84,33 +81,15 @@ def train_classifier(
         weights: initial backbone weights, None for random ones.
         state, outputs, runtime: see `run_training`.
     """
-    device, settings = torch.device(runtime.device), spec.settings
-    torch.manual_seed(spec.seed)
-    network = Classifier(spec.backbone, settings.stride, len(labels.classes))
-    if weights is not None:
-        initialise_backbone(network.backbone, weights)
-    freeze_stages(network.backbone, settings.frozen_stages)
-    network.to(device)
-    optimizer = build_sgd(network, network.backbone, settings)
-    steps = total_steps(settings, len(labels.images))
 
-    def advance(step: int, samples: list) -> dict[str, float]:
-        logits = network(network_input([sample.crop for sample in samples], device)).mean(dim=(2, 3))
-        present = torch.stack([sample.present for sample in samples]).to(device)
-        loss = multilabel_loss(logits, present, settings.reference_classes)
-        return sgd_step(loss, network, optimizer, step, steps, settings)
+    def build() -> Classifier:
+        return Classifier(spec.backbone, spec.settings.stride, len(labels.classes))
 
-    training = NetworkTraining(
-        network,
-        optimizer,
-        spec,
-        Crops(data, labels, settings, spec.seed),
-        steps,
-        advance,
-        labels.classes,
-        {"labels": labels.hash, "initial weights": file_hash(weights)},
-    )
-    run_training(training, state, outputs, runtime)
+    def loss(network: nn.Module, batch: CropBatch) -> Tensor:
+        logits = network(batch.images).mean(dim=(2, 3))
+        return multilabel_loss(logits, batch.present, spec.settings.reference_classes)
+
+    train_on_crops(spec, build, loss, data, labels, weights, state, outputs, runtime)
 
 
 def classifier_maps(

@@ -8,26 +8,22 @@ from typing import Literal
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from simformer.baselines.affinity import boundary_affinity, feature_affinity, pair_kinds, pair_loss
 from simformer.baselines.affinity_network import AffinityNetwork
 from simformer.baselines.boundary_network import BoundaryNetwork
-from simformer.baselines.crops import Crops, network_input
-from simformer.baselines.loop import NetworkTraining, file_hash, run_training
+from simformer.baselines.crop_training import CropBatch, train_on_crops
 from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
 from simformer.baselines.network_file import read_network
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import AffinitySettings, WalkSettings
-from simformer.baselines.sgd import build_sgd, sgd_step, total_steps
 from simformer.baselines.stencil import Offset, half_disc
-from simformer.baselines.strides import freeze_stages
 from simformer.baselines.walk import transition, walk
 from simformer.data.files import read_image
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.transforms import normalise, resize_image
-from simformer.models.weights import initialise_backbone
 from simformer.settings import IGNORE
 from simformer.shards import WHOLE, Shard
 from simformer.train import Runtime, TrainOutputs
@@ -95,33 +91,16 @@ def train_expander(
         weights: initial backbone weights, None for random ones.
         state, outputs, runtime: see `run_training`.
     """
-    device, settings = torch.device(runtime.device), spec.settings
-    torch.manual_seed(spec.seed)
-    network = build_expander(spec.kind, spec.backbone)
-    if weights is not None:
-        initialise_backbone(network.backbone, weights)
-    freeze_stages(network.backbone, settings.frozen_stages)
-    network.to(device)
-    optimizer = build_sgd(network, network.backbone, settings)
-    steps, offsets = total_steps(settings, len(seeds.images)), half_disc(settings.radius)
+    offsets = half_disc(spec.settings.radius)
 
-    def advance(step: int, samples: list) -> dict[str, float]:
-        label_maps = torch.stack([sample.crop.label_map for sample in samples]).to(device)
-        same, different = pair_kinds(cell_labels(spec.kind, label_maps), offsets)
-        affinity = affinities(spec.kind, network(network_input([sample.crop for sample in samples], device)), offsets)
-        return sgd_step(pair_loss(affinity, [same], different), network, optimizer, step, steps, settings)
+    def loss(network: nn.Module, batch: CropBatch) -> Tensor:
+        same, different = pair_kinds(cell_labels(spec.kind, batch.label_maps), offsets)
+        return pair_loss(affinities(spec.kind, network(batch.images), offsets), [same], different)
 
-    training = NetworkTraining(
-        network,
-        optimizer,
-        spec,
-        Crops(data, seeds, settings, spec.seed),
-        steps,
-        advance,
-        seeds.classes,
-        {"seeds": seeds.hash, "initial weights": file_hash(weights)},
-    )
-    run_training(training, state, outputs, runtime)
+    def build() -> AffinityNetwork | BoundaryNetwork:
+        return build_expander(spec.kind, spec.backbone)
+
+    train_on_crops(spec, build, loss, data, seeds, weights, state, outputs, runtime)
 
 
 class Expander:

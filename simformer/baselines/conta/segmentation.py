@@ -14,19 +14,15 @@ from simformer.baselines.cam import inference_size
 from simformer.baselines.conta.confounder import squeezed
 from simformer.baselines.conta.deeplab import DeepLab, multiscale_logits, segmentation_loss
 from simformer.baselines.conta.settings import SegmentationSettings
-from simformer.baselines.crops import Crops, network_input
-from simformer.baselines.loop import NetworkTraining, file_hash, run_training
+from simformer.baselines.crop_training import CropBatch, train_on_crops
 from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
 from simformer.baselines.network_file import read_network
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import CamSettings
-from simformer.baselines.sgd import sgd_step, total_steps
-from simformer.baselines.strides import freeze_stages
 from simformer.data.files import read_image
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.transforms import normalise, resize_image
 from simformer.errors import UserError
-from simformer.models.weights import initialise_backbone
 from simformer.shards import WHOLE, Shard
 from simformer.train import Runtime, TrainOutputs
 
@@ -51,25 +47,14 @@ def train_segmentation(
         weights: initial backbone weights, None for random ones.
         state, outputs, runtime: see `run_training`.
     """
-    device, settings = torch.device(runtime.device), spec.settings
-    torch.manual_seed(spec.seed)
-    network = DeepLab(spec.backbone, len(masks.classes), settings.atrous)
-    if weights is not None:
-        initialise_backbone(network.backbone, weights)
-    freeze_stages(network.backbone, settings.frozen_stages)
-    network.to(device)
-    optimizer = build_optimizer(network, settings)
-    steps = total_steps(settings, len(masks.images))
 
-    def advance(step: int, samples: list) -> dict[str, float]:
-        label_maps = torch.stack([sample.crop.label_map for sample in samples]).to(device)
-        logits = multiscale_logits(network, network_input([sample.crop for sample in samples], device), settings.views)
-        return sgd_step(segmentation_loss(logits, label_maps), network, optimizer, step, steps, settings)
+    def build() -> DeepLab:
+        return DeepLab(spec.backbone, len(masks.classes), spec.settings.atrous)
 
-    inputs = {"masks": masks.hash, "initial weights": file_hash(weights)}
-    samples = Crops(data, masks, settings, spec.seed)
-    training = NetworkTraining(network, optimizer, spec, samples, steps, advance, masks.classes, inputs)
-    run_training(training, state, outputs, runtime)
+    def loss(network: nn.Module, batch: CropBatch) -> Tensor:
+        return segmentation_loss(multiscale_logits(network, batch.images, spec.settings.views), batch.label_maps)
+
+    train_on_crops(spec, build, loss, data, masks, weights, state, outputs, runtime, build_optimizer)
 
 
 def build_optimizer(network: DeepLab, settings: SegmentationSettings) -> torch.optim.SGD:
