@@ -15,12 +15,11 @@ from torch.nn import functional as F
 from simformer.baselines.cam import class_activation_maps
 from simformer.baselines.crop_training import CropBatch, train_on_crops
 from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
-from simformer.baselines.network_file import read_network
+from simformer.baselines.network_file import read_network, require_classes
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import CamSettings, ClassifierSettings
 from simformer.baselines.strides import strided_backbone
 from simformer.data.labels import LabelledImage, LabelSet
-from simformer.errors import UserError
 from simformer.shards import WHOLE, Shard
 from simformer.train import Runtime, TrainOutputs
 
@@ -113,8 +112,7 @@ def classifier_maps(
     Raises: UserError if the classifier was trained on other classes.
     """
     network, classes, checksum = load_classifier(path, device)
-    if classes != labels.classes:
-        raise UserError(f"{path}: trained on other classes than those of {labels.root}; delete it and run again")
+    require_classes(classes, labels, path)
     identity = settings_hash(checksum, settings)
 
     def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from simformer.baselines.network_spec import NetworkSettingsT, NetworkSpec
 from simformer.data.files import atomic_write_bytes
+from simformer.data.labels import LabelSet
 from simformer.errors import UserError
 
 
@@ -67,3 +68,9 @@ def _facts(path: Path) -> dict:
         raise UserError(f"{path}: no such network; `snakemake {path}` trains it") from None
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise UserError(f"{path}: not a network of a baseline ({error}); delete it and run snakemake again") from None
+
+
+def require_classes(classes: tuple[str, ...], labels: LabelSet, path: Path) -> None:
+    """Raise UserError unless the network of a file was trained on the classes of a label set."""
+    if classes != labels.classes:
+        raise UserError(f"{path}: trained on other classes than those of {labels.root}; delete it and run again")

@@ -15,7 +15,7 @@ from simformer.baselines.cpn.settings import CpnSettings
 from simformer.baselines.cpn.training import cpn_objective
 from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
 from simformer.baselines.maxnorm import maxnorm
-from simformer.baselines.network_file import StoredNetwork, read_network, stored_kind
+from simformer.baselines.network_file import StoredNetwork, read_network, require_classes, stored_kind
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.plain.settings import TappedSettings
 from simformer.baselines.plain.training import plain_objective
@@ -125,8 +125,7 @@ def tapped_maps(
 ) -> MapSet:
     """Write the maps of a network at stride 8: raw ones of a plain network, spread ones of SEAM and CPN."""
     network, stored = load_tapped(path, device)
-    if stored.classes != labels.classes:
-        raise UserError(f"{path}: trained on other classes than those of {labels.root}; delete it and run again")
+    require_classes(stored.classes, labels, path)
     spread = stored.spec.kind in ("seam", "cpn")
 
     def response(images: Tensor, present: Tensor) -> Tensor:

@@ -16,13 +16,12 @@ from simformer.baselines.conta.deeplab import DeepLab, multiscale_logits, segmen
 from simformer.baselines.conta.settings import SegmentationSettings
 from simformer.baselines.crop_training import CropBatch, train_on_crops
 from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
-from simformer.baselines.network_file import read_network
+from simformer.baselines.network_file import read_network, require_classes
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import CamSettings
 from simformer.data.files import read_image
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.transforms import normalise, resize_image
-from simformer.errors import UserError
 from simformer.shards import WHOLE, Shard
 from simformer.train import Runtime, TrainOutputs
 
@@ -114,8 +113,7 @@ def write_predictions(
     Raises: UserError if the network was trained on other classes.
     """
     stored = read_network(path, KIND, SegmentationSettings)
-    if stored.classes != labels.classes:
-        raise UserError(f"{path}: trained on other classes than those of {labels.root}; delete it and run again")
+    require_classes(stored.classes, labels, path)
     network = DeepLab(stored.spec.backbone, len(stored.classes), stored.spec.settings.atrous)
     network.load_state_dict(stored.tensors)
     network.eval().to(device)

@@ -17,7 +17,7 @@ from simformer.baselines.conta.settings import ContextClassifierSettings
 from simformer.baselines.crops import Crops, network_input
 from simformer.baselines.loop import NetworkTraining, file_hash, run_training
 from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
-from simformer.baselines.network_file import read_network
+from simformer.baselines.network_file import read_network, require_classes
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import CamSettings
 from simformer.baselines.sgd import build_sgd, sgd_step, total_steps
@@ -96,8 +96,7 @@ class ContextResponse:
 
     def __init__(self, path: Path, predicted: MapSet | None, labels: LabelSet, device: torch.device) -> None:
         stored = read_network(path, KIND, ContextClassifierSettings)
-        if stored.classes != labels.classes:
-            raise UserError(f"{path}: trained on other classes than those of {labels.root}; delete it and run again")
+        require_classes(stored.classes, labels, path)
         settings, tensors = stored.spec.settings, stored.tensors
         _check(settings, predicted is not None)
         confounder = None

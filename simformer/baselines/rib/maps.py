@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from simformer.baselines.cam import GRID_STRIDE, divide_by_maximum, equal_sizes, inference_size, mirrored_views
 from simformer.baselines.classifier import KIND, Classifier
 from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
-from simformer.baselines.network_file import read_network
+from simformer.baselines.network_file import read_network, require_classes
 from simformer.baselines.rib.others import FreshCrops, Others, Pool, image_rng
 from simformer.baselines.rib.parts import STAGES, cut
 from simformer.baselines.rib.pooling import ABSENT, PRESENT
@@ -27,7 +27,6 @@ from simformer.baselines.settings import CamSettings, ClassifierSettings
 from simformer.data.files import atomic_write_text, read_image
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.transforms import resize_image
-from simformer.errors import UserError
 from simformer.shards import WHOLE, Shard
 
 
@@ -114,8 +113,7 @@ def load_tuner(
     Raises: UserError if the classifier was trained on other classes.
     """
     stored = read_network(path, KIND, ClassifierSettings)
-    if stored.classes != labels.classes:
-        raise UserError(f"{path}: trained on other classes than those of {labels.root}; delete it and run again")
+    require_classes(stored.classes, labels, path)
     training, seed = stored.spec.settings, stored.spec.seed
     network = Classifier(stored.spec.backbone, training.stride, len(stored.classes))
     network.load_state_dict(stored.tensors)
