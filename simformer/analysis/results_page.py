@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
+from simformer.analysis.kept import PICTURES
 from simformer.data.files import atomic_write_text
 
 HEAD = """# Results so far
 
-Made from `results/` by `snakemake docs/results.md`; do not edit. What they say, and what they do not say:
-README.md, docs/demo.md.
+Made from `docs/results/` by `snakemake docs/results.md`; do not edit. `simformer keep` copies a study's tables there.
+What they say, and what they do not say: README.md, docs/demo.md.
 """
 
 
@@ -21,7 +22,7 @@ def results_page(studies: Sequence[Path], results: Path, place: Path) -> str:
 
     Args:
         studies: study files, whose first comment describes them.
-        results: folder with `<study>/table*.md`, `<study>/intervals/`, `<study>/figures/*.png`.
+        results: folder of the kept results (see kept.py).
         place: folder of the page, for its links.
     """
     parts = [HEAD]
@@ -31,12 +32,10 @@ def results_page(studies: Sequence[Path], results: Path, place: Path) -> str:
         parts.append("\n".join([f"## {study.stem}", "", f"`config/{study.name}`:", "", "```yaml", *lines, "```", ""]))
         for table in sorted(folder.glob("*.md")):
             parts.append(table.read_text(encoding="utf-8"))
-            comparison = folder / "intervals" / table.name
-            if comparison.exists():
-                parts.append(comparison.read_text(encoding="utf-8"))
-            figure = folder / "figures" / f"{table.stem}.png"
-            if figure.exists():
-                parts.append(f"![{table.stem}]({os.path.relpath(figure, place)})\n")
+            comparisons = [folder / kind / table.name for kind in ("intervals", "t_test")]
+            parts += [path.read_text(encoding="utf-8") for path in comparisons if path.exists()]
+        for picture in sorted(path for pattern in PICTURES for path in folder.glob(pattern)):
+            parts.append(f"![{picture.stem}]({os.path.relpath(picture, place)})\n")
     return "\n".join(parts)
 
 

@@ -39,6 +39,17 @@ def intervals(args: argparse.Namespace) -> None:
     write_intervals(json.loads(args.spec), args.output)
 
 
+def keep(args: argparse.Namespace) -> None:
+    """Copy a study's tables and pictures to the folder that git keeps, for docs/results.md."""
+    from simformer.analysis.kept import keep_results
+    from simformer.catalogue import Catalogue
+    from simformer.config import read_yaml
+
+    study = Catalogue(read_yaml(args.study), str(args.study), args.study.parent).study
+    changed = keep_results(Path(study.results), args.output)
+    print("\n".join([*map(str, changed), f"{len(changed)} file(s) kept; now: snakemake --cores 1 docs/results.md"]))
+
+
 def results_page(args: argparse.Namespace) -> None:
     """Write the page of the tables that are kept in the repository."""
     from simformer.analysis.results_page import write_results_page
@@ -88,6 +99,11 @@ def add(commands: argparse._SubParsersAction) -> None:
     )  # fmt: skip
     command(commands, table, ("--spec", {"required": True, "help": "rows, runs and reported numbers, JSON"}), OUTPUT)
     command(commands, intervals, ("--spec", {"required": True, "help": "pairs and runs, JSON"}), OUTPUT)
+    command(
+        commands, keep,
+        ("--study", {"type": Path, "default": Path("config/config.yaml"), "help": "study file"}),
+        path("output", "folder of all kept results", required=False, default=Path("docs/results")),
+    )  # fmt: skip
     command(
         commands,
         results_page,

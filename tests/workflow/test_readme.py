@@ -7,7 +7,7 @@ import pytest
 from simformer.analysis.results_page import results_page
 
 ROOT = Path(__file__).resolve().parents[2]
-KEPT = sorted(ROOT.glob("results/*/*.md"))
+KEPT = sorted(ROOT.glob("docs/results/*/*.md"))
 README = (ROOT / "README.md").read_text()
 
 
@@ -15,7 +15,7 @@ def test_the_page_of_results_is_in_sync(monkeypatch):
     monkeypatch.chdir(ROOT)
     names = {path.parent.name for path in KEPT}
     studies = [path for path in sorted(Path("config").glob("*.yaml")) if path.stem in names]
-    page = results_page(studies, Path("results"), Path("docs"))
+    page = results_page(studies, Path("docs/results"), Path("docs"))
     assert (ROOT / "docs/results.md").read_text() == page, "run: snakemake --cores 1 --force docs/results.md"
 
 

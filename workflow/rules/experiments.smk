@@ -1,6 +1,6 @@
 # What the tables, figures and pages of a study are made from; the rules are in paper.smk.
-KEPT = ("*.md", "intervals/*.md", "figures/*.png")
-"""Results that are kept in git."""
+KEPT_RESULTS = "docs/results"
+"""Tables and pictures that are kept in git, copied there by `simformer keep`; nothing below results/ is."""
 
 
 def experiment_runs(wildcards):
@@ -130,10 +130,10 @@ def sweep_figures():
 def kept_studies():
     """Studies whose tables are kept in git."""
     return [
-        str(path) for path in sorted(Path("config").glob("*.yaml")) if list(Path("results", path.stem).glob("*.md"))
+        str(path) for path in sorted(Path("config").glob("*.yaml")) if list(Path(KEPT_RESULTS, path.stem).glob("*.md"))
     ]
 
 
 def kept_results():
-    folders = [Path("results", Path(study).stem) for study in kept_studies()]
-    return [str(path) for folder in folders for pattern in KEPT for path in sorted(folder.glob(pattern))]
+    folders = [Path(KEPT_RESULTS, Path(study).stem) for study in kept_studies()]
+    return [str(path) for folder in folders for path in sorted(folder.rglob("*.*"))]

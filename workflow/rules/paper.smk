@@ -55,8 +55,10 @@ rule results_page:
     localrule: True
     conda:
         "../../envs/simformer.yaml"
+    params:
+        kept=KEPT_RESULTS,
     shell:
-        "simformer results_page --studies {input.studies:q} --results results --output {output:q} > {log} 2>&1"
+        "simformer results_page --studies {input.studies:q} --results {params.kept} --output {output:q} > {log} 2>&1"
 
 
 rule sweeps:

@@ -63,6 +63,7 @@ rule site:
         "../../envs/simformer.yaml"
     params:
         version=RECIPE_VERSION,
+        page=page_hash(),
         spec=site_spec,
     shell:
         "simformer site --spec {params.spec:q} --output {output.page:q} > {log} 2>&1"

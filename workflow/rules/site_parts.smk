@@ -6,6 +6,12 @@ def site_file(name):
     return table_file(f"gallery/{name}")
 
 
+def page_hash():
+    """Checksum of the page's own scripts and style, so that an edit of one makes the page again."""
+    static = Path(workflow.basedir, "simformer/analysis/site/static")
+    return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(static.iterdir()))).hexdigest()
+
+
 def site_cells():
     """The (dataset, split, method, seed) that the site shows: the study's first experiment, its first seed."""
     name = STUDY.experiments[0]

@@ -1,0 +1,37 @@
+"""Copies of a study's tables and pictures for docs/results, which git keeps; results/ itself is never kept.
+
+Snakemake makes nothing whose file is there already, so a table in results/ of a fresh clone would look finished.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from simformer.data.files import atomic_write_bytes
+from simformer.errors import UserError
+
+TABLES = ("*.csv", "*.md", "intervals/*.csv", "intervals/*.md", "t_test/*.csv", "t_test/*.md")
+PICTURES = ("figures/*.png", "*/split*/gallery.*.png", "*/split*/maps.png", "*/split*/retab.seed*.png",
+            "gallery/screenshots/*.png")  # fmt: skip
+"""Patterns below the folder of a study's results."""
+
+
+def keep_results(results: Path, kept: Path) -> list[Path]:
+    """Copy the small files that tables and pages show; what was kept before and is not there now stays.
+
+    Args:
+        results: folder of a study's results.
+        kept: folder of all kept results, e.g. docs/results; the copies lie in its folder of the same name.
+    Returns: the copies that are new or changed.
+    Raises: UserError if there is no table.
+    """
+    found = sorted({path for pattern in (*TABLES, *PICTURES) for path in results.glob(pattern)})
+    if not any(path.suffix == ".md" for path in found):
+        raise UserError(f"{results}: no tables to keep; make some first, e.g. `snakemake {results}/table1.csv`")
+    changed = []
+    for path in found:
+        copy, content = kept / results.name / path.relative_to(results), path.read_bytes()
+        if not copy.exists() or copy.read_bytes() != content:
+            atomic_write_bytes(copy, content)
+            changed.append(copy)
+    return changed

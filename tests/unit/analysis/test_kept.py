@@ -1,0 +1,44 @@
+"""Copies of results that git keeps."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from simformer.analysis.kept import keep_results
+from simformer.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_git_keeps_nothing_where_snakemake_would_take_it_for_made():
+    """A table of a fresh clone would be up to date: its runs are missing, but nothing asks for them."""
+    listed = subprocess.run(["git", "ls-files", "results"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git clone")
+    assert listed.stdout.split() == ["results/README.md"]
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_tables_and_pictures_are_copied_and_nothing_else(tmp_path):
+    results, kept = tmp_path / "results/demo", tmp_path / "docs"
+    names = ["table1.md", "table1.csv", "intervals/table1.md", "figures/fig3.png", "scenes/split1/maps.png"]
+    others = ["table1.tex", "figures/fig3.pdf", "scenes/split1/simformer/seed0/metrics.json", "logs/train.log"]
+    for name in names + others:
+        write(results / name, name)
+    assert {str(p.relative_to(kept / "demo")) for p in keep_results(results, kept)} == set(names)
+    assert {str(p.relative_to(kept / "demo")) for p in kept.rglob("*.*")} == set(names)
+    write(results / "table1.md", "new")
+    write(kept / "demo/table9.md", "of another day")
+    assert keep_results(results, kept) == [kept / "demo/table1.md"]
+    assert (kept / "demo/table1.md").read_text() == "new"
+    assert (kept / "demo/table9.md").exists()
+
+
+def test_a_study_without_tables_is_an_error_that_says_what_to_type(tmp_path):
+    with pytest.raises(UserError, match=r"results: no tables to keep; make some first, e.g. `snakemake .*table1.csv"):
+        keep_results(tmp_path / "results", tmp_path / "docs")
