@@ -10,7 +10,9 @@ from pathlib import Path
 from simformer.data.files import atomic_write_bytes
 from simformer.errors import UserError
 
-TABLES = ("*.csv", "*.md", "intervals/*.csv", "intervals/*.md", "t_test/*.csv", "t_test/*.md")
+BESIDE = ("intervals", "t_test", "label_quality")
+"""Folders with more about a table, in files of the same name."""
+TABLES = tuple(f"{folder}*.{kind}" for folder in ("", *(f"{name}/" for name in BESIDE)) for kind in ("csv", "md"))
 PICTURES = ("figures/*.png", "*/split*/gallery.*.png", "*/split*/maps.png", "*/split*/retab.seed*.png",
             "gallery/screenshots/*.png")  # fmt: skip
 """Patterns below the folder of a study's results."""

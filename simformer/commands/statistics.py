@@ -31,7 +31,14 @@ def per_class(args: argparse.Namespace) -> None:
     write_per_class(json.loads(args.spec), args.output)
 
 
+def label_quality(args: argparse.Namespace) -> None:
+    """Score the labels behind the re-trained methods of a table, beside what the re-training made of them."""
+    from simformer.analysis.label_quality import write_label_quality
+
+    write_label_quality(json.loads(args.spec), args.output)
+
+
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
-    for run in (partial_table, t_test, per_class):
+    for run in (partial_table, t_test, per_class, label_quality):
         command(commands, run, SPEC, OUTPUT)

@@ -6,6 +6,7 @@ rule measured_baselines:
     input:
         table_file("baseline_checks.md"),
         table_file("stage_costs.md"),
+        table_file(f"label_quality/{STUDY.experiments[0]}.md"),
         map_galleries(),
     localrule: True
 

@@ -1,4 +1,6 @@
 # What the tables, figures and pages of a study are made from; the rules are in paper.smk.
+MADE_LABELS = ("fill", "maps", "pseudo")
+"""Labels of methods whose novel pixels are labelled before the training."""
 KEPT_RESULTS = "docs/results"
 """Tables and pictures that are kept in git, copied there by `simformer keep`; nothing below results/ is."""
 
@@ -100,6 +102,32 @@ def class_spec(wildcards):
             f"config/experiments/{wildcards.experiment}.yaml: measure '{experiment.measure}' has no IoU"
         )
     return sorted_json({"title": experiment.title, "rows": table_rows(experiment), "runs": class_runs(wildcards)})
+
+
+def retrained_runs(wildcards):
+    """The runs of a table whose novel pixels have made labels, with the label sets that tell how good these are."""
+    made = [run for run in experiment_runs(wildcards) if CATALOGUE.method(run["method"]).labels in MADE_LABELS]
+    if len({run["method"] for run in made}) < 2:
+        raise WorkflowError(
+            f"config/experiments/{wildcards.experiment}.yaml: fewer than two methods that are re-trained on made labels"
+        )
+    return [
+        run
+        | {"labels": training_labels(Place(run)), "truth": full_labels(Place(run))}
+        | {"masked": split_file("masked/labels.json").format(**run)}
+        for run in made
+    ]
+
+
+def retrained_files(wildcards):
+    runs = retrained_runs(wildcards)
+    return list(dict.fromkeys(run[name] for run in runs for name in ("path", "labels", "masked", "truth")))
+
+
+def retrained_spec(wildcards):
+    experiment = CATALOGUE.experiment(wildcards.experiment)
+    rows = table_rows(experiment)
+    return sorted_json({"title": experiment.title, "rows": rows, "runs": retrained_runs(wildcards)})
 
 
 def interval_spec(wildcards):

@@ -1,4 +1,4 @@
-# Tables from part of the runs, tests over seeds, and every class by itself.
+# Tables from part of the runs, tests over seeds, every class by itself, and the labels behind re-trained methods.
 
 
 rule partial_table:
@@ -63,3 +63,24 @@ rule per_class:
         spec=class_spec,
     shell:
         "simformer per_class --spec {params.spec:q} --output {output.csv:q} > {log} 2>&1"
+
+
+rule label_quality:
+    """How good the labels of re-trained methods are, beside what the re-training makes of them; scoring."""
+    input:
+        retrained_files,
+    output:
+        csv=table_file("label_quality/{experiment}.csv"),
+        md=table_file("label_quality/{experiment}.md"),
+    log:
+        log_file("label_quality/{experiment}"),
+    wildcard_constraints:
+        experiment="[a-z][a-z0-9_]*",
+    localrule: True
+    conda:
+        "../../envs/simformer.yaml"
+    params:
+        version=RECIPE_VERSION,
+        spec=retrained_spec,
+    shell:
+        "simformer label_quality --spec {params.spec:q} --output {output.csv:q} > {log} 2>&1"

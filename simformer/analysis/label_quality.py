@@ -1,0 +1,105 @@
+"""Labels that methods are re-trained on, beside what the re-training makes of them (RETAB's check C6)."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from simformer.analysis.table_text import markdown
+from simformer.baselines.map_checks import IMAGES, chosen_images
+from simformer.baselines.map_measures import iou_counts
+from simformer.data.files import atomic_write_text, read_label
+from simformer.data.labels import LabelledImage, LabelSet
+from simformer.settings import IGNORE
+
+GAP = 2.0
+"""Labels that differ by more, in percentage points, should keep their order after the re-training."""
+NOTE = (
+    "Percent, mean over seeds (n: {seeds}). Labels: mean IoU over the novel classes and share of novel pixels that "
+    f"stay unlabelled, on at most {IMAGES} training images with novel classes; scoring, which reads their true masks. "
+    "Re-trained: mean IoU on the test images."
+)
+COLUMNS = {
+    "labels": "labels: novel mIoU", "unlabelled": "labels: novel pixels at 255",
+    "novel": "re-trained: novel mIoU", "base": "re-trained: base mIoU",
+}  # fmt: skip
+
+
+def label_quality(spec: dict[str, Any]) -> pd.DataFrame:
+    """Score the label sets behind the re-trained methods of a table.
+
+    Args:
+        spec: `runs` (list of {dataset, split, method, seed, path to metrics.json, labels: label set that it was trained
+            on, masked and truth: label sets of the split and with all masks}).
+    Returns: one line per run: dataset, split, method, seed, and COLUMNS, percent.
+    """
+    lines = []
+    for run in spec["runs"]:
+        labels, masked, truth = (LabelSet.load(Path(run[name])) for name in ("labels", "masked", "truth"))
+        metrics = json.loads(Path(run["path"]).read_text(encoding="utf-8"))
+        cell = {name: run[name] for name in ("dataset", "split", "method", "seed")}
+        lines.append(cell | _quality(labels, masked, truth) | {name: metrics[name] for name in ("novel", "base")})
+    return pd.DataFrame(lines)
+
+
+def _quality(labels: LabelSet, masked: LabelSet, truth: LabelSet) -> dict[str, float]:
+    given, true = ({image.name: image for image in found.images} for found in (labels, truth))
+    counts, left, pixels = np.zeros((len(masked.novel), 2), np.int64), 0, 0
+    for image in chosen_images(masked):
+        real = read_label(truth.label_path(true[image.name]))
+        found = _label(labels, given.get(image.name), real)
+        novel = np.isin(real, masked.novel)
+        counts += iou_counts(found, real, masked.novel)
+        left += int((novel & (found == IGNORE)).sum())
+        pixels += int(novel.sum())
+    held = counts[counts[:, 1] > 0]
+    return {"labels": 100 * float((held[:, 0] / held[:, 1]).mean()), "unlabelled": 100 * left / pixels}
+
+
+def _label(labels: LabelSet, image: LabelledImage | None, like: np.ndarray) -> np.ndarray:
+    """Read a label map; an image without any label is not in its label set."""
+    return np.full_like(like, IGNORE) if image is None else read_label(labels.label_path(image))
+
+
+def order_kept(labels: Sequence[float], retrained: Sequence[float]) -> tuple[int, int]:
+    """Count the pairs of methods whose labels differ by more than GAP points, and those whose order stays.
+
+    Args:
+        labels, retrained: mean IoU of each method's labels, and of its re-training.
+    Returns: pairs that keep their order, and all pairs.
+    """
+    methods = zip(labels, retrained, strict=True)
+    far = [(a, b) for a, b in itertools.combinations(methods, 2) if abs(a[0] - b[0]) > GAP]
+    return sum((a[0] > b[0]) == (a[1] > b[1]) and a[1] != b[1] for a, b in far), len(far)
+
+
+def write_label_quality(spec: dict[str, Any], csv: Path) -> None:
+    """Write the lines as `csv`, and beside it as Markdown, a table per dataset and split.
+
+    Args:
+        spec: see `label_quality`; also `title` and `rows` (list of {method, label}).
+        csv: path of the csv.
+    """
+    table = label_quality(spec)
+    atomic_write_text(csv, table.to_csv(index=False, float_format="%.4f"))
+    names = {row["method"]: row["label"] for row in spec["rows"]}
+    parts = [f"**{spec['title']}: labels and what re-training makes of them**"]
+    for (dataset, split), lines in table.groupby(["dataset", "split"], sort=False):
+        means = lines.groupby("method", sort=False)[list(COLUMNS)].mean()
+        shown = means.map("{:.1f}".format).rename(columns=COLUMNS).set_axis([names[m] for m in means.index])
+        kept, pairs = order_kept(means["labels"].tolist(), means["novel"].tolist())
+        spread = means["base"].max() - means["base"].min()
+        parts += [
+            f"{dataset} {split}",
+            markdown(shown, "method"),
+            f"{kept} of {pairs} pairs of methods whose labels differ by more than {GAP:g} points have the same order "
+            f"after the re-training; base mIoU of the rows spans {spread:.1f} points (check C6).",
+        ]
+    parts.append(NOTE.format(seeds=int(table.groupby(["dataset", "split", "method"]).size().max())))
+    atomic_write_text(csv.with_suffix(".md"), "\n\n".join(parts) + "\n")
