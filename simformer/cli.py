@@ -28,6 +28,7 @@ from simformer.commands import (
     watch,
 )
 from simformer.errors import AlreadyTold, Interrupted, UserError
+from simformer.memory import keep_freed_memory
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit status (0 done, 1 user error, 130 Ctrl-C, 143 training interrupted)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     args = _parser().parse_args(given, argparse.Namespace(arguments=given))
+    keep_freed_memory()
     try:
         args.run(args)
         sys.stdout.flush()

@@ -33,6 +33,8 @@ STUDY = CATALOGUE.study
 CELL = ("dataset", "split", "method", "seed")
 PAGES = ("baseline_checks", "retab_checks", "stage_costs")
 """Tables that are no experiments."""
+ABOUT_TABLES = ("intervals", "t_test", "per_class", "label_quality")
+"""Folders of what is made from all runs of an experiment, in files of its name."""
 EXPERIMENT = rf"(?!(?:{'|'.join(PAGES)})\b)[a-z][a-z0-9_]*"
 """Names of experiments, as the pattern of a wildcard: the others would be looked for among the experiment files."""
 PINNED_SPLITS = sorted(str(path) for path in Path("config/splits").glob("*/split*.yaml"))
@@ -291,7 +293,8 @@ def weights_option(wildcards, input):
 
 def requested_experiments():
     """Experiments whose tables the command line names; None (all of the study) if it names none."""
-    tables = [Path(argument) for argument in sys.argv[1:] if Path(argument).parent == Path(STUDY.results)]
+    folders = [Path(STUDY.results, name) for name in ("", *ABOUT_TABLES)]
+    tables = [Path(argument) for argument in sys.argv[1:] if Path(argument).parent in folders]
     return [p.stem for p in tables if p.suffix in (".csv", ".md", ".tex") and p.stem not in PAGES] or None
 
 
