@@ -14,7 +14,7 @@ BESIDE = ("intervals", "t_test", "label_quality")
 """Folders with more about a table, in files of the same name."""
 TABLES = tuple(f"{folder}*.{kind}" for folder in ("", *(f"{name}/" for name in BESIDE)) for kind in ("csv", "md"))
 PICTURES = ("figures/*.png", "*/split*/gallery.*.png", "*/split*/maps.png", "*/split*/retab.seed*.png",
-            "gallery/screenshots/*.png")  # fmt: skip
+            "gallery/screenshots/*.png", "report/*.png")  # fmt: skip
 """Patterns below the folder of a study's results."""
 
 

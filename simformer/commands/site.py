@@ -50,11 +50,24 @@ def site_screenshots(args: argparse.Namespace) -> None:
     take_screenshots(args.page, args.output)
 
 
+def report_screenshots(args: argparse.Namespace) -> None:
+    """Take pictures of Snakemake's report with Chromium."""
+    from simformer.analysis.report_pictures import report_screenshots as run
+
+    run(args.report, args.output)
+
+
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
     command(commands, site_images, DATA, INDEX, OUTPUT)
     command(commands, site_predictions, MODEL, DATA, INDEX, INFERENCE, THREADS, DEVICE, OUTPUT)
     command(commands, site, ("--spec", {"required": True, "help": "title and views, JSON"}), OUTPUT)
+    command(
+        commands,
+        report_screenshots,
+        path("report", "zip of snakemake --report"),
+        path("output", "folder of the pictures"),
+    )
     command(
         commands, site_screenshots, path("page", "index.html of the site"), path("output", "folder of the pictures")
     )

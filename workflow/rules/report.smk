@@ -6,6 +6,15 @@ CAPTIONS = {
 }
 
 
+def written_report(wildcards):
+    """The report of the study, which no rule can make."""
+    file = table_file("report.zip")
+    if not Path(file).exists():
+        study = " ".join(map(os.path.relpath, workflow.configfiles))
+        raise WorkflowError(f"{file} is not there; first type: snakemake --configfile {study} --report {file}")
+    return file
+
+
 rule table_pages:
     """The study's tables as pages."""
     input:
@@ -56,3 +65,21 @@ rule interval_pages:
         folder=subpath(output[0], parent=True),
     shell:
         "simformer table_pages --tables {input:q} --prefix intervals_ --output {params.folder:q} > {log} 2>&1"
+
+
+rule report_screenshots:
+    """Pictures of the report for pages and talks; the report itself is made by `snakemake --report`."""
+    input:
+        written_report,
+    output:
+        collect(table_file("report/{name}.png"), name=["tables", "figures"]),
+    log:
+        log_file("report_screenshots"),
+    localrule: True
+    conda:
+        "../../envs/simformer.yaml"
+    params:
+        version=RECIPE_VERSION,
+        folder=subpath(output[0], parent=True),
+    shell:
+        "simformer report_screenshots --report {input:q} --output {params.folder:q} > {log} 2>&1"
