@@ -38,9 +38,7 @@ def report_screenshots(report: Path, folder: Path) -> None:
             tab.goto(page.as_uri())
             tab.wait_for_timeout(SETTLED)
             if not (entry := tab.get_by_text(category, exact=True)).count():
-                raise UserError(
-                    f"{report}: no category '{category}' in it; run the whole study before the report"
-                )
+                raise UserError(f"{report}: no category '{category}' in it; run the whole study before the report")
             entry.first.click()
             tab.locator("a[iconname=eye]").first.click()
             tab.wait_for_timeout(SETTLED)
