@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.utils.checkpoint import checkpoint
 
-from simformer.baselines.stencil import Offset, segment, shifted
+from simformer.baselines.stencil import Offset, inside, segment, shifted
 from simformer.settings import IGNORE
 
 EPSILON = 1e-5
@@ -21,13 +22,43 @@ def feature_affinity(features: Tensor, offsets: tuple[Offset, ...]) -> Tensor:
     Args:
         features: v, [B, C, h, w].
         offsets: O offsets of the partners j.
-    Returns: in (0, 1], [B, O, h, w]; meaningless where the partner lies outside the grid.
+    Returns: in (0, 1], [B, O, h, w]; 0 where the partner lies outside the grid.
+    """
+    return FeatureAffinity.apply(features, offsets)
+
+
+class FeatureAffinity(torch.autograd.Function):
+    """`feature_affinity` with its gradient written out, so that nothing of the size of O feature maps is kept.
+
+    d a_ij / d v_i = -a_ij sign(v_i - v_j) / C, and the opposite for v_j.
     """
 
-    def at(v: Tensor, offset: Offset) -> Tensor:
-        return torch.exp(-(v - shifted(v, offset, 0.0)).abs().mean(dim=1))
+    @staticmethod
+    def forward(ctx: FunctionCtx, features: Tensor, offsets: tuple[Offset, ...]) -> Tensor:
+        """Compute a; see `feature_affinity`."""
+        batch, _, height, width = features.shape
+        affinity = features.new_zeros(batch, len(offsets), height, width)
+        for number, offset in enumerate(offsets):
+            cells, partners = inside(offset, height, width)
+            difference = (features[cells] - features[partners]).abs_().mean(dim=1)
+            affinity[:, number][cells] = difference.neg_().exp_()
+        ctx.offsets = offsets
+        ctx.save_for_backward(features, affinity)
+        return affinity
 
-    return _per_offset(at, features, offsets)
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+        """Gradient for the features, from that of a."""
+        features, affinity = ctx.saved_tensors
+        pull = affinity * gradient / -features.shape[1]
+        result = torch.zeros_like(features)
+        for number, offset in enumerate(ctx.offsets):
+            cells, partners = inside(offset, *features.shape[-2:])
+            part = (features[cells] - features[partners]).sign_().mul_(pull[:, [number]][cells])
+            result[cells] += part
+            result[partners] -= part
+        return result, None
 
 
 def boundary_affinity(boundary: Tensor, offsets: tuple[Offset, ...]) -> Tensor:
@@ -42,7 +73,11 @@ def boundary_affinity(boundary: Tensor, offsets: tuple[Offset, ...]) -> Tensor:
     def at(b: Tensor, offset: Offset) -> Tensor:
         return 1 - torch.stack([shifted(b, cell, 0.0) for cell in segment(offset)]).amax(dim=0)
 
-    return _per_offset(at, boundary, offsets)
+    if not (torch.is_grad_enabled() and boundary.requires_grad):
+        return torch.stack([at(boundary, offset) for offset in offsets], dim=1)
+    # Computed again backwards: the ways of all offsets together are hundreds of maps.
+    kept = [checkpoint(at, boundary, offset, use_reentrant=False, preserve_rng_state=False) for offset in offsets]
+    return torch.stack(kept, dim=1)
 
 
 def pair_kinds(cells: Tensor, offsets: tuple[Offset, ...]) -> tuple[Tensor, Tensor]:
@@ -78,11 +113,3 @@ def pair_loss(affinity: Tensor, positives: Sequence[Tensor], negative: Tensor) -
 
 def _mean(values: Tensor, chosen: Tensor) -> Tensor:
     return torch.where(chosen, values, 0.0).sum() / (chosen.sum() + EPSILON)
-
-
-def _per_offset(at, grid: Tensor, offsets: tuple[Offset, ...]) -> Tensor:
-    """Stack a function of (grid, offset); a training computes it again backwards instead of keeping its O copies."""
-    if not (torch.is_grad_enabled() and grid.requires_grad):
-        return torch.stack([at(grid, offset) for offset in offsets], dim=1)
-    kept = [checkpoint(at, grid, offset, use_reentrant=False, preserve_rng_state=False) for offset in offsets]
-    return torch.stack(kept, dim=1)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import EllipsisType
+
 from torch import Tensor
 from torch.nn import functional as F
 
 Offset = tuple[int, int]
 """(dy, dx) from the first cell of a pair to the second."""
+Cells = tuple[EllipsisType, slice, slice]
+"""Index of a window of a grid [..., h, w]."""
 
 
 def half_disc(radius: int) -> tuple[Offset, ...]:
@@ -36,6 +40,17 @@ def shifted(grid: Tensor, offset: Offset, fill: float) -> Tensor:
     padded = F.pad(grid, (max(-dx, 0), max(dx, 0), max(-dy, 0), max(dy, 0)), value=fill)
     top, left = max(dy, 0), max(dx, 0)
     return padded[..., top : top + height, left : left + width]
+
+
+def inside(offset: Offset, height: int, width: int) -> tuple[Cells, Cells]:
+    """Index the cells whose partner at an offset lies inside the grid, and these partners, in [..., h, w]."""
+    dy, dx = offset
+    rows, columns = max(0, height - abs(dy)), max(0, width - abs(dx))
+
+    def window(top: int, left: int) -> Cells:
+        return ..., slice(top, top + rows), slice(left, left + columns)
+
+    return window(max(-dy, 0), max(-dx, 0)), window(max(dy, 0), max(dx, 0))
 
 
 def segment(offset: Offset) -> tuple[Offset, ...]:
