@@ -40,7 +40,7 @@ def main():
         features = torch.randn(shape, requires_grad=True)
         runs = [(seconds(plain, features), seconds(feature_affinity, features)) for _ in range(5)]
         slow, fast = (min(column) for column in zip(*runs, strict=True))
-        print(f"{str(shape):>18}  plain {slow:.3f} s  written out {fast:.3f} s  ratio {slow / fast:.1f}")
+        print(f"{shape!s:>18}  plain {slow:.3f} s  written out {fast:.3f} s  ratio {slow / fast:.1f}")
 
 
 if __name__ == "__main__":
