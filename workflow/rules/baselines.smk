@@ -32,6 +32,7 @@ rule classifier:
         log_file("classifier/{dataset}.seed{seed}"),
     benchmark:
         maps_file("train.benchmark.tsv", "classifier")
+    priority: MAPS_FIRST
     conda:
         "../../envs/simformer.yaml"
     threads: 1
@@ -63,6 +64,7 @@ rule cam:
         maps_file("cam/{shard}.benchmark.tsv")
     wildcard_constraints:
         response="classifier|warm|plain|seam[a-z_]*|cpn[a-z_]*",
+    priority: MAPS_FIRST
     conda:
         "../../envs/simformer.yaml"
     threads: 1
@@ -91,6 +93,7 @@ rule gather_maps:
         log_file("gather_maps/{dataset}.{response}.{stage}.seed{seed}"),
     wildcard_constraints:
         stage="cam|psa|irn|predictions",
+    priority: MAPS_FIRST
     localrule: True
     conda:
         "../../envs/simformer.yaml"
@@ -112,6 +115,7 @@ rule seeds:
         log_file("seeds/{dataset}.{response}.seed{seed}"),
     benchmark:
         maps_file("seeds/seeds.benchmark.tsv")
+    priority: MAPS_FIRST
     conda:
         "../../envs/simformer.yaml"
     threads: 1
@@ -141,6 +145,7 @@ rule affinity:
         log_file("affinity/{dataset}.{response}.{expansion}.seed{seed}"),
     benchmark:
         maps_file("{expansion}/train.benchmark.tsv")
+    priority: MAPS_FIRST
     conda:
         "../../envs/simformer.yaml"
     threads: 1
@@ -171,6 +176,7 @@ rule refine:
         log_file("refine/{dataset}.{response}.{expansion}.seed{seed}.{shard}"),
     benchmark:
         maps_file("{expansion}/{shard}.benchmark.tsv")
+    priority: MAPS_FIRST
     conda:
         "../../envs/simformer.yaml"
     threads: 1
@@ -201,6 +207,7 @@ rule mix:
         log_file("mix/{dataset}.{split}.{method}.seed{seed}"),
     benchmark:
         run_file("mixed/mixed.benchmark.tsv")
+    priority: MAPS_FIRST
     conda:
         "../../envs/simformer.yaml"
     resources:

@@ -10,6 +10,8 @@ COMPARED_MAPS = [
     "retab_retrained",
 ]
 """Methods whose class maps are compared and drawn; those of a response alone are drawn with any of its methods."""
+MAPS_FIRST, ROUNDS_FIRST = 1, 2
+"""Priorities: trainings wait for class maps, and CONTA's rounds are the longest chain to any of them."""
 CHECKED = [
     "maps",
     "seam",

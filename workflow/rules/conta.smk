@@ -11,6 +11,7 @@ rule round_masks:
         maps=directory(maps_file("masks/labels")),
     log:
         log_file("round_masks/{dataset}.{response}.seed{seed}"),
+    priority: ROUNDS_FIRST
     conda:
         "../../envs/simformer.yaml"
     threads: 1
@@ -40,6 +41,7 @@ rule segmentation:
         log_file("segmentation/{dataset}.{response}.seed{seed}"),
     benchmark:
         maps_file("segmentation/train.benchmark.tsv")
+    priority: ROUNDS_FIRST
     conda:
         "../../envs/simformer.yaml"
     threads: 1
@@ -67,6 +69,7 @@ rule predictions:
         maps_file("predictions/{shard}.json"),
     log:
         log_file("predictions/{dataset}.{response}.seed{seed}.{shard}"),
+    priority: ROUNDS_FIRST
     conda:
         "../../envs/simformer.yaml"
     threads: 1
@@ -95,6 +98,7 @@ rule confounder:
         maps_file("confounder.safetensors"),
     log:
         log_file("confounder/{dataset}.{response}.seed{seed}"),
+    priority: ROUNDS_FIRST
     conda:
         "../../envs/simformer.yaml"
     resources:
@@ -125,6 +129,7 @@ rule conta:
         maps_file("train.benchmark.tsv")
     wildcard_constraints:
         response=CONTA_ROUNDS,
+    priority: ROUNDS_FIRST
     conda:
         "../../envs/simformer.yaml"
     threads: 1
@@ -158,6 +163,7 @@ rule conta_cam:
         log_file("conta_cam/{dataset}.{response}.seed{seed}.{shard}"),
     wildcard_constraints:
         response=CONTA_ROUNDS,
+    priority: ROUNDS_FIRST
     conda:
         "../../envs/simformer.yaml"
     threads: 1

@@ -18,6 +18,7 @@ rule retab_boundary:
         log_file("retab_boundary/{dataset}.{split}.seed{seed}"),
     benchmark:
         retab_file("boundary/train.benchmark.tsv")
+    priority: MAPS_FIRST
     conda:
         "../../envs/simformer.yaml"
     threads: 1
@@ -45,6 +46,7 @@ rule retab_boundary_maps:
         retab_file("boundary/{shard}.json"),
     log:
         log_file("retab_boundary_maps/{dataset}.{split}.seed{seed}.{shard}"),
+    priority: MAPS_FIRST
     conda:
         "../../envs/simformer.yaml"
     threads: 1
@@ -72,6 +74,7 @@ rule retab_gather:
         log_file("retab_gather/{dataset}.{split}.{part}.seed{seed}"),
     wildcard_constraints:
         part="boundary|[a-z][a-z0-9_]*/(walked|anchored)",
+    priority: MAPS_FIRST
     localrule: True
     conda:
         "../../envs/simformer.yaml"
@@ -93,6 +96,7 @@ rule retab_seeds:
         facts=retab_file("{response}/seeds/facts.json"),
     log:
         log_file("retab_seeds/{dataset}.{split}.{response}.seed{seed}"),
+    priority: MAPS_FIRST
     conda:
         "../../envs/simformer.yaml"
     threads: 1
@@ -122,6 +126,7 @@ rule retab_affinity:
         log_file("retab_affinity/{dataset}.{split}.{response}.seed{seed}"),
     benchmark:
         retab_file("{response}/affinity/train.benchmark.tsv")
+    priority: MAPS_FIRST
     conda:
         "../../envs/simformer.yaml"
     threads: 1
@@ -154,6 +159,7 @@ rule retab_walk:
         log_file("retab_walk/{dataset}.{split}.{response}.{walk}.seed{seed}.{shard}"),
     wildcard_constraints:
         walk="walked|anchored",
+    priority: MAPS_FIRST
     conda:
         "../../envs/simformer.yaml"
     threads: 1

@@ -15,6 +15,7 @@ rule rib:
         maps_file("cam/{shard}.benchmark.tsv")
     wildcard_constraints:
         response="rib",
+    priority: MAPS_FIRST
     conda:
         "../../envs/simformer.yaml"
     threads: 1

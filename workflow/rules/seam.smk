@@ -17,6 +17,7 @@ rule response_network:
         maps_file("train.benchmark.tsv")
     wildcard_constraints:
         response="warm|plain|seam|seam_no_er|seam_no_ecr|cpn|cpn_independent",
+    priority: MAPS_FIRST
     conda:
         "../../envs/simformer.yaml"
     threads: 1
