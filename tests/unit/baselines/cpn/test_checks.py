@@ -3,10 +3,12 @@
 import numpy as np
 import torch
 
-from simformer.baselines.cpn.checks import complementary_gaps, fresh_views
-from simformer.baselines.cpn.settings import CpnSettings
+from simformer.baselines.cpn.checks import complementary_gaps, fresh_views, without_regions
+from simformer.baselines.cpn.settings import CpnSettings, RegionSettings
 from simformer.baselines.held_out import HeldOut
 from simformer.baselines.maxnorm import maxnorm
+from simformer.baselines.pixel_correlation import pixel_seed
+from simformer.baselines.tapped_classifier import TappedClassifier
 
 SETTINGS = CpnSettings(cell_side=8, masks="independent")
 
@@ -44,3 +46,16 @@ def test_c1_maps_that_ignore_the_masks_have_no_gap_and_others_have():
         maps = maxnorm(network(image().pixels, image().present)[0][0, :1])
         gap = complementary_gaps(network, [image()], [maps], views)
         assert gap < 1e-4 if blind else gap > 0.05
+
+
+def test_without_regions_the_maps_are_those_of_the_pixel_correlation():
+    torch.manual_seed(0)
+    network = TappedClassifier("tiny", 3, 0.0, RegionSettings()).eval()
+    images, present = torch.randn(1, 3, 32, 32), torch.tensor([[True, True, False]])
+    with torch.inference_mode():
+        raw, spread = without_regions(network)(images, present)
+        stages = network.backbone(images)[1:3]
+        features = network.correlation.features(images, stages)
+        assert torch.allclose(spread, network.correlation(features, pixel_seed(raw, present)))
+        whole = network(images, present)[1]
+    assert network.regions is not None and (whole > spread).any() and (whole >= spread).all()
