@@ -12,13 +12,16 @@ from torch import Tensor
 
 from simformer.baselines.claims import Claim
 from simformer.baselines.cross_regularisation import normalised_maps
-from simformer.baselines.held_out import HeldOut, pair_names
+from simformer.baselines.held_out import HeldOut, pair_names, read_held_out
 from simformer.baselines.map_scores import MapScores, distance_between_images, score_maps
 from simformer.baselines.measures import average_precision
 from simformer.baselines.network_file import StoredNetwork
 from simformer.baselines.plain.settings import TappedSettings
 from simformer.baselines.responses import load_tapped
+from simformer.baselines.settings import CamSettings
 from simformer.baselines.tapped_classifier import TappedClassifier, pooled_logits
+from simformer.data.index import DatasetIndex
+from simformer.data.splits import Split
 from simformer.errors import UserError
 
 WARM = "warm"
@@ -125,6 +128,38 @@ def load_arms(
             raise UserError(f"{paths[name]}: trained on other classes than the dataset's; delete it and run again")
     require_equal_training({name: stored for name, (_, stored) in loaded.items()})
     return {name: measure_arm(name, *found, images, base) for name, found in loaded.items()}
+
+
+def compare(
+    method: str,
+    kind: type[TappedSettings],
+    paths: dict[str, Path],
+    data: Path,
+    index: DatasetIndex,
+    split: Split,
+    cam: CamSettings,
+    device: str,
+) -> tuple[list[HeldOut], dict[str, Arm], list[Claim]]:
+    """Measure the networks behind the claims of a method on held-out images.
+
+    Args:
+        method: e.g. "seam", one of `paths`; "plain" must be another.
+        kind: of its settings.
+        paths: network file of each arm.
+        data: folder of the prepared dataset.
+        index: its index; test images are measured, labels of training images give the frequency of classes.
+        split: its base classes are those whose IoU counts.
+        cam: sizes of the maps.
+        device: of the networks.
+    Returns: the images, the arms, and the claims of `gates`.
+    Raises: UserError for a network that is not what its name says.
+    """
+    images = read_held_out(data, index, cam, torch.device(device))
+    arms = load_arms(paths, index.classes, images, split.base, device)
+    if not isinstance(arms[method].stored.spec.settings, kind):
+        raise UserError(f"{paths[method]}: not a network of {method.upper()}; give --network {method}=... another file")
+    frequency = np.bincount([c for record in index.train for c in record.labels], minlength=len(index.classes))
+    return images, arms, gates(arms[method], arms["plain"], images, frequency)
 
 
 def require_equal_training(networks: dict[str, StoredNetwork[TappedSettings]]) -> None:

@@ -14,14 +14,13 @@ from simformer.baselines.claims import Claim
 from simformer.baselines.cpn.masks import draw_views
 from simformer.baselines.cpn.settings import CpnSettings
 from simformer.baselines.cpn.training import view_shares
-from simformer.baselines.held_out import HeldOut, of_pairs, pair_names, read_held_out
+from simformer.baselines.held_out import HeldOut, of_pairs, pair_names
 from simformer.baselines.map_scores import mean_gaps, recalls
 from simformer.baselines.settings import CamSettings
-from simformer.baselines.tapped_arms import Arm, gates, load_arms, measure_arm, normalised_view
+from simformer.baselines.tapped_arms import Arm, compare, measure_arm, normalised_view
 from simformer.baselines.tapped_classifier import TappedClassifier
 from simformer.data.index import DatasetIndex
 from simformer.data.splits import Split
-from simformer.errors import UserError
 
 ARMS = ("plain", "cpn", "cpn_independent")
 """Networks that are compared."""
@@ -81,14 +80,10 @@ def cpn_claims(
         device: of the networks.
     Raises: UserError for a network that is not what its name says.
     """
-    images = read_held_out(data, index, cam, torch.device(device))
-    arms = load_arms(paths, index.classes, images, split.base, device)
+    images, arms, found = compare("cpn", CpnSettings, paths, data, index, split, cam, device)
     spec = arms["cpn"].stored.spec
-    if not isinstance(spec.settings, CpnSettings):
-        raise UserError(f"{paths['cpn']}: not a network of CPN; give --network cpn=... another file")
-    frequency = np.bincount([c for record in index.train for c in record.labels], minlength=len(index.classes))
     return [
-        *gates(arms["cpn"], arms["plain"], images, frequency),
+        *found,
         *_gaps(arms, images, fresh_views(images, spec.settings, spec.seed)),
         *_quality(arms, images),
         _regions(arms["cpn"], images, split.base),

@@ -11,17 +11,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from simformer.baselines.claims import Claim
-from simformer.baselines.held_out import HeldOut, of_pairs, pair_names, read_held_out
+from simformer.baselines.held_out import HeldOut, of_pairs, pair_names
 from simformer.baselines.map_scores import mean_gaps
 from simformer.baselines.measures import roc_auc
 from simformer.baselines.seam.settings import SeamSettings
 from simformer.baselines.settings import CamSettings
-from simformer.baselines.tapped_arms import WARM, Arm, gates, load_arms, normalised_view
+from simformer.baselines.tapped_arms import WARM, Arm, compare, normalised_view
 from simformer.baselines.tapped_classifier import TappedClassifier, enlarged
 from simformer.data.index import DatasetIndex
 from simformer.data.splits import Split
 from simformer.data.transforms import resize_label
-from simformer.errors import UserError
 from simformer.settings import IGNORE
 
 ARMS = ("plain", "seam", "seam_no_er", "seam_no_ecr", WARM)
@@ -107,15 +106,10 @@ def seam_claims(
         device: of the networks.
     Raises: UserError for a network that is not what its name says.
     """
-    images = read_held_out(data, index, cam, torch.device(device))
-    arms = load_arms(paths, index.classes, images, split.base, device)
-    settings = arms["seam"].stored.spec.settings
-    if not isinstance(settings, SeamSettings):
-        raise UserError(f"{paths['seam']}: not a network of SEAM; give --network seam=... another file")
-    frequency = np.bincount([c for record in index.train for c in record.labels], minlength=len(index.classes))
+    images, arms, found = compare("seam", SeamSettings, paths, data, index, split, cam, device)
     return [
-        *gates(arms["seam"], arms["plain"], images, frequency),
-        *_equivariance(arms, images, settings.rescale),
+        *found,
+        *_equivariance(arms, images, arms["seam"].stored.spec.settings.rescale),
         *_quality(arms, images),
         *_affinity(arms, images),
     ]
