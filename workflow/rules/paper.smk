@@ -56,7 +56,7 @@ rule results_page:
     conda:
         "../../envs/simformer.yaml"
     params:
-        kept=KEPT_RESULTS,
+        kept=lambda wildcards: KEPT_RESULTS,
     shell:
         "simformer results_page --studies {input.studies:q} --results {params.kept} --output {output:q} > {log} 2>&1"
 

@@ -6,15 +6,6 @@ CAPTIONS = {
 }
 
 
-def written_report(wildcards):
-    """The report of the study, which no rule can make."""
-    file = table_file("report.zip")
-    if not Path(file).exists():
-        study = " ".join(map(os.path.relpath, workflow.configfiles))
-        raise WorkflowError(f"{file} is not there; first type: snakemake --configfile {study} --report {file}")
-    return file
-
-
 rule table_pages:
     """The study's tables as pages."""
     input:
