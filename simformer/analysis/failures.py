@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ SMALLEST_REGION = 0.01
 """Share of the image below which a region is not looked at."""
 FITS = 0.5
 """IoU with the region from which a proposal's mask fits it."""
+EMPTY = 0.4
+"""Width of the part of a kind without failures, as a share of a part with some."""
 LOST = 0.25
 """Share of the region's pixels that the prediction gives to other classes, from which it is a failure."""
 
@@ -126,18 +129,18 @@ def failures_figure(scene: Scene, failures: Sequence[Failure], count: int) -> Fi
     rows = max(1, min(count, max(map(len, kinds.values()))))
     figure = plt.figure(figsize=(PAGE, rows * (PAGE / 8 + 0.17) + 0.85), layout="constrained")
     shown: set[int] = set()
-    parts = figure.subfigures(1, 2, wspace=0.02)
+    parts = figure.subfigures(1, 2, wspace=0.02, width_ratios=[1 if mine else EMPTY for mine in kinds.values()])
     for part, (kind, mine) in zip(parts, kinds.items(), strict=True):
-        part.suptitle(f"{HEADINGS[kind]}\n{len(mine)} found in the test images", fontsize=7)
+        heading = textwrap.fill(HEADINGS[kind], 70 if mine else 30)
+        part.suptitle(f"{heading}\n{len(mine)} found in the test images", fontsize=7)
+        if not mine:
+            continue
         axes = part.subplots(rows, 4, squeeze=False)
         for line, failure in zip(axes, mine[:rows], strict=False):
             shown |= _draw(line, scene, failure)
         for line in axes[len(mine[:rows]) :]:
             for axis in line:
                 axis.set_axis_off()
-        if not mine:
-            axes[0, 1].text(1, 0.5, "none", transform=axes[0, 1].transAxes, ha="center")
-            continue
         for axis, name in zip(axes[0], ("image", "truth", "prediction", "proposal"), strict=True):
             axis.set_title(name)
     class_legend(figure, scene, shown)
@@ -156,7 +159,7 @@ def _draw(line: Sequence, scene: Scene, failure: Failure) -> set[int]:
         axis.contour(truth == failure.class_id, levels=[0.5], colors="white", linewidths=0.9)
     line[1].set_xlabel(names[failure.class_id])
     share = failure.lost / (truth == failure.class_id).sum()
-    taken = f"{share:.0%} lost" + (f" to {names[failure.predicted]}" if failure.kind == "drowned" else "")
+    taken = f"{share:.0%} lost" + (f"\nto {names[failure.predicted]}" if failure.kind == "drowned" else "")
     line[2].set_xlabel(taken)
     line[3].set_xlabel(f"{names[proposed]} {failure.score:.2f}")
     return {*np.unique(truth).tolist(), *np.unique(failure.prediction).tolist(), proposed} - {IGNORE}
