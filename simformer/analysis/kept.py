@@ -5,7 +5,10 @@ Snakemake makes nothing whose file is there already, so a table in results/ of a
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+
+from PIL import Image
 
 from simformer.data.files import atomic_write_bytes
 from simformer.errors import UserError
@@ -16,6 +19,18 @@ TABLES = tuple(f"{folder}*.{kind}" for folder in ("", *(f"{name}/" for name in B
 PICTURES = ("figures/*.png", "*/split*/gallery.*.png", "*/split*/maps.png", "*/split*/retab.seed*.png",
             "gallery/screenshots/*.png", "report/*.png")  # fmt: skip
 """Patterns below the folder of a study's results."""
+WIDTH = 1600
+"""Of a kept picture at most, pixels."""
+
+
+def page_picture(content: bytes) -> bytes:
+    """Return a PNG as a page needs it: at most WIDTH pixels wide and of 256 colours, a tenth of the bytes."""
+    with Image.open(io.BytesIO(content)) as picture:
+        picture = picture.convert("RGB")
+    picture.thumbnail((WIDTH, picture.height))
+    buffer = io.BytesIO()
+    picture.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def keep_results(results: Path, kept: Path) -> list[Path]:
@@ -33,6 +48,7 @@ def keep_results(results: Path, kept: Path) -> list[Path]:
     changed = []
     for path in found:
         copy, content = kept / results.name / path.relative_to(results), path.read_bytes()
+        content = page_picture(content) if path.suffix == ".png" else content
         if not copy.exists() or copy.read_bytes() != content:
             atomic_write_bytes(copy, content)
             changed.append(copy)

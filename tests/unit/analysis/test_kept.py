@@ -1,11 +1,13 @@
 """Copies of results that git keeps."""
 
+import io
 import subprocess
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from simformer.analysis.kept import keep_results
+from simformer.analysis.kept import WIDTH, keep_results, page_picture
 from simformer.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -21,7 +23,17 @@ def test_git_keeps_nothing_where_snakemake_would_take_it_for_made():
 
 def write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    if path.suffix == ".png":
+        Image.new("RGB", (8, 6), "red").save(path)
+    else:
+        path.write_text(text)
+
+
+def test_a_picture_is_kept_as_wide_as_a_page_needs():
+    buffer = io.BytesIO()
+    Image.new("RGB", (2 * WIDTH, 300), "blue").save(buffer, "PNG")
+    with Image.open(io.BytesIO(page_picture(buffer.getvalue()))) as small:
+        assert small.size == (WIDTH, 150) and small.convert("RGB").getpixel((9, 9)) == (0, 0, 255)
 
 
 def test_tables_and_pictures_are_copied_and_nothing_else(tmp_path):
