@@ -17,7 +17,7 @@ from simformer.inference import predict
 from simformer.settings import IGNORE
 
 MANY = 10
-"""Columns from which on their titles need the smallest type."""
+"""Columns beyond which their titles need the smallest type."""
 
 
 def draw_qualitative(
