@@ -5,9 +5,11 @@ rule measured_baselines:
     """Claims, pictures and costs of the study's baselines; trains what their controls need."""
     input:
         table_file("baseline_checks.md"),
+        table_file("retab_checks.md"),
         table_file("stage_costs.md"),
         table_file(f"label_quality/{STUDY.experiments[0]}.md"),
         map_galleries(),
+        retab_galleries(),
     localrule: True
 
 

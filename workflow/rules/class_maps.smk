@@ -127,5 +127,10 @@ def map_galleries():
     return [split_file("maps.png").format(dataset=dataset, split=split) for dataset, split in checked_places()]
 
 
+def retab_galleries():
+    picture = split_file("retab.seed{seed}.png")
+    return [picture.format(dataset=d, split=s, seed=STUDY.seeds[0]) for d, s in checked_places()]
+
+
 def map_gamma(wildcards):
     return CATALOGUE.method(wildcards.method).maps.gamma
