@@ -44,12 +44,12 @@ include: "workflow/rules/report.smk"
 
 
 rule all:
-    """Every table and figure of the study, the audit page of its datasets, pictures and site of its first table."""
+    """Every table and figure of the study, the audit page of its datasets, more about its first table, the site."""
     default_target: True
     input:
         collect(table_file("{name}.md"), name=STUDY.experiments),
         collect(dataset_file("audit.md"), dataset=STUDY.datasets),
-        gallery_files(),
+        first_table_pages(),
         site_file("index.html"),
         rules.table_pages.output,
         rules.interval_pages.output if COMPARED else [],

@@ -13,11 +13,11 @@ from PIL import Image
 from simformer.data.files import atomic_write_bytes
 from simformer.errors import UserError
 
-BESIDE = ("intervals", "t_test", "label_quality")
-"""Folders with more about a table, in files of the same name."""
-TABLES = tuple(f"{folder}*.{kind}" for folder in ("", *(f"{name}/" for name in BESIDE)) for kind in ("csv", "md"))
-PICTURES = ("figures/*.png", "*/split*/gallery.*.png", "*/split*/maps.png", "*/split*/retab.seed*.png",
-            "gallery/screenshots/*.png", "report/*.png")  # fmt: skip
+ABOUT_TABLES = ("intervals", "t_test", "label_quality", "per_class")
+"""Folders of what is made from all runs of a table, in files of its name."""
+TABLES = tuple(f"{folder}*.{kind}" for folder in ("", *(f"{name}/" for name in ABOUT_TABLES)) for kind in ("csv", "md"))
+PICTURES = ("figures/*.png", "*/split*/gallery.*.png", "*/split*/curves.*.png", "*/split*/maps.png",
+            "*/split*/retab.seed*.png", "gallery/screenshots/*.png", "report/*.png")  # fmt: skip
 """Patterns below the folder of a study's results."""
 WIDTH = 1600
 """Of a kept picture at most, pixels."""

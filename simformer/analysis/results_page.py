@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from simformer.analysis.kept import BESIDE, PICTURES
+from simformer.analysis.kept import ABOUT_TABLES, PICTURES
 from simformer.data.files import atomic_write_text
 
 HEAD = """# Results so far
@@ -32,7 +32,7 @@ def results_page(studies: Sequence[Path], results: Path, place: Path) -> str:
         parts.append("\n".join([f"## {study.stem}", "", f"`config/{study.name}`:", "", "```yaml", *lines, "```", ""]))
         for table in sorted(folder.glob("*.md")):
             parts.append(table.read_text(encoding="utf-8"))
-            comparisons = [folder / kind / table.name for kind in BESIDE]
+            comparisons = [folder / kind / table.name for kind in ABOUT_TABLES]
             parts += [path.read_text(encoding="utf-8") for path in comparisons if path.exists()]
         for picture in sorted(path for pattern in PICTURES for path in folder.glob(pattern)):
             parts.append(f"![{picture.stem}]({os.path.relpath(picture, place)})\n")

@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-PAGES = ("table", "table_pages", "intervals", "interval_pages", "t_test")
+PAGES = ("table", "table_pages", "intervals", "interval_pages", "t_test", "comparison", "per_class", "curves")
 """Rules that show several methods, splits and seeds together."""
 
 
@@ -48,7 +48,10 @@ def test_tables_have_every_row(finished):
         "Pr + Co",
     ]
     assert r"\toprule" in (finished.folder / "results/tiny/table2.tex").read_text()
-    assert (finished.folder / "results/tiny/scenes/split1/gallery.spine.png").stat().st_size > 10_000
+    pictures = "scenes/split1/gallery.spine", "scenes/split1/curves.spine", "figures/comparison.spine"
+    for picture in pictures:
+        assert (finished.folder / f"results/tiny/{picture}.png").stat().st_size > 10_000
+    assert "sea" in (finished.folder / "results/tiny/per_class/spine.md").read_text()
 
 
 def test_table_holds_what_the_runs_measured(finished):
@@ -131,6 +134,7 @@ def test_new_split_plans_exactly_its_jobs(finished, study_with, tiny):
     finished.study(study_with(datasets__scenes__splits={**tiny["datasets"]["scenes"]["splits"], 2: {"seed": 7}}))
     jobs = finished.planned()
     pages = {(rule, f"experiment={name}") for rule in ("table", "intervals") for name in ("spine", "table2")}
+    pages |= {(rule, "experiment=spine") for rule in ("comparison", "per_class")}
     pages |= {("audit_page", "dataset=scenes"), ("table_pages", ""), ("interval_pages", ""), ("site", "")}
     assert pages <= jobs, "what shows all splits shows the new one"
     for rule, wildcards in jobs - pages:

@@ -12,6 +12,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(workflow.basedir))
 
+from simformer.analysis.kept import ABOUT_TABLES
 from simformer.config import RECIPE_VERSION, read_yaml
 from simformer.errors import UserError
 from simformer.plan import make_plan, trainings
@@ -33,8 +34,6 @@ STUDY = CATALOGUE.study
 CELL = ("dataset", "split", "method", "seed")
 PAGES = ("baseline_checks", "retab_checks", "stage_costs")
 """Tables that are no experiments."""
-ABOUT_TABLES = ("intervals", "t_test", "per_class", "label_quality")
-"""Folders of what is made from all runs of an experiment, in files of its name."""
 EXPERIMENT = rf"(?!(?:{'|'.join(PAGES)})\b)[a-z][a-z0-9_]*"
 """Names of experiments, as the pattern of a wildcard: the others would be looked for among the experiment files."""
 PINNED_SPLITS = sorted(str(path) for path in Path("config/splits").glob("*/split*.yaml"))
@@ -280,11 +279,16 @@ def gallery_spec(wildcards):
     return sorted_json({"title": experiment.title, "labels": labels, "images": [], "count": 6})
 
 
-def gallery_files():
-    """One picture per split: the methods of the study's first table."""
+def first_table_pages():
+    """More about the study's first table: every class, methods side by side; per split pictures and training curves."""
     name = STUDY.experiments[0]
     places = dict.fromkeys((dataset, split) for dataset, split, _, _ in CATALOGUE.cells(name))
-    return [split_file(f"gallery.{name}.png").format(dataset=dataset, split=split) for dataset, split in places]
+    pages = [table_file(f"per_class/{name}.md"), table_file(f"figures/comparison.{name}.png")]
+    for dataset, split in places:
+        pages += [
+            split_file(f"{kind}.{name}.png").format(dataset=dataset, split=split) for kind in ("gallery", "curves")
+        ]
+    return pages
 
 
 def weights_option(wildcards, input):

@@ -169,7 +169,12 @@ rule comparison:
         table_file("{experiment}.csv"),
     output:
         pdf=table_file("figures/comparison.{experiment}.pdf"),
-        png=table_file("figures/comparison.{experiment}.png"),
+        png=report(
+            table_file("figures/comparison.{experiment}.png"),
+            caption="../report/comparison.rst",
+            category="Figures",
+            labels={"figure": "comparison of {experiment}"},
+        ),
     log:
         log_file("comparison/{experiment}"),
     wildcard_constraints:
