@@ -1,4 +1,4 @@
-"""Methods side by side: mean IoU with the deviation over seeds, and what the paper reports."""
+"""Methods side by side: mean IoU with its deviation over seeds or interval over images, and what the paper reports."""
 
 from __future__ import annotations
 
@@ -12,27 +12,53 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from simformer.analysis.intervals import metric_classes
+from simformer.analysis.statistics import image_bootstrap
 from simformer.analysis.style import COLUMN, LINES, PAGE, figure_style, write_figure
 from simformer.analysis.table_text import METRIC_NAMES
+from simformer.data.splits import Split
+from simformer.metrics import Evaluation
 
 SHIFT = 0.2
 """Distance of two metrics of one method, in lines."""
 
 
-def draw_comparison(table: Path, title: str, output: Path) -> None:
-    """Draw a panel per dataset and split, a line per method, a point with error bars per metric.
+def draw_comparison(spec: dict[str, Any], table: Path, output: Path) -> None:
+    """Draw a panel per dataset and split, a line per method, a point with an error bar per metric.
+
+    Error bars are the sample deviation over seeds, or the 95 % interval over test images where there is one seed.
 
     Args:
+        spec: `title`; `runs`, as `per_class` takes them, or none if the table is not of mean IoU.
         table: the csv of the experiment (see `tables.collect`).
-        title: of the figure.
         output: PDF to write, and beside it a PNG.
     """
+    results = with_bars(pd.read_csv(table), spec["runs"])
     with figure_style():
-        write_figure(comparison_figure(pd.read_csv(table)), output, title)
+        write_figure(comparison_figure(results), output, spec["title"])
+
+
+def with_bars(results: pd.DataFrame, runs: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return the table with two more columns, `below` and `above`: lengths of the error bars, NaN for none.
+
+    Args:
+        results: see `tables.collect`.
+        runs: see `draw_comparison`.
+    """
+    where = {(run["dataset"], run["split"], run["method"]): run for run in runs}
+    below, above = results["std"].to_numpy(copy=True), results["std"].to_numpy(copy=True)
+    for i, line in enumerate(results.to_dict("records")):
+        run = where.get((line["dataset"], line["split"], line["method"]))
+        if line["n"] == 1 and run:
+            evaluation = Evaluation.load([Path(shard) for shard in run["evaluation"]])
+            classes = metric_classes(Split.load(Path(run["groups"])), line["metric"])
+            interval = image_bootstrap([evaluation], classes)
+            below[i], above[i] = line["mean"] - interval.low, interval.high - line["mean"]
+    return results.assign(below=below, above=above)
 
 
 def comparison_figure(results: pd.DataFrame) -> Figure:
-    """Draw the figure; see `draw_comparison`."""
+    """Draw a table that has error bars (see `with_bars`)."""
     places = list(results.groupby(["dataset", "split"], sort=False))
     columns = min(4, len(places))
     rows = math.ceil(len(places) / columns)
@@ -51,12 +77,20 @@ def comparison_figure(results: pd.DataFrame) -> Figure:
     for axis in axes.flat[len(places) :]:
         axis.set_axis_off()
     for axis in axes[-1]:
-        axis.set_xlabel("percent")
+        axis.set_xlabel(_scale(results))
     handles: dict[str, Any] = {}
     for axis in axes.flat[: len(places)]:
         handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(4, len(handles)))
     return figure
+
+
+def _scale(results: pd.DataFrame) -> str:
+    """What the numbers and their error bars are."""
+    if results["below"].isna().all():
+        return "percent"
+    kind = "deviation over seeds" if (results["n"] > 1).any() else "95 % over test images"
+    return f"percent; bars: {kind}"
 
 
 def draw_panel(axis: Axes, lines: pd.DataFrame) -> None:
@@ -70,7 +104,7 @@ def draw_panel(axis: Axes, lines: pd.DataFrame) -> None:
         axis.errorbar(
             mine["mean"],
             height,
-            xerr=mine["std"].fillna(0) if (mine["n"] > 1).any() else None,
+            xerr=None if mine["below"].isna().all() else mine[["below", "above"]].fillna(0).clip(lower=0).to_numpy().T,
             fmt=marker,
             color=colour,
             capsize=1.5,

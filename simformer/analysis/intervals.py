@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +46,18 @@ def compare(spec: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def metric_classes(split: Split, metric: str) -> Sequence[int]:
+    """Return the ids of the classes in a mean IoU: novel, base or all."""
+    return {"novel": split.novel, "base": split.base, "all": range(len(split.classes))}[metric]
+
+
 def _line(evaluations: dict, place: tuple[str, str], split: Split, pair: list[str], metric: str) -> dict[str, Any]:
     groups = [evaluations[*place, method] for method in pair]
     values = [
         np.array([scores(e.confusion, split.classes, split.novel)[metric] for e in group], dtype=np.float64)
         for group in groups
     ]
-    chosen = {"novel": split.novel, "base": split.base, "all": range(len(split.classes))}[metric]
-    images = paired_bootstrap(*groups, chosen)
+    images = paired_bootstrap(*groups, metric_classes(split, metric))
     test = welch(*values)
     given = [interval for interval in (images, test.interval) if not pd.isna(interval.low)]
     return {

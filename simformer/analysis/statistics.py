@@ -123,6 +123,21 @@ def paired_bootstrap(
     return percentile_interval(means[0] - means[1], confidence)
 
 
+def image_bootstrap(
+    group: Sequence[Evaluation], chosen: Sequence[int], *, draws: int = 2000, confidence: float = 0.95, seed: int = 0
+) -> Interval:
+    """Percentile interval of one method's mean IoU when the test images are drawn anew; see `paired_bootstrap`.
+
+    Args:
+        group: the evaluations of a method, one per training.
+        chosen, draws, confidence, seed: as there.
+    Returns: the interval of mean IoU, averaged over the trainings, in percent.
+    """
+    weights = drawn_images(len(group[0].images), draws, seed)
+    means = np.mean([mean_iou(evaluation, chosen, weights) for evaluation in group], axis=0)
+    return percentile_interval(means, confidence)
+
+
 def drawn_images(count: int, draws: int, seed: int) -> np.ndarray:
     """Return how often each of `count` images occurs when as many are drawn with replacement, [draws, count]."""
     return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)

@@ -66,10 +66,10 @@ def curves(args: argparse.Namespace) -> None:
 
 
 def comparison(args: argparse.Namespace) -> None:
-    """Draw the methods of a table side by side, with deviations over seeds."""
+    """Draw the methods of a table side by side, with error bars."""
     from simformer.analysis.comparison import draw_comparison
 
-    draw_comparison(args.table, args.title, args.output)
+    draw_comparison(json.loads(args.spec), args.table, args.output)
 
 
 def _only(models: dict[str, TrainedModel]) -> TrainedModel:
@@ -104,5 +104,4 @@ def add(commands: argparse._SubParsersAction) -> None:
     for run in (qualitative, proposals, similarity, failures):
         command(commands, run, models, DATA, INDEX, SPLIT, INFERENCE, SPEC, THREADS, DEVICE, OUTPUT)
     command(commands, curves, SPEC, OUTPUT)
-    title: Option = ("--title", {"required": True, "help": "of the figure"})
-    command(commands, comparison, path("table", "csv of the experiment"), title, OUTPUT)
+    command(commands, comparison, SPEC, path("table", "csv of the experiment"), OUTPUT)

@@ -283,7 +283,8 @@ def first_table_pages():
     """More about the study's first table: every class, methods side by side; per split pictures and training curves."""
     name = STUDY.experiments[0]
     places = dict.fromkeys((dataset, split) for dataset, split, _, _ in CATALOGUE.cells(name))
-    pages = [table_file(f"per_class/{name}.md"), table_file(f"figures/comparison.{name}.png")]
+    pages = [table_file(f"figures/comparison.{name}.png")]
+    pages += [table_file(f"per_class/{name}.md")] if has_iou(name) else []
     for dataset, split in places:
         pages += [
             split_file(f"{kind}.{name}.png").format(dataset=dataset, split=split) for kind in ("gallery", "curves")

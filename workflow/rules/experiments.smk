@@ -95,9 +95,21 @@ def class_files(wildcards):
     return list(dict.fromkeys(file for run in class_runs(wildcards) for file in [*run["evaluation"], run["groups"]]))
 
 
+def has_iou(name):
+    """Whether an experiment's runs are scored on test images."""
+    return CATALOGUE.experiment(name).measure == "iou"
+
+
+def comparison_spec(wildcards):
+    """The runs give error bars to a figure of one seed."""
+    name = wildcards.experiment
+    runs = class_runs(wildcards) if has_iou(name) else []
+    return sorted_json({"title": CATALOGUE.experiment(name).title, "runs": runs})
+
+
 def class_spec(wildcards):
     experiment = CATALOGUE.experiment(wildcards.experiment)
-    if experiment.measure != "iou":
+    if not has_iou(wildcards.experiment):
         raise WorkflowError(
             f"config/experiments/{wildcards.experiment}.yaml: measure '{experiment.measure}' has no IoU"
         )

@@ -164,9 +164,10 @@ rule curves:
 
 
 rule comparison:
-    """The methods of a table side by side, with deviations over seeds."""
+    """The methods of a table side by side, with deviations over seeds, or intervals over images for one seed."""
     input:
-        table_file("{experiment}.csv"),
+        table=table_file("{experiment}.csv"),
+        files=lambda wildcards: class_files(wildcards) if has_iou(wildcards.experiment) else [],
     output:
         pdf=table_file("figures/comparison.{experiment}.pdf"),
         png=report(
@@ -184,6 +185,6 @@ rule comparison:
         "../../envs/simformer.yaml"
     params:
         version=RECIPE_VERSION,
-        title=lambda wildcards: CATALOGUE.experiment(wildcards.experiment).title,
+        spec=comparison_spec,
     shell:
-        "simformer comparison --table {input:q} --title {params.title:q} --output {output.pdf:q} > {log} 2>&1"
+        "simformer comparison --table {input.table:q} --spec {params.spec:q} --output {output.pdf:q} > {log} 2>&1"

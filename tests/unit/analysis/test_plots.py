@@ -1,13 +1,16 @@
 """Training curves and methods side by side, by structure."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 
-from simformer.analysis.comparison import comparison_figure
+from simformer.analysis.comparison import comparison_figure, with_bars
 from simformer.analysis.curves import PANELS, curves_figure
 from simformer.analysis.style import COLUMN, DPI, PAGE, line_styles
 from simformer.cli import main
+from simformer.data.splits import Split
+from simformer.metrics import Evaluation
 from simformer.trackers import COLUMNS
 
 
@@ -41,10 +44,11 @@ def test_a_panel_per_term_and_a_line_per_run(spec):
 
 
 def results(splits, seeds, reported=float("nan")):
+    """A table as `simformer table` writes it."""
     return pd.DataFrame(
         [
             {"dataset": "toys", "split": split, "method": method, "label": method.title(), "metric": metric}
-            | {"mean": mean, "std": 1.0, "n": seeds, "reported": reported}
+            | {"mean": mean, "std": 1.0 if seeds > 1 else float("nan"), "n": seeds, "reported": reported}
             for split in splits
             for method, mean in (("poor", 20.0), ("good", 40.0))
             for metric in ("novel", "all")
@@ -53,18 +57,35 @@ def results(splits, seeds, reported=float("nan")):
 
 
 def test_a_line_per_method_and_a_point_per_metric():
-    figure = comparison_figure(results(["split1"], 3))
+    figure = comparison_figure(with_bars(results(["split1"], 3), []))
     (axis,) = figure.axes
     assert [label.get_text() for label in axis.get_yticklabels()] == ["Poor", "Good"]
     assert axis.get_ylim()[0] > axis.get_ylim()[1]
     points = {container.get_label(): container.lines[0].get_xdata().tolist() for container in axis.containers}
     assert points == {"novel mIoU": [20, 40], "all mIoU": [20, 40]}
-    assert all(container.has_xerr for container in axis.containers)
+    bars = [container.lines[2][0].get_segments()[1][:, 0].tolist() for container in axis.containers]
+    assert bars == [[39, 41], [39, 41]] and axis.get_xlabel() == "percent; bars: deviation over seeds"
     assert figure.get_figwidth() == COLUMN
 
 
-def test_one_seed_has_no_error_bars_and_reported_numbers_are_hollow():
-    figure = comparison_figure(results([f"split{k}" for k in range(5)], 1, reported=33.0))
+def test_one_seed_has_error_bars_over_images(tmp_path):
+    """Two images with IoU 0.5 and 1: draws have 50, 75 or 100 percent."""
+    Split(("sky", "cat"), novel=(1,)).save(tmp_path / "split.yaml")
+    hits, truth = np.array([[50, 5], [100, 10]]), np.array([[100, 10], [100, 10]])
+    nothing = np.zeros((3, 3), dtype=np.int64)
+    Evaluation(nothing, hits, truth, hits, ("a", "b"), ("sky", "cat")).save(tmp_path / "1of1.npz")
+    run = {"dataset": "toys", "split": "split1", "method": "poor", "seed": 0, "groups": str(tmp_path / "split.yaml")}
+    runs = [run | {"evaluation": [str(tmp_path / "1of1.npz")]}]
+    table = with_bars(results(["split1"], 1).assign(mean=75.0), runs)
+    poor = table["method"] == "poor"
+    assert (table.loc[poor, ["below", "above"]] == 25).all(axis=None) and table.loc[~poor, "below"].isna().all()
+    (axis,) = comparison_figure(table).axes
+    bars = [container.lines[2][0].get_segments()[0][:, 0].tolist() for container in axis.containers]
+    assert bars == [[50, 100], [50, 100]] and axis.get_xlabel() == "percent; bars: 95 % over test images"
+
+
+def test_without_images_one_seed_has_no_error_bars_and_reported_numbers_are_hollow():
+    figure = comparison_figure(with_bars(results([f"split{k}" for k in range(5)], 1, reported=33.0), []))
     assert figure.get_figwidth() == PAGE
     assert sum(axis.axison for axis in figure.axes) == 5
     axis = figure.axes[0]
@@ -82,8 +103,8 @@ def test_styles_are_distinct():
 
 def test_the_command_line(tmp_path):
     results(["split1"], 3).to_csv(tmp_path / "t.csv", index=False)
-    output = tmp_path / "c.pdf"
-    assert main(["comparison", "--table", str(tmp_path / "t.csv"), "--title", "T", "--output", str(output)]) == 0
+    output, spec = tmp_path / "c.pdf", '{"title": "T", "runs": []}'
+    assert main(["comparison", "--table", str(tmp_path / "t.csv"), "--spec", spec, "--output", str(output)]) == 0
     assert output.read_bytes().startswith(b"%PDF")
     picture = plt.imread(output.with_suffix(".png"))
     assert picture.shape[1] == pytest.approx(COLUMN * DPI, abs=1)
