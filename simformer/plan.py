@@ -182,7 +182,10 @@ def _map_networks(catalogue: Catalogue, cells: Iterable[Cell]) -> list[Path]:
             paths += [folder.joinpath(network, name, *stage, "network.safetensors") for network, *stage in networks]
             if maps.expansion == "retab":
                 retab = Path(catalogue.study.results, dataset, split, "retab", name)
-                paths += [retab / stage / "network.safetensors" for stage in ("boundary", f"{response}/affinity")]
+                paths += [
+                    retab / stage / "network.safetensors"
+                    for stage in ("boundary", f"{response}{maps.cleaned}/affinity")
+                ]
     return list(dict.fromkeys(paths))
 
 

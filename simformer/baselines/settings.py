@@ -78,11 +78,15 @@ class CamSettings(Settings):
     batch_images: Count = Field(4, description="Images of equal size in one forward pass, each with its mirror image.")
 
 
+Cleaning = Literal["none", "pamr", "crf"]
+"""Of seeds, along edges of the image."""
+
+
 class SeedSettings(Settings):
     """Confident pixels of the maps, on which an affinity network is trained."""
 
     threshold: Share = Field(0.3, description="Lowest score of a seed; the classes of the image compete, 255 loses.")
-    clean: Literal["none", "pamr", "crf"] = Field(
+    clean: Cleaning = Field(
         "none", description="Edge-aware cleaning, at half size; 'crf' needs pydensecrf2 (the extra 'crf')."
     )
     iterations: Count = Field(10, description="Iterations of the cleaning.")
@@ -109,6 +113,10 @@ class MapChoice(Settings):
     anchored: bool = Field(
         False, description="RETAB only: the walk stays within the not-base region, and base edges are boundaries."
     )
+    clean: Cleaning | None = Field(
+        None,
+        description="RETAB only: cleaning of the seeds; null: `baselines.seeds.clean`, as for the other expansions.",
+    )
     seed: Annotated[int, Field(ge=0)] | None = Field(
         None,
         description="Seed of all networks behind the maps; null: that of the re-training, so that several seeds (Table "
@@ -119,7 +127,13 @@ class MapChoice(Settings):
     )
 
     @model_validator(mode="after")
-    def _anchor(self) -> MapChoice:
-        if self.anchored and self.expansion != "retab":
-            raise ValueError(f"`anchored` goes with `expansion: retab`, found expansion: {self.expansion}")
+    def _retab_only(self) -> MapChoice:
+        for name, given in (("anchored", self.anchored), ("clean", self.clean)):
+            if given and self.expansion != "retab":
+                raise ValueError(f"`{name}` goes with `expansion: retab`, found expansion: {self.expansion}")
         return self
+
+    @property
+    def cleaned(self) -> str:
+        """Suffix of the folders of seeds whose cleaning is chosen, and of what follows from them: '.pamr', or ''."""
+        return f".{self.clean}" if self.clean else ""

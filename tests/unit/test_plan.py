@@ -168,3 +168,5 @@ def test_retab_has_two_networks_per_split_and_a_seed_of_its_own_saves_some(catal
     assert networks() == expected(0, 7)
     assert networks(anchored=True) == expected(0, 7)
     assert networks(seed=3) == expected(3)
+    own = {path.replace("classifier/affinity", "classifier.pamr/affinity") for path in expected(0, 7)}
+    assert networks(clean="pamr") == own

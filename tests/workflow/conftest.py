@@ -17,6 +17,12 @@ def pipeline(tmp_path_factory) -> Pipeline:
     return Pipeline(tmp_path_factory.mktemp("pipeline"))
 
 
+@pytest.fixture
+def new_pipeline(tmp_path) -> Pipeline:
+    """A copy of its own for a test that runs something."""
+    return Pipeline(tmp_path / "pipeline")
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Pipeline:
     """A copy in which the tiny study has been run to its tables."""

@@ -67,7 +67,8 @@ def test_rib_starts_from_the_classifier_and_shares_the_rest(pipeline, study):
 
 
 @pytest.mark.slow
-def test_from_nothing_to_mixed_labels_and_a_measured_network_and_what_edits_make_run_again(pipeline, study):
+def test_from_nothing_to_mixed_labels_and_a_measured_network_and_what_edits_make_run_again(new_pipeline, study):
+    pipeline = new_pipeline
     del study["datasets"]["scenes"]["splits"][2]
     folder = "results/tiny/scenes/split1"
     mixed = [f"{folder}/{method}/seed0/mixed/labels.json" for method in ("psa_retrained", "irn_retrained")]
@@ -112,3 +113,15 @@ def test_claims_of_all_splits_and_seeds(pipeline, study):
     pipeline.study(study | {"check_splits": "all", "seeds": [0, 1]})
     planned = pipeline.planned("results/tiny/baseline_checks.md")
     assert len(jobs_of(planned, "check_maps")) == 2 * 2 and len(jobs_of(planned, "classifier")) == 2
+
+
+def test_cleaned_seeds_are_a_variant_beside_the_others(pipeline, study):
+    pipeline.study(study | {"experiments": ["retab"]})
+    planned = pipeline.planned()
+    place = "dataset=scenes, split=split1, seed=0, response=classifier, cleaned="
+    assert {place, f"{place}.pamr"} < set(jobs_of(planned, "retab_affinity"))
+    assert len(jobs_of(planned, "retab_affinity")) == 2 * 2 and len(jobs_of(planned, "retab_boundary")) == 2
+    assert len(jobs_of(planned, "seeds")) == 2
+    done = pipeline.snakemake("--dry-run", "--printshellcmds", "results/tiny/retab.md")
+    cleaned = [line for line in done.stdout.splitlines() if "simformer seeds" in line and "seeds.pamr" in line]
+    assert len(cleaned) == 1 and '"clean":"pamr"' in cleaned[0]

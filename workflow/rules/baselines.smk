@@ -104,17 +104,17 @@ rule gather_maps:
 
 
 rule seeds:
-    """Confident pixels of the maps, cleaned along edges on request."""
+    """Confident pixels of the maps, cleaned along edges on request, of the dataset's settings or of a method's."""
     input:
         maps=maps_file("cam/maps.json"),
         labels=image_label_file(),
     output:
-        labels=maps_file("seeds/labels.json"),
-        maps=directory(maps_file("seeds/labels")),
+        labels=maps_file("seeds{cleaned}/labels.json"),
+        maps=directory(maps_file("seeds{cleaned}/labels")),
     log:
-        log_file("seeds/{dataset}.{response}.seed{seed}"),
+        log_file("seeds/{dataset}.{response}{cleaned}.seed{seed}"),
     benchmark:
-        maps_file("seeds/seeds.benchmark.tsv")
+        maps_file("seeds{cleaned}/seeds.benchmark.tsv")
     priority: MAPS_FIRST
     conda:
         "../../envs/simformer.yaml"
@@ -124,7 +124,7 @@ rule seeds:
         runtime=growing(1440),
     params:
         version=RECIPE_VERSION,
-        settings=baseline_settings("seeds"),
+        settings=seed_settings,
         data=dataset_folder,
         folder=subpath(output.labels, parent=True),
     shell:

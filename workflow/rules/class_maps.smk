@@ -48,6 +48,12 @@ def baseline_settings(section, response="{response}"):
     return settings
 
 
+def seed_settings(wildcards):
+    """Settings of the seeds; a method may choose their cleaning by itself."""
+    settings = CATALOGUE.baselines(wildcards.dataset, wildcards.response).seeds
+    return settings.model_copy(update={"clean": wildcards.cleaned[1:]} if wildcards.cleaned else {}).model_dump_json()
+
+
 def map_shards(wildcards):
     """Manifests of all shards of some maps."""
     return [maps_file(f"{{stage}}/{shard}.json").format(**wildcards) for shard in shards("train", wildcards.dataset)]
@@ -70,7 +76,7 @@ def mixed_maps(wildcards):
     response = CATALOGUE.response(wildcards.dataset, maps.response)
     if maps.expansion == "retab":
         walk = "anchored" if maps.anchored else "walked"
-        return retab_file(f"{response}/{walk}/maps.json").format(**names)
+        return retab_file(f"{response}{maps.cleaned}/{walk}/maps.json").format(**names)
     stage = "cam" if maps.expansion == "none" else maps.expansion
     return maps_file(f"{stage}/maps.json", response).format(**names)
 

@@ -47,6 +47,7 @@ wildcard_constraints:
     seed=r"\d+",
     response="[a-z][a-z0-9_]*",
     expansion="psa|irn",
+    cleaned=r"(\.(none|pamr|crf))?",
     shard=r"\d+of\d+",
 
 

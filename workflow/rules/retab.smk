@@ -73,7 +73,7 @@ rule retab_gather:
     log:
         log_file("retab_gather/{dataset}.{split}.{part}.seed{seed}"),
     wildcard_constraints:
-        part="boundary|[a-z][a-z0-9_]*/(walked|anchored)",
+        part=r"boundary|[a-z][a-z0-9_.]*/(walked|anchored)",
     priority: MAPS_FIRST
     localrule: True
     conda:
@@ -87,15 +87,15 @@ rule retab_gather:
 rule retab_seeds:
     """Base masks joined with the seeds of novel classes away from boundaries."""
     input:
-        seeds=maps_file("seeds/labels.json"),
+        seeds=maps_file("seeds{cleaned}/labels.json"),
         boundaries=retab_file("boundary/maps.json"),
         labels=split_file("masked/labels.json"),
     output:
-        labels=retab_file("{response}/seeds/labels.json"),
-        maps=directory(retab_file("{response}/seeds/labels")),
-        facts=retab_file("{response}/seeds/facts.json"),
+        labels=retab_file("{response}{cleaned}/seeds/labels.json"),
+        maps=directory(retab_file("{response}{cleaned}/seeds/labels")),
+        facts=retab_file("{response}{cleaned}/seeds/facts.json"),
     log:
-        log_file("retab_seeds/{dataset}.{split}.{response}.seed{seed}"),
+        log_file("retab_seeds/{dataset}.{split}.{response}{cleaned}.seed{seed}"),
     priority: MAPS_FIRST
     conda:
         "../../envs/simformer.yaml"
@@ -115,17 +115,17 @@ rule retab_seeds:
 rule retab_affinity:
     """Affinity network, trained on base masks and novel seeds; an interrupted training continues."""
     input:
-        labels=retab_file("{response}/seeds/labels.json"),
+        labels=retab_file("{response}{cleaned}/seeds/labels.json"),
         split=split_file("split.yaml"),
         weights=baseline_weights,
     output:
-        network=retab_file("{response}/affinity/network.safetensors"),
-        log=retab_file("{response}/affinity/log.csv"),
-        facts=retab_file("{response}/affinity/train.json"),
+        network=retab_file("{response}{cleaned}/affinity/network.safetensors"),
+        log=retab_file("{response}{cleaned}/affinity/log.csv"),
+        facts=retab_file("{response}{cleaned}/affinity/train.json"),
     log:
-        log_file("retab_affinity/{dataset}.{split}.{response}.seed{seed}"),
+        log_file("retab_affinity/{dataset}.{split}.{response}{cleaned}.seed{seed}"),
     benchmark:
-        retab_file("{response}/affinity/train.benchmark.tsv")
+        retab_file("{response}{cleaned}/affinity/train.benchmark.tsv")
     priority: MAPS_FIRST
     conda:
         "../../envs/simformer.yaml"
@@ -149,14 +149,14 @@ rule retab_affinity:
 rule retab_walk:
     """Walk in two stages over a shard of the maps; files of maps are undeclared, none is made twice."""
     input:
-        network=retab_file("{response}/affinity/network.safetensors"),
+        network=retab_file("{response}{cleaned}/affinity/network.safetensors"),
         maps=maps_file("cam/maps.json"),
         boundaries=retab_file("boundary/maps.json"),
         labels=split_file("masked/labels.json"),
     output:
-        retab_file("{response}/{walk}/{shard}.json"),
+        retab_file("{response}{cleaned}/{walk}/{shard}.json"),
     log:
-        log_file("retab_walk/{dataset}.{split}.{response}.{walk}.seed{seed}.{shard}"),
+        log_file("retab_walk/{dataset}.{split}.{response}{cleaned}.{walk}.seed{seed}.{shard}"),
     wildcard_constraints:
         walk="walked|anchored",
     priority: MAPS_FIRST

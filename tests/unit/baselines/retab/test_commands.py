@@ -55,8 +55,11 @@ def test_all_stages_by_hand(scenes, split, masked, stages, retab, tmp_path):
     assert (tmp_path / "control/labels.json").exists()
 
 
-def test_only_retab_can_be_anchored():
+def test_only_retab_can_be_anchored_or_clean_its_own_seeds():
     assert MapChoice(expansion="retab", anchored=True).seed is None
+    assert MapChoice(expansion="retab").cleaned == "" and MapChoice(expansion="retab", clean="none").cleaned == ".none"
+    with pytest.raises(ValidationError, match="`clean` goes with `expansion: retab`, found expansion: irn"):
+        MapChoice(expansion="irn", clean="pamr")
     with pytest.raises(ValidationError, match="`anchored` goes with `expansion: retab`, found expansion: psa"):
         MapChoice(expansion="psa", anchored=True)
 
