@@ -16,27 +16,38 @@ Made from `docs/results/` by `snakemake docs/results.md`; do not edit. `simforme
 What they say, and what they do not say: README.md, docs/demo.md.
 """
 
+LAST = ("baseline_checks", "retab_checks", "stage_costs")
+"""Tables of no experiment."""
+
 
 def results_page(studies: Sequence[Path], results: Path, place: Path) -> str:
-    """Return the page: per study its description, then its tables, their intervals, and its figures.
+    """Return the page: per study its description, then its tables with what is about them, and its figures.
 
     Args:
         studies: study files, whose first comment describes them.
         results: folder of the kept results (see kept.py).
         place: folder of the page, for its links.
     """
-    parts = [HEAD]
+    parts = [HEAD, "Studies: " + ", ".join(f"[{study.stem}](#{study.stem})" for study in studies) + ".\n"]
     for study in studies:
         folder = results / study.stem
         lines = takewhile(lambda line: line.startswith("#"), study.read_text(encoding="utf-8").splitlines())
         parts.append("\n".join([f"## {study.stem}", "", f"`config/{study.name}`:", "", "```yaml", *lines, "```", ""]))
-        for table in sorted(folder.glob("*.md")):
+        for table in _ordered(folder):
             parts.append(table.read_text(encoding="utf-8"))
             comparisons = [folder / kind / table.name for kind in ABOUT_TABLES]
             parts += [path.read_text(encoding="utf-8") for path in comparisons if path.exists()]
         for picture in sorted(path for pattern in PICTURES for path in folder.glob(pattern)):
             parts.append(f"![{picture.stem}]({os.path.relpath(picture, place)})\n")
     return "\n".join(parts)
+
+
+def _ordered(folder: Path) -> list[Path]:
+    """The tables of a study: of experiments first, then LAST; RETAB's claims are among those of all baselines."""
+    names = sorted(path.stem for path in folder.glob("*.md"))
+    if "baseline_checks" in names:
+        names = [name for name in names if name != "retab_checks"]
+    return [folder / f"{name}.md" for name in sorted(names, key=lambda name: name in LAST)]
 
 
 def write_results_page(studies: Sequence[Path], results: Path, output: Path) -> None:

@@ -21,7 +21,8 @@ def test_the_page_of_results_is_in_sync(monkeypatch):
 
 @pytest.mark.parametrize("table", KEPT, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_the_page_holds_every_table(table):
-    assert table.read_text().strip() in (ROOT / "docs/results.md").read_text()
+    page = (ROOT / "docs/results.md").read_text()
+    assert all(part in page for part in table.read_text().strip().split("\n\n"))
 
 
 def test_a_table_of_the_readme_is_one_that_a_rule_wrote():
