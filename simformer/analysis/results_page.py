@@ -38,7 +38,7 @@ def results_page(studies: Sequence[Path], results: Path, place: Path) -> str:
             comparisons = [folder / kind / table.name for kind in ABOUT_TABLES]
             parts += [path.read_text(encoding="utf-8") for path in comparisons if path.exists()]
         for picture in sorted(path for pattern in PICTURES for path in folder.glob(pattern)):
-            parts.append(f"![{picture.stem}]({os.path.relpath(picture, place)})\n")
+            parts.append(f"`{picture.relative_to(folder)}`:\n\n![{picture.stem}]({os.path.relpath(picture, place)})\n")
     return "\n".join(parts)
 
 
