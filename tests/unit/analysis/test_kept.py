@@ -4,10 +4,12 @@ import io
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from simformer.analysis.kept import WIDTH, keep_results, page_picture
+from simformer.analysis.palette import class_colours
 from simformer.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -34,6 +36,19 @@ def test_a_picture_is_kept_as_wide_as_a_page_needs():
     Image.new("RGB", (2 * WIDTH, 300), "blue").save(buffer, "PNG")
     with Image.open(io.BytesIO(page_picture(buffer.getvalue()))) as small:
         assert small.size == (WIDTH, 150) and small.convert("RGB").getpixel((9, 9)) == (0, 0, 255)
+
+
+def test_the_colours_of_classes_survive_beside_a_photograph():
+    """Two similar colours of a small legend: among many others, one of them took the other's."""
+    colours = class_colours(16)[:16]
+    noise = np.random.default_rng(0).normal(0, 12, (300, 400, 3))
+    pixels = (np.linspace([90, 60, 40], [220, 180, 140], 400) + noise).clip(0, 255)
+    pixels[:6, :192] = np.repeat(colours, 12, axis=0)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).save(buffer, "PNG")
+    with Image.open(io.BytesIO(page_picture(buffer.getvalue()))) as small:
+        seen = np.asarray(small.convert("RGB"))[2, 6:192:12].astype(int)
+    assert np.abs(seen - colours.astype(int)).max() <= 8
 
 
 def test_tables_and_pictures_are_copied_and_nothing_else(tmp_path):
