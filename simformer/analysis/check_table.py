@@ -25,9 +25,9 @@ NOTE = (
     "`value` is a difference of two means, their ratio (x), or a difference of mean IoU in percentage points (pp). "
     f"95 % intervals: over images, a paired bootstrap ({DRAWS} draws) with the networks as they are, each arm averaged "
     f"over the seeds; over seeds, Welch's, from {MANY_SEEDS} seeds on. `shown`: yes if the whole interval over images "
-    "is beyond the bound; opposite if all of it is on the wrong side of no difference; else no. A property that does "
-    "not show is reported as it is. (control): a negative control, which must come out as stated if the measure is any "
-    "good."
+    "is beyond the bound; opposite if all of it is on the wrong side of no difference; - if no image holds what it "
+    "takes; else no. A property that does not show is reported as it is. (control): a negative control, which must come "
+    "out as stated if the measure is any good."
 )
 
 
@@ -38,7 +38,7 @@ def check_table(spec: dict[str, Any]) -> pd.DataFrame:
         spec: `files`, a list of {dataset, split, seed, path}; equal claims of several seeds make one line.
     Returns: columns dataset, split, method, check, statement, first, second, statistic, first_value, second_value,
         value, low, high (interval over images), seed_low, seed_high (over seeds), expected, bound, images, seeds,
-        shown (yes, no, opposite) and control.
+        shown (yes, no, opposite, -) and control.
     Raises: UserError if a file holds the same claim twice.
     """
     groups: dict[tuple, list[Claim]] = {}
@@ -96,7 +96,9 @@ def evaluate(claims: Sequence[Claim], draws: int = DRAWS, seed: int = 0) -> dict
 
 
 def verdict(interval: Interval, claim: Claim) -> str:
-    """Tell whether an interval shows a claim: yes, no or opposite."""
+    """Tell whether an interval shows a claim: yes, no or opposite; '-' if there is none, for want of images."""
+    if math.isnan(interval.low):
+        return "-"
     neutral = 1.0 if claim.statistic == "ratio" else 0.0
     above = claim.expected == "above"
     if interval.low > claim.bound if above else interval.high < claim.bound:
@@ -160,8 +162,8 @@ def _printed(table: pd.DataFrame) -> pd.DataFrame:
     lines = [
         {
             "statement": line.statement + (" (control)" if line.control == "yes" else ""),
-            "first": f"{line.first} {line.first_value:.3g}",
-            "second": f"{line.second} {line.second_value:.3g}",
+            "first": _arm(line.first, line.first_value),
+            "second": _arm(line.second, line.second_value),
             "value": _number(line.value, line.statistic),
             "over images": _ends(line.low, line.high, line.statistic),
             "over seeds": _ends(line.seed_low, line.seed_high, line.statistic),
@@ -173,6 +175,10 @@ def _printed(table: pd.DataFrame) -> pd.DataFrame:
         for line in table.itertuples()
     ]
     return pd.DataFrame(lines).set_axis(table["check"])
+
+
+def _arm(name: str, value: float) -> str:
+    return name if pd.isna(value) else f"{name} {value:.3g}"
 
 
 def _number(value: float, statistic: str) -> str:

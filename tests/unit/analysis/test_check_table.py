@@ -111,7 +111,7 @@ def test_several_seeds_are_averaged_over_each_image():
 def test_claims_without_images_are_not_shown():
     for statistic in ("difference", "iou"):
         found = evaluate([claim([], [], statistic=statistic)])
-        assert math.isnan(found["value"]) and found["images"] == 0 and found["shown"] == "no"
+        assert math.isnan(found["value"]) and found["images"] == 0 and found["shown"] == "-"
 
 
 def test_table_of_files(tmp_path):
