@@ -26,8 +26,8 @@ NOTE = (
     f"95 % intervals: over images, a paired bootstrap ({DRAWS} draws) with the networks as they are, each arm averaged "
     f"over the seeds; over seeds, Welch's, from {MANY_SEEDS} seeds on. `shown`: yes if the whole interval over images "
     "is beyond the bound; opposite if all of it is on the wrong side of no difference; - if no image holds what it "
-    "takes; else no. A property that does not show is reported as it is. (control): a negative control, which must come "
-    "out as stated if the measure is any good."
+    "takes; else no. A property that does not show is reported as it is. (control): a negative control, which must "
+    "come out as stated if the measure is any good."
 )
 
 
@@ -90,15 +90,13 @@ def evaluate(claims: Sequence[Claim], draws: int = DRAWS, seed: int = 0) -> dict
         "bound": claim.bound,
         "images": len(names),
         "seeds": len(claims),
-        "shown": verdict(images, claim),
+        "shown": verdict(images, claim) if names else "-",
         "control": "yes" if claim.control else "no",
     }
 
 
 def verdict(interval: Interval, claim: Claim) -> str:
-    """Tell whether an interval shows a claim: yes, no or opposite; '-' if there is none, for want of images."""
-    if math.isnan(interval.low):
-        return "-"
+    """Tell whether an interval shows a claim: yes, no or opposite."""
     neutral = 1.0 if claim.statistic == "ratio" else 0.0
     above = claim.expected == "above"
     if interval.low > claim.bound if above else interval.high < claim.bound:
