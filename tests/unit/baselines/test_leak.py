@@ -8,9 +8,10 @@ from simformer.baselines.mixing import mixed_labels
 from simformer.baselines.responses import response_maps
 from simformer.baselines.rib.maps import rib_maps
 from simformer.baselines.rib.settings import RibSettings
+from simformer.baselines.seeds import write_seeds
 from simformer.baselines.settings import WalkSettings
 from simformer.data.masking import image_labels, mask_labels
-from tests.unit.baselines.conftest import CAM, CPU, pipeline
+from tests.unit.baselines.conftest import CAM, CPU, SEEDS, pipeline
 from tests.unit.baselines.conta.conftest import first_round
 from tests.unit.baselines.retab.conftest import retab_pipeline
 from tests.unit.baselines.seam.test_seam import spec as response_spec
@@ -23,6 +24,7 @@ def everything(data, index, split, folder) -> dict[str, bytes]:
     torch.manual_seed(int.from_bytes(folder.name.encode()[-3:], "big"))  # nothing may depend on the global state
     labels = image_labels(index, folder / "image_labels")
     stages = pipeline(data, labels, folder)
+    write_seeds(stages.maps, data, labels, SEEDS.model_copy(update={"clean": "pamr"}), folder / "seeds_pamr")
     conta = first_round(stages, data, labels, folder)
     warm = train_kind(folder / "warm", response_spec("warm"), data, labels).model
     for kind in ("seam", "cpn"):
@@ -62,6 +64,7 @@ def test_u7_e10_no_hidden_pixel_reaches_networks_maps_seeds_or_mixed_labels(
         "classifier",
         "cam",
         "seeds",
+        "seeds_pamr",
         "psa",
         "irn",
         "expanded_psa",
