@@ -8,7 +8,7 @@ export PATH := $(VENV)/bin:$(PATH)
 
 help:
 	@echo "make demo       set up .venv, train the embedded demo, print Table 1, all rows (22 minutes on 2 cores)"
-	@echo "make demo-quick Table 1 without the class-map baselines, and Table 2 (about 11 minutes on 2 cores)"
+	@echo "make demo-quick Table 1 without the class-map baselines, and Table 2 (10 minutes on 2 cores)"
 	@echo "make test       set up .venv, run the default tests (under 5 minutes on 2 cores)"
 	@echo "make test-slow  the slow tests: interrupted studies; a real Slurm and real photographs if they are there"
 	@echo "make lint       ruff, snakefmt and snakemake --lint"
