@@ -26,7 +26,7 @@ SHIFT = 0.2
 def draw_comparison(spec: dict[str, Any], table: Path, output: Path) -> None:
     """Draw a panel per dataset and split, a line per method, a point with an error bar per metric.
 
-    Error bars are the sample deviation over seeds, or the 95 % interval over test images where there is one seed.
+    Error bars are the sample deviation over seeds; if no method has several, the 95 % interval over test images.
 
     Args:
         spec: `title`; `runs`, as `per_class` takes them, or none if the table is not of mean IoU.
@@ -45,16 +45,17 @@ def with_bars(results: pd.DataFrame, runs: list[dict[str, Any]]) -> pd.DataFrame
         results: see `tables.collect`.
         runs: see `draw_comparison`.
     """
-    where = {(run["dataset"], run["split"], run["method"]): run for run in runs}
-    below, above = results["std"].to_numpy(copy=True), results["std"].to_numpy(copy=True)
-    for i, line in enumerate(results.to_dict("records")):
-        run = where.get((line["dataset"], line["split"], line["method"]))
-        if line["n"] == 1 and run:
-            evaluation = Evaluation.load([Path(shard) for shard in run["evaluation"]])
-            classes = metric_classes(Split.load(Path(run["groups"])), line["metric"])
-            interval = image_bootstrap([evaluation], classes)
-            below[i], above[i] = line["mean"] - interval.low, interval.high - line["mean"]
-    return results.assign(below=below, above=above)
+    table = results.assign(below=results["std"], above=results["std"])
+    if (results["n"] > 1).any():
+        return table
+    for run in runs:
+        evaluation = Evaluation.load([Path(shard) for shard in run["evaluation"]])
+        split = Split.load(Path(run["groups"]))
+        mine = (table[["dataset", "split", "method"]] == [run["dataset"], run["split"], run["method"]]).all(axis=1)
+        for i, metric, mean in table.loc[mine, ["metric", "mean"]].itertuples():
+            interval = image_bootstrap([evaluation], metric_classes(split, metric))
+            table.loc[i, ["below", "above"]] = mean - interval.low, interval.high - mean
+    return table
 
 
 def comparison_figure(results: pd.DataFrame) -> Figure:

@@ -13,6 +13,8 @@ from PIL import Image
 from simformer.data.files import atomic_write_bytes
 from simformer.errors import UserError
 
+PAGES = ("baseline_checks", "retab_checks", "stage_costs")
+"""Tables that are no experiments."""
 ABOUT_TABLES = ("intervals", "t_test", "label_quality", "per_class")
 """Folders of what is made from all runs of a table, in files of its name."""
 TABLES = tuple(f"{folder}*.{kind}" for folder in ("", *(f"{name}/" for name in ABOUT_TABLES)) for kind in ("csv", "md"))

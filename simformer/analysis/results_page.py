@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from simformer.analysis.kept import ABOUT_TABLES, PICTURES
+from simformer.analysis.kept import ABOUT_TABLES, PAGES, PICTURES
 from simformer.data.files import atomic_write_text
 
 HEAD = """# Results so far
@@ -15,9 +15,6 @@ HEAD = """# Results so far
 Made from `docs/results/` by `snakemake docs/results.md`; do not edit. `simformer keep` copies a study's tables there.
 What they say, and what they do not say: README.md, docs/demo.md.
 """
-
-LAST = ("baseline_checks", "retab_checks", "stage_costs")
-"""Tables of no experiment."""
 
 
 def results_page(studies: Sequence[Path], results: Path, place: Path) -> str:
@@ -43,11 +40,11 @@ def results_page(studies: Sequence[Path], results: Path, place: Path) -> str:
 
 
 def _ordered(folder: Path) -> list[Path]:
-    """The tables of a study: of experiments first, then LAST; RETAB's claims are among those of all baselines."""
+    """The tables of a study: of experiments first, then PAGES; RETAB's claims are among those of all baselines."""
     names = sorted(path.stem for path in folder.glob("*.md"))
     if "baseline_checks" in names:
         names = [name for name in names if name != "retab_checks"]
-    return [folder / f"{name}.md" for name in sorted(names, key=lambda name: name in LAST)]
+    return [folder / f"{name}.md" for name in sorted(names, key=lambda name: name in PAGES)]
 
 
 def write_results_page(studies: Sequence[Path], results: Path, output: Path) -> None:

@@ -119,7 +119,7 @@ def paired_bootstrap(
     if any(evaluation.images != names for evaluation in (*a, *b)):
         raise ValueError("the evaluations are of different images")
     weights = drawn_images(len(names), draws, seed)
-    means = [np.mean([mean_iou(evaluation, chosen, weights) for evaluation in group], axis=0) for group in (a, b)]
+    means = [_over_trainings(group, chosen, weights) for group in (a, b)]
     return percentile_interval(means[0] - means[1], confidence)
 
 
@@ -134,8 +134,11 @@ def image_bootstrap(
     Returns: the interval of mean IoU, averaged over the trainings, in percent.
     """
     weights = drawn_images(len(group[0].images), draws, seed)
-    means = np.mean([mean_iou(evaluation, chosen, weights) for evaluation in group], axis=0)
-    return percentile_interval(means, confidence)
+    return percentile_interval(_over_trainings(group, chosen, weights), confidence)
+
+
+def _over_trainings(group: Sequence[Evaluation], chosen: Sequence[int], weights: np.ndarray) -> np.ndarray:
+    return np.mean([mean_iou(evaluation, chosen, weights) for evaluation in group], axis=0)
 
 
 def drawn_images(count: int, draws: int, seed: int) -> np.ndarray:

@@ -7,12 +7,14 @@ import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(workflow.basedir))
 
-from simformer.analysis.kept import ABOUT_TABLES
+from simformer.analysis.kept import ABOUT_TABLES, PAGES
+from simformer.baselines.settings import Cleaning
 from simformer.config import RECIPE_VERSION, read_yaml
 from simformer.errors import UserError
 from simformer.plan import make_plan, trainings
@@ -32,8 +34,6 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 STUDY = CATALOGUE.study
 CELL = ("dataset", "split", "method", "seed")
-PAGES = ("baseline_checks", "retab_checks", "stage_costs")
-"""Tables that are no experiments."""
 EXPERIMENT = rf"(?!(?:{'|'.join(PAGES)})\b)[a-z][a-z0-9_]*"
 """Names of experiments, as the pattern of a wildcard: the others would be looked for among the experiment files."""
 PINNED_SPLITS = sorted(str(path) for path in Path("config/splits").glob("*/split*.yaml"))
@@ -47,7 +47,7 @@ wildcard_constraints:
     seed=r"\d+",
     response="[a-z][a-z0-9_]*",
     expansion="psa|irn",
-    cleaned=r"(\.(none|pamr|crf))?",
+    cleaned=rf"(\.({'|'.join(get_args(Cleaning))}))?",
     shard=r"\d+of\d+",
 
 

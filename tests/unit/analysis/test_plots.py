@@ -84,6 +84,15 @@ def test_one_seed_has_error_bars_over_images(tmp_path):
     assert bars == [[50, 100], [50, 100]] and axis.get_xlabel() == "percent; bars: 95 % over test images"
 
 
+def test_bars_over_images_are_never_mixed_with_deviations_over_seeds():
+    """The axis names one kind of bar: where a method has several seeds, one with a single seed has no bar."""
+    table = results(["split1"], 3)
+    table.loc[table["method"] == "good", ["n", "std"]] = 1, float("nan")
+    run = {"dataset": "toys", "split": "split1", "method": "good", "seed": 0, "groups": "none", "evaluation": ["none"]}
+    bars = with_bars(table, [run])
+    assert bars.loc[table["method"] == "good", ["below", "above"]].isna().all(axis=None)
+
+
 def test_without_images_one_seed_has_no_error_bars_and_reported_numbers_are_hollow():
     figure = comparison_figure(with_bars(results([f"split{k}" for k in range(5)], 1, reported=33.0), []))
     assert figure.get_figwidth() == PAGE
