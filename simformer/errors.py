@@ -33,8 +33,10 @@ class AlreadyTold(Exception):
 
 
 def describe_problems(where: Path | str, problems: Sequence[str]) -> str:
-    """Return one message for all problems of a dataset: the first 20 in words, one line each."""
-    lines = [f"{where}: {len(problems)} problem{'s' if len(problems) > 1 else ''} found in this dataset:"]
+    """Return one message for all problems of a dataset: a single one in one line, else the first 20, a line each."""
+    if len(problems) == 1:
+        return f"{where}: 1 problem found in this dataset: {problems[0]}"
+    lines = [f"{where}: {len(problems)} problems found in this dataset:"]
     lines += [f"  {problem}" for problem in problems[:SHOWN_PROBLEMS]]
     if len(problems) > SHOWN_PROBLEMS:
         lines.append(f"  ... and {len(problems) - SHOWN_PROBLEMS} more")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from simformer.build import TrainedModel
-from simformer.data.files import read_label
+from simformer.data.images import read_label
 from simformer.data.index import DatasetIndex
 from simformer.errors import UserError
 from simformer.inference import ImageFile, predict

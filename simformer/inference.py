@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from simformer.data.files import read_image
+from simformer.data.images import read_image
 from simformer.data.transforms import normalise, resize_image, resized_shape
 from simformer.models.maskformer import MaskFormer
 from simformer.settings import InferenceSettings

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from simformer.build import TrainedModel
-from simformer.data.files import read_label
+from simformer.data.images import read_label
 from simformer.data.labels import LabelSet
 from simformer.data.masking import derive_labels
 from simformer.errors import UserError

@@ -282,11 +282,15 @@ def prepared(dataset, destination, workers=1):
 
 
 def refused(dataset, destination):
-    """Fail to prepare a dataset, leaving nothing; returns the lines of the message."""
+    """Fail to prepare a dataset, leaving nothing; returns the lines of the message, a single problem in its own."""
     with pytest.raises(UserError) as error:
         prepare(dataset, {}, destination, 1)
     assert not destination.exists() and not list(destination.parent.glob(".*"))
-    return str(error.value).splitlines()
+    return (
+        str(error.value)
+        .replace("1 problem found in this dataset: ", "1 problem found in this dataset:\n  ")
+        .splitlines()
+    )
 
 
 def assert_equal(found, expected):

@@ -15,7 +15,8 @@ from matplotlib.ticker import LogFormatter
 
 from simformer.analysis.palette import BASE_COLOUR, IGNORE_COLOUR, NOVEL_COLOUR, class_colours
 from simformer.data.audit import AuditReport, SubsetCounts
-from simformer.data.files import atomic_write_bytes, atomic_write_text, read_image, read_label
+from simformer.data.files import atomic_write_bytes, atomic_write_text
+from simformer.data.images import read_image, read_label
 from simformer.data.index import DatasetIndex, ImageRecord
 from simformer.data.splits import Split
 from simformer.settings import IGNORE

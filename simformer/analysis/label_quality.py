@@ -14,7 +14,8 @@ import pandas as pd
 from simformer.analysis.table_text import markdown
 from simformer.baselines.map_checks import IMAGES, chosen_images
 from simformer.baselines.map_measures import iou_counts
-from simformer.data.files import atomic_write_text, read_label
+from simformer.data.files import atomic_write_text
+from simformer.data.images import read_label
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.settings import IGNORE
 

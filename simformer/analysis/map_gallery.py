@@ -15,7 +15,8 @@ from matplotlib.patches import Patch
 from simformer.analysis.palette import IGNORE_COLOUR, class_colours
 from simformer.baselines.map_arms import MapArm
 from simformer.baselines.mixing import mix_scores
-from simformer.data.files import atomic_write_bytes, read_image, read_label
+from simformer.data.files import atomic_write_bytes
+from simformer.data.images import read_image, read_label
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError
 from simformer.settings import IGNORE

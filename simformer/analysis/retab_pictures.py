@@ -18,7 +18,8 @@ from simformer.baselines.mixing import mix_scores
 from simformer.baselines.retab.cells import STRIDE
 from simformer.baselines.retab.propagation import NONE_OF_THEM, Propagation, own_labels, pixels_of
 from simformer.baselines.stencil import half_disc, shifted
-from simformer.data.files import atomic_write_bytes, read_image, read_label
+from simformer.data.files import atomic_write_bytes
+from simformer.data.images import read_image, read_label
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError
 

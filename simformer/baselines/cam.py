@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from simformer.baselines.maps import ClassMaps
 from simformer.baselines.settings import CamSettings
-from simformer.data.files import read_image
+from simformer.data.images import read_image
 from simformer.data.labels import LabelledImage
 from simformer.data.transforms import normalise, resize_image, resized_shape
 

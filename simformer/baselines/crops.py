@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from simformer.baselines.settings import NetworkSettings
-from simformer.data.files import read_image, read_label
+from simformer.data.images import read_image, read_label
 from simformer.data.labels import LabelSet
 from simformer.data.transforms import PAD_VALUE, Crop, color_jitter, normalise, resize_image, resize_label
 from simformer.settings import IGNORE

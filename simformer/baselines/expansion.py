@@ -21,7 +21,7 @@ from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import AffinitySettings, WalkSettings
 from simformer.baselines.stencil import Offset, half_disc
 from simformer.baselines.walk import transition, walk
-from simformer.data.files import read_image
+from simformer.data.images import read_image
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.transforms import normalise, resize_image
 from simformer.settings import IGNORE

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from simformer.baselines.cam import inference_size
 from simformer.baselines.settings import CamSettings
-from simformer.data.files import read_image, read_label
+from simformer.data.images import read_image, read_label
 from simformer.data.index import DatasetIndex
 from simformer.data.transforms import normalise, resize_image, resize_label
 

@@ -18,7 +18,7 @@ from simformer.baselines.map_arms import MapArm
 from simformer.baselines.map_measures import class_precisions, iou_counts, own_argmax_counts, threshold_counts
 from simformer.baselines.maps import ClassMaps
 from simformer.baselines.mixing import mix_scores
-from simformer.data.files import read_label
+from simformer.data.images import read_label
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.settings import IGNORE
 

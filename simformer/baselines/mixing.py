@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from simformer.baselines.maps import MapSet
-from simformer.data.files import atomic_write_text, read_label
+from simformer.data.files import atomic_write_text
+from simformer.data.images import read_label
 from simformer.data.labels import LabelSet
 from simformer.data.masking import derive_labels
 from simformer.errors import UserError

@@ -18,7 +18,7 @@ from simformer.baselines.crf import dense_crf
 from simformer.baselines.maps import ClassMaps, MapSet
 from simformer.baselines.pamr import pamr
 from simformer.baselines.settings import SeedSettings
-from simformer.data.files import read_image
+from simformer.data.images import read_image
 from simformer.data.labels import LabelSet
 from simformer.data.masking import derive_labels
 from simformer.data.transforms import resize_image, resize_label

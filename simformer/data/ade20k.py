@@ -15,7 +15,7 @@ from simformer.data import class_tables
 from simformer.data.archive import Tree, files_in
 from simformer.data.class_tables import IdTable
 from simformer.data.convert import Conversion, Member, pair
-from simformer.data.files import decode_label
+from simformer.data.images import decode_label
 from simformer.errors import UserError
 
 SUBSETS = ("training", "validation")

@@ -15,13 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from simformer.data.files import (
-    DECODING_ERRORS,
-    atomic_write_text,
-    describe_decoding_error,
-    read_image,
-    read_label,
-)
+from simformer.data.files import atomic_write_text
+from simformer.data.images import DECODING_ERRORS, describe_decoding_error, read_image, read_label
 from simformer.data.index import DatasetIndex, ImageRecord
 from simformer.data.layout import (
     EXPECTED,

@@ -27,7 +27,7 @@ from simformer.data.coco import (
     raw_id_table,
 )
 from simformer.data.convert import Conversion, pair
-from simformer.data.files import decode_label
+from simformer.data.images import decode_label
 from simformer.errors import UserError
 
 IDS = raw_id_table(1, UNLABELLED, f"0..181 (COCO's id minus 1), or {UNLABELLED} for unlabelled")

@@ -24,8 +24,10 @@ from tqdm import tqdm
 
 from simformer.config import RECIPE_VERSION
 from simformer.data.archive import BROKEN_ARCHIVE, Tree
-from simformer.data.files import atomic_write_bytes, encode_label, photograph_size
-from simformer.data.layout import IMAGES, LABELS, staged_layout, write_lists
+from simformer.data.files import atomic_write_bytes
+from simformer.data.images import encode_label, photograph_size
+from simformer.data.layout import IMAGES, LABELS, write_lists
+from simformer.data.staging import staged_layout
 from simformer.errors import UserError, describe_problems
 
 CHUNK = 16

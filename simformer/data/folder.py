@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from simformer.data.archive import link, unpack
-from simformer.data.layout import EXPECTED, FOLDERS, PIECES, SUFFIXES, missing_pieces, staged_layout
+from simformer.data.layout import EXPECTED, FOLDERS, PIECES, SUFFIXES, missing_pieces
+from simformer.data.staging import staged_layout
 from simformer.errors import UserError
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from simformer.data.files import read_image, read_label
+from simformer.data.images import read_image, read_label
 from simformer.data.labels import LabelSet
 from simformer.data.pairs import PairChooser
 from simformer.data.targets import Target, make_target

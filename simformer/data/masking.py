@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simformer.data.files import read_label, write_label
+from simformer.data.images import read_label, write_label
 from simformer.data.index import DatasetIndex
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.splits import Split

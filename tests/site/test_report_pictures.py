@@ -5,7 +5,7 @@ import zipfile
 import pytest
 
 from simformer.analysis.report_pictures import report_screenshots
-from simformer.data.files import read_image
+from simformer.data.images import read_image
 from simformer.errors import UserError
 
 PAGE = """<body style="margin:0"><a href="#" onclick="mine.hidden = false">Tables</a>

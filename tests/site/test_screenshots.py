@@ -3,7 +3,7 @@
 import numpy as np
 
 from simformer.analysis.site.screenshots import NARROW, PICTURES, WIDE, take_screenshots
-from simformer.data.files import read_image
+from simformer.data.images import read_image
 
 
 def test_every_picture_is_taken_at_its_size_and_in_its_scheme(page_path, tmp_path):

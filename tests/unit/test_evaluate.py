@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from simformer.build import TrainedModel, build_training
-from simformer.data.files import read_label
+from simformer.data.images import read_label
 from simformer.errors import UserError
 from simformer.evaluate import evaluate
 from simformer.inference import ImageFile, predict

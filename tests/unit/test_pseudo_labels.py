@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from simformer.build import TrainedModel, build_training
-from simformer.data.files import read_label
+from simformer.data.images import read_label
 from simformer.data.labels import LabelSet
 from simformer.data.masking import join_labels
 from simformer.errors import UserError

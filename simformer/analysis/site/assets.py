@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from simformer.data.files import PNG_DEPTH, PNG_SIGNATURE, atomic_write_bytes, encode_label
+from simformer.data.files import atomic_write_bytes
+from simformer.data.images import PNG_DEPTH, PNG_SIGNATURE, encode_label
 
 THUMBNAIL = 112
 """Side of a thumbnail in pixels."""

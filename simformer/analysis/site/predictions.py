@@ -11,7 +11,7 @@ from simformer.analysis.palette import class_colours
 from simformer.analysis.site.assets import packed, write_label_script, write_script
 from simformer.analysis.site.similarity import LEVELS, quantise, similarity_grid
 from simformer.build import TrainedModel
-from simformer.data.files import read_label
+from simformer.data.images import read_label
 from simformer.data.index import DatasetIndex, ImageRecord
 from simformer.errors import UserError
 from simformer.inference import ImageFile, network_input, predict

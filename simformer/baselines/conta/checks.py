@@ -22,7 +22,7 @@ from simformer.baselines.maps import ClassMaps, MapSet
 from simformer.baselines.measures import average_precision
 from simformer.baselines.seeds import confident
 from simformer.baselines.settings import CamSettings
-from simformer.data.files import read_image, read_label
+from simformer.data.images import read_image, read_label
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.transforms import normalise, resize_image
 from simformer.settings import IGNORE

@@ -19,7 +19,7 @@ from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_map
 from simformer.baselines.network_file import read_network, require_classes
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import CamSettings
-from simformer.data.files import read_image
+from simformer.data.images import read_image
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.transforms import normalise, resize_image
 from simformer.shards import WHOLE, Shard

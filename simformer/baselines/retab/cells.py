@@ -14,7 +14,8 @@ from torch.nn import functional as F
 from simformer.baselines.expansion import majority_cells
 from simformer.baselines.maps import MapSet
 from simformer.baselines.stencil import Offset, shifted
-from simformer.data.files import atomic_write_text, read_label
+from simformer.data.files import atomic_write_text
+from simformer.data.images import read_label
 from simformer.data.labels import LabelSet
 from simformer.data.masking import derive_labels
 from simformer.settings import IGNORE

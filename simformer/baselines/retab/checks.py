@@ -31,7 +31,7 @@ from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.baselines.retab.training import AFFINITY_KIND
 from simformer.baselines.settings import AffinitySettings
 from simformer.baselines.stencil import half_disc
-from simformer.data.files import read_label
+from simformer.data.images import read_label
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.settings import IGNORE
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simformer.data.files import read_label, write_label
+from simformer.data.images import read_label, write_label
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.masking import hide_novel
 from simformer.errors import UserError

@@ -25,7 +25,7 @@ from simformer.baselines.seeds import confident
 from simformer.baselines.settings import AffinitySettings, CamSettings
 from simformer.baselines.stencil import half_disc
 from simformer.baselines.walk import transition, walk
-from simformer.data.files import read_image, read_label
+from simformer.data.images import read_image, read_label
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.transforms import normalise, resize_image, resize_label
 from simformer.settings import IGNORE

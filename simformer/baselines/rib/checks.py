@@ -17,7 +17,7 @@ from simformer.baselines.measures import average_precision, precision_recall, re
 from simformer.baselines.rib.maps import load_tuner, tuning_path
 from simformer.baselines.rib.settings import RibCheckSettings, RibSettings
 from simformer.baselines.settings import CamSettings
-from simformer.data.files import read_label
+from simformer.data.images import read_label
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.settings import IGNORE
 

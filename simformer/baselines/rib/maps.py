@@ -24,7 +24,8 @@ from simformer.baselines.rib.pooling import ABSENT, PRESENT
 from simformer.baselines.rib.settings import RibSettings
 from simformer.baselines.rib.tuning import Plan, Rows, Trajectory, fine_tune
 from simformer.baselines.settings import CamSettings, ClassifierSettings
-from simformer.data.files import atomic_write_text, read_image
+from simformer.data.files import atomic_write_text
+from simformer.data.images import read_image
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.transforms import resize_image
 from simformer.shards import WHOLE, Shard

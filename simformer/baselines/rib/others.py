@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from simformer.baselines.crops import Crops, network_input, random_crop
 from simformer.baselines.rib.pooling import ABSENT, PRESENT, SHARED
 from simformer.baselines.settings import NetworkSettings
-from simformer.data.files import read_image
+from simformer.data.images import read_image
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError
 

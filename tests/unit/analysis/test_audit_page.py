@@ -8,7 +8,7 @@ from PIL import Image
 
 from simformer.analysis.audit_page import summarise, write_audit_page
 from simformer.data.audit import audit
-from simformer.data.files import read_label
+from simformer.data.images import read_label
 from simformer.data.splits import Split, make_split
 
 

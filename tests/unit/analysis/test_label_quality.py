@@ -8,7 +8,7 @@ import pytest
 
 from simformer.analysis.label_quality import order_kept
 from simformer.cli import main
-from simformer.data.files import write_label
+from simformer.data.images import write_label
 from simformer.data.labels import LabelledImage, LabelSet
 
 CLASSES = ("sky", "sea", "cat", "dog")

@@ -8,7 +8,7 @@ from PIL import Image
 from simformer.analysis.map_gallery import arm_pictures, choose_scenes, draw_map_gallery, heat_overlay
 from simformer.baselines.map_arms import MapArm
 from simformer.baselines.maps import ClassMaps, write_maps
-from simformer.data.files import read_label
+from simformer.data.images import read_label
 from simformer.data.masking import mask_labels
 from simformer.data.splits import Split
 from simformer.errors import UserError

@@ -12,7 +12,7 @@ from simformer.baselines.cam import class_activation_maps, divide_by_maximum, in
 from simformer.baselines.classifier import load_classifier
 from simformer.baselines.maps import ClassMaps, MapSet, gather_maps, write_maps
 from simformer.baselines.settings import CamSettings
-from simformer.data.files import read_image
+from simformer.data.images import read_image
 from simformer.data.transforms import normalise
 from simformer.errors import UserError
 from simformer.shards import WHOLE, Shard

@@ -14,7 +14,7 @@ from simformer.baselines.maps import ClassMaps
 from simformer.baselines.network_file import read_network, write_network
 from simformer.baselines.settings import AffinitySettings, WalkSettings
 from simformer.baselines.stencil import half_disc
-from simformer.data.files import read_image, read_label
+from simformer.data.images import read_image, read_label
 from simformer.data.transforms import normalise
 from simformer.errors import UserError
 from simformer.shards import Shard

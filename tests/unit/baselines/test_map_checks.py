@@ -13,7 +13,7 @@ from simformer.baselines.map_checks import chosen_images, map_claims
 from simformer.baselines.map_measures import class_precisions, iou_counts, own_argmax_counts, threshold_counts
 from simformer.baselines.maps import ClassMaps, MapSet, write_maps
 from simformer.baselines.settings import WalkSettings
-from simformer.data.files import read_label
+from simformer.data.images import read_label
 from simformer.data.masking import fill_labels, mask_labels
 from simformer.data.splits import Split
 from simformer.errors import UserError

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from simformer.baselines.maps import write_maps
 from simformer.baselines.mixing import mix_scores, mixed_labels
-from simformer.data.files import read_label
+from simformer.data.images import read_label
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError
 

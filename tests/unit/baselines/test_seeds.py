@@ -12,7 +12,7 @@ from simformer.baselines import crf
 from simformer.baselines.maps import ClassMaps
 from simformer.baselines.seeds import confident, image_seeds, write_seeds
 from simformer.baselines.settings import SeedSettings
-from simformer.data.files import read_label
+from simformer.data.images import read_label
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError
 from tests.unit.baselines.conftest import SEEDS

@@ -18,7 +18,7 @@ from simformer.data import convert as engine
 from simformer.data.archive import open_tree
 from simformer.data.audit import audit
 from simformer.data.convert import Conversion, Member, convert, pair
-from simformer.data.files import decode_label, read_image
+from simformer.data.images import decode_label, read_image
 from simformer.data.prepare import prepare
 from simformer.errors import UserError
 from tests.published import (

@@ -2,7 +2,8 @@
 
 import pytest
 
-from simformer.data.layout import IMAGES, LABELS, staged_layout, write_lists
+from simformer.data.layout import IMAGES, LABELS, write_lists
+from simformer.data.staging import staged_layout
 from simformer.errors import UserError
 
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simformer.build import load_model
-from simformer.data.files import read_label, write_label
+from simformer.data.images import read_label, write_label
 from simformer.data.index import DatasetIndex
 from simformer.data.labels import LabelSet
 from simformer.data.loader import TrainingGroups

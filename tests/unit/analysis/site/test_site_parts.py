@@ -17,7 +17,7 @@ from simformer.analysis.site.join import write_site
 from simformer.analysis.site.predictions import class_iou, write_predictions
 from simformer.analysis.site.similarity import CELLS, LEVELS, grid_size, quantise, settle, similarity_grid
 from simformer.build import TrainedModel, build_training
-from simformer.data.files import decode_label, read_image, read_label
+from simformer.data.images import decode_label, read_image, read_label
 from simformer.data.transforms import normalise
 from simformer.errors import UserError
 from simformer.inference import ImageFile, predict

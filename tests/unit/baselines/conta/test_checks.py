@@ -12,7 +12,7 @@ from simformer import cli
 from simformer.baselines.claims import load_claims
 from simformer.baselines.conta.checks import Inputs, RoundMaps, companions, conta_claims, mask_counts, spill_shares
 from simformer.baselines.maps import ClassMaps, write_maps
-from simformer.data.files import read_label
+from simformer.data.images import read_label
 from simformer.data.masking import mask_labels
 from simformer.data.splits import make_split
 from simformer.settings import IGNORE

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from simformer.baselines.affinity import pair_loss
 from simformer.baselines.retab.cells import UNKNOWN, base_and_seeds, pair_groups, retab_cells
 from simformer.baselines.stencil import half_disc
-from simformer.data.files import read_label
+from simformer.data.images import read_label
 
 NOVEL = (6, 8)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from simformer.baselines.retab.controls import CONTROLS, control_labels, kept_base, partners
-from simformer.data.files import read_label
+from simformer.data.images import read_label
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError
 

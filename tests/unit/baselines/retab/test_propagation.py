@@ -17,7 +17,7 @@ from simformer.baselines.retab.propagation import (
 )  # fmt: skip
 from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.baselines.walk import transition, walk
-from simformer.data.files import read_image, read_label
+from simformer.data.images import read_image, read_label
 from simformer.shards import Shard
 from tests.unit.baselines.conftest import CPU
 from tests.unit.baselines.retab.conftest import WALK

@@ -9,7 +9,7 @@ from simformer.baselines.network_file import read_network
 from simformer.baselines.retab.edge_network import EdgeNetwork, at_pixels
 from simformer.baselines.retab.edges import base_edges
 from simformer.baselines.retab.settings import EdgeSettings
-from simformer.data.files import read_image, read_label
+from simformer.data.images import read_image, read_label
 from simformer.data.transforms import normalise
 from tests.unit.baselines.retab.conftest import retab_spec, retab_train
 from tests.unit.baselines.test_expansion import pair_ranking

@@ -10,7 +10,7 @@ from simformer.baselines.maps import ClassMaps
 from simformer.baselines.rib.checks import AREA, _best_iou, _matched, _recall, _where, find_pairs
 from simformer.baselines.rib.maps import rib_maps
 from simformer.baselines.rib.settings import RibSettings
-from simformer.data.files import read_label
+from simformer.data.images import read_label
 from simformer.data.masking import mask_labels
 from simformer.data.splits import make_split
 from simformer.settings import IGNORE

@@ -1,0 +1,33 @@
+"""A tiny dataset of the user's own, and the same one prepared and audited, as fresh copies for each test."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from simformer.cli import main
+from tests.faults.harness import write_dataset
+
+
+@pytest.fixture(scope="session")
+def _made(tmp_path_factory) -> Path:
+    """`source` (the user's folder) and `data/mydata` (prepared, with index.json and audit.json)."""
+    folder = tmp_path_factory.mktemp("faults")
+    source, data = write_dataset(folder / "source"), folder / "data/mydata"
+    option = f'{{"kind": "folder", "path": "{source}"}}'
+    assert main(["prepare", "--source", option, "--output", str(data)]) == 0
+    report = ["--index", str(data / "index.json"), "--report", str(data / "audit.json")]
+    assert main(["audit", "--data", str(data), *report]) == 0
+    return folder
+
+
+@pytest.fixture
+def source(_made, tmp_path) -> Path:
+    """The user's folder dataset."""
+    return shutil.copytree(_made / "source", tmp_path / "source")
+
+
+@pytest.fixture
+def data(_made, tmp_path) -> Path:
+    """The same dataset in its prepared place, audited."""
+    return shutil.copytree(_made / "data/mydata", tmp_path / "data/mydata")
