@@ -5,7 +5,7 @@ min_version("9.0")
 
 if "datasets" not in config:  # a study given with --configfile replaces the default, it is not merged into it
 
-    configfile: "config/config.yaml"
+    configfile: f"{workflow.basedir}/config/config.yaml"  # wherever snakemake is started
 
 
 include: "workflow/rules/common.smk"

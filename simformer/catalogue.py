@@ -14,6 +14,7 @@ from simformer.baselines.sections import BaselineSettings
 from simformer.baselines.settings import Response
 from simformer.config import RunConfig, merge, parse, parse_layers, read_yaml
 from simformer.errors import UserError
+from simformer.paths import config_folder, expand_path
 from simformer.settings import ModelSettings, TrainSettings
 from simformer.study import DatasetFile, ExperimentFile, FigureFile, MethodFile, Study
 
@@ -33,7 +34,7 @@ class Catalogue:
     Raises: UserError for every mistake in any of the files.
     """
 
-    def __init__(self, content: Mapping[str, Any], source: str, root: Path = Path("config")) -> None:
+    def __init__(self, content: Mapping[str, Any], source: str, root: Path) -> None:
         self.root = root
         self.source = source
         self.study = parse(Study, content, source)
@@ -46,6 +47,11 @@ class Catalogue:
             self.cells(name)
         for name in self.study.figures:
             self.figure(name)
+
+    @classmethod
+    def read(cls, study: Path) -> Catalogue:
+        """Read a study file and what it names, from the folder that Snakemake uses too (`config_folder`)."""
+        return cls(read_yaml(study), str(study), config_folder([study]))
 
     def experiment(self, name: str) -> ExperimentFile:
         """Return a table's rows, after resolving every run behind them on every dataset."""
@@ -222,6 +228,9 @@ class Catalogue:
             known = ", ".join(f"split{k}" for k in self.study.datasets[dataset].splits)
             raise UserError(f"{self.source}: dataset '{dataset}' has no {split}; it has {known}")
         content = spec.model_dump(mode="json", exclude={"only"})
+        if spec.file is not None:
+            key = f"{self.source}: datasets.{dataset}.splits.{number}.file"
+            content["file"] = str(self.root.parent / expand_path(spec.file, key))
         return json.dumps(content | {k: sorted(content[k]) for k in ("novel", "base") if content[k]}, sort_keys=True)
 
     def _dataset_layers(self, dataset: str) -> list[tuple[str, dict]]:

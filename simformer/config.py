@@ -9,8 +9,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -59,16 +57,6 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected 'key: value' lines, found {type(content).__name__}")
     return content
-
-
-def expand_path(text: str, key: str) -> Path:
-    """Expand '~' and environment variables; raises UserError if a variable is not set."""
-    expanded = os.path.expanduser(os.path.expandvars(text))
-    unset = re.search(r"\$\{?(\w+)", expanded)
-    if unset:
-        name = unset[1]
-        raise UserError(f"{key}: environment variable {name} is not set; type {name}=/path/to/it before the command")
-    return Path(expanded)
 
 
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from simformer.baselines.settings import MapChoice
+from simformer.errors import UserError
+from simformer.paths import expand_folder
 from simformer.settings import Count, InferenceSettings, Settings
 from simformer.sources import Expected, Source
 
@@ -27,7 +30,11 @@ class SplitSpec(Settings):
 
     novel: tuple[str, ...] | None = Field(None, description="Novel classes by name.")
     base: tuple[str, ...] | None = Field(None, description="Base classes by name; default: all others.")
-    file: str | None = Field(None, description="Pinned split file with `novel` (names and ids).")
+    file: str | None = Field(
+        None,
+        description="Pinned split file with `novel` (names and ids); a relative path starts at the folder above the "
+        "configuration.",
+    )
     seed: int | None = Field(None, ge=0, description="Seed of a random split.")
     ratio: tuple[Count, Count] = Field((3, 1), description="Base : novel classes of a random split.")
     only: tuple[Name, ...] | None = Field(
@@ -218,8 +225,8 @@ class StudyDataset(Settings):
 class Study(Settings):
     """config/config.yaml, config/demo.yaml, ...: which experiments to run on what, and where things lie."""
 
-    results: str = Field("results", description="Folder of all results.")
-    data: str = Field("data", description="Folder of the prepared datasets.")
+    results: str = Field("results", description="Folder of all results; `~` and environment variables are expanded.")
+    data: str = Field("data", description="Folder of the prepared datasets; may serve several studies.")
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1, description="Training seeds.")
     datasets: dict[Name, StudyDataset] = Field(min_length=1, description="Datasets and their splits.")
     experiments: tuple[Name, ...] = Field(("table1",), min_length=1, description="Tables to make by default.")
@@ -227,6 +234,20 @@ class Study(Settings):
         "first", description="Splits of each dataset on which the baselines' class maps are measured and drawn."
     )
     figures: tuple[Name, ...] = Field((), description="Figures of images to make by default.")
+
+    @field_validator("results", "data")
+    @classmethod
+    def _folder(cls, text: str) -> str:
+        try:
+            return expand_folder(text, "")
+        except UserError as error:
+            raise ValueError(str(error).removeprefix(": ")) from None
+
+    @model_validator(mode="after")
+    def _two_folders(self) -> Study:
+        if os.path.abspath(self.results) == os.path.abspath(self.data):
+            raise ValueError(f"results and data are one folder, '{self.data}'; name another one for either")
+        return self
 
     @model_validator(mode="after")
     def _distinct_seeds(self) -> Study:

@@ -17,10 +17,9 @@ def plan(args: argparse.Namespace) -> None:
     import shutil
 
     from simformer.catalogue import Catalogue
-    from simformer.config import read_yaml
     from simformer.plan import make_plan
 
-    catalogue = Catalogue(read_yaml(args.study), str(args.study), args.study.parent)
+    catalogue = Catalogue.read(args.study)
     names = [Path(target).stem for target in args.targets]
     print(make_plan(catalogue, names).text(gpu_here=shutil.which("nvidia-smi") is not None))
 
@@ -43,9 +42,8 @@ def keep(args: argparse.Namespace) -> None:
     """Copy a study's tables and pictures to the folder that git keeps, for docs/results.md."""
     from simformer.analysis.kept import keep_results
     from simformer.catalogue import Catalogue
-    from simformer.config import read_yaml
 
-    study = Catalogue(read_yaml(args.study), str(args.study), args.study.parent).study
+    study = Catalogue.read(args.study).study
     changed = keep_results(Path(study.results), args.output)
     print("\n".join([*map(str, changed), f"{len(changed)} file(s) kept; now: snakemake --cores 1 docs/results.md"]))
 

@@ -38,8 +38,8 @@ def resolve(args: argparse.Namespace) -> None:
 
 def weights(args: argparse.Namespace) -> None:
     """Fetch or import initial backbone weights."""
-    from simformer.config import expand_path
     from simformer.models.weights import fetch_backbone_weights
+    from simformer.paths import expand_path
 
     fetch_backbone_weights(args.backbone, str(expand_path(args.source, "model.weights")), args.output)
 

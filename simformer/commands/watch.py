@@ -19,12 +19,11 @@ def status(args: argparse.Namespace) -> None:
     from datetime import datetime
 
     from simformer.catalogue import Catalogue
-    from simformer.config import read_yaml
     from simformer.status import make_status
     from simformer.status_text import status_text
     from simformer.terminal import wants_colour
 
-    catalogue = Catalogue(read_yaml(args.study), str(args.study), args.study.parent)
+    catalogue = Catalogue.read(args.study)
     names = [Path(target).stem for target in args.targets]
     gpus = any(map(shutil.which, ("nvidia-smi", "sbatch")))
     found = make_status(catalogue, names, time.time(), gpus, args.jobs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from simformer.config import expand_path
 from simformer.data.ade20k import ade20k
 from simformer.data.archive import Tree, open_tree
 from simformer.data.coco_json import coco_json
@@ -16,6 +15,7 @@ from simformer.data.fetch import check_file
 from simformer.data.folder import import_folder
 from simformer.data.scenes import generate_scenes
 from simformer.errors import UserError
+from simformer.paths import expand_path
 from simformer.sources import (
     Ade20kSource,
     CocoJsonSource,

@@ -31,12 +31,11 @@ def examine(study: Path) -> Iterator[Check]:
 
 def _examine_study(path: Path) -> Iterator[Check]:
     from simformer.catalogue import Catalogue  # here, since they need packages that may be missing
-    from simformer.config import read_yaml
     from simformer.doctor.inputs import check_inputs
     from simformer.doctor.storage import check_storage
     from simformer.plan import make_plan
 
-    catalogue = Catalogue(read_yaml(path), str(path), path.parent)
+    catalogue = Catalogue.read(path)
     plan = make_plan(catalogue)
     yield Check("study", "ok", f"{path}: {len(plan.trainings)} trainings, {len(plan.missing)} still to be done")
     yield from check_hardware({catalogue.run(*t.cell).settings.optim.precision for t in plan.missing})

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from simformer.catalogue import Catalogue
-from simformer.config import expand_path
 from simformer.doctor.check import Check
 from simformer.errors import UserError
+from simformer.paths import expand_path
 from simformer.plan import Plan
 from simformer.sources import archives
 

@@ -16,7 +16,7 @@ rule image_labels:
         version=RECIPE_VERSION,
         folder=subpath(output[0], parent=True),
     shell:
-        "simformer image_labels --index {input:q} --output {params.folder:q} > {log} 2>&1"
+        "simformer image_labels --index {input:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
 rule classifier:
@@ -48,7 +48,7 @@ rule classifier:
     shell:
         "simformer classifier --spec {params.spec:q} --data {params.data:q} --labels {input.labels:q} {params.weights}"
         " --state {params.folder:q}/state --network {output.network:q} --log {output.log:q} --facts {output.facts:q}"
-        " --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log} 2>&1"
+        " --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log:q} 2>&1"
 
 
 rule cam:
@@ -79,7 +79,7 @@ rule cam:
     shell:
         "simformer cam --network {input.network:q} --data {params.data:q} --labels {input.labels:q}"
         " --settings {params.settings:q} --shard {wildcards.shard} --threads {threads}"
-        " --output {output:q} > {log} 2>&1"
+        " --output {output:q} > {log:q} 2>&1"
 
 
 rule gather_maps:
@@ -100,7 +100,7 @@ rule gather_maps:
     params:
         version=RECIPE_VERSION,
     shell:
-        "simformer gather_maps --shards {input.shards:q} --labels {input.labels:q} --output {output:q} > {log} 2>&1"
+        "simformer gather_maps --shards {input.shards:q} --labels {input.labels:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule seeds:
@@ -129,7 +129,7 @@ rule seeds:
         folder=subpath(output.labels, parent=True),
     shell:
         "simformer seeds --maps {input.maps:q} --data {params.data:q} --labels {input.labels:q}"
-        " --settings {params.settings:q} --output {params.folder:q} > {log} 2>&1"
+        " --settings {params.settings:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
 rule affinity:
@@ -161,7 +161,7 @@ rule affinity:
     shell:
         "simformer affinity --spec {params.spec:q} --data {params.data:q} --labels {input.labels:q} {params.weights}"
         " --state {params.folder:q}/state --network {output.network:q} --log {output.log:q} --facts {output.facts:q}"
-        " --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log} 2>&1"
+        " --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log:q} 2>&1"
 
 
 rule refine:
@@ -191,7 +191,7 @@ rule refine:
     shell:
         "simformer refine --network {input.network:q} --kind {wildcards.expansion} --maps {input.maps:q}"
         " --data {params.data:q} --labels {input.labels:q} --settings {params.settings:q}"
-        " --shard {wildcards.shard} --threads {threads} --output {output:q} > {log} 2>&1"
+        " --shard {wildcards.shard} --threads {threads} --output {output:q} > {log:q} 2>&1"
 
 
 rule mix:
@@ -218,5 +218,5 @@ rule mix:
         gamma=map_gamma,
         folder=subpath(output.labels, parent=True),
     shell:
-        "simformer mix --maps {input.maps:q} --labels {input.labels:q} --gamma {params.gamma}"
-        " --output {params.folder:q} > {log} 2>&1"
+        "simformer mix --maps {input.maps:q} --labels {input.labels:q} --gamma {params.gamma:q}"
+        " --output {params.folder:q} > {log:q} 2>&1"

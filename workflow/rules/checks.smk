@@ -35,7 +35,7 @@ rule check_maps:
         arms=map_arms_json,
     shell:
         "simformer check_maps --arms {params.arms:q} --labels {input.labels:q} --truth {input.truth:q}"
-        " --fill {input.fill:q} --output {output:q} > {log} 2>&1"
+        " --fill {input.fill:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule baseline_checks:
@@ -54,7 +54,7 @@ rule baseline_checks:
         version=RECIPE_VERSION,
         spec=sorted_json({"files": check_runs()}),
     shell:
-        "simformer baseline_checks --spec {params.spec:q} --output {output.csv:q} > {log} 2>&1"
+        "simformer baseline_checks --spec {params.spec:q} --output {output.csv:q} > {log:q} 2>&1"
 
 
 rule map_gallery:
@@ -76,7 +76,7 @@ rule map_gallery:
         data=dataset_folder,
     shell:
         "simformer map_gallery --arms {params.arms:q} --data {params.data:q} --labels {input.labels:q}"
-        " --truth {input.truth:q} --output {output:q} > {log} 2>&1"
+        " --truth {input.truth:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule stage_costs:
@@ -95,4 +95,4 @@ rule stage_costs:
         version=RECIPE_VERSION,
         results=subpath(output.csv, parent=True),
     shell:
-        "simformer stage_costs --results {params.results:q} --output {output.csv:q} > {log} 2>&1"
+        "simformer stage_costs --results {params.results:q} --output {output.csv:q} > {log:q} 2>&1"

@@ -17,6 +17,7 @@ from simformer.analysis.kept import ABOUT_TABLES, PAGES
 from simformer.baselines.settings import Cleaning
 from simformer.config import RECIPE_VERSION, read_yaml
 from simformer.errors import UserError
+from simformer.paths import config_folder
 from simformer.plan import make_plan, trainings
 from simformer.catalogue import FULL_SPLIT, Catalogue
 from simformer.sources import archives, content_json
@@ -25,18 +26,15 @@ from simformer.study import MEASURE_FILES
 try:
     for path in workflow.configfiles:
         read_yaml(Path(path))  # finds doubled keys, which Snakemake's own reading drops
-    CATALOGUE = Catalogue(
-        config,
-        ", ".join(map(os.path.relpath, workflow.configfiles)) or "--config",
-        Path(workflow.basedir) / "config",
-    )
+    CONFIG = config_folder([Path(path) for path in workflow.configfiles])
+    CATALOGUE = Catalogue(config, ", ".join(map(os.path.relpath, workflow.configfiles)) or "--config", CONFIG)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 STUDY = CATALOGUE.study
 CELL = ("dataset", "split", "method", "seed")
 EXPERIMENT = rf"(?!(?:{'|'.join(PAGES)})\b)[a-z][a-z0-9_]*"
 """Names of experiments, as the pattern of a wildcard: the others would be looked for among the experiment files."""
-PINNED_SPLITS = sorted(str(path) for path in Path("config/splits").glob("*/split*.yaml"))
+PINNED_SPLITS = sorted(str(path) for path in (CONFIG / "splits").glob("*/split*.yaml"))
 
 
 wildcard_constraints:
@@ -235,10 +233,7 @@ def pinned_split(wildcards):
 
 def pinned_class_counts(wildcards):
     """Number of classes of every dataset with pinned splits."""
-    files = {
-        name: Path(workflow.basedir, f"config/datasets/{name}.yaml")
-        for name in (Path(file).parent.name for file in PINNED_SPLITS)
-    }
+    files = {name: CONFIG / f"datasets/{name}.yaml" for name in (Path(file).parent.name for file in PINNED_SPLITS)}
     return sorted_json({name: read_yaml(path)["expect"]["classes"] for name, path in files.items()})
 
 

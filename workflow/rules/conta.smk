@@ -25,7 +25,7 @@ rule round_masks:
         folder=subpath(output.labels, parent=True),
     shell:
         "simformer seeds --maps {input.maps:q} --data {params.data:q} --labels {input.labels:q}"
-        " --settings {params.settings:q} --output {params.folder:q} > {log} 2>&1"
+        " --settings {params.settings:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
 rule segmentation:
@@ -57,7 +57,7 @@ rule segmentation:
     shell:
         "simformer segmentation --spec {params.spec:q} --data {params.data:q} --labels {input.labels:q} {params.weights}"
         " --state {params.folder:q}/state --network {output.network:q} --log {output.log:q} --facts {output.facts:q}"
-        " --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log} 2>&1"
+        " --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log:q} 2>&1"
 
 
 rule predictions:
@@ -84,8 +84,8 @@ rule predictions:
         data=dataset_folder,
     shell:
         "simformer predictions --network {input.network:q} --data {params.data:q} --labels {input.labels:q}"
-        " --settings {params.settings:q} --grid {params.grid} --shard {wildcards.shard} --threads {threads}"
-        " --output {output:q} > {log} 2>&1"
+        " --settings {params.settings:q} --grid {params.grid:q} --shard {wildcards.shard} --threads {threads}"
+        " --output {output:q} > {log:q} 2>&1"
 
 
 rule confounder:
@@ -109,7 +109,7 @@ rule confounder:
         threshold=lambda wildcards: CATALOGUE.baselines(wildcards.dataset, wildcards.response).seeds.threshold,
     shell:
         "simformer confounder --predicted {input.predicted:q} --maps {input.maps:q} --labels {input.labels:q}"
-        " --threshold {params.threshold} --output {output:q} > {log} 2>&1"
+        " --threshold {params.threshold:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule conta:
@@ -148,7 +148,7 @@ rule conta:
         "simformer conta --spec {params.spec:q} --data {params.data:q} --labels {input.labels:q} {params.weights}"
         " {params.predicted} {params.confounder}"
         " --state {params.folder:q}/state --network {output.network:q} --log {output.log:q} --facts {output.facts:q}"
-        " --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log} 2>&1"
+        " --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log:q} 2>&1"
 
 
 rule conta_cam:
@@ -179,7 +179,7 @@ rule conta_cam:
     shell:
         "simformer conta_cam --network {input.network:q} {params.predicted} --data {params.data:q}"
         " --labels {input.labels:q} --settings {params.settings:q} --shard {wildcards.shard} --threads {threads}"
-        " --output {output:q} > {log} 2>&1"
+        " --output {output:q} > {log:q} 2>&1"
 
 
 rule check_conta:
@@ -212,5 +212,5 @@ rule check_conta:
     shell:
         "simformer check_conta --arms {params.arms:q} --network {input.network:q} --plain {input.plain:q}"
         " --predicted {input.predicted:q} --data {params.data:q} --labels {input.labels:q} --masked {input.masked:q}"
-        " --truth {input.truth:q} --settings {params.settings:q} --background {params.background}"
-        " --threads {threads} --output {output:q} > {log} 2>&1"
+        " --truth {input.truth:q} --settings {params.settings:q} --background {params.background:q}"
+        " --threads {threads} --output {output:q} > {log:q} 2>&1"

@@ -28,7 +28,7 @@ rule prepare:
         root=subpath(output[0], parent=True),
     shell:
         "simformer prepare --source {params.source:q} {params.archives} --output {params.root:q} --workers {threads}"
-        " > {log} 2>&1"
+        " > {log:q} 2>&1"
 
 
 rule audit:
@@ -56,7 +56,7 @@ rule audit:
         expect=expected_counts,
     shell:
         "simformer audit --data {params.root:q} --index {output.index:q} --report {output.report:q}"
-        " --expect {params.expect:q} --workers {threads} > {log} 2>&1"
+        " --expect {params.expect:q} --workers {threads} > {log:q} 2>&1"
 
 
 rule audit_page:
@@ -80,7 +80,7 @@ rule audit_page:
         data=subpath(input.index, parent=True),
     shell:
         "simformer audit_page --data {params.data:q} --index {input.index:q} --report {input.report:q}"
-        " --splits {input.splits:q} --output {output.json:q} > {log} 2>&1"
+        " --splits {input.splits:q} --output {output.json:q} > {log:q} 2>&1"
 
 
 rule splits_page:
@@ -97,4 +97,4 @@ rule splits_page:
     params:
         classes=pinned_class_counts,
     shell:
-        "simformer splits_page --splits {input:q} --classes {params.classes:q} --output {output:q} > {log} 2>&1"
+        "simformer splits_page --splits {input:q} --classes {params.classes:q} --output {output:q} > {log:q} 2>&1"

@@ -23,7 +23,7 @@ rule evaluate:
         inference=inference_settings,
     shell:
         "simformer evaluate --model {input.model:q} --data {params.data:q} --index {input.index:q}"
-        " --inference {params.inference:q} --threads {threads} --shard {wildcards.shard} --output {output:q} > {log} 2>&1"
+        " --inference {params.inference:q} --threads {threads} --shard {wildcards.shard} --output {output:q} > {log:q} 2>&1"
 
 
 rule metrics:
@@ -41,7 +41,7 @@ rule metrics:
     params:
         version=RECIPE_VERSION,
     shell:
-        "simformer metrics --evaluation {input.evaluation:q} --split {input.split:q} --output {output:q} > {log} 2>&1"
+        "simformer metrics --evaluation {input.evaluation:q} --split {input.split:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule simnet_f1:
@@ -66,4 +66,4 @@ rule simnet_f1:
         data=dataset_folder,
     shell:
         "simformer simnet_f1 --model {input.model:q} --data {params.data:q} --weak {input.weak:q} --true {input.true:q}"
-        " --threads {threads} --output {output:q} > {log} 2>&1"
+        " --threads {threads} --output {output:q} > {log:q} 2>&1"

@@ -64,7 +64,7 @@ def t_test_runs(wildcards):
 
 def t_test_metrics(wildcards):
     if not (runs := t_test_runs(wildcards)):
-        place = f"config/experiments/{wildcards.experiment}.yaml"
+        place = CONFIG / f"experiments/{wildcards.experiment}.yaml"
         raise WorkflowError(
             f"{place}: names no pairs to test; add e.g. compare: [[simformer_retrained, psa_retrained]]"
         )
@@ -111,7 +111,7 @@ def class_spec(wildcards):
     experiment = CATALOGUE.experiment(wildcards.experiment)
     if not has_iou(wildcards.experiment):
         raise WorkflowError(
-            f"config/experiments/{wildcards.experiment}.yaml: measure '{experiment.measure}' has no IoU"
+            f"{CONFIG}/experiments/{wildcards.experiment}.yaml: measure '{experiment.measure}' has no IoU"
         )
     return sorted_json({"title": experiment.title, "rows": table_rows(experiment), "runs": class_runs(wildcards)})
 
@@ -121,7 +121,7 @@ def retrained_runs(wildcards):
     made = [run for run in experiment_runs(wildcards) if CATALOGUE.method(run["method"]).labels in MADE_LABELS]
     if len({run["method"] for run in made}) < 2:
         raise WorkflowError(
-            f"config/experiments/{wildcards.experiment}.yaml: fewer than two methods that are re-trained on made labels"
+            f"{CONFIG}/experiments/{wildcards.experiment}.yaml: fewer than two methods that are re-trained on made labels"
         )
     return [
         run
@@ -169,9 +169,7 @@ def sweep_figures():
 
 def kept_studies():
     """Studies whose tables are kept in git."""
-    return [
-        str(path) for path in sorted(Path("config").glob("*.yaml")) if list(Path(KEPT_RESULTS, path.stem).glob("*.md"))
-    ]
+    return [str(path) for path in sorted(CONFIG.glob("*.yaml")) if list(Path(KEPT_RESULTS, path.stem).glob("*.md"))]
 
 
 def kept_results():

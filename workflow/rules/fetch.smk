@@ -13,4 +13,4 @@ rule fetch:
     params:
         archive=archive_settings,
     shell:
-        "simformer fetch --archive {params.archive:q} --output {output:q} > {log} 2>&1"
+        "simformer fetch --archive {params.archive:q} --output {output:q} > {log:q} 2>&1"

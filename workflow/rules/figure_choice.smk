@@ -1,5 +1,5 @@
 # Which figures there are, and of which runs, images and logs each is drawn; the rules are in figures.smk.
-FIGURES = {path.stem: read_yaml(path).get("kind") for path in sorted(Path("config/figures").glob("*.yaml"))}
+FIGURES = {path.stem: read_yaml(path).get("kind") for path in sorted((CONFIG / "figures").glob("*.yaml"))}
 
 
 def figures_of(kind):

@@ -32,7 +32,7 @@ rule qualitative:
     shell:
         "simformer qualitative --model {input.models:q} --data {params.data:q} --index {input.index:q}"
         " --split {input.split:q} --inference {params.inference:q} --spec {params.spec:q} --threads {threads}"
-        " --output {output.pdf:q} > {log} 2>&1"
+        " --output {output.pdf:q} > {log:q} 2>&1"
 
 
 rule proposals:
@@ -66,7 +66,7 @@ rule proposals:
     shell:
         "simformer proposals --model {input.models:q} --data {params.data:q} --index {input.index:q}"
         " --split {input.split:q} --inference {params.inference:q} --spec {params.spec:q} --threads {threads}"
-        " --output {output.pdf:q} > {log} 2>&1"
+        " --output {output.pdf:q} > {log:q} 2>&1"
 
 
 rule similarity:
@@ -100,7 +100,7 @@ rule similarity:
     shell:
         "simformer similarity --model {input.models:q} --data {params.data:q} --index {input.index:q}"
         " --split {input.split:q} --inference {params.inference:q} --spec {params.spec:q} --threads {threads}"
-        " --output {output.pdf:q} > {log} 2>&1"
+        " --output {output.pdf:q} > {log:q} 2>&1"
 
 
 rule failures:
@@ -134,7 +134,7 @@ rule failures:
     shell:
         "simformer failures --model {input.models:q} --data {params.data:q} --index {input.index:q}"
         " --split {input.split:q} --inference {params.inference:q} --spec {params.spec:q} --threads {threads}"
-        " --output {output.pdf:q} > {log} 2>&1"
+        " --output {output.pdf:q} > {log:q} 2>&1"
 
 
 rule curves:
@@ -160,7 +160,7 @@ rule curves:
         version=RECIPE_VERSION,
         spec=lambda wildcards: sorted_json(curve_spec(wildcards)),
     shell:
-        "simformer curves --spec {params.spec:q} --output {output.pdf:q} > {log} 2>&1"
+        "simformer curves --spec {params.spec:q} --output {output.pdf:q} > {log:q} 2>&1"
 
 
 rule comparison:
@@ -187,4 +187,4 @@ rule comparison:
         version=RECIPE_VERSION,
         spec=comparison_spec,
     shell:
-        "simformer comparison --table {input.table:q} --spec {params.spec:q} --output {output.pdf:q} > {log} 2>&1"
+        "simformer comparison --table {input.table:q} --spec {params.spec:q} --output {output.pdf:q} > {log:q} 2>&1"

@@ -31,4 +31,4 @@ rule gallery:
     shell:
         "simformer qualitative --model {input.models:q} --data {params.data:q} --index {input.index:q}"
         " --split {input.split:q} --inference {params.inference:q} --spec {params.spec:q} --threads {threads}"
-        " --output {output.pdf:q} > {log} 2>&1"
+        " --output {output.pdf:q} > {log:q} 2>&1"

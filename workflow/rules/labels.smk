@@ -18,7 +18,7 @@ rule split:
         spec=split_spec,
         root=subpath(input.classes, parent=True),
     shell:
-        "simformer split --data {params.root:q} --spec {params.spec:q} --output {output:q} > {log} 2>&1"
+        "simformer split --data {params.root:q} --spec {params.spec:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule mask_labels:
@@ -42,7 +42,7 @@ rule mask_labels:
         folder=subpath(output.labels, parent=True),
     shell:
         "simformer mask_labels --data {params.data:q} --index {input.index:q} --split {input.split:q}"
-        " --output {params.folder:q} > {log} 2>&1"
+        " --output {params.folder:q} > {log:q} 2>&1"
 
 
 rule crop_labels:
@@ -61,7 +61,7 @@ rule crop_labels:
         version=RECIPE_VERSION,
         folder=subpath(output[0], parent=True),
     shell:
-        "simformer crop_labels --labels {input.labels:q} --split {input.split:q} --output {params.folder:q} > {log} 2>&1"
+        "simformer crop_labels --labels {input.labels:q} --split {input.split:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
 rule fill_labels:
@@ -82,7 +82,7 @@ rule fill_labels:
         version=RECIPE_VERSION,
         folder=subpath(output.labels, parent=True),
     shell:
-        "simformer fill_labels --labels {input:q} --output {params.folder:q} > {log} 2>&1"
+        "simformer fill_labels --labels {input:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
 rule pseudo_shard:
@@ -107,7 +107,7 @@ rule pseudo_shard:
         inference=inference_settings,
     shell:
         "simformer pseudo_labels --model {input.model:q} --data {params.data:q} --labels {input.labels:q}"
-        " --inference {params.inference:q} --threads {threads} --shard {wildcards.shard} --output {output:q} > {log} 2>&1"
+        " --inference {params.inference:q} --threads {threads} --shard {wildcards.shard} --output {output:q} > {log:q} 2>&1"
 
 
 rule pseudo_labels:
@@ -127,4 +127,4 @@ rule pseudo_labels:
         version=RECIPE_VERSION,
         folder=subpath(output.labels, parent=True),
     shell:
-        "simformer join_labels --labels {input.labels:q} --shards {input.shards:q} --output {params.folder:q} > {log} 2>&1"
+        "simformer join_labels --labels {input.labels:q} --shards {input.shards:q} --output {params.folder:q} > {log:q} 2>&1"

@@ -19,7 +19,7 @@ rule table:
     params:
         spec=table_spec,
     shell:
-        "simformer table --spec {params.spec:q} --output {output.csv:q} > {log} 2>&1"
+        "simformer table --spec {params.spec:q} --output {output.csv:q} > {log:q} 2>&1"
 
 
 rule intervals:
@@ -40,7 +40,7 @@ rule intervals:
     params:
         spec=interval_spec,
     shell:
-        "simformer intervals --spec {params.spec:q} --output {output.csv:q} > {log} 2>&1"
+        "simformer intervals --spec {params.spec:q} --output {output.csv:q} > {log:q} 2>&1"
 
 
 rule results_page:
@@ -58,7 +58,7 @@ rule results_page:
     params:
         kept=lambda wildcards: KEPT_RESULTS,
     shell:
-        "simformer results_page --studies {input.studies:q} --results {params.kept} --output {output:q} > {log} 2>&1"
+        "simformer results_page --studies {input.studies:q} --results {params.kept:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule sweeps:
@@ -83,4 +83,4 @@ rule sweeps:
     params:
         spec=sweep_spec,
     shell:
-        "simformer sweeps --table {input:q} --spec {params.spec:q} --output {output.pdf:q} > {log} 2>&1"
+        "simformer sweeps --table {input:q} --spec {params.spec:q} --output {output.pdf:q} > {log:q} 2>&1"

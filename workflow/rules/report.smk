@@ -29,7 +29,7 @@ rule table_pages:
         version=RECIPE_VERSION,
         folder=subpath(output[0], parent=True),
     shell:
-        "simformer table_pages --tables {input:q} --output {params.folder:q} > {log} 2>&1"
+        "simformer table_pages --tables {input:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
 rule interval_pages:
@@ -55,7 +55,7 @@ rule interval_pages:
         version=RECIPE_VERSION,
         folder=subpath(output[0], parent=True),
     shell:
-        "simformer table_pages --tables {input:q} --prefix intervals_ --output {params.folder:q} > {log} 2>&1"
+        "simformer table_pages --tables {input:q} --prefix intervals_ --output {params.folder:q} > {log:q} 2>&1"
 
 
 rule report_screenshots:
@@ -73,4 +73,4 @@ rule report_screenshots:
         version=RECIPE_VERSION,
         folder=subpath(output[0], parent=True),
     shell:
-        "simformer report_screenshots --report {input:q} --output {params.folder:q} > {log} 2>&1"
+        "simformer report_screenshots --report {input:q} --output {params.folder:q} > {log:q} 2>&1"

@@ -34,7 +34,7 @@ rule retab_boundary:
     shell:
         "simformer retab_boundary --spec {params.spec:q} --data {params.data:q} --labels {input.labels:q} {params.weights}"
         " --state {params.folder:q}/state --network {output.network:q} --log {output.log:q} --facts {output.facts:q}"
-        " --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log} 2>&1"
+        " --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log:q} 2>&1"
 
 
 rule retab_boundary_maps:
@@ -60,7 +60,7 @@ rule retab_boundary_maps:
         data=dataset_folder,
     shell:
         "simformer retab_boundary_maps --network {input.network:q} --data {params.data:q} --labels {input.labels:q}"
-        " --settings {params.settings:q} --shard {wildcards.shard} --threads {threads} --output {output:q} > {log} 2>&1"
+        " --settings {params.settings:q} --shard {wildcards.shard} --threads {threads} --output {output:q} > {log:q} 2>&1"
 
 
 rule retab_gather:
@@ -81,7 +81,7 @@ rule retab_gather:
     params:
         version=RECIPE_VERSION,
     shell:
-        "simformer gather_maps --shards {input.shards:q} --labels {input.labels:q} --output {output:q} > {log} 2>&1"
+        "simformer gather_maps --shards {input.shards:q} --labels {input.labels:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule retab_seeds:
@@ -109,7 +109,7 @@ rule retab_seeds:
         folder=subpath(output.labels, parent=True),
     shell:
         "simformer retab_seeds --seeds {input.seeds:q} --boundaries {input.boundaries:q} --labels {input.labels:q}"
-        " --settings {params.settings:q} --output {params.folder:q} > {log} 2>&1"
+        " --settings {params.settings:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
 rule retab_affinity:
@@ -143,7 +143,7 @@ rule retab_affinity:
         "simformer retab_affinity --spec {params.spec:q} --data {params.data:q} --labels {input.labels:q}"
         " --split {input.split:q} {params.weights} --state {params.folder:q}/state"
         " --network {output.network:q} --log {output.log:q} --facts {output.facts:q}"
-        " --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log} 2>&1"
+        " --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log:q} 2>&1"
 
 
 rule retab_walk:
@@ -175,7 +175,7 @@ rule retab_walk:
     shell:
         "simformer retab_walk --network {input.network:q} --maps {input.maps:q} --boundaries {input.boundaries:q}"
         " --data {params.data:q} --labels {input.labels:q} --settings {params.settings:q} {params.anchored}"
-        " --shard {wildcards.shard} --threads {threads} --output {output:q} > {log} 2>&1"
+        " --shard {wildcards.shard} --threads {threads} --output {output:q} > {log:q} 2>&1"
 
 
 rule retab_control:
@@ -197,7 +197,7 @@ rule retab_control:
         folder=subpath(output.labels, parent=True),
     shell:
         "simformer retab_control --labels {input:q} --control {wildcards.control} --seed {wildcards.seed}"
-        " --output {params.folder:q} > {log} 2>&1"
+        " --output {params.folder:q} > {log:q} 2>&1"
 
 
 use rule retab_seeds as retab_control_seeds with:
@@ -268,8 +268,8 @@ rule check_retab:
     shell:
         "simformer check_retab --affinity {params.affinity} --maps {input.maps:q} --boundaries {input.boundaries:q}"
         " --walked {input.walked:q} --seeds {input.seeds:q} --data {params.data:q} --labels {input.labels:q}"
-        " --truth {input.truth:q} --settings {params.settings:q} --gamma {params.gamma} {params.weights}"
-        " --threads {threads} --output {output:q} > {log} 2>&1"
+        " --truth {input.truth:q} --settings {params.settings:q} --gamma {params.gamma:q} {params.weights}"
+        " --threads {threads} --output {output:q} > {log:q} 2>&1"
 
 
 rule retab_checks:
@@ -288,7 +288,7 @@ rule retab_checks:
         version=RECIPE_VERSION,
         spec=sorted_json({"files": check_runs(["retab"])}),
     shell:
-        "simformer baseline_checks --spec {params.spec:q} --output {output.csv:q} > {log} 2>&1"
+        "simformer baseline_checks --spec {params.spec:q} --output {output.csv:q} > {log:q} 2>&1"
 
 
 rule retab_pictures:
@@ -315,4 +315,4 @@ rule retab_pictures:
     shell:
         "simformer retab_pictures --network {input.network:q} --maps {input.maps:q} --boundaries {input.boundaries:q}"
         " --walked {input.walked:q} --data {params.data:q} --labels {input.labels:q} --truth {input.truth:q}"
-        " --settings {params.settings:q} --gamma {params.gamma} --output {output:q} > {log} 2>&1"
+        " --settings {params.settings:q} --gamma {params.gamma:q} --output {output:q} > {log:q} 2>&1"

@@ -31,7 +31,7 @@ rule rib:
     shell:
         "simformer rib --network {input.network:q} --data {params.data:q} --labels {input.labels:q}"
         " --settings {params.settings:q} --cam {params.cam:q} --shard {wildcards.shard} --threads {threads}"
-        " --output {output.maps:q} --facts {output.facts:q} > {log} 2>&1"
+        " --output {output.maps:q} --facts {output.facts:q} > {log:q} 2>&1"
 
 
 rule check_rib:
@@ -64,4 +64,4 @@ rule check_rib:
         "simformer check_rib --network {input.network:q} --maps {input.maps:q} --plain {input.plain:q}"
         " --data {params.data:q} --labels {input.labels:q} --truth {input.truth:q} --masked {input.masked:q}"
         " --settings {params.settings:q} --cam {params.cam:q} --amount {params.amount:q} --threads {threads}"
-        " --output {output:q} > {log} 2>&1"
+        " --output {output:q} > {log:q} 2>&1"

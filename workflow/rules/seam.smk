@@ -35,7 +35,7 @@ rule response_network:
         "simformer response_network --spec {params.spec:q} --data {params.data:q} --labels {input.labels:q}"
         " {params.weights} {params.start} --state {params.folder:q}/state --network {output.network:q}"
         " --log {output.log:q} --facts {output.facts:q}"
-        " --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log} 2>&1"
+        " --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log:q} 2>&1"
 
 
 rule check_seam:
@@ -62,7 +62,7 @@ rule check_seam:
         data=dataset_folder,
     shell:
         "simformer check_seam --network {params.networks} --data {params.data:q} --index {input.index:q}"
-        " --split {input.split:q} --settings {params.settings:q} --threads {threads} --output {output:q} > {log} 2>&1"
+        " --split {input.split:q} --settings {params.settings:q} --threads {threads} --output {output:q} > {log:q} 2>&1"
 
 
 rule check_cpn:
@@ -89,4 +89,4 @@ rule check_cpn:
         data=dataset_folder,
     shell:
         "simformer check_cpn --network {params.networks} --data {params.data:q} --index {input.index:q}"
-        " --split {input.split:q} --settings {params.settings:q} --threads {threads} --output {output:q} > {log} 2>&1"
+        " --split {input.split:q} --settings {params.settings:q} --threads {threads} --output {output:q} > {log:q} 2>&1"

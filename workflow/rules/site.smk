@@ -19,7 +19,7 @@ rule site_images:
         version=RECIPE_VERSION,
         data=subpath(input.index, parent=True),
     shell:
-        "simformer site_images --data {params.data:q} --index {input.index:q} --output {output.images:q} > {log} 2>&1"
+        "simformer site_images --data {params.data:q} --index {input.index:q} --output {output.images:q} > {log:q} 2>&1"
 
 
 rule site_predictions:
@@ -46,7 +46,7 @@ rule site_predictions:
         inference=inference_settings,
     shell:
         "simformer site_predictions --model {input.model:q} --data {params.data:q} --index {input.index:q}"
-        " --inference {params.inference:q} --threads {threads} --output {output.predictions:q} > {log} 2>&1"
+        " --inference {params.inference:q} --threads {threads} --output {output.predictions:q} > {log:q} 2>&1"
 
 
 rule site:
@@ -66,7 +66,7 @@ rule site:
         page=page_hash(),
         spec=site_spec,
     shell:
-        "simformer site --spec {params.spec:q} --output {output.page:q} > {log} 2>&1"
+        "simformer site --spec {params.spec:q} --output {output.page:q} > {log:q} 2>&1"
 
 
 rule site_screenshots:
@@ -84,4 +84,4 @@ rule site_screenshots:
         version=RECIPE_VERSION,
         folder=subpath(output[0], parent=True),
     shell:
-        "simformer site_screenshots --page {input:q} --output {params.folder:q} > {log} 2>&1"
+        "simformer site_screenshots --page {input:q} --output {params.folder:q} > {log:q} 2>&1"

@@ -18,7 +18,7 @@ rule partial_table:
         version=RECIPE_VERSION,
         spec=partial_spec,
     shell:
-        "simformer partial_table --spec {params.spec:q} --output {output.csv:q} > {log} 2>&1"
+        "simformer partial_table --spec {params.spec:q} --output {output.csv:q} > {log:q} 2>&1"
 
 
 rule t_test:
@@ -40,7 +40,7 @@ rule t_test:
         version=RECIPE_VERSION,
         spec=t_test_spec,
     shell:
-        "simformer t_test --spec {params.spec:q} --output {output.csv:q} > {log} 2>&1"
+        "simformer t_test --spec {params.spec:q} --output {output.csv:q} > {log:q} 2>&1"
 
 
 rule per_class:
@@ -62,7 +62,7 @@ rule per_class:
         version=RECIPE_VERSION,
         spec=class_spec,
     shell:
-        "simformer per_class --spec {params.spec:q} --output {output.csv:q} > {log} 2>&1"
+        "simformer per_class --spec {params.spec:q} --output {output.csv:q} > {log:q} 2>&1"
 
 
 rule label_quality:
@@ -83,4 +83,4 @@ rule label_quality:
         version=RECIPE_VERSION,
         spec=retrained_spec,
     shell:
-        "simformer label_quality --spec {params.spec:q} --output {output.csv:q} > {log} 2>&1"
+        "simformer label_quality --spec {params.spec:q} --output {output.csv:q} > {log:q} 2>&1"

@@ -13,7 +13,7 @@ rule backbone_weights:
     params:
         source=weights_source,
     shell:
-        "simformer weights --backbone {wildcards.backbone} --source {params.source:q} --output {output:q} > {log} 2>&1"
+        "simformer weights --backbone {wildcards.backbone} --source {params.source:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule resolve_config:
@@ -28,7 +28,7 @@ rule resolve_config:
     params:
         settings=run_settings,
     shell:
-        "simformer resolve --settings {params.settings:q} --output {output:q} > {log} 2>&1"
+        "simformer resolve --settings {params.settings:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule train:
@@ -59,4 +59,4 @@ rule train:
     shell:
         "simformer train --config {input.config:q} --data {params.data:q} --labels {input.labels:q} {params.weights}"
         " --state {params.run:q}/state --model {output.model:q} --log {output.log:q} --facts {output.facts:q}"
-        " --gpus {resources.gpu} --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log} 2>&1"
+        " --gpus {resources.gpu} --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log:q} 2>&1"

@@ -1,0 +1,86 @@
+"""What a path in the configuration means, and where the files lie that a study names: one rule for every command.
+
+A path may begin with `~` and may hold `$NAME` or `${NAME}`. A relative one is taken from the working directory, that of
+the command or of `snakemake --directory`; only a split's `file` belongs to the configuration, and is taken from the
+folder above the configuration folder. Links are followed, and stay links.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from simformer.errors import UserError
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+"""The folder that holds this package and, in a checkout, `config/`."""
+PARTS = ("datasets", "methods", "experiments")
+"""Folders that make a folder the configuration of a study."""
+
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{([^}]*)\})")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def expand_path(text: str, key: str) -> Path:
+    """Return what a path written in the configuration means.
+
+    Args:
+        text: as it is written.
+        key: where, for messages.
+
+    Raises:
+        UserError: it is empty, holds a control character, or a variable or home folder that does not exist.
+    """
+    if not text.strip():
+        raise UserError(f"{key}: the path is empty; name a file or folder")
+    if _CONTROL.search(text):
+        raise UserError(f"{key}: {text!r} holds a line break or another control character; remove it")
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if not os.environ.get(name):
+            raise UserError(
+                f"{key}: environment variable {name} is not set; type {name}=/path/to/it before the command"
+            )
+        return os.environ[name]
+
+    expanded = os.path.expanduser(_VARIABLE.sub(value, text))
+    if expanded.startswith("~"):
+        raise UserError(f"{key}: '{text}' names no home folder of this machine; for a file of that name write ./{text}")
+    return Path(expanded)
+
+
+def expand_folder(text: str, key: str) -> str:
+    """Return the folder that a study writes to, in the form that Snakemake takes; UserError if it cannot be one.
+
+    Snakemake reads braces as wildcards, and a leading hyphen looks like an option to every command.
+    """
+    folder = str(expand_path(text, key))
+    if set("{}") & set(folder):
+        raise UserError(f"{key}: '{folder}' holds a brace, which Snakemake takes for a wildcard; name another folder")
+    if folder.startswith("-"):
+        raise UserError(f"{key}: '{folder}' begins with a hyphen, like an option; write its absolute path")
+    if folder == ".":
+        raise UserError(f"{key}: '{text}' is the working directory itself; name a folder in it, e.g. results/mine")
+    return folder
+
+
+def config_folder(studies: Sequence[Path]) -> Path:
+    """Return the folder in which the datasets, methods, experiments and figures of a study are looked for.
+
+    It is the folder of the study file (the last, if there are several) if that has subfolders for all of them, and
+    otherwise `config/` of the checkout; relative to the working directory if that is where it lies.
+    """
+    beside = studies[-1].parent if studies else None
+    if beside is not None and all((beside / part).is_dir() for part in PARTS):
+        return beside
+    folder = CHECKOUT / "config"
+    return Path("config") if Path("config").exists() and folder.samefile("config") else folder
+
+
+def to_make(path: Path | str) -> str:
+    """Return what to type for a file that a rule makes."""
+    return f"snakemake --cores 1 {shlex.quote(str(path))}"
