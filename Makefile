@@ -1,8 +1,8 @@
 # Thin and readable: the commands of the README. Every target may be run again at any time.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CORES ?= 2
-VENV := $(CURDIR)/.venv
-export PATH := $(VENV)/bin:$(PATH)
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: help setup demo demo-quick test test-slow lint reference
 

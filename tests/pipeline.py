@@ -72,22 +72,24 @@ class Pipeline:
         self, *arguments: str, study: str = "config/tiny.yaml", **environment: str
     ) -> subprocess.CompletedProcess:
         """Run snakemake in the copy; the library of the copy is the one in use."""
-        call = self._call(arguments, study, environment)
-        return subprocess.run(**call, capture_output=True, text=True)
+        return self.typed("--configfile", study, *arguments, **environment)
+
+    def typed(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        """Run snakemake in the copy with these words alone."""
+        return subprocess.run(**self._call(arguments, environment), capture_output=True, text=True)
 
     def start(
         self, *arguments: str, log: Path, study: str = "config/tiny.yaml", **environment: str
     ) -> subprocess.Popen:
         """Start snakemake as a process group of its own, as a terminal does; what it prints goes to `log`."""
         with log.open("a") as stream:
-            call = self._call(arguments, study, environment)
+            call = self._call(["--configfile", study, *arguments], environment)
             return subprocess.Popen(**call, stdout=stream, stderr=stream, start_new_session=True)
 
-    def _call(self, arguments: Sequence[str], study: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    def _call(self, arguments: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         env = os.environ | {"PATH": path, "PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"} | environment
-        command = [sys.executable, "-m", "snakemake", "--configfile", study, *arguments]
-        return {"args": command, "cwd": self.folder, "env": env}
+        return {"args": [sys.executable, "-m", "snakemake", *arguments], "cwd": self.folder, "env": env}
 
     def weights(self) -> dict[str, str]:
         """Hash of every trained network, by run."""

@@ -12,7 +12,8 @@ from simformer.data.files import atomic_write_text
 
 HEAD = """# Results so far
 
-Made from `docs/results/` by `snakemake docs/results.md`; do not edit. `simformer keep` copies a study's tables there.
+Made from `docs/results/` by `snakemake --cores 1 docs/results.md`; do not edit. `simformer keep` copies the tables of a
+study there.
 What they say, and what they do not say: README.md, docs/demo.md.
 """
 

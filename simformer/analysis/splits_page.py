@@ -10,7 +10,7 @@ from simformer.data.files import atomic_write_text
 
 HEAD = """# Pinned splits
 
-Made from `config/splits/` by `snakemake docs/splits.md`; do not edit.
+Made from `config/splits/` by `snakemake --cores 1 docs/splits.md`; do not edit.
 
 Splits 1 to 4 are the paper's, for both datasets, with about a quarter of the classes novel (3:1). Splits 4 to 9 of
 COCO-Stuff-10K are nested: each adds novel classes to the one before (Table 6, 25 to 50 % novel). Another split is one

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,15 @@ def test_started_elsewhere_the_configuration_is_still_found(pipeline, tmp_path):
             study=str(pipeline.folder / "config/demo.yaml"),
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_make_works_in_an_oddly_named_folder(tmp_path):
+    folder = tmp_path / ODD.replace("$", "")
+    folder.mkdir()
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+    (folder / "envs").mkdir()
+    shutil.copy(ROOT / "envs/constraints.txt", folder / "envs")
+    done = subprocess.run(["make", "-n", "demo"], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "-m venv .venv" in done.stdout

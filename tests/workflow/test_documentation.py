@@ -1,0 +1,107 @@
+"""Every command that README and docs/ print runs as it is printed: with `-n` for snakemake, `--help` for ours."""
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from simformer.cli import main
+from tests.pipeline import ROOT, Pipeline
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PROGRAMS = ("make", "simformer", "snakemake")
+COMMAND = re.compile(rf"(?:^ {{4,}}|`)((?:[A-Z]\w*=\S+ )*(?:{'|'.join(PROGRAMS)}) (?:[^`\\\n]|\\\n|\\.)*)", re.M)
+WITHOUT_CORES = ("--cores", "--profile", "-n", "--report", "--unlock", "--version")
+"""Options of which a call of snakemake that starts at all has one."""
+
+
+def commands() -> list[str]:
+    """Every command that is printed, without comments behind it, and without the output of a program."""
+    found = {}
+    for page in PAGES:
+        for text in COMMAND.findall(page.read_text()):
+            text = re.split(r"\s{2,}(?=#|\w)| +##>", text.replace("\\\n", " "))[0].strip().removesuffix(":")
+            found.setdefault(re.sub(r"\s+", " ", text), page.name)
+    return list(found)
+
+
+def of(program: str) -> list[str]:
+    return [text for text in commands() if program in text.split()[:2]]
+
+
+def test_the_commands_are_found():
+    assert len(of("snakemake")) > 25 and len(of("simformer")) > 15 and len(of("make")) > 4
+    assert "make demo" in commands() and "simformer plan results/table1.csv" in commands()
+
+
+@pytest.mark.parametrize("text", of("simformer"))
+def test_a_command_of_ours_has_these_options(text, capsys):
+    words = shlex.split(re.sub(r" \.\.\.", "", text))[1:]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--help"])
+    usage = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert all(word.split("=")[0] in usage for word in words if word.startswith("--")), usage
+
+
+@pytest.mark.parametrize("text", of("make"))
+def test_a_target_of_make_is_there(text):
+    done = subprocess.run(["make", "-n", *text.split()[1:]], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("text", of("snakemake"))
+def test_a_call_of_snakemake_says_how_many_cores(text):
+    words = shlex.split(text)
+    assert any(word.startswith(WITHOUT_CORES) for word in words), (
+        f"'{text}' would end with 'cores have to be specified'"
+    )
+    if "--configfile" in words:
+        last = words[words.index("--configfile") + 1 :]
+        assert not [word for word in last[1:2] if not word.startswith("-")], f"'{text}': the target counts as a study"
+
+
+@pytest.fixture(scope="module")
+def documented(tmp_path_factory) -> Pipeline:
+    """A working copy with what the pages tell the user to write, and the report that one of them is about."""
+    copy = Pipeline(tmp_path_factory.mktemp("documented"))
+    shutil.copytree(ROOT / "docs", copy.folder / "docs")
+    page = (ROOT / "docs/custom_data.md").read_text()
+    for file in ("config/datasets/mydata.yaml", "config/mystudy.yaml"):
+        block = re.search(rf"`{re.escape(file)}`.*?\n\n((?:       .*\n)+)", page)
+        content = "\n".join(line[7:] for line in block[1].splitlines())
+        assert isinstance(yaml.safe_load(content), dict)
+        (copy.folder / file).write_text(content)
+    report = copy.folder / "results/demo/report.zip"
+    report.parent.mkdir(parents=True)
+    report.touch()
+    return copy
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", of("snakemake"))
+def test_a_call_of_snakemake_plans_what_it_says(documented, text):
+    study = re.search(r"--report", text)
+    if study:
+        pytest.skip("a report needs finished results; tests/site makes one")
+    if "<" in text:
+        pytest.skip("a pattern, not a command")
+    *variables, _ = re.match(r"((?:\w+=\S+ )*)snakemake", text)[1].split(" ")
+    environment = dict(variable.split("=", 1) for variable in variables if variable)
+    words = shlex.split(text.split("snakemake ", 1)[1])
+    done = documented.typed(*words, *([] if "--unlock" in words else ["--dry-run"]), **environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_pages_name_files_that_exist():
+    names = {
+        name
+        for page in PAGES
+        for name in re.findall(r"`((?:config|docs|workflow|simformer|tests)/[\w./-]+\.\w+)`", page.read_text())
+    }
+    absent = sorted(name for name in names if not (ROOT / name).exists() and "my" not in Path(name).stem)
+    assert not absent
