@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def write_table(spec: dict[str, Any], csv: Path, *, partial: bool = False) -> No
         )
     table = collect(spec)
     seeds = sorted({run["seed"] for run in spec["runs"]})
-    commands = [f"{spec['command']} {target}" for target in absent]
+    commands = [f"{spec['command']} {shlex.quote(target)}" for target in absent]
     atomic_write_text(csv, table.to_csv(index=False, float_format="%.4f"))
     text = render(table, spec, seeds, commands)
     for suffix, content in text.items():

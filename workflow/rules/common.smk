@@ -27,7 +27,8 @@ try:
     for path in workflow.configfiles:
         read_yaml(Path(path))  # finds doubled keys, which Snakemake's own reading drops
     CONFIG = config_folder([Path(path) for path in workflow.configfiles])
-    CATALOGUE = Catalogue(config, ", ".join(map(os.path.relpath, workflow.configfiles)) or "--config", CONFIG)
+    STUDY_FILES = [os.path.relpath(path) for path in workflow.configfiles]
+    CATALOGUE = Catalogue(config, ", ".join(STUDY_FILES) or "--config", CONFIG)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 STUDY = CATALOGUE.study
@@ -47,6 +48,12 @@ wildcard_constraints:
     expansion="psa|irn",
     cleaned=rf"(\.({'|'.join(get_args(Cleaning))}))?",
     shard=r"\d+of\d+",
+
+
+def to_type(*words):
+    """What a user types to run snakemake on this study, as a shell reads it."""
+    study = ["--configfile", *STUDY_FILES] if STUDY_FILES else []
+    return shlex.join(["snakemake", *study, *map(str, words)])
 
 
 def growing(amount):

@@ -32,7 +32,7 @@ def partial_spec(wildcards):
     """A table's specification and the runs that are there: with a new or changed one, the table is made again."""
     paths = [Path(run["path"]) for run in experiment_runs(wildcards)]
     finished = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.exists()}
-    command = f"snakemake --configfile {CATALOGUE.source.replace(', ', ' ')}"
+    command = to_type("--cores", 1)
     return sorted_json(json.loads(table_spec(wildcards)) | {"finished": finished, "command": command})
 
 
@@ -181,6 +181,5 @@ def written_report(wildcards):
     """The report of the study, which no rule can make."""
     file = table_file("report.zip")
     if not Path(file).exists():
-        study = " ".join(map(os.path.relpath, workflow.configfiles))
-        raise WorkflowError(f"{file} is not there; first type: snakemake --configfile {study} --report {file}")
+        raise WorkflowError(f"{file} is not there; first type: {to_type('--report', file)}")
     return file
