@@ -33,6 +33,9 @@ from simformer.sources import Expected
 
 NOTHING_EXPECTED = Expected()
 
+TOLERATED_SHARE = 0.02
+"""Of the test images may show a photograph of a training image, noted in the report: MSRC-21's own lists have two."""
+
 
 def audit(root: Path, workers: int, expect: Expected = NOTHING_EXPECTED) -> tuple[DatasetIndex, AuditReport]:
     """Check a dataset in the prepared layout and index it; nothing is written.
@@ -41,7 +44,7 @@ def audit(root: Path, workers: int, expect: Expected = NOTHING_EXPECTED) -> tupl
     two files exist, decode to the end as `simformer.data.images` says and have equal size (upright, not tiny, no
     strip), and that the label map holds ids 0..K-1 or 255. An image whose label is entirely 255 is left out and
     named in the report. Also checked: the published numbers of images and classes, and that no photograph is in
-    both subsets; that is only noted where the counts, and so the lists, are published.
+    both subsets.
 
     Args:
         root: the dataset's folder.
@@ -72,9 +75,8 @@ def audit(root: Path, workers: int, expect: Expected = NOTHING_EXPECTED) -> tupl
     problems += id_problems(root, list(findings.values()), len(classes))
     train, test = ([findings[name] for name in lists[subset] if name in findings] for subset in (TRAIN, TEST))
     twice = photographs_in_both(train, test)
-    if expect.train is None and expect.test is None:
+    if len(twice) > TOLERATED_SHARE * len(test):
         problems += twice
-        twice = []
     if not problems:
         for name, found in ((TRAIN, train), (TEST, test)):
             if not any(_is_labelled(finding) for finding in found):
