@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from simformer.analysis.palette import BASE_COLOUR, IGNORE_COLOUR, NOVEL_COLOUR, class_colours
 from simformer.data.audit import AuditReport, SubsetCounts
@@ -27,6 +27,8 @@ OPACITY = 0.6
 """Of the class colours over a photograph."""
 NAMED = 6
 """Classes named below an example, the largest first."""
+LONGEST_TICK, LONGEST_HANDLE = 16, 15
+"""Letters of a class name below the bars, and below an example; the table beside the picture has all of them."""
 
 
 def write_audit_page(
@@ -50,12 +52,13 @@ def write_audit_page(
 def summarise(report: AuditReport, index: DatasetIndex, splits: dict[str, Split]) -> dict[str, Any]:
     """Collect the facts of the page.
 
-    Returns: `subsets` (name -> images, dropped, ignore share), `classes` (id, name, images and pixels of both
-        subsets, in id order), `splits` (name -> number of base and novel classes; training images that hold a
-        base, a novel, both; shares of the training pixels that are base, novel, unlabelled).
+    Returns: `notes` (what to look at), `subsets` (name -> images, dropped, ignore share), `classes` (id, name, images
+        and pixels of both subsets, in id order), `splits` (name -> number of base and novel classes; training images
+        that hold a base, a novel, both; shares of the training pixels that are base, novel, unlabelled).
     """
     subsets = {"train": report.train, "test": report.test}
     return {
+        "notes": list(report.notes),
         "subsets": {
             name: {
                 "images": counts.images,
@@ -102,6 +105,8 @@ def _markdown(facts: dict[str, Any]) -> str:
     for name, subset in facts["subsets"].items():
         if subset["dropped"]:
             lines += ["", f"Dropped from {name}, no labelled pixel: {', '.join(subset['dropped'])}."]
+    if facts["notes"]:
+        lines += ["", "To look at:", "", *(f"- {note}" for note in facts["notes"])]
     lines += ["", "| split | base : novel classes | training images with base | with novel | with both |"]
     lines[-1] += " base pixels | novel pixels | rarest novel class (images) |"
     lines.append("|---|---:|---:|---:|---:|---:|---:|---|")
@@ -127,6 +132,11 @@ def _markdown(facts: dict[str, Any]) -> str:
 
 def _picture(facts: dict[str, Any], index: DatasetIndex, data: Path) -> bytes:
     """Draw class frequencies, the shares of the splits and some training images; returns a PNG."""
+    with plt.rc_context({"text.parse_math": False}):  # names may hold dollar signs
+        return _draw(facts, index, data)
+
+
+def _draw(facts: dict[str, Any], index: DatasetIndex, data: Path) -> bytes:
     figure = plt.figure(figsize=(13, 11), layout="constrained")
     rows = figure.subfigures(4, 1, height_ratios=[1, 1, 0.35 + 0.13 * len(facts["splits"]), 1.5])
     _class_bars(rows[0].subplots(), facts, "pixels", "labelled pixels (%)")
@@ -140,24 +150,43 @@ def _picture(facts: dict[str, Any], index: DatasetIndex, data: Path) -> bytes:
 
 
 def _class_bars(axis: Axes, facts: dict[str, Any], what: str, title: str) -> None:
-    classes = facts["classes"]
+    classes, smallest, largest = facts["classes"], np.inf, 0.0
     for offset, (subset, colour) in zip((-0.2, 0.2), (("train", "tab:blue"), ("test", "tab:orange")), strict=True):
         values = np.array([c[f"{subset}_{what}"] for c in classes], dtype=float)
         if what == "pixels":
             values *= 100 / max(1.0, values.sum())
         axis.bar(np.arange(len(classes)) + offset, values, width=0.4, color=colour, label=subset)
-    axis.set_yscale("log")
-    axis.yaxis.set_major_formatter(LogFormatter(labelOnlyBase=False))
-    axis.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+        largest, smallest = max(largest, values.max()), min([smallest, *values[values > 0]])
+    _whole_decades(axis, smallest, largest)
     axis.set_ylabel(title)
     axis.set_xlim(-1, len(classes))
     if len(classes) <= 40:
         axis.set_xticks(
-            range(len(classes)), [f"{c['id']} {c['name']}" for c in classes], rotation=60, ha="right", fontsize=8
+            range(len(classes)),
+            [f"{c['id']} {_short(c['name'], LONGEST_TICK)}" for c in classes],
+            rotation=60,
+            rotation_mode="anchor",
+            ha="right",
+            fontsize=8,
         )
     else:
         axis.set_xlabel("class id")
     axis.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1), fontsize=8)
+
+
+def _whole_decades(axis: Axes, smallest: float, largest: float) -> None:
+    """Make the vertical axis logarithmic, from the power of ten below the values to the one above, and name these."""
+    low, high = np.floor(np.log10(0.99 * smallest)), np.ceil(np.log10(1.01 * largest))
+    axis.set_yscale("log")
+    axis.set_ylim(10.0**low, 10.0**high)
+    axis.yaxis.set_major_locator(LogLocator(numticks=5))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _short(name: str, length: int) -> str:
+    """Return a name, or its beginning where it is longer than `length` letters."""
+    return name if len(name) <= length else f"{name[: length - 1].rstrip()}…"
 
 
 def _split_bars(axis: Axes, facts: dict[str, Any]) -> None:
@@ -185,8 +214,8 @@ def _examples(axes: np.ndarray, index: DatasetIndex, data: Path) -> None:
         image, label = read_image(data / record.image), read_label(data / record.label)
         overlay = np.where((label == IGNORE)[..., None], image, (1 - OPACITY) * image + OPACITY * colours[label])
         axis.imshow(overlay.astype(np.uint8))
-        axis.set_title(record.name, fontsize=8)
+        axis.set_title(_short(record.name, LONGEST_TICK), fontsize=8)
         largest = np.argsort(-np.bincount(label.ravel(), minlength=256)[: len(index.classes)], kind="stable")
         present = [int(k) for k in largest if k in record.labels][:NAMED]
-        handles = [Patch(color=colours[k] / 255, label=index.classes[k]) for k in present]
+        handles = [Patch(color=colours[k] / 255, label=_short(index.classes[k], LONGEST_HANDLE)) for k in present]
         axis.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2, fontsize=7, frameon=False)

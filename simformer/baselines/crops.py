@@ -135,9 +135,9 @@ def _window(size: int, side: int, rng: np.random.Generator) -> tuple[slice, slic
 
 def _place(image: np.ndarray, labels: np.ndarray, rows: slice, columns: slice, side: int) -> Crop:
     padded = torch.full((3, side, side), PAD_VALUE, dtype=torch.uint8)
-    padded[:, rows, columns] = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    padded[:, rows, columns] = torch.from_numpy(image.transpose(2, 0, 1).copy())
     label_map = torch.full((side, side), IGNORE, dtype=torch.uint8)
-    label_map[rows, columns] = torch.from_numpy(np.ascontiguousarray(labels))
+    label_map[rows, columns] = torch.from_numpy(labels.copy())
     padding = torch.ones(side, side, dtype=torch.bool)
     padding[rows, columns] = False
     return Crop(padded, label_map, padding)

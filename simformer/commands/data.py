@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 
 from simformer.commands.options import DATA, INDEX, LABELS, OUTPUT, SPLIT, WORKERS, command, path
 
@@ -36,6 +37,8 @@ def audit(args: argparse.Namespace) -> None:
     index, report = run(args.data, args.workers, Expected.model_validate_json(args.expect))
     report.save(args.report)
     index.save(args.index)
+    for note in report.notes:
+        print(f"{args.data}: note: {note}", file=sys.stderr)
 
 
 def audit_page(args: argparse.Namespace) -> None:

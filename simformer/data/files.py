@@ -1,10 +1,57 @@
-"""Writing of single files: a reader sees the old content or all of the new one."""
+"""Single files: reading what a user put there, and writing so that a reader sees the old content or all of the new."""
 
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
+
+from simformer.errors import UserError
+
+NAME_PART = 200
+"""Bytes of a file's name that its temporary file repeats: most disks allow 255 in all."""
+
+OTHER_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+"""What may stand where a file is expected."""
+
+
+def read_file(path: Path, what: str) -> bytes:
+    """Return the content of a plain file; never waits, as opening a named pipe would.
+
+    Args:
+        path: the file.
+        what: what it is, for messages: "image", "label map", "list of names".
+
+    Raises:
+        UserError: nothing is there, something else is there, or it may not be read.
+    """
+    other = kind_of(path)
+    if other is not None:
+        raise UserError(f"{path}: {what} not found" if other == "nothing" else f"{path}: {other}; expected {what}")
+    try:
+        return path.read_bytes()
+    except PermissionError:
+        raise UserError(f"{path}: permission to read denied; allow it with chmod u+r") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error}); copy or download it again") from error
+
+
+def kind_of(path: Path) -> str | None:
+    """Return in words what stands at a path, links followed: None for a plain file, "nothing" if there is nothing."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        if os.path.islink(path):
+            return f"a link that leads nowhere (to {os.readlink(path)})"
+        return "nothing" if isinstance(error, FileNotFoundError) else f"cannot be looked at ({error.strerror})"
+    return None if stat.S_ISREG(mode) else OTHER_KINDS.get(stat.S_IFMT(mode), "no plain file")
 
 
 def atomic_write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
@@ -16,7 +63,8 @@ def atomic_write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
         durable: wait until the disk has it, so that it also survives a power cut.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    start = os.fsdecode(os.fsencode(path.name)[:NAME_PART])
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{start}.", suffix=".part")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)

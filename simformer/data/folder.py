@@ -5,9 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 from simformer.data.archive import link, unpack
-from simformer.data.layout import EXPECTED, FOLDERS, PIECES, SUFFIXES, missing_pieces
+from simformer.data.files import kind_of
+from simformer.data.layout import (
+    EXPECTED,
+    FOLDERS,
+    IMAGES,
+    LABEL_SUFFIXES,
+    LABELS,
+    PIECES,
+    SUFFIXES,
+    TEST,
+    TRAIN,
+    missing_pieces,
+    read_names,
+)
+from simformer.data.named_files import NamedFiles
 from simformer.data.staging import staged_layout
-from simformer.errors import UserError
+from simformer.errors import UserError, describe_problems
 
 
 def import_folder(source: Path, destination: Path) -> None:
@@ -22,8 +36,10 @@ def import_folder(source: Path, destination: Path) -> None:
         UserError: the source is missing, is neither folder nor archive, lacks a part of the layout, is
             damaged, or holds an unsafe member (absolute path, `..`, link, device).
     """
-    if not source.exists():
-        raise UserError(f"{source}: dataset source not found; expected a folder, tar or zip with {EXPECTED}")
+    kind = kind_of(source)
+    if kind not in (None, "a folder"):
+        found = "dataset source not found" if kind == "nothing" else kind
+        raise UserError(f"{source}: {found}; expected a folder, tar or zip with {EXPECTED}")
     with staged_layout(destination) as staging:
         folder = source
         if not source.is_dir():
@@ -32,13 +48,24 @@ def import_folder(source: Path, destination: Path) -> None:
         root = _find_root(folder, source)
         if root.resolve() == destination.resolve():
             raise UserError(f"{source}: source and destination are the same folder; name another source")
-        for piece in PIECES:
-            if piece in FOLDERS:
-                for path in sorted((root / piece).iterdir()):
-                    if path.suffix in SUFFIXES and path.is_file() and not path.name.startswith("."):
-                        link(path, staging / piece / path.name)
-            else:
-                link(root / piece, staging / piece)
+        paths = _pictures(root, source) + [root / piece for piece in PIECES if piece not in FOLDERS]
+        for path in paths:
+            link(path, staging / path.relative_to(root))
+
+
+def _pictures(root: Path, source: Path) -> list[Path]:
+    """Return the images and label maps of a layout; UserError if something else stands where one is listed."""
+    names = set(read_names(root / TRAIN) + read_names(root / TEST))
+    paths = [
+        path
+        for folder, endings, what in ((IMAGES, SUFFIXES, "image"), (LABELS, LABEL_SUFFIXES, "label map"))
+        for path in NamedFiles(root / folder, endings, what).candidates(names)
+    ]
+    others = {path: kind for path in paths if (kind := kind_of(path)) is not None}
+    if others:
+        problems = [f"{path}: {kind}; expected a file, since a list names it" for path, kind in others.items()]
+        raise UserError(describe_problems(source, problems))
+    return paths
 
 
 def _find_root(folder: Path, source: Path) -> Path:

@@ -1,18 +1,23 @@
 """The prepared layout: the one form on disk that every dataset is brought into before anything else.
 
-<root>/images/<name>.(jpg|png)   photographs
+<root>/images/<name>.jpg         photographs; other endings of SUFFIXES too, in upper or lower case
 <root>/labels/<name>.png         one 8-bit channel: contiguous class id, 255 = ignore
 <root>/classes.json              {"names": [...]} in id order
 <root>/train.txt, test.txt       one name per line, without extension
+
+What the pictures may hold: `simformer.data.images`. Which file belongs to a name: `simformer.data.named_files`.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from simformer.data.class_names import name_problem, normal
+from simformer.data.files import kind_of, read_file
+from simformer.data.strict_json import read_json
 from simformer.errors import UserError
 from simformer.settings import IGNORE
 
@@ -23,68 +28,80 @@ PIECES = (IMAGES, LABELS, CLASSES, TRAIN, TEST)
 
 CLASSES_FORM = '{"names": ["first class", "second class", ...]} in id order'
 
-SUFFIXES = (".jpg", ".png")
-"""Extensions of photographs, in the order in which they are looked for."""
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+"""Endings of photographs, in upper or lower case."""
 
+LABEL_SUFFIXES = (".png",)
+"""Endings of label maps, in upper or lower case."""
 
 EXPECTED = "images/, labels/, classes.json, train.txt, test.txt"
 """The pieces, for messages."""
 
+LINE_END = re.compile(r"\r\n|\n|\r")
+"""What ends a line of a list. Unicode knows more, which a file's name may hold."""
+
 
 def missing_pieces(root: Path) -> list[str]:
-    """Return the names of the pieces that a folder lacks."""
-    return [
-        piece for piece in PIECES if not ((root / piece).is_dir() if piece in FOLDERS else (root / piece).is_file())
-    ]
+    """Return the names of the pieces that a folder lacks, with what stands in their place."""
+    missing = []
+    for piece in PIECES:
+        found, wanted = kind_of(root / piece), "a folder" if piece in FOLDERS else None
+        if found != wanted:
+            missing.append(piece if found == "nothing" else f"{piece} (found {found or 'a file'})")
+    return missing
 
 
 def read_classes(root: Path) -> tuple[str, ...]:
-    """Return the K class names of `classes.json` in id order.
+    """Return the K class names of `classes.json` in id order, in Unicode's composed form.
 
     Raises:
-        UserError: the file is not {"names": [...]} with 1 to 255 different names, or declares an ignore
-            label other than 255.
+        UserError: the file is not {"names": [...]} with 1 to 255 names that can be told apart, holds a key twice,
+            or declares an ignore label other than 255.
     """
     path = root / CLASSES
-    try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as JSON ({error}); expected {CLASSES_FORM}") from error
+    data = read_json(path, CLASSES_FORM)
     names = data.get("names") if isinstance(data, dict) else None
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
+    if not isinstance(names, list) or not names:
         raise UserError(f"{path}: no list of class names under 'names'; expected {CLASSES_FORM}")
     if len(names) > IGNORE:
         raise UserError(f"{path}: {len(names)} classes; at most {IGNORE} fit, since {IGNORE} means ignore")
-    twice = sorted(name for name, count in Counter(names).items() if count > 1)
-    if twice:
-        raise UserError(f"{path}: class name given more than once: {', '.join(twice)}; names must differ")
+    problem = name_problem(names)
+    if problem:
+        raise UserError(f"{path}: {problem}")
     if data.get("ignore_label", IGNORE) != IGNORE:
         raise UserError(
             f"{path}: ignore_label is {data['ignore_label']}; expected {IGNORE}: renumber the ignored pixels "
             f"of the label maps to {IGNORE}"
         )
-    return tuple(names)
+    return tuple(map(normal, names))
 
 
 def read_names(path: Path) -> list[str]:
-    """Return the image names of `train.txt` or `test.txt`; blank lines are skipped.
-
-    Raises:
-        UserError: the file cannot be read as UTF-8 text.
-    """
-    try:
-        return decode_names(path.read_bytes(), str(path))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error}); expected one image name per line") from error
+    """Return the image names of `train.txt` or `test.txt`, see `decode_names`; UserError if it cannot be read."""
+    return decode_names(read_file(path, "list of image names"), str(path))
 
 
 def decode_names(data: bytes, where: str) -> list[str]:
-    """Return the image names of a list given as bytes, one per line; `where` names it in the UserError."""
+    """Return the image names of a list given as bytes, one per line.
+
+    Blank lines are skipped, white space around a name is not part of it. Names are in Unicode's composed form, in
+    which files are looked for, too.
+
+    Args:
+        data: UTF-8 text, with or without a byte order mark, with line ends of any system.
+        where: the list, for messages.
+
+    Raises:
+        UserError: it is not such a text.
+    """
     try:
-        lines = data.decode("utf-8-sig").splitlines()
-    except ValueError as error:
-        raise UserError(f"{where}: cannot be read ({error}); expected one image name per line") from error
-    return [line.strip() for line in lines if line.strip()]
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{where}: cannot be read as UTF-8 text ({error.reason} at byte {error.start}); "
+            "save it as UTF-8, one image name per line"
+        ) from error
+    return [normal(line.strip()) for line in LINE_END.split(text) if line.strip()]
 
 
 def write_lists(root: Path, names: Sequence[str], train: Sequence[str], test: Sequence[str]) -> None:

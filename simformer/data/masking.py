@@ -39,7 +39,9 @@ def mask_labels(data: Path, index: DatasetIndex, split: Split, destination: Path
         split: base and novel classes; with no novel class the labels are the full ones.
         destination: folder of the new label set.
     Returns: the label set, as written to `destination/labels.json`.
+    Raises: UserError if no training image shows one of the novel classes, or none shows a base class.
     """
+    split.refuse_unseen(record.labels for record in index.train)
     images = []
     for record in index.train:
         label = f"labels/{record.name}.png"
@@ -89,7 +91,9 @@ def crop_labels(full: LabelSet, split: Split, destination: Path) -> LabelSet:
         full: the label set with all masks.
         split: base and novel classes.
         destination: folder of the new `labels.json`.
+    Raises: UserError if no training image shows one of the novel classes, or none shows a base class.
     """
+    split.refuse_unseen(image.classes for image in full.images)
     way = os.path.relpath(full.root, destination)
     images = tuple(replace(image, label=f"{way}/{image.label}") for image in full.images)
     label_set = LabelSet(full.classes, split.novel, images, destination, crop_scope=True)

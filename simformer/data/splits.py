@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,13 @@ import numpy as np
 import yaml
 
 from simformer.config import read_yaml
+from simformer.data.class_names import normal
 from simformer.data.files import atomic_write_text
 from simformer.errors import UserError
+from simformer.settings import IGNORE
+
+WAYS = ("novel", "file", "seed", "full")
+"""Keys of a specification of which each says by itself what is novel."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +40,39 @@ class Split:
 
     @classmethod
     def load(cls, path: Path) -> Split:
-        """Read what `save` wrote."""
+        """Read what `save` wrote; UserError if it is not that."""
         content = read_yaml(path)
-        return cls(tuple(content["classes"]), tuple(sorted(content["novel"])))
+        try:
+            return cls(tuple(content["classes"]), tuple(sorted(content["novel"])))
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f"{path}: not a split file ({type(error).__name__}: {error}); delete it and run snakemake again"
+            ) from None
+
+    def refuse_unseen(self, images: Iterable[Iterable[int]]) -> None:
+        """Check that the training images show every novel class, and a base class at all.
+
+        Args:
+            images: the class ids that each training image holds.
+
+        Raises:
+            UserError: there is nothing to learn a novel class from, or no mask is left. Names the classes.
+        """
+        if not self.novel:
+            return
+        seen = {class_id for held in images for class_id in held}
+        unseen = [f"'{self.classes[i]}' (id {i})" for i in self.novel if i not in seen]
+        if unseen:
+            raise UserError(
+                f"split: no training image shows the novel class{'es' * (len(unseen) > 1)} {', '.join(unseen)}, so "
+                "nothing can be learnt of it; choose other novel classes, or add images that show it to train.txt "
+                f"(if its pixels are labelled {IGNORE}, which means no class, label them with its id)"
+            )
+        if seen.isdisjoint(self.base):
+            raise UserError(
+                "split: no training image shows a base class, so no mask is left to learn from; choose fewer novel "
+                "classes, or add images that show a base class to train.txt"
+            )
 
 
 def make_split(classes: tuple[str, ...], spec: dict[str, Any]) -> Split:
@@ -45,8 +81,10 @@ def make_split(classes: tuple[str, ...], spec: dict[str, Any]) -> Split:
     Args:
         classes: class names in id order.
         spec: `SplitSpec` as a mapping (keys novel, base, file, seed, ratio), or `{"full": True}`.
-    Raises: UserError for unknown or doubled names, an empty side, or classes in neither list.
+    Raises: UserError for unknown or doubled names, an empty side, classes in neither list, or no specification.
     """
+    if not isinstance(spec, dict) or not any(spec.get(key) is not None for key in WAYS):
+        raise UserError(f"split: no specification in {spec!r}; expected one of the keys {', '.join(WAYS)}")
     if spec.get("full"):
         return Split(classes, ())
     if spec.get("seed") is not None:
@@ -79,7 +117,8 @@ def _random_novel(count: int, seed: int, ratio: tuple[int, int]) -> tuple[int, .
 
 
 def _ids(classes: tuple[str, ...], names: list[str], side: str) -> list[int]:
-    doubled = sorted({name for name in names if list(names).count(name) > 1})
+    names = [normal(name) for name in names]
+    doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise UserError(f"split: {side} names given twice: {', '.join(doubled)}")
     for name in names:
@@ -95,7 +134,8 @@ def _pinned(classes: tuple[str, ...], path: Path) -> list[int]:
     novel = read_yaml(path).get("novel")
     if not isinstance(novel, dict):
         raise UserError(f"{path}: expected 'novel:' with 'id: name' lines")
-    wrong = [f"{i}: {name}" for i, name in novel.items() if not (i in range(len(classes)) and classes[i] == name)]
+    pairs = set(enumerate(classes))
+    wrong = [f"{i}: {name}" for i, name in novel.items() if (i, normal(str(name))) not in pairs]
     if wrong:
         raise UserError(f"{path}: these ids and names do not belong together in this dataset: {'; '.join(wrong[:5])}")
     return sorted(novel)

@@ -40,11 +40,11 @@ def normalise(images: Tensor) -> Tensor:
 
 
 def resized_shape(height: int, width: int, short_edge: int, max_long_edge: int) -> tuple[int, int]:
-    """Size after resizing the shorter side to `short_edge` with the longer side at most `max_long_edge`."""
+    """Size after resizing the shorter side to `short_edge` with the longer side at most `max_long_edge`; at least 1."""
     scale = short_edge / min(height, width)
     if max(height, width) * scale > max_long_edge:
         scale = max_long_edge / max(height, width)
-    return int(height * scale + 0.5), int(width * scale + 0.5)
+    return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
 
 
 def resize_image(
@@ -141,9 +141,9 @@ def _clip(values: np.ndarray) -> np.ndarray:
 def _pad(image: np.ndarray, label_map: np.ndarray, side: int) -> Crop:
     height, width = label_map.shape
     padded = torch.full((3, side, side), PAD_VALUE, dtype=torch.uint8)
-    padded[:, :height, :width] = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    padded[:, :height, :width] = torch.from_numpy(image.transpose(2, 0, 1).copy())
     labels = torch.full((side, side), IGNORE, dtype=torch.uint8)
-    labels[:height, :width] = torch.from_numpy(np.ascontiguousarray(label_map))
+    labels[:height, :width] = torch.from_numpy(label_map.copy())
     padding = torch.ones(side, side, dtype=torch.bool)
     padding[:height, :width] = False
     return Crop(padded, labels, padding)

@@ -134,12 +134,13 @@ def test_a_missing_piece_is_named(root, piece):
 
 def test_a_missing_image(root):
     image(root).unlink()
-    assert f"{TRAIN[1]}.jpg (or .png): listed image not found" in only_problem(root)
+    problem = only_problem(root)
+    assert f"{TRAIN[1]}.jpg (or .jpeg, .png, " in problem and "listed image not found; the folder has 5" in problem
 
 
 def test_a_missing_label_map(root):
     label(root).unlink()
-    assert f"{TRAIN[1]}.png: label map not found" in only_problem(root)
+    assert f"{TRAIN[1]}.png: listed label map not found" in only_problem(root)
 
 
 @pytest.mark.parametrize("which", [image, label])

@@ -22,13 +22,13 @@ from simformer.data.splits import make_split
 from simformer.pseudo_labels import pseudo_labels
 from simformer.settings import AugmentSettings, InferenceSettings
 
-FOUR = slice(0, 4)
+FOUR = slice(1, 5)
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="session")
 def few(scenes) -> DatasetIndex:
-    """Index of four of the scenes."""
+    """Index of four of the scenes, which show every novel class."""
     return replace(scenes.index, train=scenes.index.train[FOUR])
 
 

@@ -1,0 +1,58 @@
+"""What an audited dataset holds, counted by subset: the report that the audit writes and the audit page shows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from simformer.data.files import atomic_write_text
+from simformer.errors import UserError
+
+
+@dataclass(frozen=True)
+class SubsetCounts:
+    """What one subset (train or test) holds, over the images that are kept.
+
+    Attributes:
+        images: number of images.
+        images_per_class: images in which each class appears, K counts.
+        pixels_per_class: labelled pixels of each class, K counts.
+        ignore_share: share of pixels labelled 255, in 0..1.
+        dropped: names of images left out of the index because their label is entirely 255.
+    """
+
+    images: int
+    images_per_class: tuple[int, ...]
+    pixels_per_class: tuple[int, ...]
+    ignore_share: float
+    dropped: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """Counts of an audited dataset, by subset; the K class names in id order; what its owner should look at."""
+
+    classes: tuple[str, ...]
+    train: SubsetCounts
+    test: SubsetCounts
+    notes: tuple[str, ...] = ()
+
+    def save(self, path: Path) -> None:
+        """Write the report as JSON, atomically."""
+        atomic_write_text(path, json.dumps(asdict(self), indent=1) + "\n")
+
+    @staticmethod
+    def load(path: Path) -> AuditReport:
+        """Read what `save` wrote, or an older report without notes; UserError if it is not that."""
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            subsets = (SubsetCounts(**{k: _tuple(v) for k, v in data[name].items()}) for name in ("train", "test"))
+            return AuditReport(tuple(data["classes"]), *subsets, tuple(data.get("notes", ())))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{path}: not an audit report ({error}); run the audit of this dataset again") from None
+
+
+def _tuple(value: object) -> object:
+    """Return a JSON list as a tuple, anything else as it is."""
+    return tuple(value) if isinstance(value, list) else value
