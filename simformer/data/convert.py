@@ -67,7 +67,7 @@ class Conversion:
     Attributes:
         recipe: kind and options of the source: with the trees, what decides the result.
         trees: the archives and folders.
-        decode: of the labels; must be picklable and raise UserError for labels that are broken.
+        decode: of the labels; must be picklable and raise UserError for labels that are broken, a line for each fault.
         classes: the K class names in id order.
         train, test: the items of the two subsets.
         problems: files that should be there and are not, one line each.
@@ -137,7 +137,7 @@ class Converter:
         try:
             label = self.decode(self._read(item.label) if isinstance(item.label, Member) else item.label, where)
         except UserError as error:
-            problems.append(str(error))
+            problems += str(error).splitlines()
         if size is not None and label is not None and size != label.shape:
             problems.append(
                 f"{photograph} is {size[1]}x{size[0]} (width x height, upright) but {where} is "
