@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogFormatter
 
+from simformer.analysis import markup
 from simformer.analysis.palette import BASE_COLOUR, IGNORE_COLOUR, NOVEL_COLOUR, class_colours
 from simformer.data.audit import AuditReport, SubsetCounts
 from simformer.data.files import atomic_write_bytes, atomic_write_text
 from simformer.data.images import read_image, read_label
 from simformer.data.index import DatasetIndex, ImageRecord
 from simformer.data.splits import Split
+from simformer.json_text import json_text
 from simformer.settings import IGNORE
 
 EXAMPLES = 5
@@ -42,7 +43,7 @@ def write_audit_page(
         output: path of the JSON.
     """
     facts = summarise(report, index, splits)
-    atomic_write_text(output, json.dumps(facts, indent=1) + "\n")
+    atomic_write_text(output, json_text(facts, indent=1) + "\n")
     atomic_write_text(output.with_suffix(".md"), _markdown(facts))
     atomic_write_bytes(output.with_suffix(".png"), _picture(facts, index, data))
 
@@ -81,7 +82,7 @@ def _split_facts(split: Split, counts: SubsetCounts, records: tuple[ImageRecord,
     has_base = [not novel.issuperset(record.labels) for record in records]
     labelled = 1 - counts.ignore_share
     pixels = np.array(counts.pixels_per_class, dtype=np.float64)
-    novel_share = float(pixels[list(novel)].sum() / pixels.sum()) * labelled
+    novel_share = float(pixels[list(novel)].sum() / max(1, pixels.sum())) * labelled
     return {
         "base_classes": len(split.base),
         "novel_classes": len(split.novel),
@@ -101,19 +102,19 @@ def _markdown(facts: dict[str, Any]) -> str:
         lines.append(f"| {name} | {subset['images']} | {subset['listed']} | {subset['unlabelled']:.1%} |")
     for name, subset in facts["subsets"].items():
         if subset["dropped"]:
-            lines += ["", f"Dropped from {name}, no labelled pixel: {', '.join(subset['dropped'])}."]
+            lines += ["", f"Dropped from {name}, no labelled pixel: {', '.join(map(markup.name, subset['dropped']))}."]
     lines += ["", "| split | base : novel classes | training images with base | with novel | with both |"]
     lines[-1] += " base pixels | novel pixels | rarest novel class (images) |"
     lines.append("|---|---:|---:|---:|---:|---:|---:|---|")
     for name, split in facts["splits"].items():
         count, rarest = split["rarest_novel"] or (0, "none")
         cells = [
-            name,
+            markup.name(name),
             f"{split['base_classes']} : {split['novel_classes']}",
             *(split[f"images_with_{group}"] for group in ("base", "novel", "both")),
             f"{split['base_pixels']:.1%}",
             f"{split['novel_pixels']:.1%}",
-            f"{rarest} ({count})",
+            f"{markup.name(rarest)} ({count})",
         ]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     lines += ["", "| id | class | train images | test images | train pixels | test pixels |"]
@@ -121,7 +122,7 @@ def _markdown(facts: dict[str, Any]) -> str:
     totals = {s: max(1, sum(c[f"{s}_pixels"] for c in facts["classes"])) for s in ("train", "test")}
     for c in facts["classes"]:
         shares = " | ".join(f"{c[f'{s}_pixels'] / totals[s]:.3%}" for s in ("train", "test"))
-        lines.append(f"| {c['id']} | {c['name']} | {c['train_images']} | {c['test_images']} | {shares} |")
+        lines.append(f"| {c['id']} | {markup.name(c['name'])} | {c['train_images']} | {c['test_images']} | {shares} |")
     return "\n".join(lines) + "\n"
 
 
