@@ -14,10 +14,15 @@ _HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff
 """Control characters, those that turn the direction of what follows, and halves of characters."""
 
 
-def visible(text: str, longest: int = LONGEST) -> str:
-    """Return a text as one line: line breaks and tabs are blanks, control characters `UNKNOWN`; cut if it is long."""
+def visible(text: str, longest: int | None = LONGEST) -> str:
+    """Return a text as one line: line breaks and tabs are blanks, control characters `UNKNOWN`.
+
+    Args:
+        text: any text.
+        longest: characters beyond which it is cut; None: never.
+    """
     line = _HIDDEN.sub(UNKNOWN, _BREAKS.sub(" ", text))
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+    return line if longest is None or len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def visible_lines(text: str) -> str:

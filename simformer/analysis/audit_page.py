@@ -14,6 +14,7 @@ from matplotlib.ticker import LogFormatter
 
 from simformer.analysis import markup
 from simformer.analysis.palette import BASE_COLOUR, IGNORE_COLOUR, NOVEL_COLOUR, class_colours
+from simformer.analysis.style import figure_text
 from simformer.data.audit import AuditReport, SubsetCounts
 from simformer.data.files import atomic_write_bytes, atomic_write_text
 from simformer.data.images import read_image, read_label
@@ -154,7 +155,11 @@ def _class_bars(axis: Axes, facts: dict[str, Any], what: str, title: str) -> Non
     axis.set_xlim(-1, len(classes))
     if len(classes) <= 40:
         axis.set_xticks(
-            range(len(classes)), [f"{c['id']} {c['name']}" for c in classes], rotation=60, ha="right", fontsize=8
+            range(len(classes)),
+            [f"{c['id']} {figure_text(c['name'])}" for c in classes],
+            rotation=60,
+            ha="right",
+            fontsize=8,
         )
     else:
         axis.set_xlabel("class id")
@@ -167,7 +172,7 @@ def _split_bars(axis: Axes, facts: dict[str, Any]) -> None:
     groups = (("base", BASE_COLOUR), ("novel", NOVEL_COLOUR), ("unlabelled", IGNORE_COLOUR))
     for group, colour in groups:
         values = np.array([facts["splits"][name][f"{group}_pixels"] for name in names])
-        axis.barh(names, values, left=left, color=np.array(colour) / 255, label=group)
+        axis.barh([figure_text(name) for name in names], values, left=left, color=np.array(colour) / 255, label=group)
         left += values
     axis.set_xlim(0, 1)
     axis.invert_yaxis()
@@ -186,8 +191,8 @@ def _examples(axes: np.ndarray, index: DatasetIndex, data: Path) -> None:
         image, label = read_image(data / record.image), read_label(data / record.label)
         overlay = np.where((label == IGNORE)[..., None], image, (1 - OPACITY) * image + OPACITY * colours[label])
         axis.imshow(overlay.astype(np.uint8))
-        axis.set_title(record.name, fontsize=8)
+        axis.set_title(figure_text(record.name), fontsize=8)
         largest = np.argsort(-np.bincount(label.ravel(), minlength=256)[: len(index.classes)], kind="stable")
         present = [int(k) for k in largest if k in record.labels][:NAMED]
-        handles = [Patch(color=colours[k] / 255, label=index.classes[k]) for k in present]
+        handles = [Patch(color=colours[k] / 255, label=figure_text(index.classes[k])) for k in present]
         axis.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2, fontsize=7, frameon=False)

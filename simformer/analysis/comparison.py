@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from simformer.analysis.intervals import metric_classes
 from simformer.analysis.statistics import ROUNDING, image_bootstrap
-from simformer.analysis.style import COLUMN, LINES, PAGE, figure_style, write_figure
+from simformer.analysis.style import COLUMN, LINES, PAGE, figure_style, figure_text, write_figure
 from simformer.analysis.table_text import METRIC_NAMES, read_csv
 from simformer.data.splits import Split
 from simformer.metrics import Evaluation
@@ -77,7 +77,7 @@ def comparison_figure(results: pd.DataFrame) -> Figure:
     )
     for axis, ((dataset, split), lines) in zip(axes.flat, places, strict=False):
         draw_panel(axis, lines)
-        axis.set_title(f"{dataset} {split}")
+        axis.set_title(figure_text(f"{dataset} {split}"))
     for axis in axes.flat[len(places) :]:
         axis.set_axis_off()
     for axis in axes[-1]:
@@ -124,7 +124,7 @@ def draw_panel(axis: Axes, lines: pd.DataFrame) -> None:
                 label=f"{METRIC_NAMES[metric]} (paper)",
             )
     labels = lines.drop_duplicates("method").set_index("method")["label"]
-    axis.set_yticks(range(len(methods)), [labels[method] for method in methods], fontsize=7)
+    axis.set_yticks(range(len(methods)), [figure_text(labels[method]) for method in methods], fontsize=7)
     axis.set_ylim(len(methods) - 0.5, -0.5)
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x", alpha=0.3)

@@ -15,8 +15,9 @@ from simformer.visible import LONGEST, visible
 _ALWAYS = r"[\\`|<\[\]$~]|&(?=#?\w+;)"
 _UNDERSCORES = r"(?<![^\W_])_+(?=\S)|_+(?=[^\w\s])"
 """Those inside a word mean nothing in Markdown, nor those behind one."""
-_NAME = re.compile(rf"{_ALWAYS}|{_UNDERSCORES}|\*+(?=[^\s*])")
-_STRONG = re.compile(rf"{_ALWAYS}|{_UNDERSCORES}|\*+(?=[^\s*])|(?<=[^\s*])\*+")
+_NAME = re.compile(rf"{_ALWAYS}|{_UNDERSCORES}|\*\*+|\*(?=[^\s*])")
+"""A single star that ends a word is left: it opens nothing."""
+_STRONG = re.compile(rf"{_ALWAYS}|{_UNDERSCORES}|\*\*+|\*(?=[^\s*])|(?<=[^\s*])\*")
 _BLOCK = re.compile(r"(?:[#>+=-]|\d+[.)])(?=\W|$)")
 """What makes a line of Markdown something else than text where it stands first."""
 
@@ -73,7 +74,7 @@ _ACCENTS = dict(
 )
 
 
-def latex(text: str, longest: int = LONGEST) -> str:
+def latex(text: str, longest: int | None = LONGEST) -> str:
     """Return a name as LaTeX prints it, in ASCII; what not every LaTeX can print is named by its code, as U+725B."""
     return "".join(map(_latex_character, unicodedata.normalize("NFC", visible(text, longest))))
 

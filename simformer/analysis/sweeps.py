@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from simformer.analysis.palette import BASE_COLOUR, NOVEL_COLOUR
 from simformer.analysis.statistics import ROUNDING
-from simformer.analysis.style import PAGE, figure_style, write_figure
+from simformer.analysis.style import PAGE, figure_style, figure_text, write_figure
 from simformer.analysis.table_text import read_csv
 
 LINES = {"novel": (NOVEL_COLOUR, "o"), "base": (BASE_COLOUR, "s"), "all": ((90, 90, 90), "^")}
@@ -50,8 +50,8 @@ def sweeps_figure(results: pd.DataFrame, spec: dict[str, Any]) -> Figure:
         mine = results[(results["dataset"] == dataset) & (results["split"] == split)]
         for axis, (key, values) in zip(line, panels.items(), strict=True):
             draw_panel(axis, mine, values, spec["reference"])
-            axis.set_xlabel(SYMBOLS.get(key, key))
-        line[0].set_ylabel(f"{dataset} {split}\nmean IoU (%)")
+            axis.set_xlabel(SYMBOLS.get(key, figure_text(key)))
+        line[0].set_ylabel(f"{figure_text(f'{dataset} {split}')}\nmean IoU (%)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     dotted = plt.Line2D([], [], linestyle=":", color="black")
     figure.legend([*handles, dotted], [*labels, "default"], loc="outside lower center", ncols=len(labels) + 1)

@@ -100,12 +100,12 @@ def latex(wide: pd.DataFrame, first: str, title: str, note: str, comments: Seque
     body += [
         " & ".join([markup.latex(str(label)), *map(_latex_cell, cells)]) + r" \\" for label, *cells in wide.itertuples()
     ]
-    caption = ". ".join(markup.latex(text, longest=len(text)) for text in (title, note))
+    caption = ". ".join(markup.latex(text, None) for text in (title, note))
     head = [r"\begin{table}", r"\centering", rf"\caption{{{caption}}}"]
     head += [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"]
     head += [r"\begin{tabular}{l" + "r" * len(wide.columns) + "}", r"\toprule"]
     tail = [r"\bottomrule", r"\end{tabular}}", r"\end{table}"]
-    hidden = [f"% {visible(comment, longest=len(comment))}" for comment in comments]
+    hidden = [f"% {visible(comment, None)}" for comment in comments]
     return "\n".join([*hidden, *head, *body, *tail]) + "\n"
 
 

@@ -101,7 +101,7 @@ def render(table: pd.DataFrame, spec: dict[str, Any], seeds: list[int], commands
     if commands:
         parts += [
             f"Missing: {len(commands)} run(s), made by",
-            "\n".join(f"    {visible(command, len(command))}" for command in commands),
+            "\n".join(f"    {visible(command, None)}" for command in commands),
         ]
     missing = [f"missing: {command}" for command in commands]
     return {".md": "\n\n".join(parts) + "\n", ".tex": latex(wide, "method", spec["title"], note, missing)}

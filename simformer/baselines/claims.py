@@ -13,6 +13,7 @@ import numpy as np
 
 from simformer.data.files import atomic_write_text
 from simformer.errors import UserError
+from simformer.json_text import json_text
 
 VALUES = ("first_values", "second_values")
 
@@ -74,7 +75,7 @@ class Claim:
 
 def save_claims(path: Path, claims: Sequence[Claim]) -> None:
     """Write claims as JSON, atomically, one claim per line."""
-    lines = [json.dumps(_content(claim), separators=(",", ":")) for claim in claims]
+    lines = [json_text(_content(claim), separators=(",", ":")) for claim in claims]
     atomic_write_text(path, "[\n" + ",\n".join(lines) + "\n]\n")
 
 
