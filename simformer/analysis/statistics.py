@@ -65,7 +65,8 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
     """
     if not values or not np.isfinite(values).all():
         return math.nan, math.nan
-    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+    with np.errstate(over="ignore"):
+        return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
 def lack_of_spread(*groups: Sequence[float]) -> Lack:
@@ -120,7 +121,7 @@ def hedges_g(a: Sequence[float], b: Sequence[float]) -> float:
         pooled = np.sqrt(((len(a) - 1) * np.var(a, ddof=1) + (len(b) - 1) * np.var(b, ddof=1)) / freedom)
         correction = math.exp(math.lgamma(freedom / 2) - math.lgamma((freedom - 1) / 2)) / math.sqrt(freedom / 2)
         found = float(correction * (np.mean(a) - np.mean(b)) / pooled)
-    return found if math.isfinite(found) else math.nan
+    return found if math.isfinite(found) and math.isfinite(pooled) else math.nan
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -16,6 +16,8 @@ from simformer.errors import UserError
 from simformer.json_text import json_text
 
 VALUES = ("first_values", "second_values")
+EXACT = 2.0**53
+"""Below, every whole number is a float of its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,5 +97,5 @@ def _content(claim: Claim) -> dict:
 
 def _numbers(values: np.ndarray) -> list:
     """Return whole numbers (pixel counts) without a decimal point, which halves the file."""
-    whole = values.size and np.array_equal(values, np.trunc(values))
+    whole = values.size and np.array_equal(values, np.trunc(values)) and np.abs(values).max() < EXACT
     return (values.astype(np.int64) if whole else values).tolist()
