@@ -29,6 +29,7 @@ from simformer.commands import (
 )
 from simformer.errors import AlreadyTold, Interrupted, UserError
 from simformer.memory import keep_freed_memory
+from simformer.visible import visible_lines
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader has seen enough, as in `simformer plan | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes when it ends
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible_lines(str(error))}", file=sys.stderr)
         return 1
     except Interrupted as error:
         print(f"interrupted: {error}", file=sys.stderr)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 
 from simformer.data.files import atomic_write_bytes, atomic_write_text
 from simformer.data.splits import Split
+from simformer.json_text import json_text
 from simformer.settings import IGNORE
 
 
@@ -115,4 +115,4 @@ def _mean(values: np.ndarray) -> float | None:
 def write_metrics(shards: Sequence[Path], split: Split, output: Path) -> None:
     """Turn the stored shards of an evaluation into the percentages of one split (JSON)."""
     confusion = Evaluation.load(shards).confusion
-    atomic_write_text(output, json.dumps(scores(confusion, split.classes, split.novel), indent=2) + "\n")
+    atomic_write_text(output, json_text(scores(confusion, split.classes, split.novel), indent=2) + "\n")

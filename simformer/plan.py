@@ -11,6 +11,7 @@ from simformer.analysis.cost import Hours, disk_bytes, training_images, training
 from simformer.baselines.conta.rounds import networks_behind
 from simformer.catalogue import FULL_SPLIT, Catalogue, Cell
 from simformer.sources import archives
+from simformer.visible import visible_lines
 
 SINGLE_LINES = 30
 """A plan of more trainings than this is summed up by dataset and method."""
@@ -74,7 +75,7 @@ class Plan:
             lines.append(f"  besides: {count} networks for class maps, {done} done (not in the estimate)")
         if missing:
             lines += self._cost(gpu_here)
-        return "\n".join(lines)
+        return visible_lines("\n".join(lines))
 
     def _single(self) -> list[str]:
         return [f"  {t.status:<12} {t.steps:>7} steps  {t.folder}" for t in self.trainings]

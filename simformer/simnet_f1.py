@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from simformer.data.loader import TrainingGroups
 from simformer.data.pairs import PairChooser
 from simformer.data.transforms import normalise
 from simformer.errors import UserError
+from simformer.json_text import json_text
 from simformer.losses.grid import to_grid
 from simformer.losses.sampling import gather_points, sample_base_points, sample_points
 from simformer.models.simnet import SimNet
@@ -74,7 +74,7 @@ def simnet_f1(
     result = {}
     for (group, mode), table in counts.items():
         result |= {f"{group}_{kind}{mode}": f1(table)[k] for k, kind in enumerate(("dis", "sim"))}
-    atomic_write_text(output, json.dumps(result, indent=2) + "\n")
+    atomic_write_text(output, json_text(result, indent=2) + "\n")
     return result
 
 

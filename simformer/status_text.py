@@ -10,6 +10,7 @@ from pathlib import Path
 from simformer.catalogue import FULL_SPLIT
 from simformer.status import FailedJob, Status, TrainingStatus
 from simformer.terminal import WIDTH, duration, paint
+from simformer.visible import visible, visible_lines
 
 SYMBOLS = {
     "evaluated": ("#", "green"),
@@ -60,7 +61,9 @@ def _head(status: Status) -> list[str]:
     counts = ", ".join([f"{done} done ({evaluated} evaluated)", *(c for c in others if not c.startswith("0 "))])
     tables = ", ".join(f"{name} {there}/{needed}" for name, (there, needed) in status.tables.items())
     return [
-        *textwrap.wrap(f"{status.title}: {len(status.trainings)} trainings", WIDTH, subsequent_indent="  "),
+        *textwrap.wrap(
+            f"{visible(status.title, None)}: {len(status.trainings)} trainings", WIDTH, subsequent_indent="  "
+        ),
         *textwrap.wrap(f"  trainings: {counts}", WIDTH, subsequent_indent="    "),
         *textwrap.wrap(f"  numbers for tables: {tables}", WIDTH, subsequent_indent="    "),
     ]
@@ -151,13 +154,18 @@ def _interrupted(status: Status) -> list[list[str]]:
         state = f"saved {duration(saved)} ago" if saved is not None else "nothing saved, starts over"
         step = f"{training.progress.step}/{training.steps}"
         lines.append([f"{training.name:<45} {step:>13}  {state}"])
-        lines[-1] += [f"  Slurm: {training.reason}"] if training.reason else []
+        lines[-1] += [f"  Slurm: {visible(training.reason)}"] if training.reason else []
     return lines
 
 
 def _failed(name: str, reason: str | None, log: Path, slurm_logs: Path | None) -> list[str]:
-    message = textwrap.wrap(reason or "", WIDTH - 6, max_lines=3, placeholder=" ...", break_long_words=False)
-    logs = [f"  log: {log}", *([f"  Slurm's: {slurm_logs}/"] if slurm_logs else [])]
+    message = textwrap.wrap(
+        visible_lines(reason or ""), WIDTH - 6, max_lines=3, placeholder=" ...", break_long_words=False
+    )
+    logs = [
+        f"  log: {visible(str(log), None)}",
+        *([f"  Slurm's: {visible(str(slurm_logs), None)}/"] if slurm_logs else []),
+    ]
     return [name, *(f"    {line}" for line in message), *(f"  {line}" for line in logs)]
 
 

@@ -63,14 +63,19 @@ class CsvLog:
 
     def write(self, row: dict[str, float]) -> None:
         """Append one row and flush it."""
-        self._writer.writerow(
-            {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()}
-        )
+        self._writer.writerow({key: _cell(value) for key, value in row.items()})
         self._stream.flush()
 
     def close(self) -> None:
         """Close the file."""
         self._stream.close()
+
+
+def _cell(value: float) -> float | str:
+    """Return a value as its cell of the CSV; one that is not finite, such as the norm of an overflow, is empty."""
+    if not isinstance(value, float):
+        return value
+    return f"{value:.6g}" if math.isfinite(value) else ""
 
 
 class TensorBoardLog:

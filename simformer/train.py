@@ -24,6 +24,7 @@ from simformer.data.labels import LabelSet
 from simformer.data.loader import Group, training_steps
 from simformer.distributed import ALONE, Processes
 from simformer.errors import Interrupted, UserError
+from simformer.json_text import json_text
 from simformer.losses.mask import count_masks
 from simformer.losses.total import total
 from simformer.objective import Objective
@@ -276,7 +277,7 @@ def _finish(
         **facts,
     }
     atomic_write_text(outputs.log, (state / LOG_FILE).read_text())
-    atomic_write_text(outputs.facts, json.dumps(facts, indent=2) + "\n")
+    atomic_write_text(outputs.facts, json_text(facts, indent=2) + "\n")
     save_model(outputs.model, training, config, labels)
     remove_state(state, LOG_FILE)
 

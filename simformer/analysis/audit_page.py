@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,15 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from simformer.analysis import markup
 from simformer.analysis.palette import BASE_COLOUR, IGNORE_COLOUR, NOVEL_COLOUR, class_colours
+from simformer.analysis.style import figure_text
 from simformer.data.audit import AuditReport, SubsetCounts
 from simformer.data.files import atomic_write_bytes, atomic_write_text
 from simformer.data.images import read_image, read_label
 from simformer.data.index import DatasetIndex, ImageRecord
 from simformer.data.splits import Split
+from simformer.json_text import json_text
 from simformer.settings import IGNORE
 
 EXAMPLES = 5
@@ -44,7 +46,7 @@ def write_audit_page(
         output: path of the JSON.
     """
     facts = summarise(report, index, splits)
-    atomic_write_text(output, json.dumps(facts, indent=1) + "\n")
+    atomic_write_text(output, json_text(facts, indent=1) + "\n")
     atomic_write_text(output.with_suffix(".md"), _markdown(facts))
     atomic_write_bytes(output.with_suffix(".png"), _picture(facts, index, data))
 
@@ -84,7 +86,7 @@ def _split_facts(split: Split, counts: SubsetCounts, records: tuple[ImageRecord,
     has_base = [not novel.issuperset(record.labels) for record in records]
     labelled = 1 - counts.ignore_share
     pixels = np.array(counts.pixels_per_class, dtype=np.float64)
-    novel_share = float(pixels[list(novel)].sum() / pixels.sum()) * labelled
+    novel_share = float(pixels[list(novel)].sum() / max(1, pixels.sum())) * labelled
     return {
         "base_classes": len(split.base),
         "novel_classes": len(split.novel),
@@ -104,21 +106,21 @@ def _markdown(facts: dict[str, Any]) -> str:
         lines.append(f"| {name} | {subset['images']} | {subset['listed']} | {subset['unlabelled']:.1%} |")
     for name, subset in facts["subsets"].items():
         if subset["dropped"]:
-            lines += ["", f"Dropped from {name}, no labelled pixel: {', '.join(subset['dropped'])}."]
+            lines += ["", f"Dropped from {name}, no labelled pixel: {', '.join(map(markup.name, subset['dropped']))}."]
     if facts["notes"]:
-        lines += ["", "To look at:", "", *(f"- {note}" for note in facts["notes"])]
+        lines += ["", "To look at:", "", *(f"- {markup.name(note)}" for note in facts["notes"])]
     lines += ["", "| split | base : novel classes | training images with base | with novel | with both |"]
     lines[-1] += " base pixels | novel pixels | rarest novel class (images) |"
     lines.append("|---|---:|---:|---:|---:|---:|---:|---|")
     for name, split in facts["splits"].items():
         count, rarest = split["rarest_novel"] or (0, "none")
         cells = [
-            name,
+            markup.name(name),
             f"{split['base_classes']} : {split['novel_classes']}",
             *(split[f"images_with_{group}"] for group in ("base", "novel", "both")),
             f"{split['base_pixels']:.1%}",
             f"{split['novel_pixels']:.1%}",
-            f"{rarest} ({count})",
+            f"{markup.name(rarest)} ({count})",
         ]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     lines += ["", "| id | class | train images | test images | train pixels | test pixels |"]
@@ -126,7 +128,7 @@ def _markdown(facts: dict[str, Any]) -> str:
     totals = {s: max(1, sum(c[f"{s}_pixels"] for c in facts["classes"])) for s in ("train", "test")}
     for c in facts["classes"]:
         shares = " | ".join(f"{c[f'{s}_pixels'] / totals[s]:.3%}" for s in ("train", "test"))
-        lines.append(f"| {c['id']} | {c['name']} | {c['train_images']} | {c['test_images']} | {shares} |")
+        lines.append(f"| {c['id']} | {markup.name(c['name'])} | {c['train_images']} | {c['test_images']} | {shares} |")
     return "\n".join(lines) + "\n"
 
 
@@ -163,7 +165,7 @@ def _class_bars(axis: Axes, facts: dict[str, Any], what: str, title: str) -> Non
     if len(classes) <= 40:
         axis.set_xticks(
             range(len(classes)),
-            [f"{c['id']} {_short(c['name'], LONGEST_TICK)}" for c in classes],
+            [f"{c['id']} {figure_text(c['name'], LONGEST_TICK)}" for c in classes],
             rotation=60,
             rotation_mode="anchor",
             ha="right",
@@ -184,18 +186,13 @@ def _whole_decades(axis: Axes, smallest: float, largest: float) -> None:
     axis.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _short(name: str, length: int) -> str:
-    """Return a name, or its beginning where it is longer than `length` letters."""
-    return name if len(name) <= length else f"{name[: length - 1].rstrip()}…"
-
-
 def _split_bars(axis: Axes, facts: dict[str, Any]) -> None:
     names = list(facts["splits"])
     left = np.zeros(len(names))
     groups = (("base", BASE_COLOUR), ("novel", NOVEL_COLOUR), ("unlabelled", IGNORE_COLOUR))
     for group, colour in groups:
         values = np.array([facts["splits"][name][f"{group}_pixels"] for name in names])
-        axis.barh(names, values, left=left, color=np.array(colour) / 255, label=group)
+        axis.barh([figure_text(name) for name in names], values, left=left, color=np.array(colour) / 255, label=group)
         left += values
     axis.set_xlim(0, 1)
     axis.invert_yaxis()
@@ -214,8 +211,9 @@ def _examples(axes: np.ndarray, index: DatasetIndex, data: Path) -> None:
         image, label = read_image(data / record.image), read_label(data / record.label)
         overlay = np.where((label == IGNORE)[..., None], image, (1 - OPACITY) * image + OPACITY * colours[label])
         axis.imshow(overlay.astype(np.uint8))
-        axis.set_title(_short(record.name, LONGEST_TICK), fontsize=8)
+        axis.set_title(figure_text(record.name, LONGEST_TICK), fontsize=8)
         largest = np.argsort(-np.bincount(label.ravel(), minlength=256)[: len(index.classes)], kind="stable")
         present = [int(k) for k in largest if k in record.labels][:NAMED]
-        handles = [Patch(color=colours[k] / 255, label=_short(index.classes[k], LONGEST_HANDLE)) for k in present]
+        names = [figure_text(index.classes[k], LONGEST_HANDLE) for k in present]
+        handles = [Patch(color=colours[k] / 255, label=name) for k, name in zip(present, names, strict=True)]
         axis.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2, fontsize=7, frameon=False)

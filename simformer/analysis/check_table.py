@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from simformer.analysis.statistics import Interval, drawn_images, percentile_interval, welch
-from simformer.analysis.table_text import markdown
+from simformer.analysis import markup
+from simformer.analysis.numbers import NONE, ends, footnote, number
+from simformer.analysis.statistics import (
+    Interval,
+    drawn_images,
+    lack_of_images,
+    no_interval,
+    percentile_interval,
+    welch,
+)
+from simformer.analysis.table_text import csv_text, markdown
 from simformer.baselines.claims import VALUES, Claim, load_claims
 from simformer.data.files import atomic_write_text
 from simformer.errors import UserError
@@ -20,6 +30,11 @@ DRAWS = 2000
 """Draws of the images."""
 MANY_SEEDS = 3
 """From so many seeds on there is an interval over seeds."""
+CONFIDENCE = 0.95
+LACKS = ["lack", "seed_lack"]
+"""Columns that tell why an interval is not there; not in the csv, where its cells are empty."""
+FORMS = {"ratio": ".3f", "iou": "+.1f", "difference": "+.3g"}
+"""Format of the value of a statistic."""
 PLACE = ("dataset", "split")
 NOTE = (
     "`value` is a difference of two means, their ratio (x), or a difference of mean IoU in percentage points (pp). "
@@ -38,7 +53,7 @@ def check_table(spec: dict[str, Any]) -> pd.DataFrame:
         spec: `files`, a list of {dataset, split, seed, path}; equal claims of several seeds make one line.
     Returns: columns dataset, split, method, check, statement, first, second, statistic, first_value, second_value,
         value, low, high (interval over images), seed_low, seed_high (over seeds), expected, bound, images, seeds,
-        shown (yes, no, opposite, -) and control.
+        shown (yes, no, opposite, -), control, and LACKS: why an interval is not there.
     Raises: UserError if a file holds the same claim twice.
     """
     groups: dict[tuple, list[Claim]] = {}
@@ -66,11 +81,8 @@ def evaluate(claims: Sequence[Claim], draws: int = DRAWS, seed: int = 0) -> dict
     everything = np.ones((1, len(names)), np.int64)
     per_seed = np.stack([_arms(c, names, everything)[:, 0] for c in claims])  # [seeds, 2]
     first, second = per_seed.mean(axis=0)
-    images = Interval(math.nan, math.nan)
-    if names:
-        weights = drawn_images(len(names), draws, seed)
-        arms = np.mean([_arms(c, names, weights) for c in claims], axis=0)
-        images = percentile_interval(_compared(arms[0], arms[1], claim))
+    value = float(_compared(first, second, claim))
+    images = _over_images(claims, names, draws, seed)
     seeds = _over_seeds(per_seed, claim)
     return {
         "method": claim.method,
@@ -81,7 +93,7 @@ def evaluate(claims: Sequence[Claim], draws: int = DRAWS, seed: int = 0) -> dict
         "statistic": claim.statistic,
         "first_value": first,
         "second_value": second,
-        "value": float(_compared(first, second, claim)),
+        "value": value,
         "low": images.low,
         "high": images.high,
         "seed_low": seeds.low,
@@ -90,18 +102,38 @@ def evaluate(claims: Sequence[Claim], draws: int = DRAWS, seed: int = 0) -> dict
         "bound": claim.bound,
         "images": len(names),
         "seeds": len(claims),
-        "shown": verdict(images, claim) if names else "-",
+        "shown": verdict(images, value, claim) if len(names) > 1 else NONE,
         "control": "yes" if claim.control else "no",
+        "lack": images.lack,
+        "seed_lack": seeds.lack,
     }
 
 
-def verdict(interval: Interval, claim: Claim) -> str:
-    """Tell whether an interval shows a claim: yes, no or opposite."""
+def verdict(interval: Interval, value: float, claim: Claim) -> str:
+    """Tell whether a claim of two images or more shows: yes, no or opposite.
+
+    Args:
+        interval: over images; where all of them agree there is none, and the value itself counts.
+        value: what was measured.
+        claim: what was expected.
+    """
+    low, high = (value, value) if interval.lack == "no spread" else (interval.low, interval.high)
     neutral = 1.0 if claim.statistic == "ratio" else 0.0
     above = claim.expected == "above"
-    if interval.low > claim.bound if above else interval.high < claim.bound:
+    if low > claim.bound if above else high < claim.bound:
         return "yes"
-    return "opposite" if (interval.high < neutral if above else interval.low > neutral) else "no"
+    return "opposite" if (high < neutral if above else low > neutral) else "no"
+
+
+def _over_images(claims: Sequence[Claim], names: list[str], draws: int, seed: int) -> Interval:
+    """Percentile interval over draws of the images, each arm averaged over the seeds."""
+    if lack := lack_of_images(names):
+        return no_interval(lack)
+    weights = drawn_images(len(names), draws, seed)
+    first, second = np.mean([_arms(claim, names, weights) for claim in claims], axis=0)
+    values = _compared(first, second, claims[0])
+    size = values if claims[0].statistic == "ratio" else np.maximum(abs(first), abs(second))
+    return percentile_interval(values, CONFIDENCE, size)
 
 
 def _arms(claim: Claim, names: list[str], weights: np.ndarray) -> np.ndarray:
@@ -131,13 +163,19 @@ def _compared(first: np.ndarray, second: np.ndarray, claim: Claim) -> np.ndarray
 
 
 def _over_seeds(per_seed: np.ndarray, claim: Claim) -> Interval:
-    """Welch's interval, of logarithms for a ratio; NaN for fewer than MANY_SEEDS seeds."""
-    if len(per_seed) < MANY_SEEDS or (claim.statistic == "ratio" and (per_seed <= 0).any()):
-        return Interval(math.nan, math.nan)
+    """Welch's interval, of logarithms for a ratio; none for fewer than MANY_SEEDS seeds."""
+    if len(per_seed) < MANY_SEEDS:
+        return no_interval("few seeds")
     if claim.statistic != "ratio":
         return welch(*per_seed.T).interval
+    if not (per_seed > 0).all():
+        return no_interval("no value")
     found = welch(*np.log(per_seed).T).interval
-    return Interval(math.exp(found.low), math.exp(found.high))
+    with np.errstate(over="ignore"):
+        low, high = (float(np.exp(end)) for end in (found.low, found.high))
+    if found.lack:
+        return found
+    return Interval(low, high) if 0 < low < high < math.inf else no_interval("no value")
 
 
 def write_check_table(spec: dict[str, Any], csv: Path) -> None:
@@ -148,10 +186,11 @@ def write_check_table(spec: dict[str, Any], csv: Path) -> None:
         csv: path of the csv.
     """
     table = check_table(spec)
-    atomic_write_text(csv, table.to_csv(index=False, float_format="%.4f"))
-    parts = ["**Properties of the baselines' class maps**", NOTE]
+    atomic_write_text(csv, csv_text(table.drop(columns=LACKS), "%.4f"))
+    note = footnote(NOTE, table[LACKS].values.ravel(), told=("few seeds", "no value"))
+    parts = ["**Properties of the baselines' class maps**", note]
     for (dataset, split, method), lines in table.groupby([*PLACE, "method"], sort=False):
-        parts += [f"### {method}, {dataset} {split}", markdown(_printed(lines), "check")]
+        parts += [f"### {markup.name(f'{method}, {dataset} {split}')}", markdown(_printed(lines), "check")]
     atomic_write_text(csv.with_suffix(".md"), "\n\n".join(parts) + "\n")
 
 
@@ -163,8 +202,10 @@ def _printed(table: pd.DataFrame) -> pd.DataFrame:
             "first": _arm(line.first, line.first_value),
             "second": _arm(line.second, line.second_value),
             "value": _number(line.value, line.statistic),
-            "over images": _ends(line.low, line.high, line.statistic),
-            "over seeds": _ends(line.seed_low, line.seed_high, line.statistic),
+            "over images": ends(line.low, line.high, line.lack, partial(_number, statistic=line.statistic)),
+            "over seeds": ends(
+                line.seed_low, line.seed_high, line.seed_lack, partial(_number, statistic=line.statistic)
+            ),
             "expected": f"{line.expected} {line.bound:g}",
             "images": str(line.images),
             "seeds": str(line.seeds),
@@ -175,15 +216,10 @@ def _printed(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines).set_axis(table["check"])
 
 
-def _arm(name: str, value: float) -> str:
-    return name if pd.isna(value) else f"{name} {value:.3g}"
+def _arm(arm: str, value: float) -> str:
+    return arm if pd.isna(value) else f"{arm} {number(value, '.3g')}"
 
 
 def _number(value: float, statistic: str) -> str:
-    if pd.isna(value):
-        return "-"
-    return {"ratio": f"x{value:.3f}", "iou": f"{value:+.1f} pp", "difference": f"{value:+.3g}"}[statistic]
-
-
-def _ends(low: float, high: float, statistic: str) -> str:
-    return "-" if pd.isna(low) else f"{_number(low, statistic)} to {_number(high, statistic)}"
+    text = number(value, FORMS[statistic])
+    return text if text == NONE else {"ratio": f"x{text}", "iou": f"{text} pp", "difference": text}[statistic]

@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simformer.analysis.intervals import metric_classes
-from simformer.analysis.statistics import image_bootstrap
-from simformer.analysis.style import COLUMN, LINES, PAGE, figure_style, write_figure
-from simformer.analysis.table_text import METRIC_NAMES
+from simformer.analysis.statistics import ROUNDING, image_bootstrap
+from simformer.analysis.style import COLUMN, LINES, PAGE, figure_style, figure_text, write_figure
+from simformer.analysis.table_text import METRIC_NAMES, read_csv
 from simformer.data.splits import Split
 from simformer.metrics import Evaluation
 
@@ -33,19 +33,22 @@ def draw_comparison(spec: dict[str, Any], table: Path, output: Path) -> None:
         table: the csv of the experiment (see `tables.collect`).
         output: PDF to write, and beside it a PNG.
     """
-    results = with_bars(pd.read_csv(table), spec["runs"])
+    results = with_bars(read_csv(table), spec["runs"])
     with figure_style():
         write_figure(comparison_figure(results), output, spec["title"])
 
 
 def with_bars(results: pd.DataFrame, runs: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return the table with two more columns, `below` and `above`: lengths of the error bars, NaN for none.
+    """Return the table with two more columns, `below` and `above`: lengths of the error bars.
+
+    Without spread, or with one seed, there is none, which is NaN.
 
     Args:
         results: see `tables.collect`.
         runs: see `draw_comparison`.
     """
-    table = results.assign(below=results["std"], above=results["std"])
+    spread = results["std"].where(results["std"] > ROUNDING * results["mean"].abs())
+    table = results.assign(below=spread, above=spread)
     if (results["n"] > 1).any():
         return table
     for run in runs:
@@ -74,7 +77,7 @@ def comparison_figure(results: pd.DataFrame) -> Figure:
     )
     for axis, ((dataset, split), lines) in zip(axes.flat, places, strict=False):
         draw_panel(axis, lines)
-        axis.set_title(f"{dataset} {split}")
+        axis.set_title(figure_text(f"{dataset} {split}"))
     for axis in axes.flat[len(places) :]:
         axis.set_axis_off()
     for axis in axes[-1]:
@@ -105,7 +108,7 @@ def draw_panel(axis: Axes, lines: pd.DataFrame) -> None:
         axis.errorbar(
             mine["mean"],
             height,
-            xerr=None if mine["below"].isna().all() else mine[["below", "above"]].fillna(0).clip(lower=0).to_numpy().T,
+            xerr=None if mine["below"].isna().all() else mine[["below", "above"]].clip(lower=0).to_numpy().T,
             fmt=marker,
             color=colour,
             capsize=1.5,
@@ -121,7 +124,7 @@ def draw_panel(axis: Axes, lines: pd.DataFrame) -> None:
                 label=f"{METRIC_NAMES[metric]} (paper)",
             )
     labels = lines.drop_duplicates("method").set_index("method")["label"]
-    axis.set_yticks(range(len(methods)), [labels[method] for method in methods], fontsize=7)
+    axis.set_yticks(range(len(methods)), [figure_text(labels[method]) for method in methods], fontsize=7)
     axis.set_ylim(len(methods) - 0.5, -0.5)
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x", alpha=0.3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,7 @@ def training_time(run: RunConfig, finished: Iterable[Facts], gpu: bool) -> Hours
     speeds = [
         f["steps_per_second"] / f.get("processes", 1)
         for f in finished
-        if (f["device"] != "cpu") == gpu and f.get("steps_per_second")
+        if (f["device"] != "cpu") == gpu and 0 < (f.get("steps_per_second") or 0) < math.inf
     ]
     if speeds:
         return Hours(optim.steps / speeds[-1] / 3600, True)

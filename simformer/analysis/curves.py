@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from simformer.analysis.style import PAGE, figure_style, line_styles, write_figure
+from simformer.analysis.style import PAGE, figure_style, figure_text, line_styles, write_figure
 
 PANELS = {
     "total": "full loss (Eq. 5)",
@@ -56,5 +56,7 @@ def curves_figure(spec: dict[str, Any]) -> Figure:
         axis.set_xlabel("step")
     used = [method for method in labels if any(method == run["method"] for run in spec["runs"])]
     handles = [plt.Line2D([], [], **styles[method] | {"marker": "none"}) for method in used]
-    figure.legend(handles, [labels[method] for method in used], loc="outside lower center", ncols=min(6, len(used)))
+    figure.legend(
+        handles, [figure_text(labels[method]) for method in used], loc="outside lower center", ncols=min(6, len(used))
+    )
     return figure

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from simformer.analysis.pictures import Scene, class_legend, masked, named_images, show
 from simformer.analysis.proposals import Proposals, propose
-from simformer.analysis.style import PAGE, figure_style, write_figure
+from simformer.analysis.style import PAGE, figure_style, figure_text, write_figure
 from simformer.build import TrainedModel
 from simformer.data.index import ImageRecord
 from simformer.settings import IGNORE
@@ -150,7 +150,8 @@ def failures_figure(scene: Scene, failures: Sequence[Failure], count: int) -> Fi
 
 def _draw(line: Sequence, scene: Scene, failure: Failure) -> set[int]:
     """Draw one failure; returns the classes that it shows."""
-    names, colours, truth = scene.index.classes, scene.colours, scene.truth(failure.record)
+    names = [figure_text(name) for name in scene.index.classes]
+    colours, truth = scene.colours, scene.truth(failure.record)
     image, proposed = scene.image(failure.record), failure.class_id if failure.kind == "drowned" else failure.predicted
     pictures = [image, colours[truth], colours[failure.prediction], masked(image, failure.mask, colours[proposed])]
     for axis, picture in zip(line, pictures, strict=True):

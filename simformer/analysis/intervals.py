@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from simformer.analysis.markup import strong
+from simformer.analysis.numbers import ends, footnote, signed
 from simformer.analysis.statistics import paired_bootstrap, welch
-from simformer.analysis.table_text import METRIC_NAMES, markdown
+from simformer.analysis.table_text import METRIC_NAMES, csv_text, markdown
 from simformer.data.files import atomic_write_text
 from simformer.data.splits import Split
 from simformer.metrics import Evaluation, scores
@@ -20,6 +22,9 @@ NOTE = (
     "Welch's t-test, needs two seeds at least. `shown`: every interval that there is excludes 0."
 )
 
+LACKS = ["image_lack", "seed_lack", "lack"]
+"""Columns that tell why a number is not there; not in the csv, where its cell is empty."""
+
 
 def compare(spec: dict[str, Any]) -> pd.DataFrame:
     """Compare methods pair by pair.
@@ -28,7 +33,8 @@ def compare(spec: dict[str, Any]) -> pd.DataFrame:
         spec: `compare` (list of [method, baseline]), `metrics` (of novel, base, all), `runs` (list of {dataset, split,
             method, seed, evaluation: paths of its shards, groups: path of split.yaml}).
     Returns: one line per (dataset, split, pair, metric) with `difference` of the means over seeds, `seeds` and `images`
-        (numbers of), `image_low`, `image_high`, `seed_low`, `seed_high`, Welch's `p`, and `shown`.
+        (numbers of), `image_low`, `image_high`, `seed_low`, `seed_high`, Welch's `p`, `shown`, and LACKS: why an
+        interval or the difference is not there.
     """
     evaluations: dict[tuple[str, str, str], list[Evaluation]] = {}
     splits: dict[tuple[str, str], Split] = {}
@@ -59,14 +65,15 @@ def _line(evaluations: dict, place: tuple[str, str], split: Split, pair: list[st
     ]
     images = paired_bootstrap(*groups, metric_classes(split, metric))
     test = welch(*values)
-    given = [interval for interval in (images, test.interval) if not pd.isna(interval.low)]
+    given = [interval for interval in (images, test.interval) if not interval.lack]
+    difference = values[0].mean() - values[1].mean()
     return {
         "dataset": place[0],
         "split": place[1],
         "method": pair[0],
         "baseline": pair[1],
         "metric": metric,
-        "difference": values[0].mean() - values[1].mean(),
+        "difference": difference,
         "images": len(groups[0][0].images),
         "image_low": images.low,
         "image_high": images.high,
@@ -75,6 +82,9 @@ def _line(evaluations: dict, place: tuple[str, str], split: Split, pair: list[st
         "seed_high": test.interval.high,
         "p": test.p,
         "shown": bool(given) and all(interval.excludes_zero for interval in given),
+        "image_lack": images.lack,
+        "seed_lack": test.interval.lack,
+        "lack": "" if np.isfinite(difference) else "no value",
     }
 
 
@@ -86,22 +96,34 @@ def write_intervals(spec: dict[str, Any], csv: Path) -> None:
         csv: path of the csv.
     """
     table = compare(spec)
-    atomic_write_text(csv, table.to_csv(index=False, float_format="%.4f"))
-    labels = {row["method"]: row["label"] for row in spec["rows"]}
+    atomic_write_text(csv, csv_text(table.drop(columns=LACKS), "%.4f"))
+    atomic_write_text(csv.with_suffix(".md"), intervals_page(table, spec["title"], spec["rows"]))
+
+
+def intervals_page(table: pd.DataFrame, title: str, rows: Sequence[dict[str, str]]) -> str:
+    """Return comparisons as Markdown.
+
+    Args:
+        table: see `compare`.
+        title: of the table whose rows are compared.
+        rows: list of {method, label}.
+    """
+    labels = {row["method"]: row["label"] for row in rows}
     printed = pd.DataFrame(
         {
             "difference of": [METRIC_NAMES[metric] for metric in table["metric"]],
             "on": table["dataset"] + " " + table["split"],
-            "mean": table["difference"].map("{:+.1f}".format),
-            "over images": [_printed(*ends) for ends in zip(table["image_low"], table["image_high"], strict=True)],
-            "over seeds": [_printed(*ends) for ends in zip(table["seed_low"], table["seed_high"], strict=True)],
+            "mean": [signed(difference) for difference in table["difference"]],
+            "over images": _intervals(table, "image"),
+            "over seeds": _intervals(table, "seed"),
             "n": table["seeds"].astype(str),
             "shown": table["shown"].map({True: "yes", False: "no"}),
         }
     ).set_axis([f"{labels[a]} - {labels[b]}" for a, b in zip(table["method"], table["baseline"], strict=True)])
-    title = f"**{spec['title']}: differences**"
-    atomic_write_text(csv.with_suffix(".md"), f"{title}\n\n{markdown(printed, 'comparison')}\n\n{NOTE}\n")
+    note = footnote(NOTE, table[LACKS].values.ravel(), told=("few seeds",))
+    return f"{strong(f'{title}: differences')}\n\n{markdown(printed, 'comparison')}\n\n{note}\n"
 
 
-def _printed(low: float, high: float) -> str:
-    return "-" if pd.isna(low) else f"{low:+.1f} to {high:+.1f}"
+def _intervals(table: pd.DataFrame, over: str) -> list[str]:
+    columns = table[[f"{over}_low", f"{over}_high", f"{over}_lack"]]
+    return [ends(low, high, lack, signed) for low, high, lack in columns.itertuples(index=False)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from simformer.analysis.table_text import markdown
+from simformer.analysis.markup import line, strong
+from simformer.analysis.numbers import number
+from simformer.analysis.table_text import csv_text, markdown
 from simformer.baselines.map_checks import IMAGES, chosen_images
 from simformer.baselines.map_measures import iou_counts
 from simformer.data.files import atomic_write_text
@@ -38,7 +41,8 @@ def label_quality(spec: dict[str, Any]) -> pd.DataFrame:
     Args:
         spec: `runs` (list of {dataset, split, method, seed, path to metrics.json, labels: label set that it was trained
             on, masked and truth: label sets of the split and with all masks}).
-    Returns: one line per run: dataset, split, method, seed, and COLUMNS, percent.
+    Returns: one line per run: dataset, split, method, seed, and COLUMNS, percent; NaN where the
+        images hold no pixel of these classes.
     """
     lines = []
     for run in spec["runs"]:
@@ -46,7 +50,7 @@ def label_quality(spec: dict[str, Any]) -> pd.DataFrame:
         metrics = json.loads(Path(run["path"]).read_text(encoding="utf-8"))
         cell = {name: run[name] for name in ("dataset", "split", "method", "seed")}
         lines.append(cell | _quality(labels, masked, truth) | {name: metrics[name] for name in ("novel", "base")})
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines).astype(dict.fromkeys(COLUMNS, float))
 
 
 def _quality(labels: LabelSet, masked: LabelSet, truth: LabelSet) -> dict[str, float]:
@@ -60,7 +64,10 @@ def _quality(labels: LabelSet, masked: LabelSet, truth: LabelSet) -> dict[str, f
         left += int((novel & (found == IGNORE)).sum())
         pixels += int(novel.sum())
     held = counts[counts[:, 1] > 0]
-    return {"labels": 100 * float((held[:, 0] / held[:, 1]).mean()), "unlabelled": 100 * left / pixels}
+    return {
+        "labels": 100 * float((held[:, 0] / held[:, 1]).mean()) if len(held) else math.nan,
+        "unlabelled": 100 * left / pixels if pixels else math.nan,
+    }
 
 
 def _label(labels: LabelSet, image: LabelledImage | None, like: np.ndarray) -> np.ndarray:
@@ -88,19 +95,19 @@ def write_label_quality(spec: dict[str, Any], csv: Path) -> None:
         csv: path of the csv.
     """
     table = label_quality(spec)
-    atomic_write_text(csv, table.to_csv(index=False, float_format="%.4f"))
+    atomic_write_text(csv, csv_text(table, "%.4f"))
     names = {row["method"]: row["label"] for row in spec["rows"]}
-    parts = [f"**{spec['title']}: labels and what re-training makes of them**"]
+    parts = [strong(f"{spec['title']}: labels and what re-training makes of them")]
     for (dataset, split), lines in table.groupby(["dataset", "split"], sort=False):
         means = lines.groupby("method", sort=False)[list(COLUMNS)].mean()
-        shown = means.map("{:.1f}".format).rename(columns=COLUMNS).set_axis([names[m] for m in means.index])
+        shown = means.map(number, form=".1f").rename(columns=COLUMNS).set_axis([names[m] for m in means.index])
         kept, pairs = order_kept(means["labels"].tolist(), means["novel"].tolist())
         spread = means["base"].max() - means["base"].min()
         parts += [
-            f"{dataset} {split}",
+            line(f"{dataset} {split}"),
             markdown(shown, "method"),
             f"{kept} of {pairs} pairs of methods whose labels differ by more than {GAP:g} points have the same order "
-            f"after the re-training; base mIoU of the rows spans {spread:.1f} points (check C6).",
+            f"after the re-training; base mIoU of the rows spans {number(spread, '.1f')} points (check C6).",
         ]
     parts.append(NOTE.format(seeds=int(table.groupby(["dataset", "split", "method"]).size().max())))
     atomic_write_text(csv.with_suffix(".md"), "\n\n".join(parts) + "\n")

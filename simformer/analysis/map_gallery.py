@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from simformer.analysis.palette import IGNORE_COLOUR, class_colours
+from simformer.analysis.style import figure_text
 from simformer.baselines.map_arms import MapArm
 from simformer.baselines.mixing import mix_scores
 from simformer.data.files import atomic_write_bytes
@@ -104,7 +105,7 @@ def draw_map_gallery(
         picture, base = read_image(data / image.image), read_label(masked.label_path(image))
         label = read_label(truth.label_path(true_images[image.name]))
         above[0].imshow(picture, interpolation="nearest")
-        above[0].set_ylabel(f"maps of\n{masked.classes[named]}", fontsize=9)
+        above[0].set_ylabel(f"maps of\n{figure_text(masked.classes[named])}", fontsize=9)
         below[0].imshow(colours[label], interpolation="nearest")
         below[0].set_ylabel("truth and\nmixed labels", fontsize=9)
         shown |= set(np.unique(label).tolist())
@@ -172,7 +173,7 @@ def _scale(figure: plt.Figure) -> None:
 
 
 def _legend(figure: plt.Figure, masked: LabelSet, shown: Sequence[int], colours: np.ndarray) -> None:
-    names = [f"{masked.classes[c]} (novel)" if c in masked.novel else masked.classes[c] for c in shown]
+    names = [figure_text(masked.classes[c]) + (" (novel)" if c in masked.novel else "") for c in shown]
     handles = [Patch(color=colours[c] / 255, label=name) for c, name in zip(shown, names, strict=True)]
     handles.append(Patch(color=np.array(IGNORE_COLOUR) / 255, label="unlabelled"))
     columns = max(3, int(figure.get_size_inches()[0] / 1.3))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from simformer.analysis import markup
 from simformer.baselines.sections import BaselineSettings, sections_behind
 from simformer.config import merge, parse, read_yaml
 from simformer.study import ExperimentFile, MethodFile
@@ -60,7 +61,9 @@ def _methods(rows: Sequence[tuple[str, MethodFile]]) -> str:
         maps = method.maps
         stages = ", ".join(f"`{stage}`" for stage in _stages(method))
         file = f"`config/methods/{name}.yaml`"
-        lines.append(f"| {method.label} | {file} | {maps.response} | {maps.expansion} | {maps.gamma} | {stages} |")
+        lines.append(
+            f"| {markup.name(method.label)} | {file} | {maps.response} | {maps.expansion} | {maps.gamma} | {stages} |"
+        )
     return "\n".join(lines)
 
 
@@ -85,4 +88,4 @@ def _responses(datasets: dict[str, dict[str, Any]]) -> str:
 
 
 def _code(value: Any) -> str:
-    return f"`{json.dumps(value)}`"
+    return markup.code(json.dumps(value)).replace("|", r"\|")

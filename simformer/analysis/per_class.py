@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from simformer.analysis.table_text import markdown
+from simformer.analysis.markup import line, strong
+from simformer.analysis.numbers import number, with_deviation
+from simformer.analysis.statistics import mean_and_deviation
+from simformer.analysis.table_text import csv_text, markdown
 from simformer.data.files import atomic_write_text
 from simformer.data.splits import Split
 from simformer.metrics import Evaluation
@@ -39,7 +41,7 @@ def per_class(spec: dict[str, Any]) -> pd.DataFrame:
 def _place(place: tuple[str, str], runs: list[dict[str, Any]]) -> pd.DataFrame:
     split = Split.load(Path(runs[0]["groups"]))
     pixels = Evaluation.load([Path(shard) for shard in runs[0]["evaluation"]]).truth.sum(axis=0)
-    share = 100 * pixels / pixels.sum()
+    share = 100 * pixels / max(1, pixels.sum())
     values: dict[str, list[dict[str, float | None]]] = {}
     for run in runs:
         content = json.loads(Path(run["path"]).read_text(encoding="utf-8"))
@@ -64,8 +66,8 @@ def _place(place: tuple[str, str], runs: list[dict[str, Any]]) -> pd.DataFrame:
 
 def _moments(values: list[float | None]) -> dict[str, float]:
     known = [value for value in values if value is not None]
-    spread = np.std(known, ddof=1) if len(known) > 1 else np.nan
-    return {"iou": np.mean(known) if known else np.nan, "std": spread, "n": len(known)}
+    iou, spread = mean_and_deviation(known)
+    return {"iou": iou, "std": spread, "n": len(known)}
 
 
 def write_per_class(spec: dict[str, Any], csv: Path) -> None:
@@ -76,23 +78,17 @@ def write_per_class(spec: dict[str, Any], csv: Path) -> None:
         csv: path of the csv.
     """
     table = per_class(spec)
-    atomic_write_text(csv, table.to_csv(index=False, float_format="%.4f"))
+    atomic_write_text(csv, csv_text(table, "%.4f"))
     labels = {row["method"]: row["label"] for row in spec["rows"]}
-    parts = [f"**{spec['title']}: every class**"]
+    parts = [strong(f"{spec['title']}: every class")]
     for (dataset, split), lines in table.groupby(["dataset", "split"], sort=False):
         wide: pd.DataFrame | None = None
         for method, mine in lines.groupby("method", sort=False):
             if wide is None:
-                columns = {"group": mine["group"], "pixels": mine["share"].map("{:.2f} %".format)}
+                columns = {"group": mine["group"], "pixels": [f"{number(share, '.2f')} %" for share in mine["share"]]}
                 wide = pd.DataFrame(columns).set_axis(mine["class"].tolist())
-            cells = [_cell(*row) for row in mine[["iou", "std"]].itertuples(index=False)]
+            cells = [with_deviation(*row) for row in mine[["iou", "std"]].itertuples(index=False)]
             wide.insert(wide.shape[1], labels[method], cells, allow_duplicates=True)
-        parts += [f"{dataset} {split}", markdown(wide, "class")]
+        parts += [line(f"{dataset} {split}"), markdown(wide, "class")]
     parts.append(NOTE.format(seeds=int(table["n"].max())))
     atomic_write_text(csv.with_suffix(".md"), "\n\n".join(parts) + "\n")
-
-
-def _cell(iou: float, std: float) -> str:
-    if np.isnan(iou):
-        return "-"
-    return f"{iou:.1f}" if np.isnan(std) else f"{iou:.1f} ± {std:.1f}"

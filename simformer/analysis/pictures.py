@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from simformer.analysis.palette import BASE_COLOUR, IGNORE_COLOUR, NOVEL_COLOUR, class_colours
+from simformer.analysis.style import figure_text
 from simformer.data.images import read_image, read_label
 from simformer.data.index import DatasetIndex, ImageRecord
 from simformer.data.splits import Split
@@ -118,7 +119,7 @@ def class_legend(figure: Figure, scene: Scene, shown: Iterable[int], groups: boo
     """Name classes below a figure, the novel ones first, marked by a star; with `groups` also base and novel."""
     colours, novel = scene.colours, scene.split.novel
     order = sorted(shown, key=lambda c: (c not in novel, c))
-    names = [f"{scene.index.classes[c]}*" if c in novel else scene.index.classes[c] for c in order]
+    names = [figure_text(scene.index.classes[c]) + ("*" if c in novel else "") for c in order]
     handles = [Patch(color=colours[c] / 255, label=name) for c, name in zip(order, names, strict=True)]
     if groups:
         for colour, name in ((BASE_COLOUR, "base"), (NOVEL_COLOUR, "novel (*)"), (IGNORE_COLOUR, "unlabelled")):

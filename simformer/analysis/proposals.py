@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from simformer.analysis.pictures import Scene, choose_images, class_legend, frame, masked, named_images, show
-from simformer.analysis.style import LINES, PAGE, figure_style, write_figure
+from simformer.analysis.style import LINES, PAGE, figure_style, figure_text, write_figure
 from simformer.build import TrainedModel
 from simformer.data.index import ImageRecord
 from simformer.inference import network_input, proposals
@@ -70,6 +70,7 @@ def draw_proposals(
 def proposals_figure(trained: TrainedModel, scene: Scene, names: Sequence[str], count: int) -> Figure:
     """Draw the figure; see `draw_proposals`."""
     records = named_images(scene.index.test, names) or choose_images(scene.index.test, scene.split.novel, count)
+    classes = [figure_text(name) for name in scene.index.classes]
     colours, width = scene.colours, PAGE / (2 + SHOWN)
     heights = [min(record.height / record.width, 1.5) + 0.29 for record in records]
     figure, axes = plt.subplots(
@@ -86,7 +87,7 @@ def proposals_figure(trained: TrainedModel, scene: Scene, names: Sequence[str], 
         shown |= set(np.unique(truth).tolist()) - {IGNORE}
         show(line[0], image)
         show(line[1], colours[truth])
-        line[1].set_xlabel("novel: " + (", ".join(scene.index.classes[c] for c in _novel(scene, record)) or "none"))
+        line[1].set_xlabel("novel: " + (", ".join(classes[c] for c in _novel(scene, record)) or "none"))
         found = propose(trained, scene, record)
         ranked = rank_by_novel_score(found.classes, scene.split.novel)[:SHOWN]
         for axis, (query, c, score) in zip(line[2:], ranked, strict=False):
@@ -94,9 +95,7 @@ def proposals_figure(trained: TrainedModel, scene: Scene, names: Sequence[str], 
             shown.add(c)
             present = c in record.labels
             frame(axis, *((LINES[0][0], "-") if present else (LINES[1][0], "--")))
-            axis.set_xlabel(
-                f"{scene.index.classes[c]} {score:.2f}\n{'in the image' if present else 'not in the image'}"
-            )
+            axis.set_xlabel(f"{classes[c]} {score:.2f}\n{'in the image' if present else 'not in the image'}")
         for axis in line[2 + len(ranked) :]:
             axis.set_axis_off()
     axes[0, 0].set_title("image")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from simformer.analysis.palette import group_colours
 from simformer.analysis.pictures import Scene, choose_images, class_legend, named_images, show
-from simformer.analysis.style import PAGE, SMALLEST, figure_style, write_figure
+from simformer.analysis.style import PAGE, SMALLEST, figure_style, figure_text, write_figure
 from simformer.build import TrainedModel
 from simformer.inference import predict
 from simformer.settings import IGNORE
@@ -63,7 +63,7 @@ def qualitative_figure(models: dict[str, TrainedModel], scene: Scene, names: Seq
         for axis, picture in zip(axes[row], pictures, strict=True):
             show(axis, picture)
     for axis, name in zip(axes[0], titles, strict=True):
-        axis.set_title(name, fontsize=SMALLEST if len(titles) > MANY else None)
+        axis.set_title(figure_text(name), fontsize=SMALLEST if len(titles) > MANY else None)
     class_legend(figure, scene, shown, groups=True)
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
     return figure

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
+from simformer.analysis import markup
 from simformer.analysis.kept import ABOUT_TABLES, PAGES, PICTURES
 from simformer.data.files import atomic_write_text
 
@@ -26,18 +27,36 @@ def results_page(studies: Sequence[Path], results: Path, place: Path) -> str:
         results: folder of the kept results (see kept.py).
         place: folder of the page, for its links.
     """
-    parts = [HEAD, "Studies: " + ", ".join(f"[{study.stem}](#{study.stem})" for study in studies) + ".\n"]
+    parts = [HEAD, "Studies: " + ", ".join(map(_link, studies)) + ".\n"]
     for study in studies:
         folder = results / study.stem
         lines = takewhile(lambda line: line.startswith("#"), study.read_text(encoding="utf-8").splitlines())
-        parts.append("\n".join([f"## {study.stem}", "", f"`config/{study.name}`:", "", "```yaml", *lines, "```", ""]))
+        parts.append(
+            "\n".join(
+                [
+                    f"## {markup.name(study.stem)}",
+                    "",
+                    f"{markup.code(f'config/{study.name}')}:",
+                    "",
+                    "```yaml",
+                    *lines,
+                    "```",
+                    "",
+                ]
+            )
+        )
         for table in _ordered(folder):
             parts.append(table.read_text(encoding="utf-8"))
             comparisons = [folder / kind / table.name for kind in ABOUT_TABLES]
             parts += [path.read_text(encoding="utf-8") for path in comparisons if path.exists()]
         for picture in sorted(path for pattern in PICTURES for path in folder.glob(pattern)):
-            parts.append(f"`{picture.relative_to(folder)}`:\n\n![{picture.stem}]({os.path.relpath(picture, place)})\n")
+            shown = f"![{markup.name(picture.stem)}]({markup.target(os.path.relpath(picture, place))})"
+            parts.append(f"{markup.code(str(picture.relative_to(folder)))}:\n\n{shown}\n")
     return "\n".join(parts)
+
+
+def _link(study: Path) -> str:
+    return f"[{markup.name(study.stem)}](#{markup.target(study.stem)})"
 
 
 def _ordered(folder: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from simformer.analysis.map_gallery import HEAT, choose_scenes
 from simformer.analysis.palette import class_colours
+from simformer.analysis.style import figure_text
 from simformer.baselines.maps import ClassMaps, MapSet
 from simformer.baselines.mixing import mix_scores
 from simformer.baselines.retab.cells import STRIDE
@@ -62,7 +63,7 @@ def draw_retab_pictures(
     for (image, named), row in zip(scenes, axes, strict=True):
         label = read_label(truth.label_path(true_images[image.name]))
         base = read_label(masked.label_path(image))
-        row[0].set_ylabel(masked.classes[named], fontsize=9)
+        row[0].set_ylabel(figure_text(masked.classes[named]), fontsize=9)
         row[0].imshow(read_image(data / image.image))
         row[1].imshow(colours[label], interpolation="nearest")
         row[2].imshow(colours[base], interpolation="nearest")

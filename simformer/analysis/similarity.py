@@ -15,7 +15,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor, nn
 
 from simformer.analysis.pictures import Scene, named_images, show
-from simformer.analysis.style import PAGE, figure_style, write_figure
+from simformer.analysis.style import PAGE, figure_style, figure_text, write_figure
 from simformer.build import TrainedModel
 from simformer.data.index import ImageRecord
 from simformer.data.transforms import normalise
@@ -185,7 +185,7 @@ def similarity_figure(trained: TrainedModel, scene: Scene, examples: Sequence[Ex
                 axis.contour(region, levels=[0.5], colors="#d55e00", linewidths=0.8)
         for axis in line[:2]:
             axis.plot(example.pixel[1], example.pixel[0], "X", color="white", markeredgecolor="black", markersize=6)
-        line[0].set_ylabel(f"{name}\n({group})")
+        line[0].set_ylabel(f"{figure_text(name)}\n({group})")
     for axis, text in zip(
         axes[0], ("image, chosen pixel", "similarity to it", "reference image", "similarity to it"), strict=True
     ):

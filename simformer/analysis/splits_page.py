@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from simformer.analysis import markup
 from simformer.config import read_yaml
 from simformer.data.files import atomic_write_text
 
@@ -38,12 +39,20 @@ def write_splits_page(files: Sequence[Path], class_counts: dict[str, int], outpu
 
 
 def _dataset(dataset: str, splits: dict[int, dict[int, str]], count: int) -> str:
-    lines = [f"## {dataset}: {count} classes", "", "How many novel classes two splits share is in the right half.", ""]
+    lines = [
+        f"## {markup.name(dataset)}: {count} classes",
+        "",
+        "How many novel classes two splits share is in the right half.",
+        "",
+    ]
     lines.append(f"| split | base | novel | novel share | {' | '.join(f'in {number}' for number in splits)} |")
     lines.append("|" + "---:|" * (4 + len(splits)))
     for number, novel in splits.items():
         shared = " | ".join(str(len(novel.keys() & other.keys())) for other in splits.values())
         lines.append(f"| {number} | {count - len(novel)} | {len(novel)} | {len(novel) / count:.1%} | {shared} |")
     for number, novel in splits.items():
-        lines += ["", f"**Split {number}**, novel: {'; '.join(f'{name} ({k})' for k, name in novel.items())}."]
+        lines += [
+            "",
+            f"**Split {number}**, novel: {'; '.join(f'{markup.name(name)} ({k})' for k, name in novel.items())}.",
+        ]
     return "\n".join(lines) + "\n"

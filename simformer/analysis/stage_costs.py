@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from simformer.analysis.tables import markdown
+from simformer.analysis.numbers import number
+from simformer.analysis.table_text import csv_text, markdown
 from simformer.data.files import atomic_write_text
 from simformer.errors import UserError
 
@@ -78,7 +79,7 @@ def write_stage_costs(results: Path, csv: Path) -> None:
         csv: path of the csv.
     """
     table = stage_costs(results)
-    atomic_write_text(csv, table.to_csv(index=False, float_format="%.1f"))
+    atomic_write_text(csv, csv_text(table, "%.1f"))
     means = table.groupby(KEYS[:-1], sort=False).agg(
         jobs=("jobs", "first"),
         seconds=("seconds", "mean"),
@@ -93,16 +94,12 @@ def write_stage_costs(results: Path, csv: Path) -> None:
             "of": means.index.get_level_values("of"),
             "stage": means.index.get_level_values("stage"),
             "jobs": means["jobs"].astype(str).values,
-            "seconds": means["seconds"].map("{:.1f}".format).values,
-            "steps": means["steps"].map(_whole).values,
-            "peak memory, MB": means["memory_mb"].map(_whole).values,
+            "seconds": [number(value, ".1f") for value in means["seconds"]],
+            "steps": [number(value, ".0f") for value in means["steps"]],
+            "peak memory, MB": [number(value, ".0f") for value in means["memory_mb"]],
             "seeds": means["seeds"].astype(str).values,
             "device": means["device"].fillna("").values,
         }
     ).set_axis(means.index.get_level_values("dataset"))
     text = f"**Time and memory per stage**\n\n{markdown(printed, 'dataset')}\n\n{NOTE}\n"
     atomic_write_text(csv.with_suffix(".md"), text)
-
-
-def _whole(value: float) -> str:
-    return "-" if pd.isna(value) else f"{value:.0f}"

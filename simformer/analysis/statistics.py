@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,15 +11,25 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from simformer.analysis.numbers import Lack
 from simformer.metrics import Evaluation
+
+ROUNDING = 1e-12
+"""Numbers that differ by less, as a share of their size, differ by rounding alone; a pixel more or less is 1e-11."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A confidence interval [low, high]; both ends are NaN where there are too few observations for one."""
+    """A confidence interval [low, high], or why there is none.
+
+    Attributes:
+        low, high: its ends, low < high; NaN both without one.
+        lack: why there is none; empty if there is one.
+    """
 
     low: float
     high: float
+    lack: Lack = ""
 
     @property
     def excludes_zero(self) -> bool:
@@ -26,13 +37,18 @@ class Interval:
         return self.low > 0 or self.high < 0
 
 
+def no_interval(lack: Lack) -> Interval:
+    """Return what stands for an interval that does not exist."""
+    return Interval(math.nan, math.nan, lack)
+
+
 @dataclass(frozen=True)
 class Welch:
-    """Welch's t-test (two-sided, unequal variances) of the difference of two means.
+    """Welch's t-test (two-sided, unequal variances) of the difference of two means; all NaN where it says nothing.
 
     Attributes:
-        p: probability of a difference at least as large, in either direction, between equal means.
-        interval: of the difference.
+        p: probability of a difference at least as large, in either direction, between equal means; never 0.
+        interval: of the difference; tells why there is no test.
         t, freedom: the statistic and its degrees of freedom (Welch and Satterthwaite).
     """
 
@@ -42,20 +58,52 @@ class Welch:
     freedom: float
 
 
+def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean and the sample deviation of results over seeds.
+
+    Both are NaN for numbers that are not finite; the mean of none and the deviation of fewer than two are NaN as well.
+    """
+    if not values or not np.isfinite(values).all():
+        return math.nan, math.nan
+    with np.errstate(over="ignore"):
+        return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+def lack_of_spread(*groups: Sequence[float]) -> Lack:
+    """Tell why groups of results have no spread from which anything follows; empty if they have.
+
+    One group that varies is enough: the other may be of a method without any chance in it. What varies is compared
+    with the size of all numbers, since that is how large their rounding is.
+    """
+    if not all(math.isfinite(value) for group in groups for value in group):
+        return "no value"
+    if min(map(len, groups)) < 2:
+        return "few seeds" if all(map(len, groups)) else "no value"
+    size = max(abs(value) for group in groups for value in group)
+    if max(max(group) - min(group) for group in groups) <= ROUNDING * size:
+        return "no spread"
+    return ""
+
+
 def welch(a: Sequence[float], b: Sequence[float], confidence: float = 0.95) -> Welch:
     """Test whether two methods differ, from their results over seeds (Sec. 4.2 and Table 7).
 
     Args:
-        a, b: a result per seed; each at least two, or NaN is returned.
+        a, b: a result per seed; there is no test of fewer than two, of numbers that are not finite, nor of numbers
+            that do not differ by more than rounding.
         confidence: of the interval of mean(a) - mean(b).
     """
-    if min(len(a), len(b)) < 2:
-        return Welch(math.nan, Interval(math.nan, math.nan), math.nan, math.nan)
-    with warnings.catch_warnings():  # equal results on every seed have no variance: p is NaN, as it should be
+    if lack := lack_of_spread(a, b):
+        return Welch(math.nan, no_interval(lack), math.nan, math.nan)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):  # no variance in a float's range: checked below
         warnings.simplefilter("ignore", RuntimeWarning)
         result = stats.ttest_ind(a, b, equal_var=False)
-        low, high = result.confidence_interval(confidence)
-    return Welch(float(result.pvalue), Interval(float(low), float(high)), float(result.statistic), float(result.df))
+        low, high = map(float, result.confidence_interval(confidence))
+    found = [float(value) for value in (result.pvalue, result.statistic, result.df)]
+    if not (np.isfinite([*found, low, high]).all() and low < high):
+        return Welch(math.nan, no_interval("no spread"), math.nan, math.nan)
+    p, t, freedom = found
+    return Welch(max(p, sys.float_info.min), Interval(low, high), t, freedom)
 
 
 def hedges_g(a: Sequence[float], b: Sequence[float]) -> float:
@@ -64,16 +112,16 @@ def hedges_g(a: Sequence[float], b: Sequence[float]) -> float:
     Cohen's d times the exact correction of Hedges (1981), about 1 - 3 / (4 (n_a + n_b) - 9).
 
     Args:
-        a, b: a result per seed; each at least two, and not all equal, or NaN is returned.
+        a, b: a result per seed; NaN is returned where `lack_of_spread` has a reason.
     """
     freedom = len(a) + len(b) - 2
-    if min(len(a), len(b)) < 2:
+    if lack_of_spread(a, b):
         return math.nan
-    pooled = math.sqrt(((len(a) - 1) * np.var(a, ddof=1) + (len(b) - 1) * np.var(b, ddof=1)) / freedom)
-    if pooled == 0:
-        return math.nan
-    correction = math.exp(math.lgamma(freedom / 2) - math.lgamma((freedom - 1) / 2)) / math.sqrt(freedom / 2)
-    return float(correction * (np.mean(a) - np.mean(b)) / pooled)
+    with np.errstate(all="ignore"):  # numbers too large or small for a variance
+        pooled = np.sqrt(((len(a) - 1) * np.var(a, ddof=1) + (len(b) - 1) * np.var(b, ddof=1)) / freedom)
+        correction = math.exp(math.lgamma(freedom / 2) - math.lgamma((freedom - 1) / 2)) / math.sqrt(freedom / 2)
+        found = float(correction * (np.mean(a) - np.mean(b)) / pooled)
+    return found if math.isfinite(found) and math.isfinite(pooled) else math.nan
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -84,7 +132,7 @@ def holm(p: Sequence[float]) -> list[float]:
     Returns: adjusted values in the same order, at most 1.
     """
     adjusted = [math.nan] * len(p)
-    order = sorted((i for i, value in enumerate(p) if not math.isnan(value)), key=p.__getitem__)
+    order = sorted((i for i, value in enumerate(p) if math.isfinite(value)), key=p.__getitem__)
     reached = 0.0
     for position, i in enumerate(order):
         reached = max(reached, min(1.0, (len(order) - position) * p[i]))
@@ -112,15 +160,18 @@ def paired_bootstrap(
         draws: number of draws.
         confidence: of the interval.
         seed: of the draws.
-    Returns: the interval of mean IoU(a) - mean IoU(b), percentage points.
+    Returns: the interval of mean IoU(a) - mean IoU(b), percentage points; none of a single image, nor where all draws
+        agree, as those of two equal methods do.
     Raises: ValueError if the images differ.
     """
     names = a[0].images
     if any(evaluation.images != names for evaluation in (*a, *b)):
         raise ValueError("the evaluations are of different images")
+    if lack := lack_of_images(names):
+        return no_interval(lack)
     weights = drawn_images(len(names), draws, seed)
-    means = [_over_trainings(group, chosen, weights) for group in (a, b)]
-    return percentile_interval(means[0] - means[1], confidence)
+    first, second = (_over_trainings(group, chosen, weights) for group in (a, b))
+    return percentile_interval(first - second, confidence, np.maximum(abs(first), abs(second)))
 
 
 def image_bootstrap(
@@ -133,8 +184,18 @@ def image_bootstrap(
         chosen, draws, confidence, seed: as there.
     Returns: the interval of mean IoU, averaged over the trainings, in percent.
     """
+    if lack := lack_of_images(group[0].images):
+        return no_interval(lack)
     weights = drawn_images(len(group[0].images), draws, seed)
-    return percentile_interval(_over_trainings(group, chosen, weights), confidence)
+    means = _over_trainings(group, chosen, weights)
+    return percentile_interval(means, confidence, means)
+
+
+def lack_of_images(names: Sequence[str]) -> Lack:
+    """Tell why nothing can be said about other images than some: there is none, or one; else empty."""
+    if not len(names):
+        return "no value"
+    return "one image" if len(names) == 1 else ""
 
 
 def _over_trainings(group: Sequence[Evaluation], chosen: Sequence[int], weights: np.ndarray) -> np.ndarray:
@@ -146,12 +207,22 @@ def drawn_images(count: int, draws: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
 
 
-def percentile_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
-    """Interval between percentiles of a statistic, one value per draw; draws without a value (NaN) do not count."""
-    if np.isnan(values).all():
-        return Interval(math.nan, math.nan)
+def percentile_interval(values: np.ndarray, confidence: float, size: np.ndarray) -> Interval:
+    """Interval between percentiles of a statistic.
+
+    Args:
+        values: the statistic of every draw; draws without a value (NaN or infinite) do not count.
+        confidence: of the interval.
+        size: of the numbers that the statistic is made of, per draw; tells what is rounding.
+    Returns: the interval; none if no draw has a value, or the percentiles are equal but for rounding.
+    """
+    known = np.isfinite(values)
+    if not known.any():
+        return no_interval("no value")
     tail = 50 * (1 - confidence)
-    low, high = np.nanpercentile(values, [tail, 100 - tail])
+    low, high = np.percentile(values[known], [tail, 100 - tail])
+    if high - low <= ROUNDING * abs(size[known]).max():
+        return no_interval("no spread")
     return Interval(float(low), float(high))
 
 

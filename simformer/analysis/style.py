@@ -9,8 +9,10 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from simformer.data.files import atomic_write_bytes
+from simformer.visible import visible
 
 INCH = 25.4
 """Millimetres."""
@@ -39,6 +41,10 @@ RULES = {
     "pdf.fonttype": 42,
 }
 """Settings of matplotlib in every figure; type stays text in the PDF."""
+LONGEST_NAME = 48
+"""Characters of a name in a figure; what is longer is cut."""
+NO_GLYPH = "\u25a1"
+"""Stands for a character that the font lacks, such as those of Chinese and Emoji, which it has none of."""
 LINES = (
     ("#0072b2", "o"),
     ("#d55e00", "s"),
@@ -68,6 +74,18 @@ def line_styles(names: Sequence[str]) -> dict[str, dict[str, str]]:
     return styles
 
 
+def figure_text(text: str, longest: int = LONGEST_NAME) -> str:
+    """Return a name as a figure shows it: no formula, no character that the font lacks, and not too long.
+
+    Args:
+        text: a name; a dollar in it begins no formula, and a bar at its beginning does not hide it from a legend.
+        longest: characters that are shown.
+    """
+    font = get_font(findfont(FontProperties()))
+    shown = "".join(c if font.get_char_index(ord(c)) else NO_GLYPH for c in visible(text, longest))
+    return (" " if shown.startswith("_") else "") + shown.replace("$", r"\$")
+
+
 def write_figure(figure: Figure, output: Path, title: str) -> None:
     """Write a figure as PDF and, beside it, as PNG, and close it; equal figures give equal files.
 
@@ -77,6 +95,7 @@ def write_figure(figure: Figure, output: Path, title: str) -> None:
         title: stored in both files.
     """
     pdf, png = io.BytesIO(), io.BytesIO()
+    title = visible(title)
     figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Title": title}, dpi=DPI)
     figure.savefig(png, format="png", metadata={"Title": title}, dpi=DPI)
     plt.close(figure)

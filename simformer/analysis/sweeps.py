@@ -11,7 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simformer.analysis.palette import BASE_COLOUR, NOVEL_COLOUR
-from simformer.analysis.style import PAGE, figure_style, write_figure
+from simformer.analysis.statistics import ROUNDING
+from simformer.analysis.style import PAGE, figure_style, figure_text, write_figure
+from simformer.analysis.table_text import read_csv
 
 LINES = {"novel": (NOVEL_COLOUR, "o"), "base": (BASE_COLOUR, "s"), "all": ((90, 90, 90), "^")}
 """Colour and marker of every metric."""
@@ -29,7 +31,7 @@ def draw_sweeps(table: Path, spec: dict[str, Any], output: Path) -> None:
         output: PDF to write; a PNG is written beside it.
     """
     with figure_style():
-        write_figure(sweeps_figure(pd.read_csv(table), spec), output, spec["title"])
+        write_figure(sweeps_figure(read_csv(table), spec), output, spec["title"])
 
 
 def sweeps_figure(results: pd.DataFrame, spec: dict[str, Any]) -> Figure:
@@ -48,8 +50,8 @@ def sweeps_figure(results: pd.DataFrame, spec: dict[str, Any]) -> Figure:
         mine = results[(results["dataset"] == dataset) & (results["split"] == split)]
         for axis, (key, values) in zip(line, panels.items(), strict=True):
             draw_panel(axis, mine, values, spec["reference"])
-            axis.set_xlabel(SYMBOLS.get(key, key))
-        line[0].set_ylabel(f"{dataset} {split}\nmean IoU (%)")
+            axis.set_xlabel(SYMBOLS.get(key, figure_text(key)))
+        line[0].set_ylabel(f"{figure_text(f'{dataset} {split}')}\nmean IoU (%)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     dotted = plt.Line2D([], [], linestyle=":", color="black")
     figure.legend([*handles, dotted], [*labels, "default"], loc="outside lower center", ncols=len(labels) + 1)
@@ -69,10 +71,11 @@ def draw_panel(axis: Axes, results: pd.DataFrame, values: dict[str, float], refe
     for metric in results["metric"].unique():
         colour, marker = LINES[metric]
         points = results[results["metric"] == metric].set_index("method").loc[methods]
+        bars = points["std"].where(points["std"] > ROUNDING * points["mean"].abs())
         axis.errorbar(
             [values[m] for m in methods],
             points["mean"],
-            yerr=points["std"].fillna(0) if (points["n"] > 1).any() else None,
+            yerr=bars if bars.notna().any() else None,
             color=tuple(c / 255 for c in colour),
             marker=marker,
             capsize=2,

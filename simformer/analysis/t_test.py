@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from simformer.analysis.statistics import hedges_g, holm, welch
-from simformer.analysis.table_text import METRIC_NAMES, latex, markdown
+from simformer.analysis.markup import strong
+from simformer.analysis.numbers import NONE, ends, footnote, number, signed, with_deviation
+from simformer.analysis.statistics import hedges_g, holm, mean_and_deviation, welch
+from simformer.analysis.table_text import METRIC_NAMES, csv_text, latex, markdown
 from simformer.data.files import atomic_write_text
 
 NOTE = (
@@ -35,7 +37,7 @@ def t_tests(spec: dict[str, Any]) -> pd.DataFrame:
             `published_std` (dataset -> split -> method -> deviation), `published_p` (dataset -> split -> p value).
     Returns: one line per (pair, metric, dataset, split) with `mean`, `std`, `n` of both (the baseline's with the prefix
         `baseline_`) and the same of the paper (`published_mean`, `published_std`), `difference`, `low`, `high`, `t`,
-        `freedom`, `p`, `g`, `p_holm`, `p_published`.
+        `freedom`, `p`, `g`, `p_holm`, `p_published`, and `lack`: why there is no test.
     """
     values: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
     for run in spec["runs"]:
@@ -64,7 +66,7 @@ def _line(
         **_published(spec, place, pair[0], metric, ""),
         **_moments(b, "baseline_"),
         **_published(spec, place, pair[1], metric, "baseline_"),
-        "difference": _mean(a) - _mean(b),
+        "difference": mean_and_deviation(a)[0] - mean_and_deviation(b)[0],
         "low": test.interval.low,
         "high": test.interval.high,
         "t": test.t,
@@ -72,6 +74,7 @@ def _line(
         "p": test.p,
         "g": hedges_g(a, b),
         "p_published": _told(spec["published_p"], place) if metric == "novel" else np.nan,
+        "lack": test.interval.lack,
     }
 
 
@@ -80,7 +83,7 @@ def _told(numbers: dict[str, Any], keys: Sequence[str]) -> float:
     found: Any = numbers
     for key in keys:
         found = found.get(key, {})
-    return found if isinstance(found, float) else np.nan
+    return float(found) if isinstance(found, (int, float)) else np.nan
 
 
 def _published(spec: dict[str, Any], place: tuple[str, str], method: str, metric: str, prefix: str) -> dict[str, float]:
@@ -89,13 +92,9 @@ def _published(spec: dict[str, Any], place: tuple[str, str], method: str, metric
     return {f"{prefix}published_mean": mean, f"{prefix}published_std": spread}
 
 
-def _mean(values: list[float]) -> float:
-    return float(np.mean(values)) if values else np.nan
-
-
 def _moments(values: list[float], prefix: str) -> dict[str, Any]:
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
-    return {f"{prefix}mean": _mean(values), f"{prefix}std": spread, f"{prefix}n": len(values)}
+    mean, spread = mean_and_deviation(values)
+    return {f"{prefix}mean": mean, f"{prefix}std": spread, f"{prefix}n": len(values)}
 
 
 def write_t_tests(spec: dict[str, Any], csv: Path) -> None:
@@ -106,7 +105,20 @@ def write_t_tests(spec: dict[str, Any], csv: Path) -> None:
         csv: path of the csv.
     """
     table = t_tests(spec)
-    labels = {row["method"]: row["label"] for row in spec["rows"]}
+    atomic_write_text(csv, csv_text(table.drop(columns="lack"), "%.6g"))
+    for suffix, text in t_test_pages(table, spec["title"], spec["rows"]).items():
+        atomic_write_text(csv.with_suffix(suffix), text)
+
+
+def t_test_pages(table: pd.DataFrame, title: str, rows: Sequence[dict[str, str]]) -> dict[str, str]:
+    """Return tests as Markdown and as LaTeX, by the suffix of the file.
+
+    Args:
+        table: see `t_tests`.
+        title: of the table whose rows are compared.
+        rows: list of {method, label}.
+    """
+    labels = {row["method"]: row["label"] for row in rows}
     printed = pd.DataFrame([_printed(line) for line in table.to_dict("records")])
     printed.index = [f"{labels[a]} - {labels[b]}" for a, b in zip(table["method"], table["baseline"], strict=True)]
     note = NOTE
@@ -114,32 +126,28 @@ def write_t_tests(spec: dict[str, Any], csv: Path) -> None:
         printed = printed.drop(columns=[name for name in printed if "published" in name])
     else:
         note = f"{NOTE} {PUBLISHED_NOTE}"
-    title = f"{spec['title']}: t-test over seeds"
-    atomic_write_text(csv, table.to_csv(index=False, float_format="%.6g"))
-    atomic_write_text(csv.with_suffix(".md"), f"**{title}**\n\n{markdown(printed, 'comparison')}\n\n{note}\n")
-    atomic_write_text(csv.with_suffix(".tex"), latex(printed, "comparison", title, note))
+    note, title = footnote(note, table["lack"]), f"{title}: t-test over seeds"
+    return {
+        ".md": f"{strong(title)}\n\n{markdown(printed, 'comparison')}\n\n{note}\n",
+        ".tex": latex(printed, "comparison", title, note),
+    }
 
 
 def _printed(line: dict[str, Any]) -> dict[str, str]:
-    def number(name: str, form: str) -> str:
-        return "-" if pd.isna(line[name]) else format(line[name], form)
-
     def moments(prefix: str) -> str:
-        mean, spread = number(f"{prefix}mean", ".1f"), number(f"{prefix}std", ".2f")
-        return mean if spread == "-" else f"{mean} ± {spread}"
+        return with_deviation(line[f"{prefix}mean"], line[f"{prefix}std"], fine=".2f")
 
-    interval = "-" if pd.isna(line["low"]) else f"{line['low']:+.1f} to {line['high']:+.1f}"
     return {
         "on": f"{line['dataset']} {line['split']}",
         "metric": METRIC_NAMES[line["metric"]],
         "first (n)": f"{moments('')} ({line['n']})",
         "second (n)": f"{moments('baseline_')} ({line['baseline_n']})",
         "published": f"{moments('published_')}; {moments('baseline_published_')}",
-        "difference": number("difference", "+.1f"),
-        "95 % interval": interval,
-        "g": number("g", ".2f"),
-        "t (freedom)": f"{number('t', '.2f')} ({number('freedom', '.1f')})",
-        "p": number("p", ".2g"),
-        "p (Holm)": number("p_holm", ".2g"),
-        "p (published)": number("p_published", ".3g"),
+        "difference": signed(line["difference"]),
+        "95 % interval": ends(line["low"], line["high"], line["lack"], signed),
+        "g": number(line["g"], ".2f"),
+        "t (freedom)": NONE if line["lack"] else f"{number(line['t'], '.2f')} ({number(line['freedom'], '.1f')})",
+        "p": number(line["p"], ".2g"),
+        "p (Holm)": number(line["p_holm"], ".2g"),
+        "p (published)": number(line["p_published"], ".3g"),
     }

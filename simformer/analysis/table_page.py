@@ -19,6 +19,10 @@ tbody tr:hover { background: #8882; }
 """
 
 
+INLINE = re.compile(r"\\(?P<plain>[!-/:-@\[-`{-~])|\*\*|`(?P<code>[^`]+)`|(?P<other>.)")
+"""Pieces of a line: a character behind a backslash, the beginning or end of bold text, code, any other character."""
+
+
 def table_page(markdown: str, title: str) -> str:
     """Return a page with what a rule wrote as Markdown: tables, bold text, paragraphs.
 
@@ -29,7 +33,7 @@ def table_page(markdown: str, title: str) -> str:
     blocks, rows = [], []
     for line in [*markdown.splitlines(), ""]:
         if line.startswith("|"):
-            rows.append([_inline(cell.strip()) for cell in line.strip().strip("|").split("|")])
+            rows.append([_inline(cell) for cell in _cells(line)])
             continue
         if rows:
             blocks.append(_table(rows))
@@ -48,9 +52,25 @@ def write_table_page(table: Path, output: Path) -> None:
     atomic_write_text(output, table_page(table.read_text(encoding="utf-8"), table.stem))
 
 
+def _cells(line: str) -> list[str]:
+    """Take a line of a table apart; a bar behind a backslash belongs to its cell."""
+    content = line.strip().removeprefix("|").removesuffix("|")
+    return [cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", content)]
+
+
 def _inline(text: str) -> str:
-    text = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", html.escape(text, quote=False))
-    return re.sub(r"`(.+?)`", r"<code>\1</code>", text)
+    """Return a line of Markdown as HTML: bold text, code, and characters that a backslash makes plain."""
+    parts, bold = [], False
+    for found in INLINE.finditer(text):
+        plain, code, other = found.group("plain", "code", "other")
+        if found[0] == "**":
+            bold = not bold
+            parts.append("<strong>" if bold else "</strong>")
+        else:
+            parts.append(
+                f"<code>{html.escape(code, quote=False)}</code>" if code else html.escape(plain or other, quote=False)
+            )
+    return "".join([*parts, "</strong>" if bold else ""])
 
 
 def _table(rows: list[list[str]]) -> str:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from simformer.analysis import markup
+from simformer.analysis.numbers import NONE, number, signed, with_deviation
+from simformer.visible import visible
 
 METRIC_NAMES = {"novel": "novel mIoU", "base": "base mIoU", "all": "all mIoU"} | {
     f"{group}_{kind}{mode}": f"{group} {kind.capitalize()} F1{note}"
@@ -15,6 +22,8 @@ METRIC_NAMES = {"novel": "novel mIoU", "base": "base mIoU", "all": "all mIoU"} |
 }
 BOLD = "**"
 """Mark of a bold cell, before and after it, as in Markdown."""
+BOLD_NUMBER = re.compile(r"\*\*(\d[^*]*)\*\*")
+"""A bold cell: only numbers are bold, so that a name between stars stays a name."""
 
 
 def pivot(table: pd.DataFrame, spec: Mapping[str, Any]) -> pd.DataFrame:
@@ -38,8 +47,10 @@ def pivot(table: pd.DataFrame, spec: Mapping[str, Any]) -> pd.DataFrame:
             cells.loc[best, "cell"] = BOLD + cells.loc[best, "cell"] + BOLD
     reported = cells[cells["reported"].notna()]
     beside = [
-        reported.assign(column=reported["column"] + " (reported)", cell=reported["reported"].map("{:.1f}".format)),
-        reported.assign(column=reported["column"] + " (delta)", cell=reported["delta"].map(_difference)),
+        reported.assign(
+            column=reported["column"] + " (reported)", cell=[number(value, ".1f") for value in reported["reported"]]
+        ),
+        reported.assign(column=reported["column"] + " (delta)", cell=[signed(value) for value in reported["delta"]]),
     ]
     wide = pd.concat([cells, *beside]).pivot(index="method", columns="column", values="cell")
     ordered = [name for c in dict.fromkeys(columns) for name in (c, f"{c} (reported)", f"{c} (delta)")]
@@ -49,39 +60,31 @@ def pivot(table: pd.DataFrame, spec: Mapping[str, Any]) -> pd.DataFrame:
 
 def _cell(line: Mapping[str, Any], seeds: int) -> str:
     if line["n"] == 0:
-        return "missing" if line["missing"] else "-"
-    value = f"{line['mean']:.1f}" if pd.isna(line["std"]) else f"{line['mean']:.1f} ± {line['std']:.1f}"
+        return "missing" if line["missing"] else NONE
+    value = with_deviation(line["mean"], line["std"])
     return value if line["n"] == seeds else f"{value} (n={line['n']})"
 
 
-def _difference(delta: float) -> str:
-    return "-" if pd.isna(delta) else f"{delta:+.1f}"
-
-
 def markdown(wide: pd.DataFrame, first: str) -> str:
-    """Write a table of strings as aligned Markdown; `first` heads the column of its index."""
-    header = [first, *wide.columns]
-    lines = [[label, *cells] for label, *cells in wide.itertuples()]
+    """Write a table of strings as aligned Markdown; `first` heads the column of its index.
+
+    Whatever is in the strings, each is one cell; numbers that BOLD marks are bold.
+    """
+    header = [markup.name(str(text)) for text in (first, *wide.columns)]
+    lines = [[markup.name(str(label)), *map(_markdown_cell, cells)] for label, *cells in wide.itertuples()]
     widths = [max(len(line[i]) for line in [header, *lines]) for i in range(len(header))]
 
     def row(cells: list[str]) -> str:
         padded = [cells[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True)]
-        return "| " + " | ".join(padded) + " |"
+        return markup.cells(padded)
 
     rule = "|" + "|".join(["-" * (widths[0] + 2)] + ["-" * (w + 1) + ":" for w in widths[1:]]) + "|"
     return "\n".join([row(header), rule, *map(row, lines)])
 
 
-LATEX = str.maketrans(
-    {c: rf"\{c}" for c in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    | {"±": r"$\pm$", "*": "$^*$", "<": "$<$", ">": "$>$"}
-)
-
-
-def escape(text: str) -> str:
-    """Return a text as LaTeX prints it."""
-    return text.translate(LATEX)
+def _markdown_cell(cell: str) -> str:
+    bold = BOLD_NUMBER.fullmatch(cell)
+    return cell if bold else markup.name(cell)
 
 
 def latex(wide: pd.DataFrame, first: str, title: str, note: str, comments: Sequence[str] = ()) -> str:
@@ -93,16 +96,41 @@ def latex(wide: pd.DataFrame, first: str, title: str, note: str, comments: Seque
         title, note: together the caption.
         comments: lines that are not printed.
     """
-    body = [" & ".join(map(escape, [first, *wide.columns])) + r" \\", r"\midrule"]
-    body += [" & ".join([escape(label), *map(_latex_cell, cells)]) + r" \\" for label, *cells in wide.itertuples()]
-    head = [r"\begin{table}", r"\centering", rf"\caption{{{escape(title)}. {escape(note)}}}"]
+    body = [" & ".join(markup.latex(str(text)) for text in (first, *wide.columns)) + r" \\", r"\midrule"]
+    body += [
+        " & ".join([markup.latex(str(label)), *map(_latex_cell, cells)]) + r" \\" for label, *cells in wide.itertuples()
+    ]
+    caption = ". ".join(markup.latex(text, None) for text in (title, note))
+    head = [r"\begin{table}", r"\centering", rf"\caption{{{caption}}}"]
     head += [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"]
     head += [r"\begin{tabular}{l" + "r" * len(wide.columns) + "}", r"\toprule"]
     tail = [r"\bottomrule", r"\end{tabular}}", r"\end{table}"]
-    return "\n".join([*(f"% {comment}" for comment in comments), *head, *body, *tail]) + "\n"
+    hidden = [f"% {visible(comment, None)}" for comment in comments]
+    return "\n".join([*hidden, *head, *body, *tail]) + "\n"
 
 
 def _latex_cell(cell: str) -> str:
-    if cell.startswith(BOLD) and cell.endswith(BOLD):
-        return rf"\textbf{{{escape(cell.removeprefix(BOLD).removesuffix(BOLD))}}}"
-    return escape(cell)
+    bold = BOLD_NUMBER.fullmatch(cell)
+    return rf"\textbf{{{markup.latex(bold[1])}}}" if bold else markup.latex(cell)
+
+
+def csv_text(table: pd.DataFrame, form: str) -> str:
+    """Return a table as csv: a number that is not there, or not finite, is an empty cell; names are as they are.
+
+    A name that begins with =, +, - or @ is not changed either: the files are read by programs. A spreadsheet must
+    import such a column as text.
+
+    Args:
+        table: numbers and names.
+        form: of numbers with a fraction, e.g. "%.4f".
+    """
+    finite = table.replace([math.inf, -math.inf], math.nan)
+    return finite.to_csv(index=False, float_format=form, lineterminator="\n")
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read what `csv_text` has written; a name such as "NA" or "nan" stays a name, an empty number is NaN."""
+    names = dict.fromkeys(("dataset", "split", "method", "label", "metric"), str)
+    head = pd.read_csv(path, nrows=0).columns
+    empty = {column: [""] for column in head if column not in names}
+    return pd.read_csv(path, dtype=names, keep_default_na=False, na_values=empty)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from simformer.analysis.table_text import latex, markdown, pivot
+from simformer.analysis.markup import strong
+from simformer.analysis.table_text import csv_text, latex, markdown, pivot
 from simformer.data.files import atomic_write_text
 from simformer.errors import UserError
+from simformer.visible import visible
 
 KEYS = ["dataset", "split", "method", "metric"]
 
@@ -28,7 +31,7 @@ def collect(spec: dict[str, Any]) -> pd.DataFrame:
         has an empty mean and n = 0.
     """
     values = pd.DataFrame([line for run in spec["runs"] for line in _lines(run, spec["metrics"])])
-    values["value"] = values["value"].astype(float)
+    values["value"] = values["value"].astype(float).where(lambda value: value.abs() < math.inf)
     groups = values.groupby(KEYS, sort=False)
     table = groups["value"].agg(["mean", "std", "count"]).reset_index().rename(columns={"count": "n"})
     table["missing"] = groups["missing"].sum().to_numpy()
@@ -75,7 +78,7 @@ def write_table(spec: dict[str, Any], csv: Path, *, partial: bool = False) -> No
     table = collect(spec)
     seeds = sorted({run["seed"] for run in spec["runs"]})
     commands = [f"{spec['command']} {shlex.quote(target)}" for target in absent]
-    atomic_write_text(csv, table.to_csv(index=False, float_format="%.4f"))
+    atomic_write_text(csv, csv_text(table, "%.4f"))
     text = render(table, spec, seeds, commands)
     for suffix, content in text.items():
         atomic_write_text(csv.with_suffix(suffix), content)
@@ -95,8 +98,11 @@ def render(table: pd.DataFrame, spec: dict[str, Any], seeds: list[int], commands
     note = f"Percent; mean ± sample standard deviation over {len(seeds)} seed(s): {listed}."
     if table["reported"].notna().any():
         note += " Reported: the paper's numbers; delta: measured - reported."
-    parts = [f"**{spec['title']}**", markdown(wide, "method"), note]
+    parts = [strong(spec["title"]), markdown(wide, "method"), note]
     if commands:
-        parts += [f"Missing: {len(commands)} run(s), made by", "\n".join(f"    {command}" for command in commands)]
+        parts += [
+            f"Missing: {len(commands)} run(s), made by",
+            "\n".join(f"    {visible(command, None)}" for command in commands),
+        ]
     missing = [f"missing: {command}" for command in commands]
     return {".md": "\n\n".join(parts) + "\n", ".tex": latex(wide, "method", spec["title"], note, missing)}

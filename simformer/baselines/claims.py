@@ -13,8 +13,11 @@ import numpy as np
 
 from simformer.data.files import atomic_write_text
 from simformer.errors import UserError
+from simformer.json_text import json_text
 
 VALUES = ("first_values", "second_values")
+EXACT = 2.0**53
+"""Below, every whole number is a float of its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +77,7 @@ class Claim:
 
 def save_claims(path: Path, claims: Sequence[Claim]) -> None:
     """Write claims as JSON, atomically, one claim per line."""
-    lines = [json.dumps(_content(claim), separators=(",", ":")) for claim in claims]
+    lines = [json_text(_content(claim), separators=(",", ":")) for claim in claims]
     atomic_write_text(path, "[\n" + ",\n".join(lines) + "\n]\n")
 
 
@@ -94,5 +97,5 @@ def _content(claim: Claim) -> dict:
 
 def _numbers(values: np.ndarray) -> list:
     """Return whole numbers (pixel counts) without a decimal point, which halves the file."""
-    whole = values.size and np.array_equal(values, np.trunc(values))
+    whole = values.size and np.array_equal(values, np.trunc(values)) and np.abs(values).max() < EXACT
     return (values.astype(np.int64) if whole else values).tolist()

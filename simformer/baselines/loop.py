@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from simformer.checkpoint import Stateful, load_state, remove_state, save_state
 from simformer.data.files import atomic_write_text
 from simformer.data.loader import training_steps
 from simformer.errors import Interrupted, UserError
+from simformer.json_text import json_text
 from simformer.trackers import CsvLog, StepMeans
 from simformer.train import LOG_FILE, Runtime, TrainOutputs
 
@@ -122,7 +122,7 @@ def _finish(
         "parameters": sum(p.numel() for p in training.network.parameters() if p.requires_grad),
     }
     atomic_write_text(outputs.log, (state / LOG_FILE).read_text())
-    atomic_write_text(outputs.facts, json.dumps(facts, indent=2) + "\n")
+    atomic_write_text(outputs.facts, json_text(facts, indent=2) + "\n")
     write_network(outputs.model, training.network, training.spec, training.classes)
     remove_state(state, LOG_FILE)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from simformer.data.images import read_label
 from simformer.data.labels import LabelSet
 from simformer.data.masking import derive_labels
 from simformer.errors import UserError
+from simformer.json_text import json_text
 from simformer.settings import IGNORE
 
 FACTS_FILE = "facts.json"
@@ -73,7 +73,7 @@ def mixed_labels(maps: MapSet, labels: LabelSet, gamma: float, destination: Path
     shares = {key: float(np.mean([f[key] for f in facts.values()])) if facts else 0.0 for key in _SHARES}
     lost = sum(len(f["lost"]) for f in facts.values())
     summary = {"gamma": gamma, "maps": maps.identity, "images_with_novel_labels": len(facts), **shares, "lost": lost}
-    atomic_write_text(destination / FACTS_FILE, json.dumps({**summary, "images": facts}, indent=1) + "\n")
+    atomic_write_text(destination / FACTS_FILE, json_text({**summary, "images": facts}, indent=1) + "\n")
     return written
 
 

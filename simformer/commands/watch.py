@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from simformer.commands.options import Option, command
+from simformer.json_text import json_text
 
 STUDY: Option = ("--study", {"type": Path, "default": Path("config/config.yaml"), "help": "study file"})
 JSON: Option = ("--json", {"action": "store_true", "help": "for scripts"})
@@ -27,7 +27,7 @@ def status(args: argparse.Namespace) -> None:
     names = [Path(target).stem for target in args.targets]
     gpus = any(map(shutil.which, ("nvidia-smi", "sbatch")))
     found = make_status(catalogue, names, time.time(), gpus, args.jobs)
-    print(json.dumps(found.content(), indent=1) if args.json else status_text(found, datetime.now(), wants_colour()))
+    print(json_text(found.content(), indent=1) if args.json else status_text(found, datetime.now(), wants_colour()))
 
 
 def doctor(args: argparse.Namespace) -> None:
@@ -40,7 +40,7 @@ def doctor(args: argparse.Namespace) -> None:
     from simformer.terminal import wants_colour
 
     checks = list(examine(args.study))
-    print(json.dumps(list(map(asdict, checks)), indent=1) if args.json else checks_text(checks, wants_colour()))
+    print(json_text(list(map(asdict, checks)), indent=1) if args.json else checks_text(checks, wants_colour()))
     if any(check.level == "problem" for check in checks):
         sys.exit(1)
 

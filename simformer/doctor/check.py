@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from simformer.terminal import WIDTH, paint
+from simformer.visible import visible_lines
 
 COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
@@ -35,12 +36,13 @@ def checks_text(checks: Sequence[Check], colour: bool) -> str:
     indent = " " * (label + 11)
     lines = []
     for check in checks:
-        found = textwrap.wrap(check.found, WIDTH - len(indent), break_long_words=False, break_on_hyphens=False)
+        text = visible_lines(check.found) or "?"
+        found = textwrap.wrap(text, WIDTH - len(indent), break_long_words=False, break_on_hyphens=False)
         level = paint(f"{check.level:<7}", COLOURS[check.level] if colour else None)
         lines += [f"{check.name:<{label}}  {level}  {found[0]}", *(indent + line for line in found[1:])]
         if check.fix:
             lines.append(textwrap.fill(
-                check.fix, WIDTH, initial_indent=indent + "-> ", subsequent_indent=indent + "   ",
+                visible_lines(check.fix), WIDTH, initial_indent=indent + "-> ", subsequent_indent=indent + "   ",
                 break_long_words=False, break_on_hyphens=False,
             ))  # fmt: skip
     counts = {level: sum(check.level == level for check in checks) for level in COLOURS}

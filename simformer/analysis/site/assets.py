@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import struct
 import zlib
 from pathlib import Path
@@ -15,6 +14,7 @@ from PIL import Image, ImageOps
 
 from simformer.data.files import atomic_write_bytes
 from simformer.data.images import PNG_DEPTH, PNG_SIGNATURE, encode_label
+from simformer.json_text import json_text
 
 THUMBNAIL = 112
 """Side of a thumbnail in pixels."""
@@ -30,7 +30,7 @@ def write_script(path: Path, content: Any) -> None:
         path: the `.js` file.
         content: what JSON can hold; the page's `receive` gets it under the file's address.
     """
-    text = json.dumps(content, separators=(",", ":"), ensure_ascii=True)
+    text = json_text(content, separators=(",", ":"), ensure_ascii=True)
     atomic_write_bytes(path, f"receive({text});\n".encode(), durable=False)
 
 

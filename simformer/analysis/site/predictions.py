@@ -45,19 +45,26 @@ def write_predictions(
     colours, count = class_colours(len(index.classes)), len(index.classes)
     images = [ImageFile(data / r.image, r.height, r.width) for r in index.test]
     total = np.zeros((count + 1, count + 1), dtype=np.int64)
-    of_images: list[list[int]] = [[] for _ in images]
+    of_images: list[list[float | None]] = [[] for _ in images]
     for position, ids in predict(trained.model, images, settings, device):
         record = index.test[position]
         matrix = confusion_matrix(ids, read_label(data / record.label), count)
         total += matrix
-        of_images[position] = [round(value) for value in class_iou(matrix)[list(record.labels)].tolist()]
+        of_images[position] = [_rounded(value, 0) for value in class_iou(matrix)[list(record.labels)]]
         write_label_script(output.parent / "maps" / f"{record.name}.js", ids, colours)
     similarity = output.parent / "similarity"
     similarity.mkdir(exist_ok=True)
     for record in index.test if trained.simnet is not None else ():
         _write_similarity(trained, data, record, settings, device, similarity)
-    of_classes = [None if np.isnan(value) else round(value, 2) for value in class_iou(total).tolist()]
+    of_classes = [_rounded(value, 2) for value in class_iou(total)]
     write_script(output, {"similarity": trained.simnet is not None, "classes": of_classes, "images": of_images})
+
+
+def _rounded(value: float, digits: int) -> float | None:
+    """Return a number as the site has it: null where there is none, whole numbers without a point."""
+    if np.isnan(value):
+        return None
+    return round(float(value), digits) if digits else round(float(value))
 
 
 def class_iou(confusion: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from simformer.data.files import atomic_write_text
 from simformer.data.images import read_label
 from simformer.data.labels import LabelSet
 from simformer.data.masking import derive_labels
+from simformer.json_text import json_text
 from simformer.settings import IGNORE
 
 STRIDE = 8
@@ -113,7 +113,7 @@ def write_base_and_seeds(
 
     written = derive_labels(masked, destination, joined())
     facts = {name: float(np.mean(values)) if values else 0.0 for name, values in shares.items()}
-    atomic_write_text(destination / FACTS_FILE, json.dumps(facts, indent=1) + "\n")
+    atomic_write_text(destination / FACTS_FILE, json_text(facts, indent=1) + "\n")
     return written
 
 

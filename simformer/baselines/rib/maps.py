@@ -28,6 +28,7 @@ from simformer.data.files import atomic_write_text
 from simformer.data.images import read_image
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.transforms import resize_image
+from simformer.json_text import json_text
 from simformer.shards import WHOLE, Shard
 
 
@@ -151,13 +152,13 @@ def rib_maps(
     def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
         for batch in equal_sizes(images, settings.images_at_once):
             for image, found in zip(batch, tuner.trajectories(data, batch, len(labels.classes)), strict=True):
-                atomic_write_text(tuning_path(manifest.parent, image), json.dumps(_facts(found)) + "\n")
+                atomic_write_text(tuning_path(manifest.parent, image), json_text(_facts(found)) + "\n")
                 yield image, tuner.class_maps(image, found)
 
     written = write_maps(labels.images, identity, compute, manifest, shard)
     mine = [labels.images[i] for i in shard.positions(len(labels.images))]
     each = [json.loads(tuning_path(manifest.parent, image).read_text(encoding="utf-8")) for image in mine]
-    atomic_write_text(facts, json.dumps(summary(each, mine), indent=2) + "\n")
+    atomic_write_text(facts, json_text(summary(each, mine), indent=2) + "\n")
     return written
 
 

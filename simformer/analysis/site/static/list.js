@@ -5,13 +5,14 @@ const list = document.getElementById("list");
 const shown = []; // positions of the images in the order in which they are shown
 let items = []; // one element per image of the dataset
 
+const known = (values) => values.filter((value) => value !== null);
 const mean = (values) => (values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : null);
 
 /** IoU of an image: of the chosen class, else the mean over its classes (its novel ones if these are chosen). */
 function imageIou(position, method) {
   const present = data.images[position].classes, values = data.methods.get(method).images[position];
-  if (state.class === "") return mean(values);
-  if (state.class === "novel") return mean(values.filter((_, i) => data.novel.has(present[i])));
+  if (state.class === "") return mean(known(values));
+  if (state.class === "novel") return mean(known(values.filter((_, i) => data.novel.has(present[i]))));
   const at = present.indexOf(data.classes.indexOf(state.class));
   return at < 0 ? null : values[at];
 }

@@ -85,8 +85,8 @@ function fillClasses() {
     button.addEventListener("click", () => change({ only: state.only === name ? "" : name }));
     const bars = methods.map((method) => {
       const value = data.methods.get(method).images[data.position][at];
-      const cell = element("td", {}, element("span", { class: "bar" }), element("span", {}, String(value)));
-      cell.style.setProperty("--iou", `${value}%`);
+      const cell = element("td", {}, element("span", { class: "bar" }), element("span", {}, String(value ?? "–")));
+      cell.style.setProperty("--iou", `${value ?? 0}%`);
       return cell;
     });
     return element("tr", {}, element("th", { scope: "row" }, button), ...bars);
