@@ -21,6 +21,8 @@ from simformer.metrics import Evaluation
 
 SHIFT = 0.2
 """Distance of two metrics of one method, in lines."""
+LABEL = 30
+"""Characters of a method's label; more leave no room for the numbers."""
 
 
 def draw_comparison(spec: dict[str, Any], table: Path, output: Path) -> None:
@@ -124,7 +126,7 @@ def draw_panel(axis: Axes, lines: pd.DataFrame) -> None:
                 label=f"{METRIC_NAMES[metric]} (paper)",
             )
     labels = lines.drop_duplicates("method").set_index("method")["label"]
-    axis.set_yticks(range(len(methods)), [figure_text(labels[method]) for method in methods], fontsize=7)
+    axis.set_yticks(range(len(methods)), [figure_text(labels[method], LABEL) for method in methods], fontsize=7)
     axis.set_ylim(len(methods) - 0.5, -0.5)
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x", alpha=0.3)

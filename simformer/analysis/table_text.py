@@ -117,15 +117,16 @@ def _latex_cell(cell: str) -> str:
 def csv_text(table: pd.DataFrame, form: str) -> str:
     """Return a table as csv: a number that is not there, or not finite, is an empty cell; names are as they are.
 
-    A name that begins with =, +, - or @ is not changed either: the files are read by programs. A spreadsheet must
-    import such a column as text.
+    A carriage return, which readers take for the end of a line, is a line break like any other. A name that begins
+    with =, +, - or @ is not changed: the files are read by programs. A spreadsheet must import its column as text.
 
     Args:
         table: numbers and names.
         form: of numbers with a fraction, e.g. "%.4f".
     """
-    finite = table.replace([math.inf, -math.inf], math.nan)
-    return finite.to_csv(index=False, float_format=form, lineterminator="\n")
+    finite = table.replace([math.inf, -math.inf], math.nan).replace(r"\r\n?", "\n", regex=True)
+    text = finite.to_csv(index=False, float_format=form, lineterminator="\n")
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def read_csv(path: Path) -> pd.DataFrame:

@@ -31,6 +31,7 @@ def write_script(path: Path, content: Any) -> None:
         content: what JSON can hold; the page's `receive` gets it under the file's address.
     """
     text = json_text(content, separators=(",", ":"), ensure_ascii=True)
+    text = text.replace("</", r"<\/")  # the same for JavaScript, and no end of a script for a page that holds it
     atomic_write_bytes(path, f"receive({text});\n".encode(), durable=False)
 
 
