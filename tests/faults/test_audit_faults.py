@@ -44,7 +44,7 @@ FROM_ONE = {i: i + 1 for i in range(5)}
 WRONG_IDS = {
     "from 1": (
         FROM_ONE,
-        ["do your ids count from 1? ids seen: 1 (2", "5 (1", "; 5 is in ", "subtract 1 from every id but 255"],
+        ["do your ids count from 1? ids seen: 1 (2", "5 (1", "; 5 is in ", "subtract 1 from every id"],
     ),
     "from 1, some absent": (FROM_ONE | {1: 255}, ["do your ids count from 1? ids seen: 1 (2", "has 5 names, for 0..4"]),
     "0 as background": (
