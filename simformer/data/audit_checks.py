@@ -70,14 +70,16 @@ def id_problems(root: Path, findings: Sequence[Finding], class_count: int) -> li
     if not class_count or not wrong:
         return []
     histogram = _histogram(findings)
-    seen, labels = f"ids seen: {_describe_ids(histogram)}", root / LABELS
+    largest = max(i for i in histogram if i != IGNORE)
+    others = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+    seen = f"ids seen: {_describe_ids(histogram)}; {largest} is in {min(wrong)}{others}"
     names = f"{root / CLASSES} has {class_count} name{'s' * (class_count > 1)}, for 0..{class_count - 1}"
-    if max(histogram) == class_count and 0 not in histogram:
-        return [f"{labels}: do your ids count from 1? {seen}; {names}: subtract 1 from every id but {IGNORE}"]
-    if max(histogram) == class_count:
+    if largest == class_count and 0 not in histogram:
+        return [f"{root / LABELS}: do your ids count from 1? {seen}; {names}: subtract 1 from every id but {IGNORE}"]
+    if largest == class_count:
         return [
-            f"{labels}: one id too many, {seen}; {names}: does 0 mean no class? Then write {IGNORE} there and subtract "
-            f"1 from every other id; or add the missing name"
+            f"{root / LABELS}: one id too many, {seen}; {names}: does 0 mean no class? Then write {IGNORE} there and "
+            "subtract 1 from every other id; or add the missing name"
         ]
     return [
         f"{label}: label ids out of range: {', '.join(map(str, ids))}; expected 0..{class_count - 1}, "
