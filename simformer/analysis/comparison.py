@@ -16,6 +16,7 @@ from simformer.analysis.intervals import metric_classes
 from simformer.analysis.statistics import image_bootstrap
 from simformer.analysis.style import COLUMN, LINES, PAGE, figure_style, write_figure
 from simformer.analysis.table_text import METRIC_NAMES
+from simformer.data.identity import require_groups
 from simformer.data.splits import Split
 from simformer.metrics import Evaluation
 
@@ -51,6 +52,7 @@ def with_bars(results: pd.DataFrame, runs: list[dict[str, Any]]) -> pd.DataFrame
     for run in runs:
         evaluation = Evaluation.load([Path(shard) for shard in run["evaluation"]])
         split = Split.load(Path(run["groups"]))
+        require_groups(evaluation.identity, split)
         mine = (table[["dataset", "split", "method"]] == [run["dataset"], run["split"], run["method"]]).all(axis=1)
         for i, metric, mean in table.loc[mine, ["metric", "mean"]].itertuples():
             interval = image_bootstrap([evaluation], metric_classes(split, metric))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ from simformer.errors import UserError
 
 @dataclass(frozen=True)
 class Split:
-    """Which classes have masks (base) and which only image-level labels (novel); ids ascending."""
+    """Which classes have masks (base) and which only image-level labels (novel), ids ascending; `where` is its file."""
 
     classes: tuple[str, ...]
     novel: tuple[int, ...]
+    where: str = field(default="the split", compare=False)
 
     @property
     def base(self) -> tuple[int, ...]:
@@ -34,9 +35,17 @@ class Split:
 
     @classmethod
     def load(cls, path: Path) -> Split:
-        """Read what `save` wrote."""
+        """Read what `save` wrote; raises UserError if it is not that, or was edited so that its parts disagree."""
         content = read_yaml(path)
-        return cls(tuple(content["classes"]), tuple(sorted(content["novel"])))
+        classes, novel, base = (content.get(name) for name in ("classes", "novel", "base"))
+        if not (isinstance(classes, list) and isinstance(novel, dict) and isinstance(base, dict)):
+            raise UserError(f"{path}: not a resolved split (novel, base, classes); delete it and run snakemake again")
+        if len(novel) + len(base) != len(classes) or novel | base != dict(enumerate(classes)):
+            raise UserError(
+                f"{path}: its novel and base classes are not its classes, each once. This file is generated: edit the "
+                "study's splits instead, delete it and run snakemake again"
+            )
+        return cls(tuple(classes), tuple(sorted(novel)), str(path))
 
 
 def make_split(classes: tuple[str, ...], spec: dict[str, Any]) -> Split:

@@ -143,12 +143,12 @@ def altered(networks, config, tmp_path):
 
 def test_a_missing_tensor_is_named(altered):
     text = altered(lambda state: state.pop(f"{PREDICTOR}.transformer.decoder.layers.1.norm3.bias"))
-    assert "1 missing\n" in text and f"  missing     {PREDICTOR}.transformer.decoder.layers.1.norm3.bias\n" in text
+    assert f": 1 missing ({PREDICTOR}.transformer.decoder.layers.1.norm3.bias). Nothing was written" in text
 
 
 def test_a_missing_tensor_of_simnet_is_named(altered):
     name = "criterion.cro_pixel_sim_net.fc_branch.layers.block0.sqz.weight"
-    assert f"  missing     {name}\n" in altered(lambda state: state.pop(name))
+    assert f"1 missing ({name})" in altered(lambda state: state.pop(name))
 
 
 @pytest.mark.parametrize(
@@ -161,21 +161,36 @@ def test_a_missing_tensor_of_simnet_is_named(altered):
 )
 def test_an_unexpected_tensor_is_named(altered, name):
     text = altered(lambda state: state.update({name: torch.zeros(1)}))
-    assert "1 unexpected\n" in text and f"  unexpected  {name}\n" in text
+    assert f"1 unexpected ({name})" in text and "\n" not in text
 
 
 def test_a_wrong_shape_is_named(altered):
     name = f"{PREDICTOR}.query_embed.weight"
     text = altered(lambda state: state.update({name: torch.zeros(5, 32)}))
-    assert f"1 wrong shape\n  wrong shape {name} (5, 32) instead of (6, 32)\n" in text
+    assert f"1 wrong shape ({name} (5, 32) instead of (6, 32))" in text
     assert text.endswith("Give --config a run whose model.* settings are those of the file")
 
 
 def test_all_kinds_of_difference_are_told_at_once(altered, new_config):
     deeper = new_config({"model": SIZES | {"decoder_layers": 3, "dim": 64}})
     text = altered(lambda state: state.update(extra=torch.zeros(1)), config=deeper)
-    kinds = ["18 missing, 1 unexpected, ", "\n  missing     and 8 more\n", "\n  unexpected  extra\n", "wrong shape"]
-    assert all(kind in text for kind in kinds), text
+    kinds = [": 18 missing (", ", and 15 more); 1 unexpected (extra); ", " wrong shape ("]
+    assert all(kind in text for kind in kinds) and "\n" not in text, text
+
+
+def test_a_tensor_that_is_not_finite_is_named(altered):
+    name = f"{PREDICTOR}.query_embed.weight"
+    assert f"1 not finite ({name})" in altered(lambda state: state[name].fill_(float("nan")))
+
+
+def test_the_label_set_tells_what_the_model_has_not_seen(networks, new_config, scenes, masked, tmp_path):
+    config, classes = new_config({"model": SIZES}), scenes.index.classes
+    network = randomise(MaskFormer(len(classes), config.settings.model))
+    maskformer_pkl([network], tmp_path / "a.pkl", newer=False)
+    import_weights(tmp_path / "a.pkl", config, classes, tmp_path / "model.safetensors", masked)
+    assert load_model(tmp_path / "model.safetensors", CPU).identity == masked.identity
+    with pytest.raises(UserError, match="has other classes"):
+        import_weights(tmp_path / "a.pkl", config, classes[::-1], tmp_path / "model.safetensors", masked)
 
 
 @pytest.mark.parametrize("classes", [CLASSES[:4], (*CLASSES, "cat")])

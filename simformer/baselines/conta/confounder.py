@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from simformer.baselines.maps import ClassMaps, MapSet
 from simformer.data.files import atomic_write_bytes
+from simformer.data.identity import require_split
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError
 
@@ -79,8 +80,10 @@ def confounder(predicted: MapSet, cams: MapSet, labels: LabelSet, threshold: flo
         cams: class activation maps of the same round.
         labels: the training images.
         threshold: lowest score of a class activation map that counts.
-    Raises: UserError if no class has a mask.
+    Raises: UserError if no class has a mask, or the maps are not of the labels' dataset and split.
     """
+    for maps in (predicted, cams):
+        require_split(maps.source, labels.identity)
     side = next((maps.scores.shape[-1] for maps in map(_reader(predicted), labels.images) if maps.classes), None)
     if side is None:
         raise UserError(f"{predicted.root}: no class is predicted in any image; train the segmentation network longer")

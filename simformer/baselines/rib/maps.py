@@ -17,15 +17,16 @@ from torch.nn import functional as F
 from simformer.baselines.cam import GRID_STRIDE, divide_by_maximum, equal_sizes, inference_size, mirrored_views
 from simformer.baselines.classifier import KIND, Classifier
 from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
-from simformer.baselines.network_file import read_network, require_classes
+from simformer.baselines.network_file import read_network
 from simformer.baselines.rib.others import FreshCrops, Others, Pool, image_rng
 from simformer.baselines.rib.parts import STAGES, cut
 from simformer.baselines.rib.pooling import ABSENT, PRESENT
 from simformer.baselines.rib.settings import RibSettings
 from simformer.baselines.rib.tuning import Plan, Rows, Trajectory, fine_tune
 from simformer.baselines.settings import CamSettings, ClassifierSettings
+from simformer.data.checked import read_photograph
 from simformer.data.files import atomic_write_text
-from simformer.data.images import read_image
+from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.transforms import resize_image
 from simformer.shards import WHOLE, Shard
@@ -60,7 +61,7 @@ class Tuner:
             num_classes: K.
         """
         size = inference_size(images[0].height, images[0].width, self.cam)
-        pixels = [resize_image(read_image(data / image.image), *size, Image.Resampling.BICUBIC) for image in images]
+        pixels = [resize_image(read_photograph(data, image), *size, Image.Resampling.BICUBIC) for image in images]
         present = torch.zeros(len(images), num_classes, dtype=torch.bool)
         for row, image in zip(present, images, strict=True):
             row[list(image.classes)] = True
@@ -114,11 +115,10 @@ def load_tuner(
     Raises: UserError if the classifier was trained on other classes.
     """
     stored = read_network(path, KIND, ClassifierSettings)
-    require_classes(stored.classes, labels, path)
+    require_split(stored.identity, labels.identity)
     training, seed = stored.spec.settings, stored.spec.seed
     network = Classifier(stored.spec.backbone, training.stride, len(stored.classes))
-    network.load_state_dict(stored.tensors)
-    network.eval().to(device)
+    stored.fill(network).eval().to(device)
     constant, tuned = cut(network, STAGES - 1 if settings.tier == "fast" else min(training.frozen_stages, STAGES - 1))
     others: Others | None = None
     if settings.other_images:
@@ -154,7 +154,7 @@ def rib_maps(
                 atomic_write_text(tuning_path(manifest.parent, image), json.dumps(_facts(found)) + "\n")
                 yield image, tuner.class_maps(image, found)
 
-    written = write_maps(labels.images, identity, compute, manifest, shard)
+    written = write_maps(labels, identity, compute, manifest, shard)
     mine = [labels.images[i] for i in shard.positions(len(labels.images))]
     each = [json.loads(tuning_path(manifest.parent, image).read_text(encoding="utf-8")) for image in mine]
     atomic_write_text(facts, json.dumps(summary(each, mine), indent=2) + "\n")

@@ -32,7 +32,7 @@ CPU = torch.device("cpu")
 def trained(scenes, masked, new_config):
     """An untrained network with SimNet."""
     parts = build_training(new_config(), scenes.data, masked, None, CPU)
-    return TrainedModel(parts.model.eval(), parts.simnet.eval(), new_config(), tuple(scenes.index.classes))
+    return TrainedModel(parts.model.eval(), parts.simnet.eval(), new_config(), scenes.index.identity)
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +182,7 @@ def test_similarity_maps_are_simnet_on_the_chosen_pixel(trained, scene):
     marked = [axis.lines[0].get_xydata()[0].tolist() for axis in panels[:2]]
     assert marked == [[example.pixel[1], example.pixel[0]]] * 2
     with pytest.raises(UserError, match="has no SimNet"):
-        similarity_maps(TrainedModel(trained.model, None, trained.config, trained.classes), scene, example)
+        similarity_maps(TrainedModel(trained.model, None, trained.config, trained.identity), scene, example)
 
 
 RECORD = ImageRecord("toy", "toy.png", "toy.png", 10, 10, (0, 1, 2), "", "")

@@ -29,7 +29,7 @@ def arm(name, label_set, folder) -> MapArm:
             scores = torch.stack([(label == c).float() * (0.2 + 0.05 * c) for c in image.classes])
             yield image, ClassMaps(image.classes, scores, 4, (image.height, image.width))
 
-    return MapArm(name, "classifier", write_maps(label_set.images, name, compute, folder / "maps.json"), 0.1)
+    return MapArm(name, "classifier", write_maps(label_set, name, compute, folder / "maps.json"), 0.1)
 
 
 def test_images_with_several_novel_classes_come_first_and_classes_take_turns(label_sets):

@@ -92,7 +92,7 @@ def maps_of(label_set, folder, noise: float, keep: float = 1.0) -> MapSet:
                 ClassMaps(image.classes, torch.from_numpy(scores / (1 + noise)), 4, (image.height, image.width)),
             )
 
-    return write_maps(label_set.images, f"{noise} {keep}", compute, folder / "maps.json")
+    return write_maps(label_set, f"{noise} {keep}", compute, folder / "maps.json")
 
 
 @pytest.fixture(scope="module")
