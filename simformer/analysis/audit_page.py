@@ -56,9 +56,10 @@ def write_audit_page(
     for split in splits.values():
         require_groups(index.identity, split)
     facts = summarise(report, index, splits)
+    picture = _picture(facts, index, data)
     atomic_write_text(output, json.dumps(facts, indent=1) + "\n")
     atomic_write_text(output.with_suffix(".md"), _markdown(facts))
-    atomic_write_bytes(output.with_suffix(".png"), _picture(facts, index, data))
+    atomic_write_bytes(output.with_suffix(".png"), picture)
 
 
 def _images_per_class(records: Sequence[ImageRecord], class_count: int) -> tuple[int, ...]:

@@ -118,8 +118,8 @@ def require_groups(measured: Identity, split: Split) -> None:
 
 def _other_split(first: Identity, second: Identity) -> UserError:
     return UserError(
-        f"{first.where} belongs to another split than {second.where}: hidden were the masks of "
-        f"{_names(first, first.hidden)}, and of {_names(second, second.hidden)}; give files of one split"
+        f"{first.where} belongs to another split than {second.where}: the masks of {_names(first, first.hidden)} were "
+        f"hidden from the one, those of {_names(second, second.hidden)} from the other; give files of one split"
     )
 
 

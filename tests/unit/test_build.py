@@ -124,6 +124,6 @@ def test_a_method_trains_on_its_own_kind_of_labels_only(scenes, masked, new_conf
             build_training(config, scenes.data, labels, None, CPU)
         else:
             with pytest.raises(
-                UserError, match=f"trains on '{method}' labels, but .* belongs to another split or method"
+                UserError, match=f"trains on '{method}' labels, but .* belong to another split or method"
             ):
                 build_training(config, scenes.data, labels, None, CPU)

@@ -143,9 +143,7 @@ def context_classifier_maps(
 ) -> MapSet:
     """Write the class activation maps of a round for a shard of the images (see `write_maps`)."""
     identity = settings_hash(response.identity, settings)
-    return write_maps(
-        response.labels.images, identity, lambda images: response.maps(data, images, settings), manifest, shard
-    )
+    return write_maps(response.labels, identity, lambda images: response.maps(data, images, settings), manifest, shard)
 
 
 def _contexts(

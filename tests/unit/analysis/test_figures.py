@@ -1,5 +1,7 @@
 """Figures of test images: which images, what is marked, captions and legends; and which failures are found."""
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from simformer.analysis.similarity import (
 from simformer.build import TrainedModel, build_training
 from simformer.data.index import ImageRecord
 from simformer.errors import UserError
-from simformer.inference import ImageFile, class_scores, network_input, predict, proposals
+from simformer.inference import class_scores, network_input, predict, proposals
 from simformer.settings import InferenceSettings
 
 CPU = torch.device("cpu")
@@ -111,7 +113,7 @@ def test_proposals_are_what_inference_fuses(trained, scene):
     classes, masks = proposals(trained.model, images, (record.height, record.width))
     fused = torch.einsum("bnk,bnhw->bkhw", classes[..., :-1], masks)
     torch.testing.assert_close(fused, class_scores(trained.model, images, (record.height, record.width)))
-    larger = ImageFile(scene.data / record.image, 60, 70)
+    larger = replace(scene.file(record), height=60, width=70)
     assert proposals(trained.model, network_input(larger, scene.inference, CPU), (60, 70))[1].shape[-2:] == (60, 70)
 
 

@@ -40,9 +40,8 @@ def spec(tmp_path):
     for method, made, novel in (("good", MADE, 60.0), ("lossy", without_two, 70.0)):
         path = tmp_path / f"{method}.json"
         path.write_text(json.dumps({"novel": novel, "base": 80.0 + novel / 10}))
-        runs.append(
-            common | {"method": method, "path": str(path), "labels": label_set(tmp_path / method, made, "maps", ())}
-        )
+        labels = label_set(tmp_path / method, made, "maps", ())
+        runs.append(common | {"method": method, "path": str(path), "labels": labels})
     rows = [{"method": "good", "label": "Good*"}, {"method": "lossy", "label": "Lossy*"}]
     return {"title": "Table 9", "rows": rows, "runs": runs}
 

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -166,8 +167,8 @@ def test_a_method_without_simnet_has_an_empty_folder(trained, scenes, tmp_path):
 
 
 def test_other_classes_are_refused(trained, scenes, tmp_path):
-    other = TrainedModel(trained.model, None, trained.config, ("a", "b"))
-    with pytest.raises(UserError, match="classes differ"):
+    other = TrainedModel(trained.model, None, trained.config, replace(trained.identity, classes=("a", "b")))
+    with pytest.raises(UserError, match="has other classes than"):
         write_predictions(other, scenes.data, scenes.index, SIZES, CPU, tmp_path / "predictions.js")
     assert not list(tmp_path.iterdir())
 
