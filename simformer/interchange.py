@@ -15,7 +15,7 @@ from simformer.data.files import atomic_write_bytes
 from simformer.data.identity import Identity, require_dataset
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError
-from simformer.model_file import read_model, write_model
+from simformer.model_file import REMEDY, read_model, write_model
 from simformer.models.checkpoint_names import (
     HEAD,
     IGNORED,
@@ -87,10 +87,14 @@ def export_weights(model: Path, destination: Path) -> None:
         model: file written by `train` or `import_weights`.
         destination: the .pth, replaced atomically.
 
-    Raises: UserError when the model cannot be read, or has a backbone that the official code lacks.
+    Raises: UserError when the model cannot be read, is damaged, or has a backbone that the official code lacks.
     """
-    stored = read_model(model)
+    stored = read_model(model, any_version=True)
     _check_backbone(stored.config)
+    with_simnet = any(name.startswith("simnet.") for name in stored.tensors)
+    ours = _network(stored.config, len(stored.identity.classes), with_simnet)
+    if problems := misfits(ours, stored.tensors):
+        raise UserError(f"{model}: its tensors are not those of its network: {problems}; {REMEDY}")
     state = {official_name(name): official_tensor(name, tensor) for name, tensor in stored.tensors.items()}
     buffer = io.BytesIO()
     torch.save({"model": state}, buffer)

@@ -55,8 +55,14 @@ def write_model(path: Path, tensors: Mapping[str, Tensor], config: RunConfig, id
     atomic_write_bytes(path, save(content, {"simformer": json.dumps(facts)}))
 
 
-def read_model(path: Path) -> StoredModel:
-    """Read a model file; raises UserError if it is not one, is damaged, edited, or of an older version."""
+def read_model(path: Path, any_version: bool = False) -> StoredModel:
+    """Read a model file.
+
+    Args:
+        path: the file.
+        any_version: also read what does not say which dataset it belongs to; its weights can be exported.
+    Raises: UserError if it is missing, not a model file, damaged, edited, or of an older version.
+    """
     try:
         with safe_open(path, framework="pt") as stream:
             facts = json.loads((stream.metadata() or {})["simformer"])
@@ -75,4 +81,6 @@ def read_model(path: Path) -> StoredModel:
             f"{path}: hash {stored} does not fit the settings inside ({config.hash}): the file was edited, or is of "
             f"another version; {REMEDY}"
         )
+    if any_version:
+        facts = {"dataset": None, "hidden": None} | facts
     return StoredModel(tensors, config, Identity.parse(facts, path, REMEDY), "origin" in facts)

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simformer.analysis.intervals import metric_classes
+from simformer.analysis.read_table import read_table
 from simformer.analysis.statistics import image_bootstrap
 from simformer.analysis.style import COLUMN, LINES, PAGE, figure_style, write_figure
 from simformer.analysis.table_text import METRIC_NAMES
@@ -34,7 +35,7 @@ def draw_comparison(spec: dict[str, Any], table: Path, output: Path) -> None:
         table: the csv of the experiment (see `tables.collect`).
         output: PDF to write, and beside it a PNG.
     """
-    results = with_bars(pd.read_csv(table), spec["runs"])
+    results = with_bars(read_table(table, "dataset", "split", "method", "metric", "mean", "std", "n"), spec["runs"])
     with figure_style():
         write_figure(comparison_figure(results), output, spec["title"])
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simformer.analysis.palette import BASE_COLOUR, NOVEL_COLOUR
+from simformer.analysis.read_table import read_table
 from simformer.analysis.style import PAGE, figure_style, write_figure
 
 LINES = {"novel": (NOVEL_COLOUR, "o"), "base": (BASE_COLOUR, "s"), "all": ((90, 90, 90), "^")}
@@ -29,7 +30,7 @@ def draw_sweeps(table: Path, spec: dict[str, Any], output: Path) -> None:
         output: PDF to write; a PNG is written beside it.
     """
     with figure_style():
-        write_figure(sweeps_figure(pd.read_csv(table), spec), output, spec["title"])
+        write_figure(sweeps_figure(read_table(table, "method", "metric", "mean", "std"), spec), output, spec["title"])
 
 
 def sweeps_figure(results: pd.DataFrame, spec: dict[str, Any]) -> Figure:

@@ -3,10 +3,12 @@
 import json
 import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import simformer
 from simformer.cli import main
 from simformer.data.sealed import write_sealed
 from tests.faults.harness import complaint, refused
@@ -372,6 +374,46 @@ def test_data_changed_since_the_audit(world, capsys, name, how):
         assert file in line and words in line and not list(world.glob("new/*.js*"))
     else:
         refused(arguments(world), world, capsys, file, words)
+
+
+TABLES = {
+    "missing": (None, "no such table"),
+    "empty": ("", "not a table"),
+    "cut off in a text": ('a,b\n1,"2', "not a table"),
+    "other columns": ("a,b\n1,2\n", "no column 'dataset'"),
+    "no text": ("\ud800", "not a table"),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_that_figures_read(tmp_path, capsys, name):
+    text, says = TABLES[name]
+    if text is not None:
+        (tmp_path / "t.csv").write_bytes(text.encode("utf-8", "surrogatepass"))
+    arguments = command("comparison", spec='{"title": "t", "runs": []}', table=tmp_path / "t.csv")
+    refused([*arguments, "--output", tmp_path / "f.pdf"], tmp_path, capsys, "t.csv", says)
+
+
+METRICS = {"cut off": '{"novel": 3', "a list": "[1]", "another file": '{"all": 1.0}', "empty": ""}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_metrics_that_tables_read(tmp_path, capsys, name):
+    (tmp_path / "metrics.json").write_text(METRICS[name])
+    run = {"dataset": "d", "split": "s", "method": "m", "seed": 0, "path": str(tmp_path / "metrics.json")}
+    spec = {"rows": [{"method": "m", "label": "M"}], "metrics": ["novel"], "runs": [run], "reported": {}, "title": "t"}
+    arguments = command("table", spec=json.dumps(spec), output=tmp_path / "t.csv")
+    refused(arguments, tmp_path, capsys, "metrics.json", AGAIN)
+
+
+UNCHECKED = {"images.py", "checked.py", "audit.py", "convert.py", "ade20k.py", "coco_stuff_maps.py"}
+"""Modules up to the audit, which decode pictures that nothing is known of yet, and those that decode and compare."""
+
+
+def test_every_later_stage_reads_pictures_through_the_check():
+    package = Path(simformer.__file__).parent
+    users = {p.name for p in package.rglob("*.py") if re.search(r"\b(read|decode)_(image|label)\b", p.read_text())}
+    assert users == UNCHECKED
 
 
 def test_an_edit_of_the_users_own_file_is_noticed_through_a_hard_link(source, tmp_path, capsys, new_config):

@@ -9,8 +9,9 @@ from safetensors.torch import save_file
 
 from simformer.baselines.network_file import read_network
 from simformer.baselines.settings import ClassifierSettings
-from tests.faults.harness import refused
-from tests.faults.test_identity import cam, evaluate
+from simformer.cli import main
+from tests.faults.harness import complaint, refused
+from tests.faults.test_identity import cam, evaluate, pseudo
 from tests.faults.world import command
 
 WEIGHT = "model.transformer.queries.weight"
@@ -155,7 +156,8 @@ NETWORKS = {
     "one missing": ({"tensors": lambda c: c.pop("head.weight")}, "1 missing (head.weight)"),
     "one too many": ({"tensors": lambda c: c.update(x=torch.zeros(1))}, "1 unexpected (x)"),
     "another shape": (
-        {"tensors": lambda c: c.update({"head.weight": head(c)[:, :3].clone()})}, "1 wrong shape (head.weight (5, 3, 1, 1)",
+        {"tensors": lambda c: c.update({"head.weight": head(c)[:, :3].clone()})},
+        "1 wrong shape (head.weight (5, 3, 1, 1)",
     ),
     "not finite": ({"tensors": lambda c: head(c).fill_(float("inf"))}, "1 not finite (head.weight)"),
     "no classes": ({"facts": without("classes")}, "older version"),
@@ -188,8 +190,28 @@ def test_nothing_of_a_network_is_changed_before_a_misfit_is_told(world):
     assert torch.equal(network.weight, before)
 
 
-def test_a_models_weights_of_an_older_version_can_be_taken_over(world, capsys, new_config):
-    """The way that the message names needs a backbone of the official code; of others it says so."""
-    rewrite(world / "model1/model.safetensors", facts=without("hidden"))
-    arguments = command("export_weights", model=world / "model1/model.safetensors", output=world / "out.pth")
-    refused(arguments, world, capsys, "model1/model.safetensors")
+def test_an_imported_model_may_be_measured_but_makes_no_labels(world, capsys):
+    """It does not say which classes had no mask in its training, unless it was imported with --labels."""
+    rewrite(world / "model1/model.safetensors", facts=lambda f: f | {"hidden": None, "dataset": None, "origin": {}})
+    assert main(evaluate(world)) == 0
+    refused(pseudo(world), world, capsys, "model1/model.safetensors", "import it again with --labels")
+
+
+LEARNERS = {
+    "classifier from a split's labels": ("classifier", {}, "masked1", "'images'"),
+    "classifier from all masks": ("classifier", {}, "true", "'images'"),
+    "affinity from all masks": ("affinity", {"kind": "psa"}, "true", "'seeds'"),
+    "segmentation from all masks": ("segmentation", {"kind": "segmentation"}, "true", "'seeds'"),
+    "boundaries from all masks": ("retab_boundary", {"kind": "retab_boundary"}, "true", "'weak' or 'control'"),
+    "boundaries from filled labels": ("retab_boundary", {"kind": "retab_boundary"}, "fill1", "'weak' or 'control'"),
+}
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_what_networks_of_baselines_learn_from(world, capsys, name):
+    stage, changes, given, expected = LEARNERS[name]
+    spec = {"kind": "classifier", "backbone": "tiny", "seed": 0, "settings": {}} | changes
+    files = {"labels": world / given / "labels.json", "data": world / "data", "state": world / "new"}
+    outputs = {"network": world / "n.safetensors", "log": world / "n.csv", "facts": world / "n.json"}
+    line = complaint(command(stage, spec=json.dumps(spec), **files, **outputs, device="cpu"), capsys)
+    assert f"{given}/labels.json" in line and expected in line and not outputs["network"].exists()

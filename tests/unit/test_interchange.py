@@ -6,6 +6,7 @@ import pickle
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from simformer.build import load_model
 from simformer.cli import main
@@ -180,7 +181,23 @@ def test_all_kinds_of_difference_are_told_at_once(altered, new_config):
 
 def test_a_tensor_that_is_not_finite_is_named(altered):
     name = f"{PREDICTOR}.query_embed.weight"
-    assert f"1 not finite ({name})" in altered(lambda state: state[name].fill_(float("nan")))
+    assert f"1 not finite ({name})" in altered(lambda state: state.update({name: torch.full((6, 32), torch.nan)}))
+
+
+def test_a_model_of_an_older_version_is_refused_but_its_weights_can_be_exported(networks, config, tmp_path):
+    WRITERS["old.pkl"](networks, tmp_path / "old.pkl")
+    import_weights(tmp_path / "old.pkl", config, CLASSES, tmp_path / "model.safetensors")
+    with safe_open(tmp_path / "model.safetensors", framework="pt") as stream:
+        facts = json.loads(stream.metadata()["simformer"])
+        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    older = {name: value for name, value in facts.items() if name not in ("dataset", "hidden")}
+    save_file(tensors, tmp_path / "older.safetensors", {"simformer": json.dumps(older)})
+    with pytest.raises(UserError, match=r"older version.*`simformer export_weights`"):
+        load_model(tmp_path / "older.safetensors", CPU)
+    export_weights(tmp_path / "older.safetensors", tmp_path / "older.pth")
+    import_weights(tmp_path / "older.pth", config, CLASSES, tmp_path / "again.safetensors")
+    again = read_model(tmp_path / "again.safetensors").tensors
+    assert all(torch.equal(again[name], tensor) for name, tensor in tensors.items())
 
 
 def test_the_label_set_tells_what_the_model_has_not_seen(networks, new_config, scenes, masked, tmp_path):

@@ -40,11 +40,19 @@ class Confounder:
         """Read the file; raises UserError if it is missing or none."""
         try:
             content = load_file(path)
-            return cls(content["masks"], content["known"])
+            found = cls(content["masks"], content["known"])
         except FileNotFoundError:
             raise UserError(f"{path}: no such average masks; `snakemake {path}` makes them") from None
         except (SafetensorError, KeyError, OSError) as error:
             raise UserError(f"{path}: not average masks ({error}); delete it and run snakemake again") from None
+        masks, known = found.masks, found.known
+        square = masks.ndim == 3 and masks.shape[1] == masks.shape[2] and known.shape == masks.shape[:1]
+        if not square or known.dtype != torch.bool or not torch.isfinite(masks).all():
+            raise UserError(
+                f"{path}: not average masks, or damaged ones (shapes {tuple(masks.shape)} and {tuple(known.shape)}, "
+                "finite numbers expected); delete it and run snakemake again"
+            )
+        return found
 
 
 def squeezed(masks: Tensor, side: int) -> Tensor:

@@ -56,6 +56,11 @@ def train_context_classifier(
     """
     device, settings = torch.device(runtime.device), spec.settings
     _check(settings, predicted is not None and confounder is not None)
+    if confounder is not None and len(confounder.masks) != len(labels.classes):
+        raise UserError(
+            f"average masks of {len(confounder.masks)} classes, but {labels.root} has {len(labels.classes)}; give "
+            "--confounder those of this dataset"
+        )
     torch.manual_seed(spec.seed)
     network = ContextClassifier(spec.backbone, settings.stride, len(labels.classes), confounder)
     if weights is not None:

@@ -103,7 +103,7 @@ def retab_claims(inputs: Inputs) -> list[Claim]:
         maps.require_blind(inputs.masked)
     require_blind(inputs.seeds.identity, inputs.masked.identity)
     views = list(_views(inputs))
-    networks = {name: _network(path) for name, path in inputs.networks.items()}
+    networks = {name: _network(path, inputs.masked) for name, path in inputs.networks.items()}
     networks["initial"] = _initial(inputs.networks["retab"], inputs.weights)
     return [
         *_boundaries(views),
@@ -127,9 +127,10 @@ def _views(inputs: Inputs) -> Iterator[tuple[LabelledImage, View]]:
         yield image, View(maps, pixels_of(inputs.data, image, maps.extent), boundary, other, truth, base == IGNORE)
 
 
-def _network(path: Path) -> nn.Module:
+def _network(path: Path, masked: LabelSet) -> nn.Module:
     kind = "psa" if path.parent.name == "psa" else AFFINITY_KIND
     stored = read_network(path, kind, AffinitySettings)
+    require_blind(stored.identity, masked.identity)
     return stored.fill(AffinityNetwork(stored.spec.backbone)).eval()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from simformer.baselines.cam import equal_sizes
 from simformer.baselines.claims import Claim
 from simformer.baselines.maps import ClassMaps, MapSet
 from simformer.baselines.measures import average_precision, precision_recall, recall_at_precision
-from simformer.baselines.rib.maps import load_tuner, tuning_path
+from simformer.baselines.rib.maps import load_tuner, read_tuning
 from simformer.baselines.rib.settings import RibCheckSettings, RibSettings
 from simformer.baselines.settings import CamSettings
 from simformer.data.checked import read_label_map
@@ -172,8 +171,7 @@ def _matched(pair: Pair, plain: Maps, maps: Maps) -> float:
 def _courses(inputs: Inputs) -> list[Claim]:
     """R1 and R2, on all images that have labels."""
     images = [image for image in inputs.labels.images if image.classes]
-    paths = (tuning_path(inputs.rib.root, image) for image in images)
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    found = [read_tuning(inputs.rib.root, image) for image in images]
     names, none = [image.name for image in images], np.zeros(len(images))
     rising = [course["logits"][-1] > course["logits"][0] for course in found]
     stopped = [course["stopped"] is not None for course in found]

@@ -28,7 +28,9 @@ from simformer.data.checked import read_photograph
 from simformer.data.files import atomic_write_text
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
+from simformer.data.sealed import read_json
 from simformer.data.transforms import resize_image
+from simformer.errors import UserError
 from simformer.shards import WHOLE, Shard
 
 
@@ -156,7 +158,7 @@ def rib_maps(
 
     written = write_maps(labels, identity, compute, manifest, shard)
     mine = [labels.images[i] for i in shard.positions(len(labels.images))]
-    each = [json.loads(tuning_path(manifest.parent, image).read_text(encoding="utf-8")) for image in mine]
+    each = [read_tuning(manifest.parent, image) for image in mine]
     atomic_write_text(facts, json.dumps(summary(each, mine), indent=2) + "\n")
     return written
 
@@ -179,6 +181,15 @@ def summary(each: list[dict], images: list[LabelledImage]) -> dict[str, object]:
 
 def _facts(found: Trajectory) -> dict[str, object]:
     return {"logits": found.logits, "stopped": found.stopped, "exploded": found.exploded}
+
+
+def read_tuning(root: Path, image: LabelledImage) -> dict:
+    """Return what the fine-tuning of an image was like; raises UserError if its file is missing or damaged."""
+    remedy = f"delete {root / 'maps' / image.name}.npz too, and run snakemake again"
+    found = read_json(tuning_path(root, image), "record of a fine-tuning", remedy)
+    if not isinstance(found, dict) or not {"logits", "stopped", "exploded"} <= found.keys():
+        raise UserError(f"{tuning_path(root, image)}: not the record of a fine-tuning; {remedy}")
+    return found
 
 
 def tuning_path(root: Path, image: LabelledImage) -> Path:
