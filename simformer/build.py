@@ -6,19 +6,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from simformer.config import RunConfig
+from simformer.data.identity import Identity
 from simformer.data.labels import LabelSet
 from simformer.data.loader import TrainingGroups
 from simformer.data.pairs import PairChooser
 from simformer.errors import UserError
 from simformer.losses.total import SimFormerLoss
-from simformer.model_file import read_model, write_model
+from simformer.model_file import REMEDY, StoredModel, read_model, write_model
 from simformer.models.maskformer import MaskFormer
 from simformer.models.simnet import SimNet
+from simformer.models.weight_files import misfits
 from simformer.models.weights import initialise_backbone
 from simformer.schedule import build_optimizer
+from simformer.shards import WHOLE
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,7 @@ def build_training(
     Raises: UserError if weights do not fit, or weights are demanded but not given.
     """
     settings = config.settings
-    if (config.labels in ("weak", "crop")) != bool(labels.novel) or (config.labels == "crop") != labels.crop_scope:
-        scope = " and labels of crops" if labels.crop_scope else ""
-        raise UserError(
-            f"{labels.root}: method '{config.method}' trains on {config.labels} labels, but this label set has "
-            f"{len(labels.novel)} classes without masks{scope}; it belongs to another split or method"
-        )
+    _check_labels(config, labels)
     if (settings.model.weights == "none") != (weights is None):
         raise UserError(
             f"model.weights is '{settings.model.weights}', but "
@@ -83,38 +81,56 @@ def build_training(
     return Training(model, simnet, loss, optimizer, groups)
 
 
+def _check_labels(config: RunConfig, labels: LabelSet) -> None:
+    """Refuse labels of another kind than the method's: a weak training never sees masks of novel classes."""
+    if labels.shard == WHOLE and labels.kind != config.labels:
+        raise UserError(
+            f"{labels.root / 'labels.json'}: method '{config.method}' trains on '{config.labels}' labels, but these "
+            f"are '{labels.kind}' labels; they belong to another split or method"
+        )
+    labels.require(config.labels)
+
+
 def save_model(path: Path, training: Training, config: RunConfig, labels: LabelSet) -> None:
     """Write the trained weights with the configuration and class names inside, atomically (see model_file.py)."""
     tensors = {f"model.{k}": v for k, v in training.model.state_dict().items()}
     if training.simnet is not None:
         tensors |= {f"simnet.{k}": v for k, v in training.simnet.state_dict().items()}
-    write_model(path, tensors, config, labels.classes)
+    write_model(path, tensors, config, labels.identity)
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """Trained networks in eval mode (SimNet if the method has one), their configuration and class names."""
+    """Trained networks in eval mode (SimNet if the method has one), their configuration, and what they belong to."""
 
     model: MaskFormer
     simnet: SimNet | None
     config: RunConfig
-    classes: tuple[str, ...]
+    identity: Identity
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """K class names in id order."""
+        return self.identity.classes
 
 
 def load_model(path: Path, device: torch.device) -> TrainedModel:
-    """Build the networks of a model file; raises UserError if it is not one."""
+    """Build the networks of a model file; raises UserError if it is not one, or its tensors are not theirs."""
     stored = read_model(path)
     settings = stored.config.settings.model
-    model = MaskFormer(len(stored.classes), settings)
-    model.load_state_dict(_part(stored.tensors, "model."))
-    simnet = None
-    if weights := _part(stored.tensors, "simnet."):
-        simnet = SimNet(settings.dim, settings.simnet_dim)
-        simnet.load_state_dict(weights)
-        simnet.eval().to(device)
-    return TrainedModel(model.eval().to(device), simnet, stored.config, stored.classes)
+    networks: dict[str, nn.Module] = {"model": MaskFormer(len(stored.identity.classes), settings)}
+    if _needs_simnet(stored):
+        networks["simnet"] = SimNet(settings.dim, settings.simnet_dim)
+    both = nn.ModuleDict(networks)
+    if problems := misfits(both.state_dict(), stored.tensors):
+        raise UserError(f"{path}: its tensors are not those of its network: {problems}; {REMEDY}")
+    both.load_state_dict(stored.tensors)
+    both.eval().to(device)
+    return TrainedModel(networks["model"], networks.get("simnet"), stored.config, stored.identity)
 
 
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the tensors of one network, without its prefix."""
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+def _needs_simnet(stored: StoredModel) -> bool:
+    """Whether a model has a SimNet: if its method trains one; an imported file may lack it or have one more."""
+    if stored.imported:
+        return any(name.startswith("simnet.") for name in stored.tensors)
+    return stored.config.settings.loss.sim > 0

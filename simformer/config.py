@@ -48,10 +48,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: no such file{hint}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise UserError(f"{path}: {where}not valid YAML ({getattr(error, 'problem', error)})") from None
+        reason = " ".join(str(getattr(error, "problem", error)).split())
+        raise UserError(f"{path}: {where}not valid YAML ({reason})") from None
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     if not isinstance(content, dict):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from simformer.build import TrainedModel
-from simformer.data.images import read_label
+from simformer.data.checked import read_truth
+from simformer.data.identity import require_dataset
 from simformer.data.index import DatasetIndex
-from simformer.errors import UserError
 from simformer.inference import ImageFile, predict
 from simformer.metrics import Evaluation, confusion_matrix
 from simformer.settings import InferenceSettings
@@ -36,23 +37,27 @@ def evaluate(
         device: of the network.
         output: `.npz` to write (see `Evaluation`).
         shard: which of the test images.
-    Raises: UserError if the model was trained on other classes.
+    Raises: UserError if the model was trained on another dataset, or an image has changed since the audit.
     """
-    if tuple(index.classes) != trained.classes:
-        raise UserError(
-            f"{data}: the dataset's {len(index.classes)} classes are not the {len(trained.classes)} classes that the "
-            "model was trained on; train it on this dataset"
-        )
+    require_dataset(trained.identity, index.identity)
     side = len(index.classes) + 1
     records = [index.test[position] for position in shard.positions(len(index.test))]
-    images = [ImageFile(data / r.image, r.height, r.width) for r in records]
+    images = [ImageFile.of(data, r) for r in records]
     total = np.zeros((side, side), dtype=np.int64)
     counts = np.zeros((3, len(records), side - 1), dtype=np.int64)
     for position, predicted in predict(trained.model, images, settings, device):
-        matrix = confusion_matrix(predicted, read_label(data / records[position].label), side - 1)
+        matrix = confusion_matrix(predicted, read_truth(data, records[position]), side - 1)
         total += matrix
         known = matrix[:-1, :-1]
         counts[:, position] = np.diag(known), known.sum(axis=0), known.sum(axis=1)
-    result = Evaluation(total, *counts, images=tuple(r.name for r in records), classes=tuple(index.classes))
+    result = Evaluation(
+        total,
+        *counts,
+        images=tuple(r.name for r in records),
+        identity=replace(trained.identity, dataset=index.hash, where=str(output)),
+        model=trained.config.hash,
+        test=index.test_hash,
+        shard=shard,
+    )
     result.save(output)
     return result

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from simformer.data.images import read_image
+from simformer.data.checked import read_photograph_file
+from simformer.data.index import ImageRecord
+from simformer.data.labels import LabelledImage
 from simformer.data.transforms import normalise, resize_image, resized_shape
 from simformer.models.maskformer import MaskFormer
 from simformer.settings import InferenceSettings
@@ -23,11 +25,21 @@ SIZE_DIVISOR = 32
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image to infer: path and size in pixels."""
+    """An image to infer: path, size in pixels, and the checksum of its file."""
 
     path: Path
     height: int
     width: int
+    sha256: str
+
+    @classmethod
+    def of(cls, data: Path, image: ImageRecord | LabelledImage) -> ImageFile:
+        """Return the image of a record, in the folder of its dataset."""
+        return cls(data / image.image, image.height, image.width, image.image_sha256)
+
+    def read(self) -> np.ndarray:
+        """Read the image, uint8 [H, W, 3]; raises UserError if it is not the one that was audited."""
+        return read_photograph_file(self.path, self.sha256)
 
 
 def fuse(class_logits: Tensor, mask_logits: Tensor) -> Tensor:
@@ -87,7 +99,7 @@ def _padded_logits(model: MaskFormer, images: Tensor) -> tuple[Tensor, Tensor]:
 def network_input(image: ImageFile, settings: InferenceSettings, device: torch.device) -> Tensor:
     """Read one image at the network's test-time size, raw RGB, uint8 [1, 3, h, w]."""
     shape = resized_shape(image.height, image.width, settings.short_edge, settings.max_long_edge)
-    return _stack([resize_image(read_image(image.path), *shape)], device)
+    return _stack([resize_image(image.read(), *shape)], device)
 
 
 def predict(
@@ -111,7 +123,7 @@ def predict(
     for batch in _batches(images, settings.batch_images):
         size = (images[batch[0]].height, images[batch[0]].width)
         shape = resized_shape(*size, settings.short_edge, settings.max_long_edge)
-        resized = [resize_image(read_image(images[i].path), *shape) for i in batch]
+        resized = [resize_image(images[i].read(), *shape) for i in batch]
         if average_short_edges:
             scores = _averaged(model, resized, size, average_short_edges, settings.pseudo_max_long_edge, device)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,8 +12,10 @@ from torch import Tensor
 
 from simformer.config import RunConfig
 from simformer.data.files import atomic_write_bytes
+from simformer.data.identity import Identity, require_dataset
+from simformer.data.labels import LabelSet
 from simformer.errors import UserError
-from simformer.model_file import read_model, write_model
+from simformer.model_file import REMEDY, read_model, write_model
 from simformer.models.checkpoint_names import (
     HEAD,
     IGNORED,
@@ -25,15 +27,15 @@ from simformer.models.checkpoint_names import (
 )
 from simformer.models.maskformer import MaskFormer
 from simformer.models.simnet import SimNet
-from simformer.models.weight_files import differences, read_tensors, some
+from simformer.models.weight_files import misfits, read_tensors
 
 BACKBONES = ("resnet50", "resnet18")
 """Backbones that the official layout can name."""
 
-SHOWN = 10
 
-
-def import_weights(source: Path, config: RunConfig, classes: Sequence[str], destination: Path) -> None:
+def import_weights(
+    source: Path, config: RunConfig, classes: Sequence[str], destination: Path, labels: LabelSet | None = None
+) -> None:
     """Turn an official checkpoint into a model file, as if `simformer train` had written it.
 
     Every tensor must be there, none may be left over, and all shapes must fit. Constants that the settings
@@ -44,9 +46,15 @@ def import_weights(source: Path, config: RunConfig, classes: Sequence[str], dest
         config: the run whose place the model takes; `model.*` must describe the file's network.
         classes: class names in the order of the file's class head, which does not name them.
         destination: the model file, for `evaluate`, `pseudo_labels` and `gallery`.
+        labels: what it was trained on; without it the file may be measured, but makes no labels.
 
-    Raises: UserError when the file cannot be read, or does not fit the network or the classes.
+    Raises: UserError when the file cannot be read, or does not fit the network, the classes or the labels.
     """
+    identity = Identity(tuple(classes), None, None, str(source))
+    if labels is not None:
+        require_dataset(identity, labels.identity)
+        labels.require(config.labels)
+        identity = labels.identity
     _check_backbone(config)
     found = {older_layout(name): tensor for name, tensor in _read(source).items() if not IGNORED.fullmatch(name)}
     rows = len(found.get(f"{PREDICTOR}.class_embed.bias", ()))
@@ -58,12 +66,16 @@ def import_weights(source: Path, config: RunConfig, classes: Sequence[str], dest
     with_simnet = any(name.startswith(f"{SIMNET}.") for name in found)
     ours = _network(config, len(classes), with_simnet)
     expected = {official_name(name): official_tensor(name, tensor) for name, tensor in ours.items()}
-    if table := differences(expected, found):
-        raise UserError(_explain(source, config, len(expected), table))
+    if problems := misfits(expected, found):
+        network = f"model.backbone '{config.settings.model.backbone}', {len(expected)} tensors"
+        raise UserError(
+            f"{source}: does not fit the network of the configuration ({network}): {problems}. Nothing was written. "
+            "Give --config a run whose model.* settings are those of the file"
+        )
     tensors = {name: found[official_name(name)].reshape(t.shape).to(t.dtype) for name, t in ours.items()}
     with source.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    write_model(destination, tensors, config, classes, origin={"file": source.name, "sha256": digest})
+    write_model(destination, tensors, config, identity, origin={"file": source.name, "sha256": digest})
 
 
 def export_weights(model: Path, destination: Path) -> None:
@@ -75,10 +87,14 @@ def export_weights(model: Path, destination: Path) -> None:
         model: file written by `train` or `import_weights`.
         destination: the .pth, replaced atomically.
 
-    Raises: UserError when the model cannot be read, or has a backbone that the official code lacks.
+    Raises: UserError when the model cannot be read, is damaged, or has a backbone that the official code lacks.
     """
-    stored = read_model(model)
+    stored = read_model(model, any_version=True)
     _check_backbone(stored.config)
+    with_simnet = any(name.startswith("simnet.") for name in stored.tensors)
+    ours = _network(stored.config, len(stored.identity.classes), with_simnet)
+    if problems := misfits(ours, stored.tensors):
+        raise UserError(f"{model}: its tensors are not those of its network: {problems}; {REMEDY}")
     state = {official_name(name): official_tensor(name, tensor) for name, tensor in stored.tensors.items()}
     buffer = io.BytesIO()
     torch.save({"model": state}, buffer)
@@ -111,12 +127,3 @@ def _network(config: RunConfig, num_classes: int, with_simnet: bool) -> dict[str
         if with_simnet:
             networks["simnet"] = SimNet(settings.dim, settings.simnet_dim)
     return {f"{name}.{key}": t for name, network in networks.items() for key, t in network.state_dict().items()}
-
-
-def _explain(source: Path, config: RunConfig, total: int, table: Mapping[str, list[str]]) -> str:
-    counts = ", ".join(f"{len(lines)} {kind}" for kind, lines in table.items())
-    rows = [f"  {kind:<12}{line}" for kind, lines in table.items() for line in some(lines, SHOWN, "\n").splitlines()]
-    network = f"model.backbone '{config.settings.model.backbone}', {total} tensors"
-    head = f"{source}: does not fit the network of the configuration ({network}): {counts}"
-    foot = "Nothing was written. Give --config a run whose model.* settings are those of the file"
-    return "\n".join([head, *rows, foot])

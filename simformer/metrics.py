@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +13,16 @@ from typing import Any
 import numpy as np
 
 from simformer.data.files import atomic_write_bytes, atomic_write_text
+from simformer.data.identity import Identity, require_dataset, require_groups
+from simformer.data.sealed import read_json
 from simformer.data.splits import Split
+from simformer.errors import UserError
 from simformer.json_text import json_text
 from simformer.settings import IGNORE
+from simformer.shards import WHOLE, Shard, require_all
+
+COUNTS = ("confusion", "hits", "truth", "predicted")
+MAKES_IT = "delete it and run snakemake again"
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,10 @@ class Evaluation:
         hits, truth, predicted: pixels per image and class, int64 [images, K]: of the class and predicted as it; of
             the class; predicted as it where the truth is known.
         images: names of the images.
-        classes: K names.
+        identity: classes, dataset, and the classes that were hidden from the model.
+        model: hash of the run that trained the model.
+        test: hash of the test images and their label maps.
+        shard: which part of the test images this is.
     """
 
     confusion: np.ndarray
@@ -34,28 +45,99 @@ class Evaluation:
     truth: np.ndarray
     predicted: np.ndarray
     images: tuple[str, ...]
-    classes: tuple[str, ...]
+    identity: Identity
+    model: str
+    test: str
+    shard: Shard = WHOLE
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """K class names in id order."""
+        return self.identity.classes
 
     def save(self, path: Path) -> None:
         """Write `.npz`, atomically."""
+        facts = self.identity.content() | {"model": self.model, "test": self.test, "shard": str(self.shard)}
+        arrays = {name: getattr(self, name) for name in COUNTS}
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **{name: np.asarray(value) for name, value in vars(self).items()})
+        np.savez_compressed(buffer, **arrays, images=np.asarray(self.images, str), facts=np.asarray(json.dumps(facts)))
         atomic_write_bytes(path, buffer.getvalue())
 
     @classmethod
     def load(cls, shards: Sequence[Path]) -> Evaluation:
-        """Read the shards of one evaluation and join them; the images are in the order of their names."""
-        parts = []
-        for path in shards:
-            with np.load(path) as content:
-                parts.append({name: content[name] for name in cls.__dataclass_fields__})
-        images = np.concatenate([part["images"] for part in parts])
+        """Read the shards of one evaluation and join them; the images are in the order of their names.
+
+        Raises: UserError for a file that is missing, damaged, of an older version, or whose counts disagree, and for
+            shards that are not all those of one model on one dataset, each once.
+        """
+        parts = [_read(path) for path in shards]
+        first = parts[0]
+        for part in parts[1:]:
+            require_same_test(part, first)
+            if (part.model, part.identity.hidden) != (first.model, first.identity.hidden):
+                raise UserError(
+                    f"{part.identity.where} is of another model than {first.identity.where} (runs {part.model} and "
+                    f"{first.model}); give the shards of one evaluation"
+                )
+        require_all([(part.shard, part.identity.where) for part in parts])
+        images = np.concatenate([np.asarray(part.images, str) for part in parts])
         order = np.argsort(images)
-        counts = {
-            name: np.concatenate([part[name] for part in parts])[order] for name in ("hits", "truth", "predicted")
-        }
-        confusion = np.sum([part["confusion"] for part in parts], axis=0)
-        return cls(confusion, **counts, images=tuple(images[order]), classes=tuple(parts[0]["classes"]))
+        names = images[order]
+        if len(twice := names[1:][names[1:] == names[:-1]]):
+            raise UserError(f"{first.identity.where}: image '{twice[0]}' is in several shards; {MAKES_IT}")
+        counts = [np.concatenate([getattr(part, name) for part in parts])[order] for name in COUNTS[1:]]
+        confusion = np.sum([part.confusion for part in parts], axis=0)
+        return cls(confusion, *counts, tuple(names.tolist()), first.identity, first.model, first.test)
+
+
+def require_same_test(first: Evaluation, second: Evaluation) -> None:
+    """Raise UserError unless two evaluations are of the same test images, with the same true label maps."""
+    require_dataset(first.identity, second.identity)
+    if first.test != second.test:
+        raise UserError(
+            f"{first.identity.where} is of other test images or labels than {second.identity.where} ({first.test} and "
+            f"{second.test}); delete the older one and run snakemake again"
+        )
+
+
+def _read(path: Path) -> Evaluation:
+    """Read one shard; see `Evaluation.load`."""
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            names = set(content.files)
+            arrays = {name: content[name] for name in (*COUNTS, "images", "facts") if name in names}
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such evaluation; `snakemake {path}` makes it") from None
+    except Exception as error:  # what a killed writer or a bad disk leaves can fail in any way
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path}: not an evaluation, or a damaged one ({reason}); {MAKES_IT}") from None
+    if "facts" not in arrays:
+        what = "an evaluation of an older version" if "confusion" in arrays else "not an evaluation"
+        raise UserError(f"{path}: {what}; {MAKES_IT}")
+    try:
+        facts = json.loads(str(arrays["facts"]))
+        identity, shard = Identity.parse(facts, path, MAKES_IT), Shard.parse(facts["shard"])
+        counts, images = [arrays[name] for name in COUNTS], tuple(arrays["images"].tolist())
+        result = Evaluation(*counts, images, identity, str(facts["model"]), str(facts["test"]), shard)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: not an evaluation of this version ({error}); {MAKES_IT}") from None
+    if not _consistent(result):
+        raise UserError(f"{path}: its counts disagree, so the file was edited or is damaged; {MAKES_IT}")
+    return result
+
+
+def _consistent(evaluation: Evaluation) -> bool:
+    """Whether the counts are whole numbers of the right shapes, and those per image add up to the confusion matrix."""
+    side, images = len(evaluation.classes) + 1, len(evaluation.images)
+    counts = [getattr(evaluation, name) for name in COUNTS]
+    shapes = [(side, side)] + 3 * [(images, side - 1)]
+    if any(c.shape != shape or c.dtype.kind not in "iu" for c, shape in zip(counts, shapes, strict=True)):
+        return False
+    known = evaluation.confusion[:-1, :-1]
+    sums = np.diag(known), known.sum(axis=0), known.sum(axis=1)
+    return all((c >= 0).all() for c in counts) and all(
+        np.array_equal(c.sum(axis=0), total) for c, total in zip(counts[1:], sums, strict=True)
+    )
 
 
 def confusion_matrix(predicted: np.ndarray, truth: np.ndarray, num_classes: int) -> np.ndarray:
@@ -113,6 +195,20 @@ def _mean(values: np.ndarray) -> float | None:
 
 
 def write_metrics(shards: Sequence[Path], split: Split, output: Path) -> None:
-    """Turn the stored shards of an evaluation into the percentages of one split (JSON)."""
-    confusion = Evaluation.load(shards).confusion
-    atomic_write_text(output, json_text(scores(confusion, split.classes, split.novel), indent=2) + "\n")
+    """Turn the stored shards of an evaluation into the percentages of one split (JSON).
+
+    Raises: UserError if the evaluation is not of this split; see also `Evaluation.load`.
+    """
+    evaluation = Evaluation.load(shards)
+    require_groups(evaluation.identity, split)
+    result = scores(evaluation.confusion, split.classes, split.novel)
+    atomic_write_text(output, json_text(result, indent=2) + "\n")
+
+
+def read_metrics(path: Path, *names: str) -> dict[str, Any]:
+    """Read a metrics.json; raises UserError if it is missing, damaged, or lacks one of some metrics."""
+    content = read_json(path, "file of metrics", MAKES_IT)
+    missing = [name for name in names if name not in content] if isinstance(content, dict) else list(names)
+    if not isinstance(content, dict) or missing:
+        raise UserError(f"{path}: not a file of metrics, or one without '{', '.join(missing)}'; {MAKES_IT}")
+    return content

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from simformer.build import TrainedModel
-from simformer.data.images import read_label
+from simformer.data.checked import read_label_map
+from simformer.data.identity import require_split
 from simformer.data.labels import LabelSet
 from simformer.data.masking import derive_labels
-from simformer.errors import UserError
 from simformer.inference import ImageFile, predict
 from simformer.settings import IGNORE, InferenceSettings
 from simformer.shards import WHOLE, Shard
@@ -51,22 +51,24 @@ def pseudo_labels(
         device: of the network.
         destination: folder of the new label set.
         shard: which of the images.
-    Raises: UserError if the teacher was trained on other classes.
+    Raises: UserError if the teacher was trained on another dataset or split: it could have seen masks that these
+        labels hide.
     """
-    if labels.classes != trained.classes:
-        raise UserError(f"{labels.root}: classes differ from those the teacher was trained on; train it again")
-    labels = replace(labels, images=tuple(labels.images[i] for i in shard.positions(len(labels.images))))
-    images = [ImageFile(data / i.image, i.height, i.width) for i in labels.images]
+    labels.require("weak")
+    require_split(trained.identity, labels.identity)
+    mine = tuple(labels.images[i] for i in shard.positions(len(labels.images)))
+    labels = replace(labels, images=mine, shard=shard)
+    images = [ImageFile.of(data, i) for i in labels.images]
     predictions = predict(trained.model, images, settings, device, average_short_edges=settings.pseudo_short_edges)
     maps = (
         (
             i,
             mix(
                 predicted,
-                read_label(labels.label_path(labels.images[i])),
+                read_label_map(labels, labels.images[i]),
                 labels.novel_labels(labels.images[i]),
             ),
         )
         for i, predicted in predictions
     )
-    return derive_labels(labels, destination, maps)
+    return derive_labels(labels, destination, "pseudo", maps)

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from simformer.build import TrainedModel
+from simformer.data.checked import read_label_map
 from simformer.data.files import atomic_write_text
+from simformer.data.identity import require_split, require_truth
 from simformer.data.labels import LabelSet
 from simformer.data.loader import TrainingGroups
 from simformer.data.pairs import PairChooser
@@ -61,12 +63,14 @@ def simnet_f1(
         pairs: image pairs (the paper: 100).
         output: JSON to write.
     Returns: F1 in percent as `base_dis`, `base_sim`, `novel_dis`, `novel_sim` and with suffix `_train`.
-    Raises: UserError if the method has no SimNet, or the label sets hold different images.
+    Raises: UserError if the method has no SimNet, or the files are not of one dataset and split.
     """
     if trained.simnet is None:
         raise UserError(f"method '{trained.config.method}' has no SimNet; choose one with loss.sim > 0")
-    if [image.name for image in weak.images] != [image.name for image in true.images]:
-        raise UserError(f"{weak.root} and {true.root} hold different images; make both from the same dataset")
+    weak.require("weak")
+    true.require("full")
+    require_split(trained.identity, weak.identity)
+    require_truth(true.identity, weak.identity)
     counts = {(group, mode): torch.zeros(2, 2) for group in ("base", "novel") for mode in ("", "_train")}
     for group, sample in _sample(trained, data, weak, true, device, pairs):
         for mode in ("", "_train"):
@@ -87,7 +91,7 @@ def _sample(
     novel_ids = torch.tensor(weak.novel)
     for number in range(pairs):
         images = groups.image_ids(number)
-        crops = [groups.crop(i, number, slot, true.label_path(true.images[i])) for slot, i in enumerate(images)]
+        crops = [groups.crop(i, number, slot, read_label_map(true, true.images[i])) for slot, i in enumerate(images)]
         output = trained.model(normalise(torch.stack([crop.image for crop in crops]).to(device)))
         embeddings = output.embeddings.float()
         size = embeddings.shape[-2:]

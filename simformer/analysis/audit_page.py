@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from simformer.analysis import markup
 from simformer.analysis.palette import BASE_COLOUR, IGNORE_COLOUR, NOVEL_COLOUR, class_colours
 from simformer.analysis.style import figure_text
 from simformer.data.audit import AuditReport, SubsetCounts
+from simformer.data.checked import read_photograph, read_truth
 from simformer.data.files import atomic_write_bytes, atomic_write_text
-from simformer.data.images import read_image, read_label
+from simformer.data.identity import require_groups
 from simformer.data.index import DatasetIndex, ImageRecord
 from simformer.data.splits import Split
+from simformer.errors import UserError
 from simformer.json_text import json_text
 from simformer.settings import IGNORE
 
@@ -44,11 +47,27 @@ def write_audit_page(
         splits: base and novel classes of every split, by the split's name.
         data: folder of the prepared dataset.
         output: path of the JSON.
+    Raises: UserError if report, index and splits are not of one audit of one dataset.
     """
+    if report.classes != index.classes or any(
+        counts.images_per_class != _images_per_class(records, len(index.classes))
+        for counts, records in ((report.train, index.train), (report.test, index.test))
+    ):
+        raise UserError(
+            f"{index.where} and the report are not of one audit (their classes or numbers of images differ); delete "
+            "both and run the audit again"
+        )
+    for split in splits.values():
+        require_groups(index.identity, split)
     facts = summarise(report, index, splits)
+    picture = _picture(facts, index, data)
     atomic_write_text(output, json_text(facts, indent=1) + "\n")
     atomic_write_text(output.with_suffix(".md"), _markdown(facts))
-    atomic_write_bytes(output.with_suffix(".png"), _picture(facts, index, data))
+    atomic_write_bytes(output.with_suffix(".png"), picture)
+
+
+def _images_per_class(records: Sequence[ImageRecord], class_count: int) -> tuple[int, ...]:
+    return tuple(sum(k in record.labels for record in records) for k in range(class_count))
 
 
 def summarise(report: AuditReport, index: DatasetIndex, splits: dict[str, Split]) -> dict[str, Any]:
@@ -208,7 +227,7 @@ def _examples(axes: np.ndarray, index: DatasetIndex, data: Path) -> None:
     for axis in axes:
         axis.set_axis_off()
     for axis, record in zip(axes, (index.train[i] for i in chosen), strict=False):
-        image, label = read_image(data / record.image), read_label(data / record.label)
+        image, label = read_photograph(data, record), read_truth(data, record)
         overlay = np.where((label == IGNORE)[..., None], image, (1 - OPACITY) * image + OPACITY * colours[label])
         axis.imshow(overlay.astype(np.uint8))
         axis.set_title(figure_text(record.name, LONGEST_TICK), fontsize=8)

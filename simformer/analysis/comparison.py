@@ -13,9 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simformer.analysis.intervals import metric_classes
+from simformer.analysis.read_table import read_table
 from simformer.analysis.statistics import ROUNDING, image_bootstrap
 from simformer.analysis.style import COLUMN, LINES, PAGE, figure_style, figure_text, write_figure
-from simformer.analysis.table_text import METRIC_NAMES, read_csv
+from simformer.analysis.table_text import METRIC_NAMES
+from simformer.data.identity import require_groups
 from simformer.data.splits import Split
 from simformer.metrics import Evaluation
 
@@ -35,7 +37,7 @@ def draw_comparison(spec: dict[str, Any], table: Path, output: Path) -> None:
         table: the csv of the experiment (see `tables.collect`).
         output: PDF to write, and beside it a PNG.
     """
-    results = with_bars(read_csv(table), spec["runs"])
+    results = with_bars(read_table(table, "dataset", "split", "method", "metric", "mean", "std", "n"), spec["runs"])
     with figure_style():
         write_figure(comparison_figure(results), output, spec["title"])
 
@@ -56,6 +58,7 @@ def with_bars(results: pd.DataFrame, runs: list[dict[str, Any]]) -> pd.DataFrame
     for run in runs:
         evaluation = Evaluation.load([Path(shard) for shard in run["evaluation"]])
         split = Split.load(Path(run["groups"]))
+        require_groups(evaluation.identity, split)
         mine = (table[["dataset", "split", "method"]] == [run["dataset"], run["split"], run["method"]]).all(axis=1)
         for i, metric, mean in table.loc[mine, ["metric", "mean"]].itertuples():
             interval = image_bootstrap([evaluation], metric_classes(split, metric))

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-import pandas as pd
 from matplotlib.figure import Figure
 
+from simformer.analysis.read_table import read_table
 from simformer.analysis.style import PAGE, figure_style, figure_text, line_styles, write_figure
 
 PANELS = {
@@ -37,7 +37,7 @@ def draw_curves(spec: dict[str, Any], output: Path) -> None:
 
 def curves_figure(spec: dict[str, Any]) -> Figure:
     """Draw the figure; see `draw_curves`."""
-    logs = [(run["method"], pd.read_csv(run["path"])) for run in spec["runs"]]
+    logs = [(run["method"], read_table(Path(run["path"]), "step", *PANELS)) for run in spec["runs"]]
     labels = {row["method"]: row["label"] for row in spec["rows"]}
     styles = line_styles(list(labels))
     figure, axes = plt.subplots(2, 4, figsize=(PAGE, 0.52 * PAGE), sharex=True, layout="constrained")

@@ -14,8 +14,9 @@ from simformer.analysis.numbers import ends, footnote, signed
 from simformer.analysis.statistics import paired_bootstrap, welch
 from simformer.analysis.table_text import METRIC_NAMES, csv_text, markdown
 from simformer.data.files import atomic_write_text
+from simformer.data.identity import require_groups
 from simformer.data.splits import Split
-from simformer.metrics import Evaluation, scores
+from simformer.metrics import Evaluation, require_same_test, scores
 
 NOTE = (
     "Percentage points, 95 % intervals. Over images: paired bootstrap of the test images, trainings fixed. Over seeds: "
@@ -38,11 +39,14 @@ def compare(spec: dict[str, Any]) -> pd.DataFrame:
     """
     evaluations: dict[tuple[str, str, str], list[Evaluation]] = {}
     splits: dict[tuple[str, str], Split] = {}
+    tested: dict[tuple[str, str], Evaluation] = {}
     for run in spec["runs"]:
         place = run["dataset"], run["split"]
         loaded = Evaluation.load([Path(shard) for shard in run["evaluation"]])
         evaluations.setdefault((*place, run["method"]), []).append(loaded)
-        splits.setdefault(place, Split.load(Path(run["groups"])))
+        split = splits.setdefault(place, Split.load(Path(run["groups"])))
+        require_groups(loaded.identity, split)
+        require_same_test(loaded, tested.setdefault(place, loaded))
     lines = [
         _line(evaluations, place, split, pair, metric)
         for place, split in splits.items()

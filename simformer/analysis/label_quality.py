@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +16,11 @@ from simformer.analysis.numbers import number
 from simformer.analysis.table_text import csv_text, markdown
 from simformer.baselines.map_checks import IMAGES, chosen_images
 from simformer.baselines.map_measures import iou_counts
+from simformer.data.checked import read_label_map
 from simformer.data.files import atomic_write_text
-from simformer.data.images import read_label
+from simformer.data.identity import require_split, require_truth
 from simformer.data.labels import LabelledImage, LabelSet
+from simformer.metrics import read_metrics
 from simformer.settings import IGNORE
 
 GAP = 2.0
@@ -47,7 +48,9 @@ def label_quality(spec: dict[str, Any]) -> pd.DataFrame:
     lines = []
     for run in spec["runs"]:
         labels, masked, truth = (LabelSet.load(Path(run[name])) for name in ("labels", "masked", "truth"))
-        metrics = json.loads(Path(run["path"]).read_text(encoding="utf-8"))
+        require_truth(truth.identity, masked.identity)
+        require_split(labels.identity, masked.identity)
+        metrics = read_metrics(Path(run["path"]), "novel", "base")
         cell = {name: run[name] for name in ("dataset", "split", "method", "seed")}
         lines.append(cell | _quality(labels, masked, truth) | {name: metrics[name] for name in ("novel", "base")})
     return pd.DataFrame(lines).astype(dict.fromkeys(COLUMNS, float))
@@ -57,7 +60,7 @@ def _quality(labels: LabelSet, masked: LabelSet, truth: LabelSet) -> dict[str, f
     given, true = ({image.name: image for image in found.images} for found in (labels, truth))
     counts, left, pixels = np.zeros((len(masked.novel), 2), np.int64), 0, 0
     for image in chosen_images(masked):
-        real = read_label(truth.label_path(true[image.name]))
+        real = read_label_map(truth, true[image.name])
         found = _label(labels, given.get(image.name), real)
         novel = np.isin(real, masked.novel)
         counts += iou_counts(found, real, masked.novel)
@@ -72,7 +75,7 @@ def _quality(labels: LabelSet, masked: LabelSet, truth: LabelSet) -> dict[str, f
 
 def _label(labels: LabelSet, image: LabelledImage | None, like: np.ndarray) -> np.ndarray:
     """Read a label map; an image without any label is not in its label set."""
-    return np.full_like(like, IGNORE) if image is None else read_label(labels.label_path(image))
+    return np.full_like(like, IGNORE) if image is None else read_label_map(labels, image)
 
 
 def order_kept(labels: Sequence[float], retrained: Sequence[float]) -> tuple[int, int]:

@@ -16,8 +16,9 @@ from simformer.analysis.palette import IGNORE_COLOUR, class_colours
 from simformer.analysis.style import figure_text
 from simformer.baselines.map_arms import MapArm
 from simformer.baselines.mixing import mix_scores
+from simformer.data.checked import read_label_map, read_photograph
 from simformer.data.files import atomic_write_bytes
-from simformer.data.images import read_image, read_label
+from simformer.data.identity import require_truth
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError
 from simformer.settings import IGNORE
@@ -43,10 +44,11 @@ def choose_scenes(masked: LabelSet, truth: LabelSet, count: int) -> list[tuple[L
 
     Returns: pairs of an image of `masked` and a class id.
     """
+    require_truth(truth.identity, masked.identity)
     true_images = {image.name: image for image in truth.images}
 
     def shows(image: LabelledImage, c: int) -> bool:
-        return bool((read_label(truth.label_path(true_images[image.name])) == c).mean() >= SMALLEST)
+        return bool((read_label_map(truth, true_images[image.name]) == c).mean() >= SMALLEST)
 
     chosen: list[tuple[LabelledImage, int]] = []
     taken: set[str] = set()
@@ -93,6 +95,8 @@ def draw_map_gallery(
         output: PNG to write.
     Raises: UserError if the split has no image with a novel class.
     """
+    for arm in arms:
+        arm.maps.require_blind(masked)
     scenes = choose_scenes(masked, truth, count)
     if not scenes:
         raise UserError(f"{masked.root}: no training image has a novel class, so there is no map to draw")
@@ -102,8 +106,8 @@ def draw_map_gallery(
     figure, places = _page(scenes, titles)
     shown: set[int] = set()
     for (image, named), (above, below) in zip(scenes, places, strict=True):
-        picture, base = read_image(data / image.image), read_label(masked.label_path(image))
-        label = read_label(truth.label_path(true_images[image.name]))
+        picture, base = read_photograph(data, image), read_label_map(masked, image)
+        label = read_label_map(truth, true_images[image.name])
         above[0].imshow(picture, interpolation="nearest")
         above[0].set_ylabel(f"maps of\n{figure_text(masked.classes[named])}", fontsize=9)
         below[0].imshow(colours[label], interpolation="nearest")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ from simformer.analysis.numbers import number, with_deviation
 from simformer.analysis.statistics import mean_and_deviation
 from simformer.analysis.table_text import csv_text, markdown
 from simformer.data.files import atomic_write_text
+from simformer.data.identity import require_groups
 from simformer.data.splits import Split
-from simformer.metrics import Evaluation
+from simformer.metrics import Evaluation, read_metrics
 
 NOTE = (
     "IoU in percent, mean over seeds (n: {seeds}); the novel classes first, then by share of the labelled test pixels. "
@@ -40,11 +40,13 @@ def per_class(spec: dict[str, Any]) -> pd.DataFrame:
 
 def _place(place: tuple[str, str], runs: list[dict[str, Any]]) -> pd.DataFrame:
     split = Split.load(Path(runs[0]["groups"]))
-    pixels = Evaluation.load([Path(shard) for shard in runs[0]["evaluation"]]).truth.sum(axis=0)
+    evaluation = Evaluation.load([Path(shard) for shard in runs[0]["evaluation"]])
+    require_groups(evaluation.identity, split)
+    pixels = evaluation.truth.sum(axis=0)
     share = 100 * pixels / max(1, pixels.sum())
     values: dict[str, list[dict[str, float | None]]] = {}
     for run in runs:
-        content = json.loads(Path(run["path"]).read_text(encoding="utf-8"))
+        content = read_metrics(Path(run["path"]), "iou")
         values.setdefault(run["method"], []).append(content["iou"])
     order = sorted(range(len(split.classes)), key=lambda k: (k not in split.novel, -share[k], k))
     return pd.DataFrame(

@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 
 from simformer.analysis.palette import BASE_COLOUR, IGNORE_COLOUR, NOVEL_COLOUR, class_colours
 from simformer.analysis.style import figure_text
-from simformer.data.images import read_image, read_label
+from simformer.data.checked import read_photograph, read_truth
 from simformer.data.index import DatasetIndex, ImageRecord
 from simformer.data.splits import Split
 from simformer.errors import UserError
@@ -53,15 +53,15 @@ class Scene:
 
     def file(self, record: ImageRecord) -> ImageFile:
         """Return an image as inference takes it."""
-        return ImageFile(self.data / record.image, record.height, record.width)
+        return ImageFile.of(self.data, record)
 
     def image(self, record: ImageRecord) -> np.ndarray:
         """Read an image, uint8 [H, W, 3]."""
-        return read_image(self.data / record.image)
+        return read_photograph(self.data, record)
 
     def truth(self, record: ImageRecord) -> np.ndarray:
         """Read the true classes of an image, uint8 [H, W]."""
-        return read_label(self.data / record.label)
+        return read_truth(self.data, record)
 
 
 def choose_images(records: Sequence[ImageRecord], novel: Sequence[int], count: int) -> list[ImageRecord]:

@@ -19,8 +19,9 @@ from simformer.baselines.mixing import mix_scores
 from simformer.baselines.retab.cells import STRIDE
 from simformer.baselines.retab.propagation import NONE_OF_THEM, Propagation, own_labels, pixels_of
 from simformer.baselines.stencil import half_disc, shifted
+from simformer.data.checked import read_label_map, read_photograph
 from simformer.data.files import atomic_write_bytes
-from simformer.data.images import read_image, read_label
+from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError
 
@@ -53,6 +54,9 @@ def draw_retab_pictures(
         output: PNG to write.
     Raises: UserError if the split has no image with a novel class.
     """
+    require_split(propagation.source, masked.identity)
+    for made in (maps, boundaries, walked):
+        made.require_blind(masked)
     scenes = choose_scenes(masked, truth, count)
     if not scenes:
         raise UserError(f"{masked.root}: no training image has a novel class, so there is no map to draw")
@@ -61,10 +65,10 @@ def draw_retab_pictures(
     size = CELL * len(TITLES) + 0.4, CELL * ratio * len(scenes) + 0.4
     figure, axes = plt.subplots(len(scenes), len(TITLES), figsize=size, squeeze=False, layout="constrained")
     for (image, named), row in zip(scenes, axes, strict=True):
-        label = read_label(truth.label_path(true_images[image.name]))
-        base = read_label(masked.label_path(image))
+        label = read_label_map(truth, true_images[image.name])
+        base = read_label_map(masked, image)
         row[0].set_ylabel(figure_text(masked.classes[named]), fontsize=9)
-        row[0].imshow(read_image(data / image.image))
+        row[0].imshow(read_photograph(data, image))
         row[1].imshow(colours[label], interpolation="nearest")
         row[2].imshow(colours[base], interpolation="nearest")
         heats = _heats(propagation, maps, boundaries, walked, data, image, named)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,10 @@ from typing import Any
 import pandas as pd
 
 from simformer.analysis.numbers import number
+from simformer.analysis.read_table import MAKES_IT, read_table
 from simformer.analysis.table_text import csv_text, markdown
 from simformer.data.files import atomic_write_text
+from simformer.data.sealed import read_json
 from simformer.errors import UserError
 
 ENDING = ".benchmark.tsv"
@@ -55,9 +56,9 @@ def _line(path: Path, results: Path) -> dict[str, Any] | None:
     folders, stem = list(parts[place + 1 : -1]), path.name.removesuffix(ENDING)
     if not PART.fullmatch(stem) and stem not in folders[-1:]:
         folders.append(stem)
-    measured = pd.read_csv(path, sep="\t", na_values="-")
+    measured = read_table(path, "s", "max_rss", sep="\t", na_values="-")
     facts = path.with_name("train.json")
-    known = json.loads(facts.read_text(encoding="utf-8")) if stem == "train" and facts.exists() else {}
+    known = read_json(facts, "record of a training", MAKES_IT) if stem == "train" and facts.exists() else {}
     return {
         "dataset": parts[0],
         "split": parts[1],

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simformer.analysis.palette import BASE_COLOUR, NOVEL_COLOUR
+from simformer.analysis.read_table import read_table
 from simformer.analysis.statistics import ROUNDING
 from simformer.analysis.style import PAGE, figure_style, figure_text, write_figure
-from simformer.analysis.table_text import read_csv
 
 LINES = {"novel": (NOVEL_COLOUR, "o"), "base": (BASE_COLOUR, "s"), "all": ((90, 90, 90), "^")}
 """Colour and marker of every metric."""
@@ -31,7 +31,7 @@ def draw_sweeps(table: Path, spec: dict[str, Any], output: Path) -> None:
         output: PDF to write; a PNG is written beside it.
     """
     with figure_style():
-        write_figure(sweeps_figure(read_csv(table), spec), output, spec["title"])
+        write_figure(sweeps_figure(read_table(table, "method", "metric", "mean", "std"), spec), output, spec["title"])
 
 
 def sweeps_figure(results: pd.DataFrame, spec: dict[str, Any]) -> Figure:

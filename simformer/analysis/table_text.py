@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -127,11 +126,3 @@ def csv_text(table: pd.DataFrame, form: str) -> str:
     finite = table.replace([math.inf, -math.inf], math.nan).replace(r"\r\n?", "\n", regex=True)
     text = finite.to_csv(index=False, float_format=form, lineterminator="\n")
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def read_csv(path: Path) -> pd.DataFrame:
-    """Read what `csv_text` has written; a name such as "NA" or "nan" stays a name, an empty number is NaN."""
-    names = dict.fromkeys(("dataset", "split", "method", "label", "metric"), str)
-    head = pd.read_csv(path, nrows=0).columns
-    empty = {column: [""] for column in head if column not in names}
-    return pd.read_csv(path, dtype=names, keep_default_na=False, na_values=empty)

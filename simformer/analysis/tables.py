@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 from pathlib import Path
@@ -14,6 +13,7 @@ from simformer.analysis.markup import strong
 from simformer.analysis.table_text import csv_text, latex, markdown, pivot
 from simformer.data.files import atomic_write_text
 from simformer.errors import UserError
+from simformer.metrics import read_metrics
 from simformer.visible import visible
 
 KEYS = ["dataset", "split", "method", "metric"]
@@ -48,7 +48,7 @@ def collect(spec: dict[str, Any]) -> pd.DataFrame:
 def _lines(run: dict[str, Any], metrics: list[str]) -> list[dict[str, Any]]:
     """Return one line per metric of a run; without values if it is not finished."""
     path = Path(run["path"])
-    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    content = read_metrics(path, *metrics) if path.exists() else None
     known = {k: run[k] for k in ("dataset", "split", "method", "seed")} | {"missing": content is None}
     return [known | {"metric": metric, "value": content[metric] if content else None} for metric in metrics]
 

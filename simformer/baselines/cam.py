@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from simformer.baselines.maps import ClassMaps
 from simformer.baselines.settings import CamSettings
-from simformer.data.images import read_image
+from simformer.data.checked import read_photograph
 from simformer.data.labels import LabelledImage
 from simformer.data.transforms import normalise, resize_image, resized_shape
 
@@ -92,7 +92,7 @@ def class_activation_maps(
     """
     for batch in equal_sizes(images, settings.batch_images):
         size = inference_size(batch[0].height, batch[0].width, settings)
-        pixels = [resize_image(read_image(data / image.image), *size, Image.Resampling.BICUBIC) for image in batch]
+        pixels = [resize_image(read_photograph(data, image), *size, Image.Resampling.BICUBIC) for image in batch]
         present = torch.zeros(len(batch), num_classes, dtype=torch.bool)
         for row, image in zip(present, batch, strict=True):
             row[list(image.classes)] = True

@@ -15,10 +15,11 @@ from torch.nn import functional as F
 from simformer.baselines.cam import class_activation_maps
 from simformer.baselines.crop_training import CropBatch, train_on_crops
 from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
-from simformer.baselines.network_file import read_network, require_classes
+from simformer.baselines.network_file import StoredNetwork, read_network
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import CamSettings, ClassifierSettings
 from simformer.baselines.strides import strided_backbone
+from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.shards import WHOLE, Shard
 from simformer.train import Runtime, TrainOutputs
@@ -111,19 +112,18 @@ def classifier_maps(
         manifest, shard: see `write_maps`.
     Raises: UserError if the classifier was trained on other classes.
     """
-    network, classes, checksum = load_classifier(path, device)
-    require_classes(classes, labels, path)
-    identity = settings_hash(checksum, settings)
+    network, stored = load_classifier(path, device)
+    require_split(stored.identity, labels.identity)
+    identity = settings_hash(stored.hash, settings)
 
     def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
-        return class_activation_maps(lambda x, _: network(x), data, images, len(classes), settings, device)
+        return class_activation_maps(lambda x, _: network(x), data, images, len(labels.classes), settings, device)
 
-    return write_maps(labels.images, identity, compute, manifest, shard)
+    return write_maps(labels, identity, compute, manifest, shard)
 
 
-def load_classifier(path: Path, device: torch.device) -> tuple[Classifier, tuple[str, ...], str]:
-    """Return a trained classifier in eval mode, its K class names, and the hash of its file."""
+def load_classifier(path: Path, device: torch.device) -> tuple[Classifier, StoredNetwork[ClassifierSettings]]:
+    """Return a trained classifier in eval mode, and its file's content."""
     stored = read_network(path, KIND, ClassifierSettings)
     network = Classifier(stored.spec.backbone, stored.spec.settings.stride, len(stored.classes))
-    network.load_state_dict(stored.tensors)
-    return network.eval().to(device), stored.classes, stored.hash
+    return stored.fill(network).eval().to(device), stored

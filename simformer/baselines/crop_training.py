@@ -92,5 +92,5 @@ def train_on_crops(
 
     inputs = {"labels": labels.hash, "initial weights": file_hash(weights)}
     samples = Crops(data, labels, settings, spec.seed)
-    training = NetworkTraining(network, optimizer, spec, samples, steps, advance, labels.classes, inputs)
+    training = NetworkTraining(network, optimizer, spec, samples, steps, advance, labels.identity, inputs)
     run_training(training, state, outputs, runtime)

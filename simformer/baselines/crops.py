@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from simformer.baselines.settings import NetworkSettings
-from simformer.data.images import read_image, read_label
+from simformer.data.checked import read_label_map, read_photograph
 from simformer.data.labels import LabelSet
 from simformer.data.transforms import PAD_VALUE, Crop, color_jitter, normalise, resize_image, resize_label
 from simformer.settings import IGNORE
@@ -73,8 +73,8 @@ class Crops(Dataset[Sample]):
     def __getitem__(self, position: int) -> Sample:
         epoch, offset = divmod(position, len(self.labels.images))
         image = self.labels.images[int(_permutation(self.seed, epoch, len(self.labels.images))[offset])]
-        pixels = read_image(self.data / image.image)
-        label_map = read_label(self.labels.label_path(image)) if image.label else None
+        pixels = read_photograph(self.data, image)
+        label_map = read_label_map(self.labels, image) if image.label else None
         present = torch.zeros(len(self.labels.classes), dtype=torch.bool)
         present[list(image.classes)] = True
         rng = np.random.default_rng([self.seed, 3, position])

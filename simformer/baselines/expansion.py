@@ -21,7 +21,8 @@ from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import AffinitySettings, WalkSettings
 from simformer.baselines.stencil import Offset, half_disc
 from simformer.baselines.walk import transition, walk
-from simformer.data.images import read_image
+from simformer.data.checked import read_photograph
+from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.transforms import normalise, resize_image
 from simformer.settings import IGNORE
@@ -118,10 +119,10 @@ class Expander:
         self.kind: Expansion = kind
         self.settings = settings
         self.device = device
-        self.network = build_expander(kind, stored.spec.backbone)
-        self.network.load_state_dict(stored.tensors)
+        self.network = stored.fill(build_expander(kind, stored.spec.backbone))
         self.network.eval().to(device)
         self.network_hash = stored.hash
+        self.source = stored.identity
 
     def write(self, maps: MapSet, data: Path, labels: LabelSet, manifest: Path, shard: Shard = WHOLE) -> MapSet:
         """Write the expanded maps of a shard of the images.
@@ -131,16 +132,19 @@ class Expander:
             data: folder of the prepared dataset.
             labels: the images.
             manifest, shard: see `write_maps`.
+        Raises: UserError if network, maps and labels are not of one dataset and split.
         """
+        require_split(self.source, labels.identity)
+        require_split(maps.source, labels.identity)
 
         def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
             for image in images:
                 mine = maps.read(image.name)
-                pixels = resize_image(read_image(data / image.image), *mine.extent, Image.Resampling.BICUBIC)
+                pixels = resize_image(read_photograph(data, image), *mine.extent, Image.Resampling.BICUBIC)
                 yield image, self.expand(mine, torch.from_numpy(pixels.transpose(2, 0, 1).copy()))
 
         identity = settings_hash(f"{self.network_hash} {maps.hash}", self.settings)
-        return write_maps(labels.images, identity, compute, manifest, shard)
+        return write_maps(labels, identity, compute, manifest, shard)
 
     @torch.inference_mode()
     def expand(self, maps: ClassMaps, image: Tensor) -> ClassMaps:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from simformer.baselines.cam import inference_size
 from simformer.baselines.settings import CamSettings
-from simformer.data.images import read_image, read_label
+from simformer.data.checked import read_photograph, read_truth
 from simformer.data.index import DatasetIndex
 from simformer.data.transforms import normalise, resize_image, resize_label
 
@@ -58,11 +58,11 @@ def read_held_out(data: Path, index: DatasetIndex, settings: CamSettings, device
     found = []
     for record in [record for record in index.test if record.labels][:HELD_OUT_IMAGES]:
         size = inference_size(record.height, record.width, settings)
-        image = resize_image(read_image(data / record.image), *size, Image.Resampling.BICUBIC)
+        image = resize_image(read_photograph(data, record), *size, Image.Resampling.BICUBIC)
         pixels = normalise(torch.from_numpy(image.transpose(2, 0, 1).copy())[None].to(device))
         present = torch.zeros(1, len(index.classes), dtype=torch.bool, device=device)
         present[0, list(record.labels)] = True
-        truth = resize_label(read_label(data / record.label), *size)
+        truth = resize_label(read_truth(data, record), *size)
         found.append(HeldOut(record.name, record.labels, pixels, present, truth))
     return found
 

@@ -20,6 +20,7 @@ from simformer.baselines.network_file import write_network
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.checkpoint import Stateful, load_state, remove_state, save_state
 from simformer.data.files import atomic_write_text
+from simformer.data.identity import Identity
 from simformer.data.loader import training_steps
 from simformer.errors import Interrupted, UserError
 from simformer.json_text import json_text
@@ -41,7 +42,7 @@ class NetworkTraining:
         steps: T; step t takes the items [t B, (t + 1) B) with B = spec.settings.batch_images.
         advance: called with (step, its items); makes the step and returns the values to be logged, those of
             `sgd_step`. May raise FloatingPointError.
-        classes: K names in id order.
+        identity: of the labels, for the file.
         inputs: hashes of everything else that decides the result, by name: labels, initial weights.
         columns: further values that `advance` returns and the log keeps.
     """
@@ -52,7 +53,7 @@ class NetworkTraining:
     samples: Dataset
     steps: int
     advance: Callable[[int, list[Any]], dict[str, float]]
-    classes: tuple[str, ...]
+    identity: Identity
     inputs: dict[str, str]
     columns: tuple[str, ...] = ()
 
@@ -123,7 +124,7 @@ def _finish(
     }
     atomic_write_text(outputs.log, (state / LOG_FILE).read_text())
     atomic_write_text(outputs.facts, json_text(facts, indent=2) + "\n")
-    write_network(outputs.model, training.network, training.spec, training.classes)
+    write_network(outputs.model, training.network, training.spec, training.identity)
     remove_state(state, LOG_FILE)
 
 

@@ -18,7 +18,8 @@ from simformer.baselines.map_arms import MapArm
 from simformer.baselines.map_measures import class_precisions, iou_counts, own_argmax_counts, threshold_counts
 from simformer.baselines.maps import ClassMaps
 from simformer.baselines.mixing import mix_scores
-from simformer.data.images import read_label
+from simformer.data.checked import read_label_map
+from simformer.data.identity import require_split, require_truth
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.settings import IGNORE
 
@@ -74,6 +75,11 @@ def map_claims(arms: Sequence[MapArm], masked: LabelSet, truth: LabelSet, filled
         filled: labels of the trivial control `fill`.
     Returns: the claims (docs/baselines.md, "What was measured").
     """
+    require_truth(truth.identity, masked.identity)
+    require_split(filled.identity, masked.identity)
+    filled.require("fill")
+    for arm in arms:
+        arm.maps.require_blind(masked)
     values = measure(arms, masked, truth, filled)
     claims = [_precision(values, "M0", "plain maps find the pixels of novel classes at all", PLAIN, CONSTANT)]
     for arm in arms:
@@ -109,8 +115,8 @@ def measure(
     values = {name: Values() for name in [*names, *controls, FILL, CONSTANT]}
     true_images, filled_images = ({i.name: i for i in labels.images} for labels in (truth, filled))
     for image in chosen_images(masked, count):
-        base = read_label(masked.label_path(image))
-        label = read_label(truth.label_path(true_images[image.name]))
+        base = read_label_map(masked, image)
+        label = read_label_map(truth, true_images[image.name])
         seen = _Image(image.name, base, label, tuple(masked.novel), tuple(masked.novel_labels(image)))
         for arm in arms:
             maps = arm.maps.read(image.name)
@@ -126,7 +132,7 @@ def measure(
         shares = pixels / max(1, pixels.sum())
         values[CONSTANT].precision |= {(seen.name, c): float(shares[c]) for c in seen.present if shares[c]}
         if seen.several and image.name in filled_images:
-            fill = read_label(filled.label_path(filled_images[image.name]))
+            fill = read_label_map(filled, filled_images[image.name])
             values[FILL].mixed[seen.name] = iou_counts(fill, seen.hidden, seen.novel)
     return values
 

@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +19,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from simformer.config import RECIPE_VERSION
-from simformer.data.files import atomic_write_bytes, atomic_write_text
+from simformer.data.files import atomic_write_bytes
+from simformer.data.identity import Identity, require_blind, require_split
 from simformer.data.labels import LabelledImage, LabelSet
+from simformer.data.sealed import read_sealed, write_sealed
 from simformer.errors import UserError
 from simformer.settings import Settings
 from simformer.shards import WHOLE, Shard
+
+MAKES_IT = "delete it and run snakemake again"
 
 
 @dataclass(frozen=True)
@@ -67,11 +71,13 @@ class MapSet:
 
     Attributes:
         identity: hash of the network and the settings that made them.
+        source: what they belong to: that of the labels of their images.
         checksums: image name -> sha256 of its scores.
         root: folder of the manifest; maps lie in `maps/` below it.
     """
 
     identity: str
+    source: Identity
     checksums: dict[str, str]
     root: Path
 
@@ -95,22 +101,29 @@ class MapSet:
     def save(self, path: Path) -> None:
         """Write the manifest (or that of a shard), atomically, one image per line."""
         lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in self.checksums.items())
-        atomic_write_text(path, f'{{"identity": {json.dumps(self.identity)}, "images": {{\n{lines}\n}}}}\n')
+        head = json.dumps({"identity": self.identity} | self.source.content())
+        write_sealed(path, f'{head[:-1]}, "images": {{\n{lines}\n}}}}\n')
 
     @classmethod
     def load(cls, path: Path) -> MapSet:
-        """Read a manifest; raises UserError when it is missing or none."""
+        """Read a manifest; raises UserError when it is missing, edited, of an older version, or none."""
+        content = read_sealed(path, "manifest of maps", MAKES_IT)
+        source = Identity.parse(content, path, MAKES_IT)
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            return cls(content["identity"], dict(content["images"]), path.parent)
-        except FileNotFoundError:
-            raise UserError(f"{path}: no such maps; `snakemake {path}` makes them") from None
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{path}: not a manifest of maps ({error}); delete it and run snakemake again") from None
+            return cls(content["identity"], source, dict(content["images"]), path.parent)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{path}: not a manifest of maps ({error}); {MAKES_IT}") from None
+
+    def require_blind(self, labels: LabelSet) -> None:
+        """Raise UserError unless the maps may label the images of a label set.
+
+        They are of the same dataset, and of nothing that saw masks of classes which the label set hides.
+        """
+        require_blind(self.source, labels.identity)
 
 
 def write_maps(
-    images: Sequence[LabelledImage],
+    labels: LabelSet,
     identity: str,
     compute: Callable[[list[LabelledImage]], Iterator[tuple[LabelledImage, ClassMaps]]],
     manifest: Path,
@@ -119,7 +132,7 @@ def write_maps(
     """Make the maps of a shard of the images, but for those that are there.
 
     Args:
-        images: all images.
+        labels: all images.
         identity: hash of everything that decides the maps, apart from the images.
         compute: called with the images that have no maps yet; yields each with its maps, in any order.
         manifest: that of the shard; maps are written beside it.
@@ -127,7 +140,8 @@ def write_maps(
     Returns: the maps of the shard.
     Raises: UserError for scores that are not finite.
     """
-    mine, root = [images[i] for i in shard.positions(len(images))], manifest.parent
+    images, root = labels.images, manifest.parent
+    mine = [images[i] for i in shard.positions(len(images))]
     checksums: dict[str, str] = {}
     missing = []
     for image in mine:
@@ -140,7 +154,12 @@ def write_maps(
         if not torch.isfinite(maps.scores).all():
             raise UserError(f"the maps of image '{image.name}' are not finite; train the network anew")
         checksums[image.name] = _write(root, image, identity, maps)
-    written = MapSet(identity, {image.name: checksums[image.name] for image in mine}, root)
+    written = MapSet(
+        identity,
+        replace(labels.identity, where=str(manifest)),
+        {image.name: checksums[image.name] for image in mine},
+        root,
+    )
     written.save(manifest)
     return written
 
@@ -158,11 +177,21 @@ def gather_maps(manifests: Sequence[Path], labels: LabelSet, destination: Path) 
     shards = [MapSet.load(path) for path in manifests]
     if len({shard.identity for shard in shards}) != 1:
         raise UserError(f"{destination}: shards were made with different settings; delete {manifests[0].parent}")
-    found = {name: value for shard in shards for name, value in shard.checksums.items()}
+    found: dict[str, str] = {}
+    for path, shard in zip(manifests, shards, strict=True):
+        require_split(shard.source, labels.identity)
+        if twice := found.keys() & shard.checksums.keys():
+            raise UserError(f"{path}: image '{min(twice)}' is in another shard too; give every shard once")
+        found |= shard.checksums
     names = [image.name for image in labels.images]
     if missing := [name for name in names if name not in found]:
         raise UserError(f"{destination}: no maps of {len(missing)} image(s), e.g. '{missing[0]}'; run its shard again")
-    gathered = MapSet(shards[0].identity, {name: found[name] for name in names}, destination.parent)
+    gathered = MapSet(
+        shards[0].identity,
+        replace(labels.identity, where=str(destination)),
+        {name: found[name] for name in names},
+        destination.parent,
+    )
     gathered.save(destination)
     return gathered
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from simformer.baselines.maps import MapSet
+from simformer.data.checked import read_label_map
 from simformer.data.files import atomic_write_text
-from simformer.data.images import read_label
 from simformer.data.labels import LabelSet
 from simformer.data.masking import derive_labels
 from simformer.errors import UserError
@@ -52,13 +52,16 @@ def mixed_labels(maps: MapSet, labels: LabelSet, gamma: float, destination: Path
         labels: the masked label set.
         gamma: see `mix_scores`.
         destination: folder of the new label set.
-    Raises: UserError if an image with novel labels has no maps of them.
+    Raises: UserError if an image with novel labels has no maps of them, or the maps are not of the dataset and split of
+        the labels.
     """
+    labels.require("weak")
+    maps.require_blind(labels)
     facts: dict[str, dict] = {}
 
     def mixed() -> Iterator[tuple[int, np.ndarray]]:
         for position, image in enumerate(labels.images):
-            masked, novel = read_label(labels.label_path(image)), sorted(labels.novel_labels(image))
+            masked, novel = read_label_map(labels, image), sorted(labels.novel_labels(image))
             result = masked
             if novel:
                 try:
@@ -69,7 +72,7 @@ def mixed_labels(maps: MapSet, labels: LabelSet, gamma: float, destination: Path
                 facts[image.name] = _facts(masked, result, novel, labels.classes)
             yield position, result
 
-    written = derive_labels(labels, destination, mixed())
+    written = derive_labels(labels, destination, "maps", mixed())
     shares = {key: float(np.mean([f[key] for f in facts.values()])) if facts else 0.0 for key in _SHARES}
     lost = sum(len(f["lost"]) for f in facts.values())
     summary = {"gamma": gamma, "maps": maps.identity, "images_with_novel_labels": len(facts), **shares, "lost": lost}

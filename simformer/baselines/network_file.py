@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic
+from typing import Generic, TypeVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -14,23 +14,46 @@ from torch import Tensor, nn
 
 from simformer.baselines.network_spec import NetworkSettingsT, NetworkSpec
 from simformer.data.files import atomic_write_bytes
-from simformer.data.labels import LabelSet
+from simformer.data.identity import Identity
 from simformer.errors import UserError
+from simformer.models.weight_files import misfits
+
+REMEDY = "delete it and run snakemake again, which trains it"
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
 @dataclass(frozen=True)
 class StoredNetwork(Generic[NetworkSettingsT]):
-    """Content of a network file: specification, K class names in id order, state dict, and the file's hash."""
+    """Content of a network file.
+
+    Attributes:
+        spec: what decides its weights, beside data and initial weights.
+        identity: classes, dataset and hidden classes of the labels that it was trained on.
+        tensors: state dict.
+        hash: of the file.
+    """
 
     spec: NetworkSpec[NetworkSettingsT]
-    classes: tuple[str, ...]
+    identity: Identity
     tensors: dict[str, Tensor]
     hash: str
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """K class names in id order."""
+        return self.identity.classes
 
-def write_network(path: Path, network: nn.Module, spec: NetworkSpec, classes: tuple[str, ...]) -> None:
+    def fill(self, network: NetworkT) -> NetworkT:
+        """Give a network the stored weights; raises UserError, before any is changed, if they are not its own."""
+        if problems := misfits(network.state_dict(), self.tensors):
+            raise UserError(f"{self.identity.where}: its tensors are not those of its network: {problems}; {REMEDY}")
+        network.load_state_dict(self.tensors)
+        return network
+
+
+def write_network(path: Path, network: nn.Module, spec: NetworkSpec, identity: Identity) -> None:
     """Write a network file, atomically; equal content, equal bytes."""
-    facts = {"spec": spec.model_dump(mode="json"), "classes": list(classes)}
+    facts = {"spec": spec.model_dump(mode="json"), "hash": spec.hash} | identity.content()
     tensors = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
     atomic_write_bytes(path, save(tensors, {"simformer_network": json.dumps(facts)}))
 
@@ -47,30 +70,32 @@ def read_network(path: Path, kind: str, settings: type[NetworkSettingsT]) -> Sto
         path: the file.
         kind: what it must be.
         settings: class of its settings.
-    Raises: UserError if it is missing, no network file, or of another kind.
+    Raises: UserError if it is missing, no network file, of another kind, edited, or of an older version.
     """
     facts = _facts(path)
-    with safe_open(path, framework="pt") as stream:
-        tensors = {k: stream.get_tensor(k) for k in stream.keys()}  # noqa: SIM118 (not a dict)
     if facts["spec"]["kind"] != kind:
         raise UserError(f"{path}: a network of kind '{facts['spec']['kind']}'; expected '{kind}'")
-    spec = NetworkSpec[settings].model_validate(facts["spec"])
-    with path.open("rb") as stream:
-        checksum = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
-    return StoredNetwork(spec, tuple(facts["classes"]), tensors, checksum)
+    identity = Identity.parse(facts, path, REMEDY)
+    try:
+        with safe_open(path, framework="pt") as stream:
+            tensors = {k: stream.get_tensor(k) for k in stream.keys()}  # noqa: SIM118 (not a dict)
+        spec = NetworkSpec[settings].model_validate(facts["spec"])
+        with path.open("rb") as stream:
+            checksum = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+    except (SafetensorError, ValueError, OSError) as error:
+        raise UserError(f"{path}: a damaged network ({' '.join(str(error).split())}); {REMEDY}") from None
+    if spec.hash != facts.get("hash"):
+        raise UserError(f"{path}: its settings do not fit their hash: edited, or of another version; {REMEDY}")
+    return StoredNetwork(spec, identity, tensors, checksum)
 
 
 def _facts(path: Path) -> dict:
     try:
         with safe_open(path, framework="pt") as stream:
-            return json.loads((stream.metadata() or {})["simformer_network"])
+            facts = json.loads((stream.metadata() or {})["simformer_network"])
+        facts["spec"]["kind"]
+        return facts
     except FileNotFoundError:
         raise UserError(f"{path}: no such network; `snakemake {path}` trains it") from None
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise UserError(f"{path}: not a network of a baseline ({error}); delete it and run snakemake again") from None
-
-
-def require_classes(classes: tuple[str, ...], labels: LabelSet, path: Path) -> None:
-    """Raise UserError unless the network of a file was trained on the classes of a label set."""
-    if classes != labels.classes:
-        raise UserError(f"{path}: trained on other classes than those of {labels.root}; delete it and run again")
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+        raise UserError(f"{path}: not a network of a baseline ({error}); {REMEDY}") from None

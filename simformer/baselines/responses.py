@@ -15,7 +15,7 @@ from simformer.baselines.cpn.settings import CpnSettings
 from simformer.baselines.cpn.training import cpn_objective
 from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
 from simformer.baselines.maxnorm import maxnorm
-from simformer.baselines.network_file import StoredNetwork, read_network, require_classes, stored_kind
+from simformer.baselines.network_file import StoredNetwork, read_network, stored_kind
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.plain.settings import TappedSettings
 from simformer.baselines.plain.training import plain_objective
@@ -25,6 +25,7 @@ from simformer.baselines.settings import CamSettings
 from simformer.baselines.tapped_classifier import TappedClassifier
 from simformer.baselines.tapped_training import Origin, train_tapped
 from simformer.baselines.view_maps import view_response
+from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError
 from simformer.shards import WHOLE, Shard
@@ -125,7 +126,7 @@ def tapped_maps(
 ) -> MapSet:
     """Write the maps of a network at stride 8: raw ones of a plain network, spread ones of SEAM and CPN."""
     network, stored = load_tapped(path, device)
-    require_classes(stored.classes, labels, path)
+    require_split(stored.identity, labels.identity)
     spread = stored.spec.kind in ("seam", "cpn")
 
     def response(images: Tensor, present: Tensor) -> Tensor:
@@ -135,7 +136,7 @@ def tapped_maps(
         count = len(stored.classes)
         return class_activation_maps(response, data, images, count, settings, device, maxnorm)
 
-    return write_maps(labels.images, settings_hash(stored.hash, settings), compute, manifest, shard)
+    return write_maps(labels, settings_hash(stored.hash, settings), compute, manifest, shard)
 
 
 def load_tapped(path: Path, device: torch.device) -> tuple[TappedClassifier, StoredNetwork[TappedSettings]]:
@@ -148,5 +149,4 @@ def load_tapped(path: Path, device: torch.device) -> tuple[TappedClassifier, Sto
         raise UserError(f"{path}: a network of kind '{kind}'; expected one of {', '.join(TAPPED)}")
     stored = read_network(path, kind, TAPPED[kind])
     network = build_tapped(stored.spec, len(stored.classes))
-    network.load_state_dict(stored.tensors)
-    return network.eval().to(device), stored
+    return stored.fill(network).eval().to(device), stored

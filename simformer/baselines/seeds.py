@@ -18,7 +18,7 @@ from simformer.baselines.crf import dense_crf
 from simformer.baselines.maps import ClassMaps, MapSet
 from simformer.baselines.pamr import pamr
 from simformer.baselines.settings import SeedSettings
-from simformer.data.images import read_image
+from simformer.data.checked import read_photograph
 from simformer.data.labels import LabelSet
 from simformer.data.masking import derive_labels
 from simformer.data.transforms import resize_image, resize_label
@@ -72,11 +72,13 @@ def write_seeds(maps: MapSet, data: Path, labels: LabelSet, settings: SeedSettin
         labels: the images and their image-level labels.
         settings: threshold and cleaning.
         destination: folder of the new label set.
+    Raises: UserError if the maps are not of the dataset and split of the labels.
     """
+    maps.require_blind(labels)
     named = replace(labels, images=tuple(replace(i, label=f"labels/{i.name}.png") for i in labels.images))
 
     def seeds() -> Iterator[tuple[int, np.ndarray]]:
         for position, image in enumerate(labels.images):
-            yield position, image_seeds(maps.read(image.name), read_image(data / image.image), settings)
+            yield position, image_seeds(maps.read(image.name), read_photograph(data, image), settings)
 
-    return derive_labels(named, destination, seeds())
+    return derive_labels(named, destination, "seeds", seeds())

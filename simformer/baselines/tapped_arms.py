@@ -20,6 +20,7 @@ from simformer.baselines.plain.settings import TappedSettings
 from simformer.baselines.responses import load_tapped
 from simformer.baselines.settings import CamSettings
 from simformer.baselines.tapped_classifier import TappedClassifier, pooled_logits
+from simformer.data.identity import Identity, require_dataset, require_groups
 from simformer.data.index import DatasetIndex
 from simformer.data.splits import Split
 from simformer.errors import UserError
@@ -111,21 +112,20 @@ def measure_arm(
 
 
 def load_arms(
-    paths: dict[str, Path], classes: tuple[str, ...], images: Sequence[HeldOut], base: tuple[int, ...], device: str
+    paths: dict[str, Path], dataset: Identity, images: Sequence[HeldOut], base: tuple[int, ...], device: str
 ) -> dict[str, Arm]:
     """Read networks and measure them; all but the warm one must have been trained for as many steps.
 
     Args:
         paths: network file of each arm.
-        classes: K names.
+        dataset: whose images these are.
         images, base: see `measure_arm`.
         device: of the networks.
-    Raises: UserError for networks of other classes or of unequal training.
+    Raises: UserError for networks of another dataset or of unequal training.
     """
     loaded = {name: load_tapped(path, torch.device(device)) for name, path in paths.items()}
-    for name, (_, stored) in loaded.items():
-        if stored.classes != classes:
-            raise UserError(f"{paths[name]}: trained on other classes than the dataset's; delete it and run again")
+    for _, stored in loaded.values():
+        require_dataset(stored.identity, dataset)
     require_equal_training({name: stored for name, (_, stored) in loaded.items()})
     return {name: measure_arm(name, *found, images, base) for name, found in loaded.items()}
 
@@ -154,8 +154,9 @@ def compare(
     Returns: the images, the arms, and the claims of `gates`.
     Raises: UserError for a network that is not what its name says.
     """
+    require_groups(index.identity, split)
     images = read_held_out(data, index, cam, torch.device(device))
-    arms = load_arms(paths, index.classes, images, split.base, device)
+    arms = load_arms(paths, index.identity, images, split.base, device)
     if not isinstance(arms[method].stored.spec.settings, kind):
         raise UserError(f"{paths[method]}: not a network of {method.upper()}; give --network {method}=... another file")
     frequency = np.bincount([c for record in index.train for c in record.labels], minlength=len(index.classes))

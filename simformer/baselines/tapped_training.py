@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from simformer.baselines.plain.settings import TappedSettings
 from simformer.baselines.sgd import build_sgd, sgd_step, total_steps
 from simformer.baselines.strides import freeze_stages
 from simformer.baselines.tapped_classifier import TappedClassifier
+from simformer.data.identity import Identity, require_split
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError
 from simformer.models.weights import initialise_backbone
@@ -74,7 +75,7 @@ def train_tapped(
     if origin.weights is not None:
         initialise_backbone(network.backbone, origin.weights)
     if origin.start is not None:
-        load_start(network, spec, labels.classes, origin.start)
+        load_start(network, spec, labels.identity, origin.start)
     freeze_stages(network.backbone, settings.frozen_stages)
     network.to(device)
     optimizer = build_sgd(network, network.backbone, settings)
@@ -93,24 +94,24 @@ def train_tapped(
         objective.samples,
         steps,
         advance,
-        labels.classes,
+        labels.identity,
         {"labels": labels.hash, "initial weights": file_hash(origin.weights), "start": file_hash(origin.start)},
         tuple(objective.weights),
     )
     run_training(training, state, outputs, runtime)
 
 
-def load_start(network: TappedClassifier, spec: NetworkSpec, classes: tuple[str, ...], path: Path) -> None:
+def load_start(network: TappedClassifier, spec: NetworkSpec, identity: Identity, path: Path) -> None:
     """Give a network the weights of a warm one; what that lacks (CPN's regions) keeps its own.
 
-    Raises: UserError if it was trained on other classes or has another backbone.
+    Raises: UserError if it was trained on other labels, has another backbone, or holds other tensors.
     """
     stored = read_network(path, START_KIND, TappedSettings)
-    if stored.classes != classes or stored.spec.backbone != spec.backbone:
+    require_split(stored.identity, identity)
+    if stored.spec.backbone != spec.backbone:
         raise UserError(
-            f"{path}: trained with backbone '{stored.spec.backbone}' on {len(stored.classes)} classes; expected "
-            f"backbone '{spec.backbone}' and the {len(classes)} classes of the label set. Delete it and run again"
+            f"{path}: trained with backbone '{stored.spec.backbone}'; expected '{spec.backbone}'. Delete it and run "
+            "again"
         )
-    lacking, unexpected = network.load_state_dict(stored.tensors, strict=False)
-    if unexpected or any(not name.startswith("regions.") for name in lacking):
-        raise UserError(f"{path}: not a network of this version; delete it and run snakemake again")
+    own = {name: tensor for name, tensor in network.state_dict().items() if name.startswith("regions.")}
+    replace(stored, tensors=own | stored.tensors).fill(network)

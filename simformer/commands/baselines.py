@@ -49,7 +49,9 @@ def train_network(run, spec, args: argparse.Namespace) -> None:
         if waited and outputs.are_of(spec):
             print("the other process has finished this training", file=sys.stderr)
         else:
-            run(spec, args.data, LabelSet.load(args.labels), args.weights, args.state, outputs, runtime)
+            labels = LabelSet.load(args.labels)
+            labels.require(*LEARNS_FROM.get(spec.kind, ("images",)))
+            run(spec, args.data, labels, args.weights, args.state, outputs, runtime)
 
 
 def cam(args: argparse.Namespace) -> None:
@@ -111,6 +113,14 @@ def mix(args: argparse.Namespace) -> None:
     mixed_labels(MapSet.load(args.maps), LabelSet.load(args.labels), args.gamma, args.output)
 
 
+LEARNS_FROM = {
+    "psa": ("seeds",),
+    "irn": ("seeds",),
+    "segmentation": ("seeds",),
+    "retab_affinity": ("seeds",),
+    "retab_boundary": ("weak", "control"),
+}
+"""Kinds of label sets that networks learn from; those that are not named here see image-level labels alone."""
 NETWORK = path("network", "network file")
 MAPS = path("maps", "maps.json of class maps")
 SETTINGS: Option = ("--settings", {"required": True, "help": "settings, JSON"})

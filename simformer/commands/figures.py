@@ -84,6 +84,7 @@ def _loaded(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Trained
 
     from simformer.analysis.pictures import Scene
     from simformer.build import load_model
+    from simformer.data.identity import require_dataset, require_groups
     from simformer.data.index import DatasetIndex
     from simformer.data.splits import Split
     from simformer.devices import choose_device
@@ -94,7 +95,12 @@ def _loaded(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Trained
     spec = json.loads(args.spec)
     models = {label: load_model(m, device) for label, m in zip(spec["labels"], args.model, strict=True)}
     inference = InferenceSettings.model_validate_json(args.inference)
-    scene = Scene(args.data, DatasetIndex.load(args.index), Split.load(args.split), inference, device)
+    index, split = DatasetIndex.load(args.index), Split.load(args.split)
+    require_groups(index.identity, split)
+    for model in models.values():
+        require_dataset(model.identity, index.identity)
+        require_groups(model.identity, split)
+    scene = Scene(args.data, index, split, inference, device)
     return spec, models, scene
 
 

@@ -52,12 +52,14 @@ def retab_affinity(args: argparse.Namespace) -> None:
     from simformer.baselines.network_spec import NetworkSpec
     from simformer.baselines.retab.training import train_affinity
     from simformer.baselines.settings import AffinitySettings
+    from simformer.data.identity import require_groups
     from simformer.data.splits import Split
 
-    novel = Split.load(args.split).novel
+    split = Split.load(args.split)
 
     def run(spec, data, labels, *others) -> None:
-        train_affinity(spec, data, labels, novel, *others)
+        require_groups(labels.identity, split)
+        train_affinity(spec, data, labels, split.novel, *others)
 
     train_network(run, NetworkSpec[AffinitySettings].model_validate_json(args.spec), args)
 

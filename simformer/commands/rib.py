@@ -32,16 +32,19 @@ def check_rib(args: argparse.Namespace) -> None:
     from simformer.baselines.rib.checks import Inputs, rib_checks
     from simformer.baselines.rib.settings import RibCheckSettings, RibSettings
     from simformer.baselines.settings import CamSettings
+    from simformer.data.identity import require_dataset
     from simformer.data.labels import LabelSet
     from simformer.devices import choose_device
 
     torch.set_num_threads(args.threads)
+    labels, masked = LabelSet.load(args.labels), LabelSet.load(args.masked)
+    require_dataset(labels.identity, masked.identity)
     inputs = Inputs(
         network=args.network,
         data=args.data,
-        labels=LabelSet.load(args.labels),
+        labels=labels,
         truth=LabelSet.load(args.truth),
-        novel=LabelSet.load(args.masked).novel,
+        novel=masked.novel,
         plain=MapSet.load(args.plain),
         rib=MapSet.load(args.maps),
         settings=RibSettings.model_validate_json(args.settings),

@@ -47,10 +47,12 @@ def weights(args: argparse.Namespace) -> None:
 def import_weights(args: argparse.Namespace) -> None:
     """Turn an official MaskFormer or SimFormer checkpoint into a model file."""
     from simformer.config import RunConfig
+    from simformer.data.labels import LabelSet
     from simformer.data.layout import read_classes
     from simformer.interchange import import_weights as run
 
-    run(args.source, RunConfig.load(args.config), read_classes(args.data), args.output)
+    labels = args.labels and LabelSet.load(args.labels)
+    run(args.source, RunConfig.load(args.config), read_classes(args.data), args.output, labels)
 
 
 def export_weights(args: argparse.Namespace) -> None:
@@ -186,7 +188,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     )  # fmt: skip
     command(
         commands, import_weights, path("source", "official checkpoint, .pkl or .pth"),
-        path("config", "resolved config.yaml of the run whose place the model takes"), DATA, OUTPUT,
+        path("config", "resolved config.yaml of the run whose place the model takes"), DATA,
+        path("labels", "label set that it was trained on, to make labels", required=False, default=None), OUTPUT,
     )  # fmt: skip
     command(commands, export_weights, MODEL, OUTPUT)
     command(

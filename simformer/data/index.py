@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from simformer.data.files import atomic_write_text
+from simformer.data.identity import Identity
+from simformer.data.sealed import read_sealed, write_sealed
 from simformer.errors import UserError
+
+REMEDY = "delete it and run the audit of this dataset again (snakemake does)"
 
 
 @dataclass(frozen=True)
@@ -36,33 +41,59 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class DatasetIndex:
-    """An audited dataset: the K class names in id order, and the records of its two subsets in list order."""
+    """An audited dataset.
+
+    Attributes:
+        classes: the K class names in id order.
+        train, test: records of the two subsets, in list order.
+        where: the index's file, for messages.
+    """
 
     classes: tuple[str, ...]
     train: tuple[ImageRecord, ...]
     test: tuple[ImageRecord, ...]
+    where: str = field(default="the dataset's index", compare=False)
+
+    @cached_property
+    def hash(self) -> str:
+        """First 16 hex digits of the sha256 of classes and training images: what tells one dataset from another.
+
+        True label maps are left out, as hidden pixels must change nothing in what a weak training reads or writes; so
+        are test images, as a corrected one must not make every training anew.
+        """
+        seen = [asdict(record) | {"label_sha256": ""} for record in self.train]
+        return hashlib.sha256(json.dumps([self.classes, seen]).encode()).hexdigest()[:16]
+
+    @cached_property
+    def test_hash(self) -> str:
+        """First 16 hex digits of the sha256 of the test images and their label maps."""
+        return hashlib.sha256(_lines(self.test).encode()).hexdigest()[:16]
+
+    @property
+    def identity(self) -> Identity:
+        """The dataset as other files name it; nothing is hidden here."""
+        return Identity(self.classes, self.hash, (), self.where)
 
     def save(self, path: Path) -> None:
-        """Write the index as JSON, one record per line, atomically."""
+        """Write the index as JSON, one record per line, atomically, with a seal."""
+        write_sealed(path, self._text())
+
+    def _text(self) -> str:
         subsets = ",\n".join(f'"{name}": [\n{_lines(getattr(self, name))}\n]' for name in ("train", "test"))
-        atomic_write_text(path, f'{{\n"classes": {json.dumps(self.classes)},\n{subsets}\n}}\n')
+        return f'{{"classes": {json.dumps(self.classes)},\n{subsets}\n}}\n'
 
     @staticmethod
     def load(path: Path) -> DatasetIndex:
         """Read what `save` wrote.
 
         Raises:
-            UserError: the file is missing or not such an index.
+            UserError: the file is missing, edited, damaged, of an older version, or not such an index.
         """
+        data = read_sealed(path, "dataset index", REMEDY)
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            return DatasetIndex(tuple(data["classes"]), _records(data["train"]), _records(data["test"]))
-        except FileNotFoundError:
-            raise UserError(f"{path}: no dataset index; run the audit of this dataset first") from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{path}: not a dataset index ({type(error).__name__}: {error}); remove it and run the audit again"
-            ) from error
+            return DatasetIndex(tuple(data["classes"]), _records(data["train"]), _records(data["test"]), str(path))
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{path}: a dataset index of another version ({error}); {REMEDY}") from None
 
 
 def _lines(records: Sequence[ImageRecord]) -> str:

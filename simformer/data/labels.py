@@ -10,9 +10,18 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
-from simformer.data.files import atomic_write_text
+from simformer.data.identity import Identity
+from simformer.data.sealed import read_sealed, write_sealed
 from simformer.errors import UserError
+from simformer.shards import WHOLE, Shard
+
+Kind = Literal["weak", "full", "crop", "images", "control", "seeds", "fill", "pseudo", "maps"]
+"""What a label set is for. Six kinds are the labels of methods; `images` has image-level labels alone, `seeds` teaches
+networks of baselines, `control` is a `weak` one with wrong or fewer masks. Novel classes have no masks in `weak`,
+`crop` and `control`, and guessed ones in `seeds`, `fill`, `pseudo` and `maps`."""
+MAKES_IT = "delete it and run snakemake again"
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,11 @@ class LabelSet:
         novel: ids of classes that have no mask in these label maps, only image-level labels.
         images: the training images.
         root: folder of `labels.json`.
+        kind: see `Kind`.
+        dataset: `DatasetIndex.hash` of the dataset that it was made from.
+        hidden: ids of the classes of which no true mask had a part in these label maps, ascending: for a split's label
+            sets its novel classes, whether or not other masks of them have been put in.
+        shard: which part of a label set this is.
         crop_scope: whether novel classes are labels of each training crop, as in the released code. The label
             maps then hold the novel pixels; the loader hides them once it knows which classes a crop holds.
     """
@@ -56,7 +70,30 @@ class LabelSet:
     novel: tuple[int, ...]
     images: tuple[LabelledImage, ...]
     root: Path
+    kind: Kind
+    dataset: str
+    hidden: tuple[int, ...]
     crop_scope: bool = False
+    shard: Shard = WHOLE
+
+    @property
+    def identity(self) -> Identity:
+        """What it belongs to."""
+        return Identity(self.classes, self.dataset, self.hidden, str(self.root / "labels.json"))
+
+    def require(self, *kinds: Kind) -> None:
+        """Raise UserError unless the label set is whole and of one of some kinds."""
+        if self.shard != WHOLE:
+            raise UserError(
+                f"{self.root / 'labels.json'}: only part {self.shard} of a label set; give the one that "
+                "`simformer join_labels` made of all parts"
+            )
+        if self.kind not in kinds:
+            expected = " or ".join(f"'{kind}'" for kind in kinds)
+            raise UserError(
+                f"{self.root / 'labels.json'}: a label set of kind '{self.kind}'; expected {expected}, as snakemake's "
+                "rules give it"
+            )
 
     def label_path(self, image: LabelledImage) -> Path:
         """Path of an image's label map."""
@@ -73,8 +110,9 @@ class LabelSet:
         return hashlib.sha256(self._text().encode()).hexdigest()[:16]
 
     def save(self) -> None:
-        """Write `labels.json` into `root`, atomically, one image per line."""
-        atomic_write_text(self.root / "labels.json", self._text())
+        """Write `labels.json` into `root`, atomically, one image per line, with a seal."""
+        head = json.dumps({"kind": self.kind, "dataset": self.dataset, "hidden": self.hidden, "shard": str(self.shard)})
+        write_sealed(self.root / "labels.json", f"{head[:-1]}, {self._text()[1:]}")
 
     def _text(self) -> str:
         records = ",\n".join(json.dumps(asdict(image)) for image in self.images)
@@ -84,13 +122,16 @@ class LabelSet:
 
     @classmethod
     def load(cls, path: Path) -> LabelSet:
-        """Read `labels.json`; raises UserError when it is missing or not a label set."""
+        """Read `labels.json`; raises UserError when it is missing, edited, of an older version, or not a label set."""
+        remedy = MAKES_IT if path.exists() else f"`snakemake {path}` makes it"
+        content = read_sealed(path, "label set", remedy)
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
             images = tuple(LabelledImage(**i | {"classes": tuple(i["classes"])}) for i in content["images"])
-            classes, novel = tuple(content["classes"]), tuple(content["novel"])
-            return cls(classes, novel, images, path.parent, content.get("crop_scope", False))
-        except FileNotFoundError:
-            raise UserError(f"{path}: no such label set; `snakemake {path}` makes it") from None
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise UserError(f"{path}: not a label set ({error}); delete it and run snakemake again") from None
+            belongs = Identity.parse(content, path, remedy)
+            novel, kind, scope = tuple(content["novel"]), content["kind"], content.get("crop_scope", False)
+            shard = Shard.parse(content["shard"])
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{path}: a label set of another version ({error}); {remedy}") from None
+        if kind not in get_args(Kind) or belongs.dataset is None or belongs.hidden is None:
+            raise UserError(f"{path}: not a label set of this version; {remedy}")
+        return cls(belongs.classes, novel, images, path.parent, kind, belongs.dataset, belongs.hidden, scope, shard)

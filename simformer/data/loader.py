@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from simformer.data.images import read_image, read_label
+from simformer.data.checked import read_label_map, read_photograph
 from simformer.data.labels import LabelSet
 from simformer.data.pairs import PairChooser
 from simformer.data.targets import Target, make_target
@@ -89,26 +89,26 @@ class TrainingGroups(Dataset[Group]):
 
     def _sample(self, image_id: int, group: int, slot: int) -> tuple[Tensor, Target, str]:
         image = self.labels.images[image_id]
-        crop = self.crop(image_id, group, slot, self.labels.label_path(image))
+        crop = self.crop(image_id, group, slot, read_label_map(self.labels, image))
         label_map, novel = crop.label_map, self.labels.novel_labels(image)
         if self.labels.crop_scope:
             novel = [c for c in novel if (label_map == c).any()]
             label_map = label_map.masked_fill(torch.isin(label_map, torch.tensor(self.labels.novel)), IGNORE)
         return crop.image, make_target(label_map, crop.padding, novel), image.name
 
-    def crop(self, image_id: int, group: int, slot: int, label: Path) -> Crop:
+    def crop(self, image_id: int, group: int, slot: int, label_map: np.ndarray) -> Crop:
         """Augment one image of a group as training does, together with any label map of it.
 
         Args:
             image_id: index of the image.
             group: number of the group.
             slot: position of the image in its group.
-            label: the label map. For an image with novel labels, the crop does not depend on it.
+            label_map: uint8 [H, W]. For an image with novel labels, the crop does not depend on it.
         """
         image = self.labels.images[image_id]
         return augment(
-            read_image(self.data / image.image),
-            read_label(label),
+            read_photograph(self.data, image),
+            label_map,
             self.augment_settings,
             np.random.default_rng([self.seed, 2, group, slot]),
             any_crop=bool(self.labels.novel_labels(image)) and not self.labels.crop_scope,

@@ -6,7 +6,6 @@ stages read the written label set and nothing else.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections import Counter
@@ -16,11 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from simformer.data.images import read_label, write_label
+from simformer.data.checked import label_checksum, read_label_map, read_truth
+from simformer.data.identity import require_groups, require_split
+from simformer.data.images import write_label
 from simformer.data.index import DatasetIndex
-from simformer.data.labels import LabelledImage, LabelSet
+from simformer.data.labels import Kind, LabelledImage, LabelSet
 from simformer.data.splits import Split
 from simformer.settings import IGNORE
+from simformer.shards import require_all
 
 
 def hide_novel(label_map: np.ndarray, novel: tuple[int, ...]) -> np.ndarray:
@@ -39,13 +41,15 @@ def mask_labels(data: Path, index: DatasetIndex, split: Split, destination: Path
         split: base and novel classes; with no novel class the labels are the full ones.
         destination: folder of the new label set.
     Returns: the label set, as written to `destination/labels.json`.
-    Raises: UserError if no training image shows one of the novel classes, or none shows a base class.
+    Raises: UserError if the split is of other classes, or a label map has changed since the audit.
+        Or no training image shows one of the novel classes, or none shows a base class.
     """
+    require_groups(index.identity, split)
     split.refuse_unseen(record.labels for record in index.train)
     images = []
     for record in index.train:
         label = f"labels/{record.name}.png"
-        masked = hide_novel(read_label(data / record.label), split.novel)
+        masked = hide_novel(read_truth(data, record), split.novel)
         write_label(destination / label, masked)
         images.append(
             LabelledImage(
@@ -56,10 +60,11 @@ def mask_labels(data: Path, index: DatasetIndex, split: Split, destination: Path
                 width=record.width,
                 classes=tuple(record.labels),
                 image_sha256=record.image_sha256,
-                label_sha256=_checksum(masked),
+                label_sha256=label_checksum(masked),
             )
         )
-    label_set = LabelSet(index.classes, split.novel, tuple(images), destination)
+    kind: Kind = "weak" if split.novel else "full"
+    label_set = LabelSet(index.classes, split.novel, tuple(images), destination, kind, index.hash, split.novel)
     label_set.save()
     return label_set
 
@@ -76,7 +81,8 @@ def image_labels(index: DatasetIndex, destination: Path) -> LabelSet:
     images = tuple(
         LabelledImage(r.name, r.image, "", r.height, r.width, tuple(r.labels), r.image_sha256, "") for r in index.train
     )
-    label_set = LabelSet(index.classes, tuple(range(len(index.classes))), images, destination)
+    every = tuple(range(len(index.classes)))
+    label_set = LabelSet(index.classes, every, images, destination, "images", index.hash, every)
     label_set.save()
     return label_set
 
@@ -91,22 +97,28 @@ def crop_labels(full: LabelSet, split: Split, destination: Path) -> LabelSet:
         full: the label set with all masks.
         split: base and novel classes.
         destination: folder of the new `labels.json`.
-    Raises: UserError if no training image shows one of the novel classes, or none shows a base class.
+    Raises: UserError if the label set lacks masks, or the split is of other classes.
+        Or no training image shows one of the novel classes, or none shows a base class.
     """
+    full.require("full")
+    require_groups(full.identity, split)
     split.refuse_unseen(image.classes for image in full.images)
     way = os.path.relpath(full.root, destination)
     images = tuple(replace(image, label=f"{way}/{image.label}") for image in full.images)
-    label_set = LabelSet(full.classes, split.novel, images, destination, crop_scope=True)
+    label_set = replace(
+        full, novel=split.novel, images=images, root=destination, kind="crop", hidden=split.novel, crop_scope=True
+    )
     label_set.save()
     return label_set
 
 
-def derive_labels(source: LabelSet, destination: Path, maps: Iterable[tuple[int, np.ndarray]]) -> LabelSet:
+def derive_labels(source: LabelSet, destination: Path, kind: Kind, maps: Iterable[tuple[int, np.ndarray]]) -> LabelSet:
     """Write a label set in which every class has masks, from a masked one.
 
     Args:
         source: the masked label set.
         destination: folder of the new label set.
+        kind: of the new label set.
         maps: (position in `source.images`, new uint8 label map [H, W]) of every image, in any order.
     Returns: the new label set; an image's classes are those that its new label map holds. Images whose new
         label map is entirely IGNORE are left out: trained on, they would teach 'no object' where objects are.
@@ -116,8 +128,9 @@ def derive_labels(source: LabelSet, destination: Path, maps: Iterable[tuple[int,
         image = images[position]
         write_label(destination / image.label, label_map)
         present = tuple(int(c) for c in np.unique(label_map) if c != IGNORE)
-        images[position] = replace(image, classes=present, label_sha256=_checksum(label_map))
-    derived = LabelSet(source.classes, (), tuple(image for image in images if image.classes), destination)
+        images[position] = replace(image, classes=present, label_sha256=label_checksum(label_map))
+    kept = tuple(image for image in images if image.classes)
+    derived = replace(source, novel=(), images=kept, root=destination, kind=kind, crop_scope=False)
     derived.save()
     return derived
 
@@ -127,22 +140,23 @@ def join_labels(source: LabelSet, shards: Sequence[LabelSet], destination: Path)
 
     Args:
         source: the masked label set, whose order of images is kept.
-        shards: the label sets of its parts; their label maps are copied.
+        shards: the label sets of all its parts, written by `pseudo_labels`; their label maps are copied.
         destination: folder of the new label set.
+    Raises: UserError if the parts are not those of this label set, all of them once.
     """
+    source.require("weak")
+    for shard in shards:
+        require_split(shard.identity, source.identity)
+    require_all([(shard.shard, shard.identity.where) for shard in shards])
     found = {image.name: (shard, image) for shard in shards for image in shard.images}
     images = tuple(found[image.name][1] for image in source.images if image.name in found)
     for shard, image in found.values():
         target = destination / image.label
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(shard.label_path(image), target)
-    joined = LabelSet(source.classes, (), images, destination)
+    joined = replace(source, novel=(), images=images, root=destination, kind="pseudo")
     joined.save()
     return joined
-
-
-def _checksum(label_map: np.ndarray) -> str:
-    return hashlib.sha256(label_map.tobytes()).hexdigest()
 
 
 def fill_labels(source: LabelSet, destination: Path) -> LabelSet:
@@ -150,16 +164,19 @@ def fill_labels(source: LabelSet, destination: Path) -> LabelSet:
 
     Frequency is the number of training images that carry the class's image-level label; ties go to the lower
     id. Images without a novel class keep their masked label map.
+
+    Raises: UserError if the label set is no masked one.
     """
+    source.require("weak")
     frequency = Counter(c for image in source.images for c in source.novel_labels(image))
 
     def maps() -> Iterator[tuple[int, np.ndarray]]:
         for position, image in enumerate(source.images):
-            masked = read_label(source.label_path(image))
+            masked = read_label_map(source, image)
             novel = source.novel_labels(image)
             if novel:
                 chosen = min(novel, key=lambda c: (-frequency[c], c))
                 masked = np.where(masked == IGNORE, np.uint8(chosen), masked)
             yield position, masked
 
-    return derive_labels(source, destination, maps())
+    return derive_labels(source, destination, "fill", maps())

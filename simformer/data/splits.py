@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,11 @@ WAYS = ("novel", "file", "seed", "full")
 
 @dataclass(frozen=True)
 class Split:
-    """Which classes have masks (base) and which only image-level labels (novel); ids ascending."""
+    """Which classes have masks (base) and which only image-level labels (novel), ids ascending; `where` is its file."""
 
     classes: tuple[str, ...]
     novel: tuple[int, ...]
+    where: str = field(default="the split", compare=False)
 
     @property
     def base(self) -> tuple[int, ...]:
@@ -40,14 +41,17 @@ class Split:
 
     @classmethod
     def load(cls, path: Path) -> Split:
-        """Read what `save` wrote; UserError if it is not that."""
+        """Read what `save` wrote; raises UserError if it is not that, or was edited so that its parts disagree."""
         content = read_yaml(path)
-        try:
-            return cls(tuple(content["classes"]), tuple(sorted(content["novel"])))
-        except (KeyError, TypeError) as error:
+        classes, novel, base = (content.get(name) for name in ("classes", "novel", "base"))
+        if not (isinstance(classes, list) and isinstance(novel, dict) and isinstance(base, dict)):
+            raise UserError(f"{path}: not a resolved split (novel, base, classes); delete it and run snakemake again")
+        if len(novel) + len(base) != len(classes) or novel | base != dict(enumerate(classes)):
             raise UserError(
-                f"{path}: not a split file ({type(error).__name__}: {error}); delete it and run snakemake again"
-            ) from None
+                f"{path}: its novel and base classes are not its classes, each once. This file is generated: edit the "
+                "study's splits instead, delete it and run snakemake again"
+            )
+        return cls(tuple(classes), tuple(sorted(novel)), str(path))
 
     def refuse_unseen(self, images: Iterable[Iterable[int]]) -> None:
         """Check that the training images show every novel class, and a base class at all.

@@ -19,6 +19,9 @@ from simformer.models.pickles import RefusedError, read_pickle
 WRAPPERS = ("model", "blobs")
 """Keys under which training checkpoints (PyTorch, detectron2) and Caffe2 files keep their tensors."""
 
+SHOWN = 3
+"""Tensors of a kind of misfit that a message names."""
+
 CAFFE2 = re.compile(r"conv1_[wb]|res\d_\d+_branch\w+")
 
 
@@ -107,6 +110,21 @@ def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> 
         },
     }
     return {kind: sorted(lines) for kind, lines in kinds.items() if lines}
+
+
+def misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+    """Tell in one line why tensors are not those of a network; empty if they are.
+
+    Args:
+        expected, found: see `differences`; every number that is found must be finite.
+
+    Returns: of each kind the number and the first names, e.g. "2 missing (a, b); 1 not finite (c)".
+    """
+    kinds = differences(expected, found)
+    broken = [name for name, t in found.items() if t.is_floating_point() and not torch.isfinite(t).all()]
+    if broken:
+        kinds["not finite"] = sorted(broken)
+    return "; ".join(f"{len(names)} {kind} ({some(names, SHOWN)})" for kind, names in kinds.items())
 
 
 def some(lines: Iterable[str], shown: int, separator: str = ", ") -> str:

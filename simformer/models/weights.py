@@ -15,14 +15,13 @@ from simformer.errors import UserError
 from simformer.models.backbone import Backbone, build_backbone
 from simformer.models.checkpoint_names import HEAD, detectron2_name
 from simformer.models.torchvision_ops import torchvision
-from simformer.models.weight_files import differences, read_tensors, some
+from simformer.models.weight_files import misfits, read_tensors
 
 ENUMS = {
     "resnet50": "ResNet50_Weights",
     "resnet18": "ResNet18_Weights",
     "mobilenet_v2": "MobileNet_V2_Weights",
 }
-SHOWN = 5
 CLASSIFIER = re.compile(r"(stem\.)?fc\.|classifier\.")
 BRING_A_FILE = (
     "bring the file yourself and type  model.weights: PATH  (torchvision's state dict, or detectron2's R-50.pkl of "
@@ -116,12 +115,11 @@ def _checked(backbone_name: str, state: Mapping[str, Tensor], origin: str) -> di
 
 
 def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], origin: str, network: str) -> None:
-    """Raise UserError unless both state dicts have the same names and shapes."""
-    problems = [f"{kind}: {some(lines, SHOWN)}" for kind, lines in differences(expected, found).items()]
-    if problems:
+    """Raise UserError unless both state dicts have the same names and shapes, and finite values."""
+    if problems := misfits(expected, found):
         raise UserError(
-            f"model.weights: {origin} does not fit the {network} ({len(expected)} tensors expected). "
-            f"{'; '.join(problems)}. Set model.backbone to the network of the file, or {BRING_A_FILE}"
+            f"model.weights: {origin} does not fit the {network} ({len(expected)} tensors expected): "
+            f"{problems}. Set model.backbone to the network of the file, or {BRING_A_FILE}"
         )
 
 

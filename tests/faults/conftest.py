@@ -7,6 +7,7 @@ import pytest
 
 from simformer.cli import main
 from tests.faults.harness import write_dataset
+from tests.faults.world import make_world
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +32,17 @@ def source(_made, tmp_path) -> Path:
 def data(_made, tmp_path) -> Path:
     """The same dataset in its prepared place, audited."""
     return shutil.copytree(_made / "data/mydata", tmp_path / "data/mydata")
+
+
+@pytest.fixture(scope="session")
+def _world(_made, new_config, tmp_path_factory) -> Path:
+    """See `world.make_world`."""
+    root = tmp_path_factory.mktemp("world")
+    make_world(root, _made / "data/mydata", new_config)
+    return root
+
+
+@pytest.fixture
+def world(_world, tmp_path) -> Path:
+    """Label sets, models, evaluations and class maps of the same dataset, and of others."""
+    return shutil.copytree(_world, tmp_path / "world", symlinks=True)

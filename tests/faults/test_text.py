@@ -17,10 +17,11 @@ from markdown_it import MarkdownIt
 
 from simformer.analysis import markup
 from simformer.analysis.curves import PANELS, curves_figure
+from simformer.analysis.read_table import read_table
 from simformer.analysis.site.assets import write_script
 from simformer.analysis.style import figure_style, figure_text, write_figure
 from simformer.analysis.table_page import table_page
-from simformer.analysis.table_text import csv_text, latex, markdown, read_csv
+from simformer.analysis.table_text import csv_text, latex, markdown
 from simformer.cli import main
 from simformer.doctor.check import Check, checks_text
 from simformer.trackers import COLUMNS
@@ -208,7 +209,7 @@ def test_csv_keeps_names(name, tmp_path):
     rows = list(csv.reader(io.StringIO(text, newline="")))
     assert rows == [["label", "mean", "n"], [name, "1.5000", "1"], ["b", "", "2"]]
     (tmp_path / "t.csv").write_bytes(text.encode())
-    found = read_csv(tmp_path / "t.csv")
+    found = read_table(tmp_path / "t.csv")
     assert found["label"].tolist() == [name, "b"] and found["mean"].isna().tolist() == [False, True]
 
 

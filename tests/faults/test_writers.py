@@ -21,6 +21,7 @@ from simformer.analysis.intervals import write_intervals
 from simformer.analysis.map_gallery import _legend
 from simformer.analysis.palette import class_colours
 from simformer.analysis.per_class import write_per_class
+from simformer.analysis.read_table import read_table
 from simformer.analysis.results_page import results_page
 from simformer.analysis.site.assets import write_label_script, write_script
 from simformer.analysis.site.browser import find_chromium, open_browser
@@ -30,7 +31,6 @@ from simformer.analysis.stage_costs import write_stage_costs
 from simformer.analysis.sweeps import sweeps_figure
 from simformer.analysis.t_test import write_t_tests
 from simformer.analysis.table_page import write_table_page
-from simformer.analysis.table_text import read_csv
 from simformer.analysis.tables import write_table
 from simformer.baselines.claims import Claim, save_claims
 from simformer.data.audit import AuditReport
@@ -85,7 +85,7 @@ def test_tables_of_runs(name, tmp_path):
         assert sum(shown(name) in cell for row in page.rows for cell in row) == cells
     for table in ("table", "t_test"):
         check_latex((tmp_path / f"{table}.tex").read_text())
-    figure = comparison_figure(with_bars(read_csv(tmp_path / "table.csv"), []))
+    figure = comparison_figure(with_bars(read_table(tmp_path / "table.csv"), []))
     figure.canvas.draw()
     plt.close("all")
 

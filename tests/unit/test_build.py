@@ -113,13 +113,17 @@ def test_another_file_is_not_taken_for_a_model(tmp_path):
 
 @pytest.mark.parametrize(("method", "fits"), [("weak", "masked"), ("crop", "crop"), ("full", "full")])
 def test_a_method_trains_on_its_own_kind_of_labels_only(scenes, masked, new_config, method, fits):
-    sets = {"masked": masked, "crop": replace(masked, crop_scope=True), "full": replace(masked, novel=())}
+    sets = {
+        "masked": masked,
+        "crop": replace(masked, kind="crop", crop_scope=True),
+        "full": replace(masked, kind="full", novel=(), hidden=()),
+    }
     config = new_config(SINGLE, labels=method)
     for name, labels in sets.items():
         if name == fits:
             build_training(config, scenes.data, labels, None, CPU)
         else:
             with pytest.raises(
-                UserError, match=f"trains on {method} labels, but .* belongs to another split or method"
+                UserError, match=f"trains on '{method}' labels, but .* belong to another split or method"
             ):
                 build_training(config, scenes.data, labels, None, CPU)

@@ -23,12 +23,12 @@ SIZES = InferenceSettings(short_edge=48, max_long_edge=96, batch_images=3)
 @pytest.fixture(scope="module")
 def trained(scenes, masked, new_config):
     training = build_training(new_config(), scenes.data, masked, None, CPU)
-    return TrainedModel(training.model.eval(), None, new_config(), masked.classes)
+    return TrainedModel(training.model.eval(), None, new_config(), masked.identity)
 
 
 def test_every_test_pixel_is_counted_once(trained, scenes, tmp_path):
     result = evaluate(trained, scenes.data, scenes.index, SIZES, CPU, tmp_path / "1of1.npz")
-    images = [ImageFile(scenes.data / r.image, r.height, r.width) for r in scenes.index.test]
+    images = [ImageFile.of(scenes.data, r) for r in scenes.index.test]
     expected = np.zeros_like(result.confusion)
     for position, predicted in predict(trained.model, images, SIZES, CPU):
         truth = read_label(scenes.data / scenes.index.test[position].label).astype(int)
@@ -65,10 +65,10 @@ def test_the_metrics_file_holds_the_scores_of_the_split(trained, scenes, split, 
 
 
 def test_a_model_of_other_classes_is_refused_before_any_work(trained, scenes, tmp_path):
-    other = replace(trained, classes=("cat", "dog"))
-    with pytest.raises(UserError, match="16 classes are not the 2 classes that the model was trained on"):
+    other = replace(trained, identity=replace(trained.identity, classes=("cat", "dog")))
+    with pytest.raises(UserError, match="has other classes than .*it has 2 classes, the other 16"):
         evaluate(other, scenes.data, scenes.index, SIZES, CPU, tmp_path / "1of1.npz")
-    renamed = replace(trained, classes=(*trained.classes[:-1], "other"))
-    with pytest.raises(UserError, match="train it on this dataset"):
+    renamed = replace(trained, identity=replace(trained.identity, classes=(*trained.classes[:-1], "other")))
+    with pytest.raises(UserError, match="class 15 is 'other', in the other '.*give files of one dataset"):
         evaluate(renamed, scenes.data, scenes.index, SIZES, CPU, tmp_path / "1of1.npz")
     assert not (tmp_path / "1of1.npz").exists()

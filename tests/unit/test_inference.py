@@ -1,5 +1,7 @@
 """Inference against a slow, image-by-image statement of the procedure."""
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
@@ -37,7 +39,8 @@ def images(tmp_path_factory):
     for i, (height, width) in enumerate(SHAPES):
         coarse = Image.fromarray(rng.integers(0, 256, (5, 6, 3)).astype(np.uint8))
         coarse.resize((width, height), Image.Resampling.BILINEAR).save(folder / f"{i}.png")
-        files.append(ImageFile(folder / f"{i}.png", height, width))
+        checksum = hashlib.sha256((folder / f"{i}.png").read_bytes()).hexdigest()
+        files.append(ImageFile(folder / f"{i}.png", height, width, checksum))
     return files
 
 

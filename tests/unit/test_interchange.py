@@ -6,6 +6,7 @@ import pickle
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from simformer.build import load_model
 from simformer.cli import main
@@ -143,12 +144,12 @@ def altered(networks, config, tmp_path):
 
 def test_a_missing_tensor_is_named(altered):
     text = altered(lambda state: state.pop(f"{PREDICTOR}.transformer.decoder.layers.1.norm3.bias"))
-    assert "1 missing\n" in text and f"  missing     {PREDICTOR}.transformer.decoder.layers.1.norm3.bias\n" in text
+    assert f": 1 missing ({PREDICTOR}.transformer.decoder.layers.1.norm3.bias). Nothing was written" in text
 
 
 def test_a_missing_tensor_of_simnet_is_named(altered):
     name = "criterion.cro_pixel_sim_net.fc_branch.layers.block0.sqz.weight"
-    assert f"  missing     {name}\n" in altered(lambda state: state.pop(name))
+    assert f"1 missing ({name})" in altered(lambda state: state.pop(name))
 
 
 @pytest.mark.parametrize(
@@ -161,21 +162,52 @@ def test_a_missing_tensor_of_simnet_is_named(altered):
 )
 def test_an_unexpected_tensor_is_named(altered, name):
     text = altered(lambda state: state.update({name: torch.zeros(1)}))
-    assert "1 unexpected\n" in text and f"  unexpected  {name}\n" in text
+    assert f"1 unexpected ({name})" in text and "\n" not in text
 
 
 def test_a_wrong_shape_is_named(altered):
     name = f"{PREDICTOR}.query_embed.weight"
     text = altered(lambda state: state.update({name: torch.zeros(5, 32)}))
-    assert f"1 wrong shape\n  wrong shape {name} (5, 32) instead of (6, 32)\n" in text
+    assert f"1 wrong shape ({name} (5, 32) instead of (6, 32))" in text
     assert text.endswith("Give --config a run whose model.* settings are those of the file")
 
 
 def test_all_kinds_of_difference_are_told_at_once(altered, new_config):
     deeper = new_config({"model": SIZES | {"decoder_layers": 3, "dim": 64}})
     text = altered(lambda state: state.update(extra=torch.zeros(1)), config=deeper)
-    kinds = ["18 missing, 1 unexpected, ", "\n  missing     and 8 more\n", "\n  unexpected  extra\n", "wrong shape"]
-    assert all(kind in text for kind in kinds), text
+    kinds = [": 18 missing (", ", and 15 more); 1 unexpected (extra); ", " wrong shape ("]
+    assert all(kind in text for kind in kinds) and "\n" not in text, text
+
+
+def test_a_tensor_that_is_not_finite_is_named(altered):
+    name = f"{PREDICTOR}.query_embed.weight"
+    assert f"1 not finite ({name})" in altered(lambda state: state.update({name: torch.full((6, 32), torch.nan)}))
+
+
+def test_a_model_of_an_older_version_is_refused_but_its_weights_can_be_exported(networks, config, tmp_path):
+    WRITERS["old.pkl"](networks, tmp_path / "old.pkl")
+    import_weights(tmp_path / "old.pkl", config, CLASSES, tmp_path / "model.safetensors")
+    with safe_open(tmp_path / "model.safetensors", framework="pt") as stream:
+        facts = json.loads(stream.metadata()["simformer"])
+        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    older = {name: value for name, value in facts.items() if name not in ("dataset", "hidden")}
+    save_file(tensors, tmp_path / "older.safetensors", {"simformer": json.dumps(older)})
+    with pytest.raises(UserError, match=r"older version.*`simformer export_weights`"):
+        load_model(tmp_path / "older.safetensors", CPU)
+    export_weights(tmp_path / "older.safetensors", tmp_path / "older.pth")
+    import_weights(tmp_path / "older.pth", config, CLASSES, tmp_path / "again.safetensors")
+    again = read_model(tmp_path / "again.safetensors").tensors
+    assert all(torch.equal(again[name], tensor) for name, tensor in tensors.items())
+
+
+def test_the_label_set_tells_what_the_model_has_not_seen(networks, new_config, scenes, masked, tmp_path):
+    config, classes = new_config({"model": SIZES}), scenes.index.classes
+    network = randomise(MaskFormer(len(classes), config.settings.model))
+    maskformer_pkl([network], tmp_path / "a.pkl", newer=False)
+    import_weights(tmp_path / "a.pkl", config, classes, tmp_path / "model.safetensors", masked)
+    assert load_model(tmp_path / "model.safetensors", CPU).identity == masked.identity
+    with pytest.raises(UserError, match="has other classes"):
+        import_weights(tmp_path / "a.pkl", config, classes[::-1], tmp_path / "model.safetensors", masked)
 
 
 @pytest.mark.parametrize("classes", [CLASSES[:4], (*CLASSES, "cat")])

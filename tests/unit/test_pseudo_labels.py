@@ -29,7 +29,7 @@ def trained(scenes, masked, new_config):
     training = build_training(new_config(), scenes.data, masked, None, CPU)
     torch.nn.init.normal_(training.model.class_head.weight, std=0.5)
     training.model.class_head.bias.data[list(masked.novel)] += 5.0
-    return TrainedModel(training.model.eval(), None, new_config(), masked.classes)
+    return TrainedModel(training.model.eval(), None, new_config(), masked.identity)
 
 
 @settings(max_examples=80, deadline=None)
@@ -47,7 +47,7 @@ def test_mixing_pixel_by_pixel(predicted, masked_map, novel):
 
 def test_the_mixed_set_holds_base_masks_and_present_novel_predictions(trained, scenes, masked, tmp_path):
     mixed = pseudo_labels(trained, scenes.data, masked, SIZES, CPU, tmp_path)
-    images = [ImageFile(scenes.data / i.image, i.height, i.width) for i in masked.images]
+    images = [ImageFile.of(scenes.data, i) for i in masked.images]
     predictions = dict(predict(trained.model, images, SIZES, CPU))
     assert mixed == LabelSet.load(tmp_path / "labels.json")
     assert (mixed.novel, mixed.classes) == ((), masked.classes)
@@ -81,7 +81,7 @@ def test_scales_and_flips_are_averaged_on_request(trained, scenes, masked, tmp_p
     few = replace(masked, images=masked.images[:6])
     sizes = SIZES.model_copy(update={"pseudo_short_edges": (40, 56), "pseudo_max_long_edge": 96})
     mixed = pseudo_labels(trained, scenes.data, few, sizes, CPU, tmp_path)
-    images = [ImageFile(scenes.data / i.image, i.height, i.width) for i in few.images]
+    images = [ImageFile.of(scenes.data, i) for i in few.images]
     expected = dict(predict(trained.model, images, sizes, CPU, average_short_edges=(40, 56)))
     for position, image in enumerate(few.images):
         wanted = mix(expected[position], read_label(few.label_path(image)), few.novel_labels(image))
@@ -89,6 +89,7 @@ def test_scales_and_flips_are_averaged_on_request(trained, scenes, masked, tmp_p
 
 
 def test_a_teacher_of_other_classes_is_refused_before_any_work(trained, scenes, masked, tmp_path):
-    with pytest.raises(UserError, match="classes differ from those the teacher was trained on"):
-        pseudo_labels(replace(trained, classes=("a", "b")), scenes.data, masked, SIZES, CPU, tmp_path / "out")
+    other = replace(trained, identity=replace(trained.identity, classes=("a", "b")))
+    with pytest.raises(UserError, match="has other classes than"):
+        pseudo_labels(other, scenes.data, masked, SIZES, CPU, tmp_path / "out")
     assert not (tmp_path / "out").exists()

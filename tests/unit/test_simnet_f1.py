@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from simformer.build import load_model
+from simformer.data.checked import read_label_map
 from simformer.data.loader import TrainingGroups
 from simformer.data.masking import mask_labels
 from simformer.data.pairs import PairChooser
@@ -69,7 +70,7 @@ def test_crops_of_the_true_labels_are_those_of_training(scenes, masked, full, ne
     for number in range(12):
         group = groups[number]
         for slot, image in enumerate(groups.image_ids(number)):
-            crop = groups.crop(image, number, slot, full.label_path(full.images[image]))
+            crop = groups.crop(image, number, slot, read_label_map(full, full.images[image]))
             seen = group.targets[slot].label_map
             assert torch.equal(crop.image, group.images[slot])
             assert torch.equal(crop.label_map[seen != IGNORE], seen[seen != IGNORE])
@@ -97,5 +98,5 @@ def test_only_a_method_with_simnet_can_be_measured(scenes, masked, full, new_con
 
 def test_both_label_sets_must_hold_the_same_images(scenes, masked, full, new_config, run_training, tmp_path):
     trained = load_model(run_training(new_config(), masked, tmp_path).model, CPU)
-    with pytest.raises(UserError, match="hold different images"):
-        simnet_f1(trained, scenes.data, masked, replace(full, images=full.images[1:]), CPU, 4, tmp_path / "f1.json")
+    with pytest.raises(UserError, match="belongs to another dataset"):
+        simnet_f1(trained, scenes.data, masked, replace(full, dataset="another"), CPU, 4, tmp_path / "f1.json")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from simformer.analysis.palette import class_colours
 from simformer.analysis.site.assets import encode_jpeg, encode_thumbnail, write_label_script, write_script
+from simformer.data.checked import read_photograph, read_truth
 from simformer.data.files import atomic_write_bytes
-from simformer.data.images import read_image, read_label
 from simformer.data.index import DatasetIndex
 
 
@@ -23,10 +23,10 @@ def write_images(data: Path, index: DatasetIndex, output: Path) -> None:
     """
     colours = class_colours(len(index.classes))
     for record in index.test:
-        image = read_image(data / record.image)
+        image = read_photograph(data, record)
         atomic_write_bytes(output.parent / "photographs" / f"{record.name}.jpg", encode_jpeg(image), durable=False)
         atomic_write_bytes(output.parent / "thumbnails" / f"{record.name}.jpg", encode_thumbnail(image), durable=False)
-        truth = read_label(data / record.label)
+        truth = read_truth(data, record)
         write_label_script(output.parent / "truth" / f"{record.name}.js", truth, colours)
     write_script(
         output,

@@ -11,9 +11,9 @@ from simformer.analysis.palette import class_colours
 from simformer.analysis.site.assets import packed, write_label_script, write_script
 from simformer.analysis.site.similarity import LEVELS, quantise, similarity_grid
 from simformer.build import TrainedModel
-from simformer.data.images import read_label
+from simformer.data.checked import read_truth
+from simformer.data.identity import require_dataset
 from simformer.data.index import DatasetIndex, ImageRecord
-from simformer.errors import UserError
 from simformer.inference import ImageFile, network_input, predict
 from simformer.metrics import confusion_matrix
 from simformer.settings import InferenceSettings
@@ -38,17 +38,16 @@ def write_predictions(
         settings: test-time sizes.
         device: of the networks.
         output: `predictions.js`: IoU in percent of every image's present classes, and of every class over all images.
-    Raises: UserError if the model was trained on other classes.
+    Raises: UserError if the model was trained on another dataset.
     """
-    if tuple(index.classes) != trained.classes:
-        raise UserError(f"{data}: classes differ from those that the model was trained on; train it on this dataset")
+    require_dataset(trained.identity, index.identity)
     colours, count = class_colours(len(index.classes)), len(index.classes)
-    images = [ImageFile(data / r.image, r.height, r.width) for r in index.test]
+    images = [ImageFile.of(data, r) for r in index.test]
     total = np.zeros((count + 1, count + 1), dtype=np.int64)
     of_images: list[list[float | None]] = [[] for _ in images]
     for position, ids in predict(trained.model, images, settings, device):
         record = index.test[position]
-        matrix = confusion_matrix(ids, read_label(data / record.label), count)
+        matrix = confusion_matrix(ids, read_truth(data, record), count)
         total += matrix
         of_images[position] = [_rounded(value, 0) for value in class_iou(matrix)[list(record.labels)]]
         write_label_script(output.parent / "maps" / f"{record.name}.js", ids, colours)
@@ -82,7 +81,7 @@ def _write_similarity(
     device: torch.device,
     folder: Path,
 ) -> None:
-    image = network_input(ImageFile(data / record.image, record.height, record.width), settings, device)
+    image = network_input(ImageFile.of(data, record), settings, device)
     similarity, size = similarity_grid(trained.model, trained.simnet, image)
     content = {
         "rows": size[0],

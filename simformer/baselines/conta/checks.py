@@ -22,7 +22,8 @@ from simformer.baselines.maps import ClassMaps, MapSet
 from simformer.baselines.measures import average_precision
 from simformer.baselines.seeds import confident
 from simformer.baselines.settings import CamSettings
-from simformer.data.images import read_image, read_label
+from simformer.data.checked import read_label_map, read_photograph
+from simformer.data.identity import require_dataset, require_truth
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.transforms import normalise, resize_image
 from simformer.settings import IGNORE
@@ -93,6 +94,11 @@ def conta_claims(inputs: Inputs, device: torch.device) -> list[Claim]:
         inputs: see there.
         device: of the two networks that are run again.
     """
+    require_truth(inputs.truth.identity, inputs.masked.identity)
+    require_dataset(inputs.labels.identity, inputs.masked.identity)
+    for maps in inputs.maps.values():
+        maps.cam.require_blind(inputs.masked)
+        maps.walked.require_blind(inputs.masked)
     response = ContextResponse(inputs.network, inputs.predicted, inputs.labels, device)
     images = chosen_images(inputs.masked)
     return [
@@ -212,8 +218,8 @@ def mask_counts(read: MapsOf, inputs: Inputs, images: Sequence[LabelledImage], b
     true_images = {image.name: image for image in inputs.truth.images}
     found = []
     for image in images:
-        truth = read_label(inputs.truth.label_path(true_images[image.name]))
-        base = read_label(inputs.masked.label_path(image))
+        truth = read_label_map(inputs.truth, true_images[image.name])
+        base = read_label_map(inputs.masked, image)
         maps = read(image)
         mask = confident(maps.at_size(*truth.shape), maps.classes, background).numpy()
         found.append(iou_counts(mask, np.where(base == IGNORE, truth, np.uint8(IGNORE)), inputs.masked.novel))
@@ -225,11 +231,11 @@ def label_rankings(
     inputs: Inputs, response: ContextResponse, images: Sequence[LabelledImage], device: torch.device
 ) -> tuple[np.ndarray, np.ndarray]:
     """Average precision with which each image's logits rank its labels: of the last round and of round 0, [n] each."""
-    plain, _, _ = load_classifier(inputs.plain, device)
+    plain, _ = load_classifier(inputs.plain, device)
     found = []
     for image in images:
         size = inference_size(image.height, image.width, inputs.cam)
-        pixels = resize_image(read_image(inputs.data / image.image), *size, Image.Resampling.BICUBIC)
+        pixels = resize_image(read_photograph(inputs.data, image), *size, Image.Resampling.BICUBIC)
         view = normalise(torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None].to(device))
         context = place_in_views(response.contexts([image.name]), *size)[:1]
         truth = np.isin(np.arange(len(inputs.labels.classes)), image.classes)
@@ -257,7 +263,7 @@ def spill_shares(inputs: Inputs, images: Sequence[LabelledImage], name: str) -> 
     other, true_images = companions(inputs.labels), {image.name: image for image in inputs.truth.images}
     shares: dict[tuple[str, int], float] = {}
     for image in images:
-        truth = read_label(inputs.truth.label_path(true_images[image.name]))
+        truth = read_label_map(inputs.truth, true_images[image.name])
         for category in inputs.masked.novel_labels(image):
             if other[category] in image.classes:
                 scores = inputs.maps[name].cam.read(image.name).select([category]).at_size(*truth.shape)[0].numpy()

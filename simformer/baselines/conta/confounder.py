@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from simformer.baselines.maps import ClassMaps, MapSet
 from simformer.data.files import atomic_write_bytes
+from simformer.data.identity import require_split
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError
 
@@ -39,11 +40,19 @@ class Confounder:
         """Read the file; raises UserError if it is missing or none."""
         try:
             content = load_file(path)
-            return cls(content["masks"], content["known"])
+            found = cls(content["masks"], content["known"])
         except FileNotFoundError:
             raise UserError(f"{path}: no such average masks; `snakemake {path}` makes them") from None
         except (SafetensorError, KeyError, OSError) as error:
             raise UserError(f"{path}: not average masks ({error}); delete it and run snakemake again") from None
+        masks, known = found.masks, found.known
+        square = masks.ndim == 3 and masks.shape[1] == masks.shape[2] and known.shape == masks.shape[:1]
+        if not square or known.dtype != torch.bool or not torch.isfinite(masks).all():
+            raise UserError(
+                f"{path}: not average masks, or damaged ones (shapes {tuple(masks.shape)} and {tuple(known.shape)}, "
+                "finite numbers expected); delete it and run snakemake again"
+            )
+        return found
 
 
 def squeezed(masks: Tensor, side: int) -> Tensor:
@@ -79,8 +88,10 @@ def confounder(predicted: MapSet, cams: MapSet, labels: LabelSet, threshold: flo
         cams: class activation maps of the same round.
         labels: the training images.
         threshold: lowest score of a class activation map that counts.
-    Raises: UserError if no class has a mask.
+    Raises: UserError if no class has a mask, or the maps are not of the labels' dataset and split.
     """
+    for maps in (predicted, cams):
+        require_split(maps.source, labels.identity)
     side = next((maps.scores.shape[-1] for maps in map(_reader(predicted), labels.images) if maps.classes), None)
     if side is None:
         raise UserError(f"{predicted.root}: no class is predicted in any image; train the segmentation network longer")

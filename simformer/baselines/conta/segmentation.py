@@ -16,10 +16,11 @@ from simformer.baselines.conta.deeplab import DeepLab, multiscale_logits, segmen
 from simformer.baselines.conta.settings import SegmentationSettings
 from simformer.baselines.crop_training import CropBatch, train_on_crops
 from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
-from simformer.baselines.network_file import read_network, require_classes
+from simformer.baselines.network_file import read_network
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import CamSettings
-from simformer.data.images import read_image
+from simformer.data.checked import read_photograph
+from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.transforms import normalise, resize_image
 from simformer.shards import WHOLE, Shard
@@ -113,18 +114,17 @@ def write_predictions(
     Raises: UserError if the network was trained on other classes.
     """
     stored = read_network(path, KIND, SegmentationSettings)
-    require_classes(stored.classes, labels, path)
+    require_split(stored.identity, labels.identity)
     network = DeepLab(stored.spec.backbone, len(stored.classes), stored.spec.settings.atrous)
-    network.load_state_dict(stored.tensors)
-    network.eval().to(device)
+    stored.fill(network).eval().to(device)
 
     @torch.inference_mode()
     def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
         for image in images:
             size = inference_size(image.height, image.width, settings)
-            pixels = resize_image(read_image(data / image.image), *size, Image.Resampling.BICUBIC)
+            pixels = resize_image(read_photograph(data, image), *size, Image.Resampling.BICUBIC)
             view = normalise(torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None].to(device))
             logits = multiscale_logits(network, view, stored.spec.settings.views)[-1][0]
             yield image, predicted_masks(logits, image.classes, *size, side)
 
-    return write_maps(labels.images, settings_hash(f"{stored.hash} {side}", settings), compute, manifest, shard)
+    return write_maps(labels, settings_hash(f"{stored.hash} {side}", settings), compute, manifest, shard)

@@ -17,11 +17,12 @@ from simformer.baselines.conta.settings import ContextClassifierSettings
 from simformer.baselines.crops import Crops, network_input
 from simformer.baselines.loop import NetworkTraining, file_hash, run_training
 from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
-from simformer.baselines.network_file import read_network, require_classes
+from simformer.baselines.network_file import read_network
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import CamSettings
 from simformer.baselines.sgd import build_sgd, sgd_step, total_steps
 from simformer.baselines.strides import freeze_stages
+from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError
 from simformer.models.weights import initialise_backbone
@@ -55,6 +56,11 @@ def train_context_classifier(
     """
     device, settings = torch.device(runtime.device), spec.settings
     _check(settings, predicted is not None and confounder is not None)
+    if confounder is not None and len(confounder.masks) != len(labels.classes):
+        raise UserError(
+            f"average masks of {len(confounder.masks)} classes, but {labels.root} has {len(labels.classes)}; give "
+            "--confounder those of this dataset"
+        )
     torch.manual_seed(spec.seed)
     network = ContextClassifier(spec.backbone, settings.stride, len(labels.classes), confounder)
     if weights is not None:
@@ -77,9 +83,10 @@ def train_context_classifier(
 
     inputs = {"labels": labels.hash, "initial weights": file_hash(weights)}
     if predicted is not None:
+        require_split(predicted.source, labels.identity)
         inputs["predicted masks"] = predicted.hash
     samples = Crops(data, labels, settings, spec.seed)
-    training = NetworkTraining(network, optimizer, spec, samples, steps, advance, labels.classes, inputs)
+    training = NetworkTraining(network, optimizer, spec, samples, steps, advance, labels.identity, inputs)
     run_training(training, state, outputs, runtime)
 
 
@@ -96,7 +103,9 @@ class ContextResponse:
 
     def __init__(self, path: Path, predicted: MapSet | None, labels: LabelSet, device: torch.device) -> None:
         stored = read_network(path, KIND, ContextClassifierSettings)
-        require_classes(stored.classes, labels, path)
+        require_split(stored.identity, labels.identity)
+        if predicted is not None:
+            require_split(predicted.source, labels.identity)
         settings, tensors = stored.spec.settings, stored.tensors
         _check(settings, predicted is not None)
         confounder = None
@@ -106,8 +115,7 @@ class ContextResponse:
             confounder = Confounder(masks.view(-1, side, side), known)
         self.network = ContextClassifier(stored.spec.backbone, settings.stride, len(stored.classes), confounder)
         self.network.trunk.widen()
-        self.network.load_state_dict(tensors)
-        self.network.eval().to(device)
+        stored.fill(self.network).eval().to(device)
         self.contexts = _contexts(stored.spec, self.network, predicted, labels, device)
         self.labels = labels
         self.device = device
@@ -140,9 +148,7 @@ def context_classifier_maps(
 ) -> MapSet:
     """Write the class activation maps of a round for a shard of the images (see `write_maps`)."""
     identity = settings_hash(response.identity, settings)
-    return write_maps(
-        response.labels.images, identity, lambda images: response.maps(data, images, settings), manifest, shard
-    )
+    return write_maps(response.labels, identity, lambda images: response.maps(data, images, settings), manifest, shard)
 
 
 def _contexts(

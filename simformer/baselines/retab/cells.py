@@ -13,8 +13,9 @@ from torch.nn import functional as F
 from simformer.baselines.expansion import majority_cells
 from simformer.baselines.maps import MapSet
 from simformer.baselines.stencil import Offset, shifted
+from simformer.data.checked import read_label_map
 from simformer.data.files import atomic_write_text
-from simformer.data.images import read_label
+from simformer.data.identity import require_blind
 from simformer.data.labels import LabelSet
 from simformer.data.masking import derive_labels
 from simformer.json_text import json_text
@@ -94,15 +95,20 @@ def write_base_and_seeds(
         boundaries: boundary probabilities.
         threshold: lowest probability of a boundary.
         destination: folder of the new label set.
+    Raises: UserError if seeds or boundaries are not of the dataset and split of the masked label set.
     """
+    masked.require("weak", "control")
+    seeds.require("seeds")
+    require_blind(seeds.identity, masked.identity)
+    boundaries.require_blind(masked)
     seeded = {image.name: image for image in seeds.images}
     shares: dict[str, list[float]] = {"boundary_share": [], "seed_share_before": [], "seed_share_after": []}
 
     def joined() -> Iterator[tuple[int, np.ndarray]]:
         for position, image in enumerate(masked.images):
-            base, novel = read_label(masked.label_path(image)), masked.novel_labels(image)
+            base, novel = read_label_map(masked, image), masked.novel_labels(image)
             found = seeded.get(image.name)
-            mine = np.full_like(base, IGNORE) if found is None else read_label(seeds.label_path(found))
+            mine = np.full_like(base, IGNORE) if found is None else read_label_map(seeds, found)
             boundary = (boundaries.read(image.name).at_size(*base.shape)[0] >= threshold).numpy()
             result = base_and_seeds(base, mine, boundary, novel)
             shares["boundary_share"].append(float(boundary.mean()))
@@ -111,7 +117,7 @@ def write_base_and_seeds(
                 shares["seed_share_after"].append(float((result[region] != IGNORE).mean()))
             yield position, result
 
-    written = derive_labels(masked, destination, joined())
+    written = derive_labels(masked, destination, "seeds", joined())
     facts = {name: float(np.mean(values)) if values else 0.0 for name, values in shares.items()}
     atomic_write_text(destination / FACTS_FILE, json_text(facts, indent=1) + "\n")
     return written

@@ -31,7 +31,8 @@ from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.baselines.retab.training import AFFINITY_KIND
 from simformer.baselines.settings import AffinitySettings
 from simformer.baselines.stencil import half_disc
-from simformer.data.images import read_label
+from simformer.data.checked import read_label_map
+from simformer.data.identity import require_blind, require_truth
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.settings import IGNORE
 
@@ -97,8 +98,12 @@ class Values:
 
 def retab_claims(inputs: Inputs) -> list[Claim]:
     """Measure every property on training images with novel classes; true masks serve for scoring only."""
+    require_truth(inputs.truth.identity, inputs.masked.identity)
+    for maps in (inputs.maps, inputs.boundaries, inputs.walked):
+        maps.require_blind(inputs.masked)
+    require_blind(inputs.seeds.identity, inputs.masked.identity)
     views = list(_views(inputs))
-    networks = {name: _network(path) for name, path in inputs.networks.items()}
+    networks = {name: _network(path, inputs.masked) for name, path in inputs.networks.items()}
     networks["initial"] = _initial(inputs.networks["retab"], inputs.weights)
     return [
         *_boundaries(views),
@@ -116,18 +121,17 @@ def _views(inputs: Inputs) -> Iterator[tuple[LabelledImage, View]]:
     others, true = partners(inputs.masked.images, 0), {image.name: image for image in inputs.truth.images}
     for image in (wanted[i] for i in chosen):
         maps = inputs.maps.read(image.name)
-        base = torch.from_numpy(read_label(inputs.masked.label_path(image)))
+        base = torch.from_numpy(read_label_map(inputs.masked, image))
         boundary, other = (inputs.boundaries.read(n).scores[0] for n in (image.name, others[image.name].name))
-        truth = torch.from_numpy(read_label(inputs.truth.label_path(true[image.name])))
+        truth = torch.from_numpy(read_label_map(inputs.truth, true[image.name]))
         yield image, View(maps, pixels_of(inputs.data, image, maps.extent), boundary, other, truth, base == IGNORE)
 
 
-def _network(path: Path) -> nn.Module:
+def _network(path: Path, masked: LabelSet) -> nn.Module:
     kind = "psa" if path.parent.name == "psa" else AFFINITY_KIND
     stored = read_network(path, kind, AffinitySettings)
-    network = AffinityNetwork(stored.spec.backbone)
-    network.load_state_dict(stored.tensors)
-    return network.eval()
+    require_blind(stored.identity, masked.identity)
+    return stored.fill(AffinityNetwork(stored.spec.backbone)).eval()
 
 
 def _initial(path: Path, weights: Path | None) -> nn.Module:
@@ -233,7 +237,7 @@ def _seeds(views: Sequence[tuple[LabelledImage, View]], inputs: Inputs) -> list[
     for image, view in views:
         if image.name not in seeded:
             continue
-        seeds, novel = read_label(inputs.seeds.label_path(seeded[image.name])), inputs.masked.novel_labels(image)
+        seeds, novel = read_label_map(inputs.seeds, seeded[image.name]), inputs.masked.novel_labels(image)
         base = np.where(view.region.numpy(), IGNORE, 0).astype(np.uint8)
         boundary = ClassMaps((IGNORE,), view.boundary[None], 8, view.maps.extent).at_size(*view.truth.shape)[0].numpy()
         filtered = base_and_seeds(base, seeds, boundary >= inputs.settings.boundary, novel)

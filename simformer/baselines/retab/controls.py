@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from simformer.data.images import read_label, write_label
+from simformer.data.checked import label_checksum, read_label_map
+from simformer.data.images import write_label
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.masking import hide_novel
 from simformer.errors import UserError
@@ -48,10 +48,11 @@ def control_labels(labels: LabelSet, control: str, seed: int, destination: Path)
             classes that keep their masks).
         seed: of the draw.
         destination: folder of the new label set; image-level labels and novel classes stay the same.
-    Raises: UserError for another name.
+    Raises: UserError for another name, or a label set that is no masked one.
     """
     if control not in CONTROLS:
         raise UserError(f"no control '{control}'; there are {', '.join(CONTROLS)}")
+    labels.require("weak")
     others, hidden = partners(labels.images, seed), ()
     if control != SHUFFLED:
         kept = kept_base(labels, int(control.removeprefix("base")), seed)
@@ -59,9 +60,9 @@ def control_labels(labels: LabelSet, control: str, seed: int, destination: Path)
     images = []
     for image in labels.images:
         source = others[image.name] if control == SHUFFLED else image
-        label_map = hide_novel(read_label(labels.label_path(source)), hidden)
+        label_map = hide_novel(read_label_map(labels, source), hidden)
         write_label(destination / image.label, label_map)
-        images.append(replace(image, label_sha256=hashlib.sha256(label_map.tobytes()).hexdigest()))
-    written = replace(labels, images=tuple(images), root=destination)
+        images.append(replace(image, label_sha256=label_checksum(label_map)))
+    written = replace(labels, images=tuple(images), root=destination, kind="control")
     written.save()
     return written

@@ -25,7 +25,8 @@ from simformer.baselines.seeds import confident
 from simformer.baselines.settings import AffinitySettings, CamSettings
 from simformer.baselines.stencil import half_disc
 from simformer.baselines.walk import transition, walk
-from simformer.data.images import read_image, read_label
+from simformer.data.checked import read_label_map, read_photograph
+from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.transforms import normalise, resize_image, resize_label
 from simformer.settings import IGNORE
@@ -104,7 +105,7 @@ def padded_input(image: Tensor) -> Tensor:
 
 def pixels_of(data: Path, image: LabelledImage, size: tuple[int, int]) -> Tensor:
     """Read a training image at a size, uint8 [3, H, W]."""
-    resized = resize_image(read_image(data / image.image), *size, Image.Resampling.BICUBIC)
+    resized = resize_image(read_photograph(data, image), *size, Image.Resampling.BICUBIC)
     return torch.from_numpy(resized.transpose(2, 0, 1).copy())
 
 
@@ -128,9 +129,8 @@ def write_boundaries(
         manifest, shard: see `write_maps`.
     """
     stored = read_network(path, EDGE_KIND, EdgeSettings)
-    network = EdgeNetwork(stored.spec.backbone)
-    network.load_state_dict(stored.tensors)
-    network.eval().to(device)
+    require_split(stored.identity, labels.identity)
+    network = stored.fill(EdgeNetwork(stored.spec.backbone)).eval().to(device)
 
     @torch.inference_mode()
     def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
@@ -139,7 +139,7 @@ def write_boundaries(
             logits = network(padded_input(pixels_of(data, image, size).to(device)))
             yield image, ClassMaps((NONE_OF_THEM,), torch.sigmoid(logits).cpu(), STRIDE, size)
 
-    return write_maps(labels.images, settings_hash(stored.hash, settings), compute, manifest, shard)
+    return write_maps(labels, settings_hash(stored.hash, settings), compute, manifest, shard)
 
 
 class Propagation:
@@ -155,10 +155,10 @@ class Propagation:
         stored = read_network(path, AFFINITY_KIND, AffinitySettings)
         self.settings = settings
         self.device = device
-        self.network = AffinityNetwork(stored.spec.backbone)
-        self.network.load_state_dict(stored.tensors)
+        self.network = stored.fill(AffinityNetwork(stored.spec.backbone))
         self.network.eval().to(device)
         self.network_hash = stored.hash
+        self.source = stored.identity
 
     def write(
         self,
@@ -179,7 +179,11 @@ class Propagation:
             labels: the masked label set.
             anchored: confine the walk to the not-base region.
             manifest, shard: see `write_maps`.
+        Raises: UserError if network, maps and labels are not of one dataset and split.
         """
+        require_split(self.source, labels.identity)
+        require_split(boundaries.source, labels.identity)
+        maps.require_blind(labels)
 
         def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
             for image in images:
@@ -187,12 +191,12 @@ class Propagation:
                 if not labels.novel_labels(image):
                     yield image, ClassMaps((), mine.scores[:0], STRIDE, mine.extent)
                     continue
-                masked = torch.from_numpy(read_label(labels.label_path(image))) if anchored else None
+                masked = torch.from_numpy(read_label_map(labels, image)) if anchored else None
                 pixels = pixels_of(data, image, mine.extent)
                 yield image, self.propagate(mine, boundaries.read(image.name).scores[0], pixels, masked)
 
         source = f"{self.network_hash} {maps.hash} {boundaries.hash}" + (f" {labels.hash}" if anchored else "")
-        return write_maps(labels.images, settings_hash(source, self.settings), compute, manifest, shard)
+        return write_maps(labels, settings_hash(source, self.settings), compute, manifest, shard)
 
     @torch.inference_mode()
     def affinity(self, image: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,11 @@ from simformer.baselines.cam import equal_sizes
 from simformer.baselines.claims import Claim
 from simformer.baselines.maps import ClassMaps, MapSet
 from simformer.baselines.measures import average_precision, precision_recall, recall_at_precision
-from simformer.baselines.rib.maps import load_tuner, tuning_path
+from simformer.baselines.rib.maps import load_tuner, read_tuning
 from simformer.baselines.rib.settings import RibCheckSettings, RibSettings
 from simformer.baselines.settings import CamSettings
-from simformer.data.images import read_label
+from simformer.data.checked import read_label_map
+from simformer.data.identity import require_dataset, require_truth
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.settings import IGNORE
 
@@ -99,7 +99,7 @@ def find_pairs(truth: LabelSet, novel: Sequence[int], count: int) -> list[Pair]:
             break
         if not set(novel) & set(image.classes):
             continue
-        label_map = read_label(truth.label_path(image))
+        label_map = read_label_map(truth, image)
         for category in sorted(set(novel) & set(image.classes)):
             shows = label_map == category
             if AREA[0] <= shows.mean() <= AREA[1]:
@@ -113,6 +113,9 @@ def rib_checks(inputs: Inputs, device: torch.device) -> list[Claim]:
     Precision counts all labelled pixels of an image, not those outside its base masks alone, where most images would
     have no pixel of another class.
     """
+    require_truth(inputs.truth.identity, inputs.labels.identity)
+    for maps in (inputs.plain, inputs.rib):
+        require_dataset(maps.source, inputs.labels.identity)
     pairs = find_pairs(inputs.truth, inputs.novel, inputs.amount.pairs)
     images = list({pair.image.name: pair.image for pair in pairs}.values())
     plain, rib = ({image.name: maps.read(image.name) for image in images} for maps in (inputs.plain, inputs.rib))
@@ -168,8 +171,7 @@ def _matched(pair: Pair, plain: Maps, maps: Maps) -> float:
 def _courses(inputs: Inputs) -> list[Claim]:
     """R1 and R2, on all images that have labels."""
     images = [image for image in inputs.labels.images if image.classes]
-    paths = (tuning_path(inputs.rib.root, image) for image in images)
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    found = [read_tuning(inputs.rib.root, image) for image in images]
     names, none = [image.name for image in images], np.zeros(len(images))
     rising = [course["logits"][-1] > course["logits"][0] for course in found]
     stopped = [course["stopped"] is not None for course in found]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,17 +16,20 @@ from torch.nn import functional as F
 from simformer.baselines.cam import GRID_STRIDE, divide_by_maximum, equal_sizes, inference_size, mirrored_views
 from simformer.baselines.classifier import KIND, Classifier
 from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
-from simformer.baselines.network_file import read_network, require_classes
+from simformer.baselines.network_file import read_network
 from simformer.baselines.rib.others import FreshCrops, Others, Pool, image_rng
 from simformer.baselines.rib.parts import STAGES, cut
 from simformer.baselines.rib.pooling import ABSENT, PRESENT
 from simformer.baselines.rib.settings import RibSettings
 from simformer.baselines.rib.tuning import Plan, Rows, Trajectory, fine_tune
 from simformer.baselines.settings import CamSettings, ClassifierSettings
+from simformer.data.checked import read_photograph
 from simformer.data.files import atomic_write_text
-from simformer.data.images import read_image
+from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
+from simformer.data.sealed import read_json
 from simformer.data.transforms import resize_image
+from simformer.errors import UserError
 from simformer.json_text import json_text
 from simformer.shards import WHOLE, Shard
 
@@ -61,7 +63,7 @@ class Tuner:
             num_classes: K.
         """
         size = inference_size(images[0].height, images[0].width, self.cam)
-        pixels = [resize_image(read_image(data / image.image), *size, Image.Resampling.BICUBIC) for image in images]
+        pixels = [resize_image(read_photograph(data, image), *size, Image.Resampling.BICUBIC) for image in images]
         present = torch.zeros(len(images), num_classes, dtype=torch.bool)
         for row, image in zip(present, images, strict=True):
             row[list(image.classes)] = True
@@ -115,11 +117,10 @@ def load_tuner(
     Raises: UserError if the classifier was trained on other classes.
     """
     stored = read_network(path, KIND, ClassifierSettings)
-    require_classes(stored.classes, labels, path)
+    require_split(stored.identity, labels.identity)
     training, seed = stored.spec.settings, stored.spec.seed
     network = Classifier(stored.spec.backbone, training.stride, len(stored.classes))
-    network.load_state_dict(stored.tensors)
-    network.eval().to(device)
+    stored.fill(network).eval().to(device)
     constant, tuned = cut(network, STAGES - 1 if settings.tier == "fast" else min(training.frozen_stages, STAGES - 1))
     others: Others | None = None
     if settings.other_images:
@@ -155,9 +156,9 @@ def rib_maps(
                 atomic_write_text(tuning_path(manifest.parent, image), json_text(_facts(found)) + "\n")
                 yield image, tuner.class_maps(image, found)
 
-    written = write_maps(labels.images, identity, compute, manifest, shard)
+    written = write_maps(labels, identity, compute, manifest, shard)
     mine = [labels.images[i] for i in shard.positions(len(labels.images))]
-    each = [json.loads(tuning_path(manifest.parent, image).read_text(encoding="utf-8")) for image in mine]
+    each = [read_tuning(manifest.parent, image) for image in mine]
     atomic_write_text(facts, json_text(summary(each, mine), indent=2) + "\n")
     return written
 
@@ -180,6 +181,15 @@ def summary(each: list[dict], images: list[LabelledImage]) -> dict[str, object]:
 
 def _facts(found: Trajectory) -> dict[str, object]:
     return {"logits": found.logits, "stopped": found.stopped, "exploded": found.exploded}
+
+
+def read_tuning(root: Path, image: LabelledImage) -> dict:
+    """Return what the fine-tuning of an image was like; raises UserError if its file is missing or damaged."""
+    remedy = f"delete {root / 'maps' / image.name}.npz too, and run snakemake again"
+    found = read_json(tuning_path(root, image), "record of a fine-tuning", remedy)
+    if not isinstance(found, dict) or not {"logits", "stopped", "exploded"} <= found.keys():
+        raise UserError(f"{tuning_path(root, image)}: not the record of a fine-tuning; {remedy}")
+    return found
 
 
 def tuning_path(root: Path, image: LabelledImage) -> Path:

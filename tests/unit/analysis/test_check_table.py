@@ -9,6 +9,7 @@ import pytest
 from simformer.analysis.check_table import check_table, evaluate, write_check_table
 from simformer.analysis.statistics import paired_bootstrap
 from simformer.baselines.claims import Claim, save_claims
+from simformer.data.identity import Identity
 from simformer.errors import UserError
 from simformer.metrics import Evaluation
 
@@ -68,7 +69,8 @@ def test_mean_iou_has_the_interval_of_the_tables():
     truth = np.full((25, 3), 100)
     hits = [rng.binomial(truth, share) for share in (0.8, 0.6)]
     names = tuple(f"i{n:03}" for n in range(25))
-    evaluations = [Evaluation(np.zeros((4, 4)), h, truth, truth, names, ("a", "b", "c")) for h in hits]
+    whose = Identity(("a", "b", "c"), "d", ())
+    evaluations = [Evaluation(np.zeros((4, 4)), h, truth, truth, names, whose, "m", "t") for h in hits]
     counts = [np.stack([h, 2 * truth - h], axis=-1) for h in hits]
     found = evaluate([claim(*counts, statistic="iou")], draws=300, seed=7)
     interval = paired_bootstrap([evaluations[0]], [evaluations[1]], [0, 1, 2], draws=300, seed=7)

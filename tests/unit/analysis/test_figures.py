@@ -1,5 +1,7 @@
 """Figures of test images: which images, what is marked, captions and legends; and which failures are found."""
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from simformer.analysis.similarity import (
 from simformer.build import TrainedModel, build_training
 from simformer.data.index import ImageRecord
 from simformer.errors import UserError
-from simformer.inference import ImageFile, class_scores, network_input, predict, proposals
+from simformer.inference import class_scores, network_input, predict, proposals
 from simformer.settings import InferenceSettings
 
 CPU = torch.device("cpu")
@@ -32,7 +34,7 @@ CPU = torch.device("cpu")
 def trained(scenes, masked, new_config):
     """An untrained network with SimNet."""
     parts = build_training(new_config(), scenes.data, masked, None, CPU)
-    return TrainedModel(parts.model.eval(), parts.simnet.eval(), new_config(), tuple(scenes.index.classes))
+    return TrainedModel(parts.model.eval(), parts.simnet.eval(), new_config(), scenes.index.identity)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +113,7 @@ def test_proposals_are_what_inference_fuses(trained, scene):
     classes, masks = proposals(trained.model, images, (record.height, record.width))
     fused = torch.einsum("bnk,bnhw->bkhw", classes[..., :-1], masks)
     torch.testing.assert_close(fused, class_scores(trained.model, images, (record.height, record.width)))
-    larger = ImageFile(scene.data / record.image, 60, 70)
+    larger = replace(scene.file(record), height=60, width=70)
     assert proposals(trained.model, network_input(larger, scene.inference, CPU), (60, 70))[1].shape[-2:] == (60, 70)
 
 
@@ -182,7 +184,7 @@ def test_similarity_maps_are_simnet_on_the_chosen_pixel(trained, scene):
     marked = [axis.lines[0].get_xydata()[0].tolist() for axis in panels[:2]]
     assert marked == [[example.pixel[1], example.pixel[0]]] * 2
     with pytest.raises(UserError, match="has no SimNet"):
-        similarity_maps(TrainedModel(trained.model, None, trained.config, trained.classes), scene, example)
+        similarity_maps(TrainedModel(trained.model, None, trained.config, trained.identity), scene, example)
 
 
 RECORD = ImageRecord("toy", "toy.png", "toy.png", 10, 10, (0, 1, 2), "", "")

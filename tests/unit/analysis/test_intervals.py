@@ -9,8 +9,10 @@ import pytest
 
 from simformer.analysis.intervals import write_intervals
 from simformer.analysis.statistics import paired_bootstrap, welch
+from simformer.data.identity import Identity
 from simformer.data.splits import Split
 from simformer.metrics import Evaluation
+from simformer.shards import Shard
 
 CLASSES = ("sky", "sea", "cat")
 SPLIT = Split(CLASSES, novel=(2,))
@@ -29,7 +31,8 @@ def stored(path: Path, share: float, seed: int) -> Evaluation:
             confusion[(k + 1) % 3, k] = (truth - hits)[rows, k].sum()
         predicted = hits + np.roll(truth - hits, 1, axis=1)
         names = tuple(f"i{n:02}" for n in range(12))[rows]
-        shard = Evaluation(confusion, hits[rows], truth[rows], predicted[rows], names, CLASSES)
+        counts = confusion, hits[rows], truth[rows], predicted[rows]
+        shard = Evaluation(*counts, names, Identity(CLASSES, "d", ()), "m", "t", Shard(number, 2))
         shard.save(path / f"{number}of2.npz")
     return Evaluation.load(shards(path))
 

@@ -8,7 +8,8 @@ import yaml
 
 from simformer.analysis import markup
 from simformer.analysis.intervals import intervals_page
-from simformer.analysis.table_text import csv_text, read_csv
+from simformer.analysis.read_table import read_table
+from simformer.analysis.table_text import csv_text
 from simformer.analysis.tables import render
 
 KEPT = Path("docs/results")
@@ -27,7 +28,7 @@ def title(path: Path) -> str:
 
 @pytest.mark.parametrize("path", kept("*/*.csv"), ids=str)
 def test_tables(path):
-    table, printed = read_csv(path), path.with_suffix(".md").read_text()
+    table, printed = read_table(path), path.with_suffix(".md").read_text()
     (seeds,) = [line.rpartition(": ")[2] for line in printed.splitlines() if line.startswith("Percent;")]
     labels = dict(table[["method", "label"]].values)
     rows = [{"method": name, "label": label, "ranked": False} for name, label in labels.items()]
@@ -62,7 +63,7 @@ def test_names_stay_as_they_are_and_csv_stays_equal(path):
     for column in ("label", "statement", "first", "second", "class", "of", "dataset", "method"):
         for name in table.get(column, []):
             assert markup.name(name) == name or "|" in name
-    assert csv_text(read_csv(path), "%.4f").count("\n") == path.read_text().count("\n")
+    assert csv_text(read_table(path), "%.4f").count("\n") == path.read_text().count("\n")
 
 
 @pytest.mark.parametrize("path", [*METHODS.values(), *EXPERIMENTS.values()])

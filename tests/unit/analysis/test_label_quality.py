@@ -8,6 +8,7 @@ import pytest
 
 from simformer.analysis.label_quality import order_kept
 from simformer.cli import main
+from simformer.data.checked import label_checksum
 from simformer.data.images import write_label
 from simformer.data.labels import LabelledImage, LabelSet
 
@@ -17,13 +18,14 @@ TRUTH = {"one": [[0, 2, 2, 2, 3, 255]], "two": [[1, 1, 3, 3, 3, 3]], "base": [[0
 MADE = {"one": [[0, 2, 2, 3, 3, 3]], "two": [[1, 1, 255, 3, 3, 2]], "base": [[0, 0, 1, 1, 0, 0]]}
 
 
-def label_set(root, maps, novel=NOVEL):
+def label_set(root, maps, kind, novel=NOVEL):
     images = []
     for name, rows in maps.items():
         write_label(root / f"{name}.png", np.array(rows, np.uint8))
         held = tuple(sorted(set(TRUTH[name][0]) - {255}))
-        images.append(LabelledImage(name, f"{name}.jpg", f"{name}.png", 1, 6, held, "", ""))
-    LabelSet(CLASSES, novel, tuple(images), root).save()
+        checksum = label_checksum(np.array(rows, np.uint8))
+        images.append(LabelledImage(name, f"{name}.jpg", f"{name}.png", 1, 6, held, "", checksum))
+    LabelSet(CLASSES, novel, tuple(images), root, kind, "d", () if kind == "full" else NOVEL).save()
     return str(root / "labels.json")
 
 
@@ -31,13 +33,15 @@ def label_set(root, maps, novel=NOVEL):
 def spec(tmp_path):
     masked = {name: [[c if c in (0, 1) else 255 for c in rows[0]]] for name, rows in TRUTH.items()}
     common = {"dataset": "toys", "split": "split1", "seed": 0}
-    common |= {"masked": label_set(tmp_path / "masked", masked), "truth": label_set(tmp_path / "full", TRUTH, ())}
+    common |= {"masked": label_set(tmp_path / "masked", masked, "weak")}
+    common |= {"truth": label_set(tmp_path / "full", TRUTH, "full", ())}
     without_two = {name: rows for name, rows in MADE.items() if name != "two"}
     runs = []
     for method, made, novel in (("good", MADE, 60.0), ("lossy", without_two, 70.0)):
         path = tmp_path / f"{method}.json"
         path.write_text(json.dumps({"novel": novel, "base": 80.0 + novel / 10}))
-        runs.append(common | {"method": method, "path": str(path), "labels": label_set(tmp_path / method, made)})
+        labels = label_set(tmp_path / method, made, "maps", ())
+        runs.append(common | {"method": method, "path": str(path), "labels": labels})
     rows = [{"method": "good", "label": "Good*"}, {"method": "lossy", "label": "Lossy*"}]
     return {"title": "Table 9", "rows": rows, "runs": runs}
 

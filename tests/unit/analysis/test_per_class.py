@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from simformer.cli import main
+from simformer.data.identity import Identity
 from simformer.data.splits import Split
 from simformer.metrics import Evaluation
+from simformer.shards import Shard
 
 CLASSES = ("sky", "sea", "cat", "dog", "bee")
 TRUTH = np.array([[60, 10, 0, 0, 5], [40, 20, 0, 15, 0]])
@@ -18,10 +20,12 @@ IOU = {"b": ({"sky": 90.0, "sea": 50.0}, {"sky": 80.0, "sea": 54.0}), "a": ({"sk
 @pytest.fixture
 def spec(tmp_path):
     Split(CLASSES, novel=(1, 2, 4)).save(tmp_path / "split.yaml")
-    zeros = np.zeros((6, 6), dtype=np.int64)
     for number, row in enumerate(TRUTH):
-        shard = Evaluation(zeros, row[None], row[None], row[None], (f"image{number}",), CLASSES)
-        shard.save(tmp_path / f"{number}.npz")
+        confusion = np.diag([*row, 0])
+        whose = Identity(CLASSES, "d", ()), "m", "t", Shard(number + 1, 2)
+        Evaluation(confusion, row[None], row[None], row[None], (f"image{number}",), *whose).save(
+            tmp_path / f"{number}.npz"
+        )
     runs = []
     for method, seeds in IOU.items():
         for seed, values in enumerate(seeds):

@@ -9,6 +9,7 @@ from simformer.analysis.comparison import comparison_figure, with_bars
 from simformer.analysis.curves import PANELS, curves_figure
 from simformer.analysis.style import COLUMN, DPI, PAGE, line_styles
 from simformer.cli import main
+from simformer.data.identity import Identity
 from simformer.data.splits import Split
 from simformer.metrics import Evaluation
 from simformer.trackers import COLUMNS
@@ -70,10 +71,12 @@ def test_a_line_per_method_and_a_point_per_metric():
 
 def test_one_seed_has_error_bars_over_images(tmp_path):
     """Two images with IoU 0.5 and 1: draws have 50, 75 or 100 percent."""
-    Split(("sky", "cat"), novel=(1,)).save(tmp_path / "split.yaml")
-    hits, truth = np.array([[50, 5], [100, 10]]), np.array([[100, 10], [100, 10]])
-    nothing = np.zeros((3, 3), dtype=np.int64)
-    Evaluation(nothing, hits, truth, hits, ("a", "b"), ("sky", "cat")).save(tmp_path / "1of1.npz")
+    whose = Identity(("sky", "cat", "none"), "d", (1,))
+    Split(whose.classes, novel=(1,)).save(tmp_path / "split.yaml")
+    hits, truth = np.array([[50, 5, 0], [100, 10, 0]]), np.array([[100, 10, 0], [100, 10, 0]])
+    predicted = np.array([[50, 5, 55], [100, 10, 0]])
+    confusion = np.array([[150, 0, 0, 0], [0, 15, 0, 0], [50, 5, 0, 0], [0, 0, 0, 0]])
+    Evaluation(confusion, hits, truth, predicted, ("a", "b"), whose, "m", "t").save(tmp_path / "1of1.npz")
     run = {"dataset": "toys", "split": "split1", "method": "poor", "seed": 0, "groups": str(tmp_path / "split.yaml")}
     runs = [run | {"evaluation": [str(tmp_path / "1of1.npz")]}]
     table = with_bars(results(["split1"], 1).assign(mean=75.0), runs)

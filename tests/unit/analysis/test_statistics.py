@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from simformer.analysis.statistics import hedges_g, holm, mean_iou, paired_bootstrap, welch
+from simformer.data.identity import Identity
 from simformer.metrics import Evaluation
 
 CLASSES = ("a", "b", "c")
@@ -15,7 +16,14 @@ CLASSES = ("a", "b", "c")
 def evaluation(hits, truth, predicted) -> Evaluation:
     counts = [np.array(values) for values in (hits, truth, predicted)]
     names = tuple(f"image{i:03}" for i in range(len(hits)))
-    return Evaluation(np.zeros((4, 4), dtype=np.int64), *counts, images=names, classes=CLASSES)
+    return Evaluation(
+        np.zeros((4, 4), dtype=np.int64),
+        *counts,
+        images=names,
+        identity=Identity(CLASSES, "d", ()),
+        model="m",
+        test="t",
+    )
 
 
 def random_evaluation(rng, images, quality) -> Evaluation:

@@ -129,7 +129,7 @@ def test_batches_and_shards_do_not_matter(scenes, image_set, stages, tmp_path):
         assert torch.allclose(a.scores.float(), b.scores.float(), atol=2e-3)
 
 
-def made(images, manifest, identity="a", value=0.5, shard=WHOLE):
+def made(labels, manifest, identity="a", value=0.5, shard=WHOLE):
     """Make constant maps; returns them and the names that had to be made."""
     names = []
 
@@ -138,42 +138,43 @@ def made(images, manifest, identity="a", value=0.5, shard=WHOLE):
             names.append(image.name)
             yield image, ClassMaps((1,), torch.full((1, 2, 2), value), 4, (8, 8))
 
-    return write_maps(images, identity, compute, manifest, shard), names
+    return write_maps(labels, identity, compute, manifest, shard), names
 
 
 def test_what_is_there_is_not_made_again(image_set, tmp_path):
     images, manifest = image_set.images[:4], tmp_path / "maps.json"
-    first, names = made(images, manifest)
+    labels = replace(image_set, images=images)
+    first, names = made(labels, manifest)
     assert names == [i.name for i in images]
     before = [(tmp_path / "maps" / f"{n}.npz").read_bytes() for n in names]
     (tmp_path / "maps" / f"{names[2]}.npz").write_bytes(b"broken")
-    again, repaired = made(images, manifest)
+    again, repaired = made(labels, manifest)
     assert repaired == [names[2]] and again == first
     assert [(tmp_path / "maps" / f"{n}.npz").read_bytes() for n in names] == before, "equal bytes"
-    assert made(images, manifest, identity="b")[1] == names, "other settings make all anew"
+    assert made(labels, manifest, identity="b")[1] == names, "other settings make all anew"
     other = (replace(images[0], image_sha256="changed"), *images[1:])
-    assert made(other, manifest, identity="b")[1] == [names[0]], "so does another image"
+    assert made(replace(image_set, images=other), manifest, identity="b")[1] == [names[0]], "so does another image"
 
 
 def test_missing_changed_or_mixed_maps_are_refused(image_set, tmp_path):
     images = image_set.images[:4]
     labels = replace(image_set, images=images)
     shards = [tmp_path / f"{i}of2.json" for i in (1, 2)]
-    made(images, shards[0], shard=Shard(1, 2))
+    made(labels, shards[0], shard=Shard(1, 2))
     with pytest.raises(UserError, match=r"no maps of 2 image\(s\)"):
         gather_maps(shards[:1], labels, tmp_path / "maps.json")
-    made(images, shards[1], identity="b", shard=Shard(2, 2))
+    made(labels, shards[1], identity="b", shard=Shard(2, 2))
     with pytest.raises(UserError, match="different settings"):
         gather_maps(shards, labels, tmp_path / "maps.json")
-    made(images, shards[1], shard=Shard(2, 2))
+    made(labels, shards[1], shard=Shard(2, 2))
     joined = gather_maps(shards, labels, tmp_path / "maps.json")
     with pytest.raises(UserError, match="no maps of image 'nobody'"):
         joined.read("nobody")
-    made(images[:1], tmp_path / "x.json", identity="c", value=0.25)
+    made(replace(image_set, images=images[:1]), tmp_path / "x.json", identity="c", value=0.25)
     with pytest.raises(UserError, match="not the file that maps.json names"):
         joined.read(images[0].name)
     with pytest.raises(UserError, match="are not finite"):
-        made(images, tmp_path / "y.json", identity="d", value=math.nan)
+        made(labels, tmp_path / "y.json", identity="d", value=math.nan)
 
 
 def test_upsampling_keeps_to_the_extent():

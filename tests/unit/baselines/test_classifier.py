@@ -52,8 +52,8 @@ def test_training_lowers_the_loss_and_writes_a_file_that_loads(scenes, image_set
     rows = list(csv.DictReader(outputs.log.open()))
     assert float(rows[-1]["loss"]) < 0.8 * float(rows[0]["loss"])
     assert float(rows[0]["lr"]) > float(rows[-1]["lr"]) > 0
-    network, classes, checksum = load_classifier(outputs.model, CPU)
-    assert classes == image_set.classes and len(checksum) == 16
+    network, stored = load_classifier(outputs.model, CPU)
+    assert stored.identity == image_set.identity and len(stored.hash) == 16
     assert not network.training
     facts = json.loads(outputs.facts.read_text())
     assert facts["steps"] == 60 and facts["parameters"] > 1000

@@ -89,7 +89,7 @@ def test_unknown_settings_are_one_line(run, stages, scenes, image_set, tmp_path,
 
 
 def test_a_classifier_of_other_classes_is_refused(run, stages, scenes, image_set, tmp_path, capsys):
-    replace(image_set, classes=("a",), images=(), root=tmp_path).save()
+    replace(image_set, classes=("a",), novel=(0,), hidden=(0,), images=(), root=tmp_path).save()
     options = {"network": stages.classifier.model, "data": scenes.data, "labels": tmp_path / "labels.json"}
     assert run("cam", settings="{}", output=tmp_path / "x.json", **options) == 1
-    assert "trained on other classes" in capsys.readouterr().err
+    assert "has other classes than" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from simformer.baselines.maps import ClassMaps
 from simformer.baselines.network_file import read_network, write_network
 from simformer.baselines.settings import AffinitySettings, WalkSettings
 from simformer.baselines.stencil import half_disc
+from simformer.data.identity import Identity
 from simformer.data.images import read_image, read_label
 from simformer.data.transforms import normalise
 from simformer.errors import UserError
@@ -135,7 +136,7 @@ def test_an_image_without_classes_stays_without(stages):
 def test_networks_of_the_other_expansion_are_refused(stages, tmp_path):
     with pytest.raises(UserError, match="kind 'psa'; expected 'irn'"):
         Expander(stages.psa.model, "irn", WALK, CPU)
-    write_network(tmp_path / "again", AffinityNetwork("tiny"), spec("psa"), ("a", "b"))
+    write_network(tmp_path / "again", AffinityNetwork("tiny"), spec("psa"), Identity(("a", "b"), "d", (0, 1)))
     assert Expander(tmp_path / "again", "psa", WALK, CPU).network_hash
 
 

@@ -92,7 +92,8 @@ def maps_of(label_set, folder, noise: float, keep: float = 1.0) -> MapSet:
                 ClassMaps(image.classes, torch.from_numpy(scores / (1 + noise)), 4, (image.height, image.width)),
             )
 
-    return write_maps(label_set.images, f"{noise} {keep}", compute, folder / "maps.json")
+    blind = replace(label_set, hidden=tuple(range(len(label_set.classes))))
+    return write_maps(blind, f"{noise} {keep}", compute, folder / "maps.json")
 
 
 @pytest.fixture(scope="module")

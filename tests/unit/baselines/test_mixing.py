@@ -107,7 +107,7 @@ def test_e9_louder_maps_of_base_classes_change_nothing(masked, stages, image_set
             base = torch.tensor([c not in masked.novel for c in maps.classes])
             yield image, replace(maps, scores=torch.where(base[:, None, None], torch.ones(()).half(), maps.scores))
 
-    loud = write_maps(image_set.images, "louder", louder, tmp_path / "loud" / "maps.json")
+    loud = write_maps(image_set, "louder", louder, tmp_path / "loud" / "maps.json")
     assert (
         mixed_labels(loud, masked, 0.1, tmp_path / "a").hash
         == mixed_labels(stages.maps, masked, 0.1, tmp_path / "b").hash

@@ -40,11 +40,17 @@ def test_each_record_has_a_line_of_its_own(tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["{", "[]", '{"classes": []}', '{"classes": [], "train": [{"name": "a", "labels": []}], "test": []}'],
+    [
+        "{",
+        "[]",
+        '{"seal": "0123456789abcdef",\n}',
+        '{"classes": []}',
+        '{"classes": [], "train": [{"name": "a", "labels": []}], "test": []}',
+    ],
 )
 def test_what_is_no_index_is_refused(tmp_path, text):
     (tmp_path / "index.json").write_text(text)
-    with pytest.raises(UserError, match=r"index\.json: not a dataset index"):
+    with pytest.raises(UserError, match=r"index\.json: .*dataset index.*run the audit"):
         DatasetIndex.load(tmp_path / "index.json")
 
 

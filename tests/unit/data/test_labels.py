@@ -14,7 +14,7 @@ def labels(tmp_path):
         LabelledImage("a", "images/a.jpg", "labels/a.png", 4, 5, (0, 2), "1" * 64, "2" * 64),
         LabelledImage("b", "images/b.jpg", "labels/b.png", 6, 5, (), "3" * 64, "4" * 64),
     )
-    return LabelSet(("cat", "sky «é»", "dog"), (1, 2), images, tmp_path)
+    return LabelSet(("cat", "sky «é»", "dog"), (1, 2), images, tmp_path, "weak", "d" * 16, (1, 2))
 
 
 def test_a_label_set_survives_its_file(labels, tmp_path):

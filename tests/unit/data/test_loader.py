@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from simformer.data.checked import read_label_map
 from simformer.data.labels import LabelSet
 from simformer.data.loader import TrainingGroups, training_steps
 from simformer.data.masking import crop_labels, mask_labels
@@ -134,7 +135,7 @@ def test_with_crop_scope_novel_labels_are_those_of_the_crop_and_hidden_pixels_st
     for number in range(24):
         for slot, image in enumerate(released.image_ids(number)):
             target = released[number].targets[slot]
-            truth = released.crop(image, number, slot, full.label_path(full.images[image])).label_map
+            truth = released.crop(image, number, slot, read_label_map(full, full.images[image])).label_map
             novel = torch.isin(truth, torch.tensor(split.novel))
             assert torch.equal(target.label_map, truth.masked_fill(novel, IGNORE))
             assert target.class_ids[~target.has_mask].tolist() == truth[novel].unique().tolist()

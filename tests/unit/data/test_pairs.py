@@ -18,7 +18,7 @@ def label_set(table, classes=7, novel=tuple(NOVEL)) -> LabelSet:
     images = [
         LabelledImage(f"{i}", f"{i}", f"{i}", 1, 1, tuple(sorted(present)), "", "") for i, present in enumerate(table)
     ]
-    return LabelSet(tuple(map(str, range(classes))), novel, tuple(images), Path())
+    return LabelSet(tuple(map(str, range(classes))), novel, tuple(images), Path(), "weak", "dataset", novel)
 
 
 def chosen(table, mode, image, draws=60) -> set[int]:

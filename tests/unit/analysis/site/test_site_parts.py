@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ SIZES = InferenceSettings(short_edge=48, max_long_edge=96, batch_images=3)
 @pytest.fixture(scope="module")
 def trained(scenes, masked, new_config):
     training = build_training(new_config(), scenes.data, masked, None, CPU)
-    return TrainedModel(training.model.eval(), training.simnet.eval(), new_config(), masked.classes)
+    return TrainedModel(training.model.eval(), training.simnet.eval(), new_config(), masked.identity)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def test_images_and_truth_are_those_of_the_dataset(site, scenes):
 def test_predictions_and_iou_are_those_of_the_network(site, trained, scenes):
     folder = site / "scenes/split1/m/seed0"
     facts = received(folder / "predictions.js")
-    images = [ImageFile(scenes.data / r.image, r.height, r.width) for r in scenes.index.test]
+    images = [ImageFile.of(scenes.data, r) for r in scenes.index.test]
     hits, union = np.zeros((2, len(trained.classes)))
     present = set()
     for position, ids in predict(trained.model, images, SIZES, CPU):
@@ -159,15 +160,15 @@ def test_equal_input_gives_equal_files(site, trained, scenes, tmp_path):
 
 
 def test_a_method_without_simnet_has_an_empty_folder(trained, scenes, tmp_path):
-    plain = TrainedModel(trained.model, None, trained.config, trained.classes)
+    plain = TrainedModel(trained.model, None, trained.config, trained.identity)
     write_predictions(plain, scenes.data, scenes.index, SIZES, CPU, tmp_path / "predictions.js")
     assert received(tmp_path / "predictions.js")["similarity"] is False
     assert list((tmp_path / "similarity").iterdir()) == []
 
 
 def test_other_classes_are_refused(trained, scenes, tmp_path):
-    other = TrainedModel(trained.model, None, trained.config, ("a", "b"))
-    with pytest.raises(UserError, match="classes differ"):
+    other = TrainedModel(trained.model, None, trained.config, replace(trained.identity, classes=("a", "b")))
+    with pytest.raises(UserError, match="has other classes than"):
         write_predictions(other, scenes.data, scenes.index, SIZES, CPU, tmp_path / "predictions.js")
     assert not list(tmp_path.iterdir())
 

@@ -19,7 +19,7 @@ from simformer.settings import IGNORE
 from tests.unit.baselines.conftest import CAM, CPU
 
 
-def made_of(truth, shift, images, folder):
+def made_of(truth, shift, labels, folder):
     """Maps that show the true masks, or with a shift those of the next class of each image."""
 
     def compute(wanted):
@@ -30,7 +30,7 @@ def made_of(truth, shift, images, folder):
             scores = torch.from_numpy(np.stack([label_map == c for c in order]).astype(np.float32))
             yield image, ClassMaps(image.classes, scores, 1, label_map.shape)
 
-    return write_maps(images, f"made {shift}", compute, folder / "maps.json")
+    return write_maps(labels, f"made {shift}", compute, folder / "maps.json")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def truth(scenes, tmp_path_factory):
 def inputs(scenes, stages, image_set, masked, truth, round1, tmp_path_factory):
     """Round 1 is right everywhere, all others take a class for the next one."""
     folder = tmp_path_factory.mktemp("made")
-    right, wrong = (made_of(truth, shift, image_set.images, folder / str(shift)) for shift in (0, 1))
+    right, wrong = (made_of(truth, shift, image_set, folder / str(shift)) for shift in (0, 1))
     controls = {kind: f"conta_{kind}1" for kind in ("zero", "shuffled", "constant")}
     maps = {name: RoundMaps(wrong, wrong) for name in ("classifier", *controls.values())}
     return Inputs(

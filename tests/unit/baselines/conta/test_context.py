@@ -103,7 +103,7 @@ def test_a_class_that_is_never_predicted_has_its_thresholded_map_or_drops_out(im
                 scores[row, :6] = 0.9 if c == sure else 0.2
             yield image, ClassMaps(image.classes, scores, 4, (48, 48))
 
-    sets = [write_maps(image_set.images, n, f, tmp_path / n / "maps.json") for n, f in (("p", predicted), ("m", maps))]
+    sets = [write_maps(image_set, n, f, tmp_path / n / "maps.json") for n, f in (("p", predicted), ("m", maps))]
     found = confounder(*sets, image_set, 0.5)
     assert found.known.nonzero().flatten().tolist() == [0, sure]
     assert torch.allclose(found.masks[0], torch.ones(SIDE, SIDE))

@@ -7,6 +7,8 @@ from simformer import cli
 from simformer.baselines.maps import MapSet
 from simformer.baselines.sections import sections_behind
 from simformer.baselines.settings import MapChoice
+from simformer.data.masking import mask_labels
+from simformer.data.splits import Split
 from tests.unit.baselines.conftest import CAM
 from tests.unit.baselines.retab.conftest import WALK, retab_spec
 
@@ -48,7 +50,8 @@ def test_all_stages_by_hand(scenes, split, masked, stages, retab, tmp_path):
     assert run("retab_walk", "--anchored", output=tmp_path / "anchored/maps.json", **walked, **common) == 0
     for name in ("walked", "anchored"):
         assert MapSet.load(tmp_path / name / "maps.json").checksums == getattr(retab, name).checksums
-    picture = {"walked": tmp_path / "walked/maps.json", "truth": labels, "gamma": 0.1, "images": 2}
+    full = mask_labels(scenes.data, scenes.index, Split(split.classes, ()), tmp_path / "full")
+    picture = {"walked": tmp_path / "walked/maps.json", "truth": full.root / "labels.json", "gamma": 0.1, "images": 2}
     assert run("retab_pictures", output=tmp_path / "page.png", **walked, **picture, **common) == 0
     assert (tmp_path / "page.png").stat().st_size > 10_000
     assert run("retab_control", labels=labels, control="base50", seed=0, output=tmp_path / "control") == 0

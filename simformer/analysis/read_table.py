@@ -1,0 +1,39 @@
+"""Reading of tables that other stages wrote: what is missing, damaged or lacks a column is told in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from simformer.errors import UserError
+
+MAKES_IT = "delete it and run snakemake again"
+NAMES = ("dataset", "split", "method", "label", "metric")
+"""Columns that hold names: one such as "NA" or "nan" stays a name, while an empty number is NaN."""
+
+
+def read_table(path: Path, *columns: str, **options: Any) -> pd.DataFrame:
+    """Read a csv that `table_text.csv_text` has written, or the log of a training.
+
+    Args:
+        path: the file.
+        columns: names that it must have.
+        options: of `pandas.read_csv`.
+    Raises: UserError if it is missing, unreadable, cut off, no table, or lacks a column.
+    """
+    try:
+        head = pd.read_csv(path, **options | {"nrows": 0}).columns
+        empty = {column: [""] for column in head if column not in NAMES}
+        table = pd.read_csv(path, dtype=dict.fromkeys(NAMES, str), keep_default_na=False, na_values=empty, **options)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such table; `snakemake {path}` makes it") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot read this table ({error.strerror}); {MAKES_IT}") from None
+    except ValueError as error:  # so are all that pandas has for files that it cannot parse
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not a table, or one that is cut off ({reason}); {MAKES_IT}") from None
+    if missing := [name for name in columns if name not in table]:
+        raise UserError(f"{path}: not the table that is expected, it has no column '{missing[0]}'; {MAKES_IT}")
+    return table
