@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import struct
 import tarfile
@@ -9,7 +10,7 @@ import unicodedata
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import BinaryIO
 
 from simformer.data.signatures import HEAD, describe_content
@@ -30,6 +31,9 @@ ENCRYPTED = 1
 
 END_RECORD, LONGEST_COMMENT = b"PK\x05\x06", 2**16
 """What stands at the end of a zip archive, before a comment."""
+
+OUTSIDE = re.compile(r"/|[A-Za-z]:")
+"""How a name begins that does not stay in its folder: as an absolute one, or with a drive of Windows."""
 
 BLOCK = 512
 """Bytes of a tar's header; blocks of zeros end it."""
@@ -152,15 +156,19 @@ def checked(path: Path, entries: Iterable[Entry]) -> list[Entry]:
 
 
 def _refuse_place(path: Path, entry: Entry) -> None:
-    windows = PureWindowsPath(entry.name)
+    name = entry.name
     if entry.kind not in ("file", "folder"):
-        raise UserError(f"{path}: member {entry.name!r} is a link or device; expected plain files and folders only")
-    if PurePosixPath(entry.name).is_absolute() or windows.root or windows.drive or ".." in windows.parts:
-        raise UserError(f"{path}: member {entry.name!r} would be written outside its folder; refused to unpack")
-    if "\0" in entry.name or any(len(part.encode(errors="surrogateescape")) > LONGEST_NAME for part in windows.parts):
+        raise UserError(f"{path}: member {name!r} is a link or device; expected plain files and folders only")
+    parts = name.split("/")
+    if OUTSIDE.match(name) or ".." in parts:
+        raise UserError(f"{path}: member {name!r} would be written outside its folder; refused to unpack")
+    longest = len(name) if name.isascii() else len(name.encode(errors="surrogateescape"))
+    if longest > LONGEST_NAME:  # of all its parts together; most names end here
+        longest = max(len(part.encode(errors="surrogateescape")) for part in parts)
+    if longest > LONGEST_NAME or "\0" in name:
         raise UserError(
-            f"{path}: member {entry.name[:40]!r}... has a name that no file can have, of {len(entry.name)} characters; "
-            f"at most {LONGEST_NAME} bytes for a file or folder: rename it and pack it again"
+            f"{path}: member {name[:40]!r}... has a name that no file can have, of {len(name)} characters; at most "
+            f"{LONGEST_NAME} bytes for a file or folder: rename it and pack it again"
         )
 
 
@@ -183,11 +191,16 @@ def _refuse_clash(path: Path, entry: Entry, names: dict[str, Entry]) -> None:
 
 def _refuse_both(path: Path, names: dict[str, Entry]) -> None:
     """Raise UserError if a file's name is also that of a folder above another member."""
-    for above in {str(folder) for name in names for folder in PurePosixPath(name).parents}:
-        if above in names and names[above].kind == "file":
-            raise UserError(
-                f"{path}: member {names[above].name!r} is both a file and a folder; rename one and pack it again"
-            )
+    seen: set[str] = set()
+    for name in names:
+        above = name.rpartition("/")[0]
+        while above and above not in seen:
+            if above in names and names[above].kind == "file":
+                raise UserError(
+                    f"{path}: member {names[above].name!r} is both a file and a folder; rename one and pack it again"
+                )
+            seen.add(above)
+            above = above.rpartition("/")[0]
 
 
 def refuse_cut_tar(path: Path, stream: BinaryIO, end: int) -> None:
