@@ -13,27 +13,27 @@ Source: github.com/nightrome/cocostuff10k; for v1.0 also MaskFormer's preparatio
 from __future__ import annotations
 
 import io
-import zlib
+import math
 
 import h5py
 import numpy as np
-import scipy.io
 from numpy.typing import NDArray
-from scipy.io.matlab import MatReadError
 
 from simformer.data.archive import Tree, files_in, reading
 from simformer.data.class_tables import IdTable, coco_stuff
 from simformer.data.coco import raw_id_table
+from simformer.data.coco_shapes import MOST_PIXELS, shown
 from simformer.data.convert import Conversion, Member, pair
 from simformer.data.layout import decode_names
+from simformer.data.matlab5 import read_matlab5
 from simformer.errors import UserError
 
 HDF5_SIGNATURE, HDF5_OFFSETS = b"\x89HDF\r\n\x1a\n", (0, 512)
 """MATLAB puts a block of 512 bytes of its own before the HDF5 file."""
 
 BROKEN_MAT = (
-    MatReadError, zlib.error, OSError, EOFError, RuntimeError, ValueError, TypeError, KeyError, IndexError,
-    AttributeError, OverflowError, MemoryError,
+    OSError, EOFError, RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError,
+    MemoryError,
 )  # fmt: skip
 """What the two readers of MATLAB files raise for broken ones."""
 
@@ -104,10 +104,20 @@ def decode_mat(data: bytes, where: str) -> NDArray[np.uint8]:
 def _read_hdf5(data: bytes) -> tuple[NDArray, int]:
     """Return `S` turned as MATLAB shows it, and the number of `names`."""
     with h5py.File(io.BytesIO(data), "r") as file:
+        missing = [name for name in ("S", "names") if not isinstance(file.get(name), h5py.Dataset)]
+        if missing:
+            raise ValueError(f"no {' and no '.join(missing)}; it holds {shown(sorted(file))}")
+        if file["S"].size > MOST_PIXELS:
+            raise ValueError(f"`S` has the shape {list(file['S'].shape)}")
         return file["S"][()].T, int(file["names"].size)
 
 
 def _read_matlab5(data: bytes) -> tuple[NDArray, int]:
     """Return `S` and the number of `names`."""
-    content = scipy.io.loadmat(io.BytesIO(data), variable_names=("S", "names"))
-    return content["S"], int(content["names"].size)
+    variables = read_matlab5(data)
+    missing = [name for name in ("S", "names") if name not in variables]
+    if missing:
+        raise ValueError(f"no {' and no '.join(missing)}; it holds {shown(sorted(variables))}")
+    if variables["S"].values is None:
+        raise ValueError("`S` holds no real numbers")
+    return variables["S"].values, math.prod(variables["names"].shape)
