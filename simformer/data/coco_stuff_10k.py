@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections import Counter
 
 import h5py
 import numpy as np
@@ -61,8 +62,12 @@ def coco_stuff_10k(tree: Tree) -> Conversion:
     if not all(parts.values()):
         missing = ", ".join(part for part, found in parts.items() if not found)
         raise UserError(f"{tree.path}: missing {missing}; COCO-Stuff-10K has {', '.join(parts)}")
-    with reading(tree.path):
-        train, test = (decode_names(tree.read(lists[name]), tree.where(lists[name])) for name in ("train", "test"))
+    train, test = (_listed(tree, lists[name]) for name in ("train", "test"))
+    if both := sorted({*train} & {*test}):
+        raise UserError(
+            f"{tree.path}: {both[0]} is in both lists, imageLists/train.txt and test.txt ({len(both)} such names); "
+            "keep each image in one of them"
+        )
     pairs = pair(
         (train, test),
         {name: Member(0, file) for name, file in images.items()},
@@ -70,6 +75,17 @@ def coco_stuff_10k(tree: Tree) -> Conversion:
         (f"images/{{}}.jpg in {tree.path}", f"annotations/{{}}.mat in {tree.path}"),
     )
     return Conversion("coco_stuff_10k", (tree,), decode_mat, coco_stuff().names, *pairs)
+
+
+def _listed(tree: Tree, name: str) -> list[str]:
+    """Return the names of a list; UserError if it has none, or one of them twice."""
+    with reading(tree.path):
+        names = decode_names(tree.read(name), tree.where(name))
+    if not names:
+        raise UserError(f"{tree.where(name)}: no names; expected one image name per line")
+    if twice := [image for image, count in Counter(names).items() if count > 1]:
+        raise UserError(f"{tree.where(name)} lists {twice[0]} twice ({len(twice)} such names); keep one line of each")
+    return names
 
 
 def decode_mat(data: bytes, where: str) -> NDArray[np.uint8]:
