@@ -2,8 +2,6 @@
 
 import bz2
 import gzip
-import io
-import json
 import lzma
 import os
 import shutil
@@ -18,6 +16,7 @@ import pytest
 from simformer.cli import main
 from simformer.data import archive_checks
 from tests.faults.harness import refused, write_dataset
+from tests.faults.packing import arguments, special, tarred, zipped
 from tests.published import write_ade20k
 
 pytestmark = pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
@@ -28,42 +27,6 @@ def files(tmp_path_factory):
     """The files of a small folder dataset by name."""
     folder = write_dataset(tmp_path_factory.mktemp("archives") / "mine")
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
-def arguments(path, kind="folder"):
-    """Return the command that prepares an archive into `out` beside it."""
-    option = {"kind": kind} | ({"path": str(path)} if kind == "folder" else {"archive": {"path": str(path)}})
-    return ["prepare", "--source", json.dumps(option), "--workers", "1", "--output", str(path.parent / "out")]
-
-
-def zipped(path, members, change=lambda info: None, compression=zipfile.ZIP_DEFLATED):
-    """Write a zip of (name, content) pairs; `change` is given each member's entry before it is written."""
-    with zipfile.ZipFile(path, "w") as pack:
-        for name, content in members:
-            info = zipfile.ZipInfo("x")
-            info.filename, info.compress_type = name, compression  # ZipInfo would put it right
-            change(info)
-            pack.writestr(info, content)
-    return path
-
-
-def tarred(path, members, mode="w"):
-    """Write a tar of (name, content) pairs, or of entries without content."""
-    with tarfile.open(path, mode) as pack:
-        for name, content in members:
-            info = name if isinstance(name, tarfile.TarInfo) else tarfile.TarInfo(name)
-            info.size = info.size or len(content)
-            pack.addfile(info, io.BytesIO(content))
-    return path
-
-
-def special(name, kind, **fields):
-    """Return a tar entry that is no plain file."""
-    info = tarfile.TarInfo(name)
-    info.type = kind
-    for field, value in fields.items():
-        setattr(info, field, value)
-    return info
 
 
 EXTRA = {  # what is added to a good archive, and what is said
