@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import random
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,11 @@ from simformer.data.files import atomic_write_bytes
 from simformer.errors import UserError
 
 STATE_FILE = "state.pt"
+FORM = {"step": int, "identity": dict, "parts": dict, "random": dict}
+"""What a state holds."""
+
+OPTIONAL = ("usage",)
+"""Parts that older states lack; they tell nothing of the result."""
 
 
 class Stateful(Protocol):
@@ -68,23 +74,50 @@ def load_state(folder: Path, parts: dict[str, Stateful], identity: Mapping[str, 
     path = folder / STATE_FILE
     if not path.exists():
         return 0
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        stored = content["identity"]
-    except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path}: not a readable training state ({reason}); delete {folder} to start over") from None
+    content = _read_state(path)
+    stored = content["identity"]
     changed = [f"{k} (hash {stored.get(k)}, now {identity[k]})" for k in identity if stored.get(k) != identity[k]]
     if changed:
         raise UserError(
             f"{path}: belongs to a training with other {', other '.join(changed)}. "
             f"Delete {folder} to train anew with the present ones, or restore the old ones to continue"
         )
-    for name, part in parts.items():
-        if name in content["parts"]:  # older states tell nothing of the usage
-            part.load_state_dict(content["parts"][name])
-    _restore_random_state(content["random"])
+    try:
+        for name, part in parts.items():
+            if name in content["parts"] or name not in OPTIONAL:
+                part.load_state_dict(content["parts"][name])
+        _restore_random_state(content["random"])
+    except Exception as error:  # what another version saved can differ in any way
+        raise UserError(
+            f"{path}: does not fit this training ({_reason(error)}), perhaps written by another version of this "
+            f"program or of PyTorch; delete {folder} to start over"
+        ) from None
     return content["step"]
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    """Return the content of a state file; UserError unless it has the form that `save_state` gives it."""
+    try:
+        if not path.is_file():
+            raise ValueError("a folder, pipe or device")
+        with warnings.catch_warnings(action="ignore"):  # of torch.load, about files that are refused anyway
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(content, dict):
+            raise TypeError(f"a {type(content).__name__}")
+        for key, kind in FORM.items():
+            if not isinstance(content.get(key), kind):
+                raise TypeError(f"no `{key}`" if key not in content else f"`{key}` is a {type(content[key]).__name__}")
+        if isinstance(content["step"], bool) or content["step"] < 0:
+            raise ValueError(f"step {content['step']}")
+    except Exception as error:  # a damaged file can fail in any way
+        raise UserError(
+            f"{path}: not a readable training state ({_reason(error)}); delete {path.parent} to start over"
+        ) from None
+    return content
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split("\n\n")[0].split())[:200] or type(error).__name__
 
 
 def remove_state(folder: Path, *others: str) -> None:

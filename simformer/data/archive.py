@@ -6,23 +6,40 @@ Datasets are prepared straight from their archives: nothing is unpacked to disk 
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
+from simformer.data.archive_checks import (
+    UNPACK,
+    Entry,
+    checked,
+    head_of,
+    is_zip,
+    plain_name,
+    refuse_broken_zip,
+    refuse_cut_tar,
+    refuse_unreadable,
+    tar_entry,
+    zip_entry,
+)
 from simformer.data.files import atomic_write_bytes
+from simformer.data.signatures import describe_content
 from simformer.errors import UserError
 
-BROKEN_ARCHIVE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
-"""What reading a damaged, encrypted or truncated archive raises."""
-LARGEST_RATIO, LARGEST_SLACK = 200, 2**30
-"""A zip may claim to expand to this many times its size, plus these bytes; more is taken for a zip bomb."""
+BROKEN_ARCHIVE = (
+    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError,
+    ValueError,
+)  # fmt: skip
+"""What reading a damaged or truncated archive raises."""
 
 
 class FolderTree:
@@ -38,10 +55,24 @@ class FolderTree:
 
     def names(self) -> list[str]:
         """Return the paths of all files relative to the top, with forward slashes, sorted; found once."""
+        if self.root != self.path:
+            return [self.path.name]
         if self._names is None:
-            found = (Path(folder, name) for folder, _, names in os.walk(self.path, followlinks=True) for name in names)
+            found = (Path(folder, name) for folder, names in self._folders() for name in names)
             self._names = sorted(path.relative_to(self.root).as_posix() for path in found)
-        return self._names if self.path.is_dir() else [self.path.name]
+        return self._names
+
+    def _folders(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield every folder with the names of its files; UserError if one cannot be listed or leads to itself."""
+
+        def refuse(error: OSError) -> None:
+            raise UserError(f"{error.filename}: folder cannot be listed ({error.strerror}); change its permissions")
+
+        for folder, below, names in os.walk(self.path, onerror=refuse, followlinks=True):
+            for link_ in (path for name in below if (path := Path(folder, name)).is_symlink()):
+                if Path(folder).resolve().is_relative_to(link_.resolve()):
+                    raise UserError(f"{link_}: a link to a folder above it, which has no end; remove it")
+            yield folder, names
 
     def where(self, name: str) -> str:
         """Return what messages call a file."""
@@ -49,12 +80,20 @@ class FolderTree:
 
     def fingerprint(self) -> str:
         """Return a text that changes with the set of files, and with the size or time of change of any."""
-        files = ((name, (self.root / name).stat()) for name in self.names())
+        files = ((name, self._info(name)) for name in self.names())
         return _digest(f"{name} {info.st_size} {info.st_mtime_ns}" for name, info in files)
 
     def read(self, name: str) -> bytes:
-        """Return the content of a file; OSError if that fails."""
+        """Return the content of a file; OSError if that fails, UserError for a pipe, which is not waited for."""
+        if not stat.S_ISREG(self._info(name).st_mode):
+            raise UserError(f"{self.where(name)}: a pipe, socket or device; expected a file")
         return (self.root / name).read_bytes()
+
+    def _info(self, name: str) -> os.stat_result:
+        try:
+            return (self.root / name).stat()
+        except OSError as error:
+            raise UserError(f"{self.where(name)}: cannot be read ({error.strerror}); mend or remove it") from error
 
     def place(self, name: str, target: Path) -> None:
         """Put a file at a path on this machine: a hard link where possible, else a copy."""
@@ -62,22 +101,29 @@ class FolderTree:
 
 
 class ZipTree:
-    """The members of a zip archive. Sent to another process, it is opened there anew."""
+    """The members of a zip archive. Sent to another process, it is opened there anew.
+
+    Raises:
+        UserError: it is damaged, a part of an archive, encrypted, or has a member that `archive_checks` refuses.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        refuse_broken_zip(path)
         with reading(path):
             self.pack = zipfile.ZipFile(path)
             infos = self.pack.infolist()
-        refuse_unsafe(path, ((info.filename, _is_plain(info)) for info in infos))
-        refuse_bomb(path, sum(info.file_size for info in infos))
+        refuse_unreadable(path, infos)
+        entries = checked(path, map(zip_entry, infos))
+        self._members = {entry.name: info for entry, info in zip(entries, infos, strict=True) if entry.kind == "file"}
+        self._folders = [entry.name for entry in entries if entry.kind == "folder"]
 
     def __reduce__(self) -> tuple[type[ZipTree], tuple[Path]]:
         return ZipTree, (self.path,)
 
     def names(self) -> list[str]:
         """Return the names of all members that are files, sorted."""
-        return sorted(info.filename for info in self.pack.infolist() if not info.is_dir())
+        return sorted(self._members)
 
     def where(self, name: str) -> str:
         """Return what messages call a member."""
@@ -89,11 +135,20 @@ class ZipTree:
 
     def read(self, name: str) -> bytes:
         """Return the content of a member; one of BROKEN_ARCHIVE if that fails."""
-        return self.pack.read(name)
+        return self.pack.read(self._members[name])
 
     def place(self, name: str, target: Path) -> None:
         """Write a member to a path on this machine, atomically but without waiting for the disk."""
         atomic_write_bytes(target, self.read(name), durable=False)
+
+    def unpack(self, folder: Path) -> None:
+        """Write all members below a folder."""
+        for name in self._folders:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        for name, info in self._members.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            with self.pack.open(info) as source, (folder / name).open("xb") as target:
+                shutil.copyfileobj(source, target)
 
 
 Tree = FolderTree | ZipTree
@@ -103,18 +158,20 @@ def open_tree(path: Path) -> Tree:
     """Open a folder, a zip archive, or a single file that is neither.
 
     Raises:
-        UserError: nothing is there, or it is a damaged zip, a tar, an unsafe archive or a web page.
+        UserError: nothing is there, or it is a damaged zip, a tar, an unsafe archive, a web page or a pipe.
     """
-    if not path.exists():
-        raise UserError(f"{path}: not found; expected an archive or a folder with its content")
     if path.is_dir():
         return FolderTree(path)
-    if zipfile.is_zipfile(path):
+    head = head_of(path)
+    if is_zip(path, head):
         return ZipTree(path)
-    if path.suffix == ".zip":
-        raise UserError(f"{path}: damaged or incomplete, not a zip archive; remove it and download it again")
-    if tarfile.is_tarfile(path):
-        raise UserError(f"{path}: a tar archive; unpack it and name the folder, or pack it as zip")
+    with reading(path):
+        kind = "a tar archive" if tarfile.is_tarfile(path) else describe_content(head)
+    if path.suffix.lower() == ".zip":
+        found = f"{kind}, " if kind else "damaged or incomplete, "
+        raise UserError(f"{path}: {found}not a zip archive; remove it and download it again")
+    if kind:
+        raise UserError(f"{path}: {kind}; {UNPACK}, or pack it as zip")
     return FolderTree(path)
 
 
@@ -154,22 +211,36 @@ def unpack(archive: Path, folder: Path) -> None:
     """Extract a tar or zip archive into a new folder after every member has been found safe.
 
     Raises:
-        UserError: it is neither, is damaged, claims to expand beyond reason, or holds an unsafe member
-            (absolute path, `..`, link, device).
+        UserError: it is neither, is damaged, claims to expand beyond reason, or holds a member that
+            `archive_checks` refuses: unsafe (absolute path, `..`, link, device), or one that another would replace.
     """
+    head = head_of(archive)
     folder.mkdir()
     with reading(archive):
-        if zipfile.is_zipfile(archive):
-            ZipTree(archive).pack.extractall(folder)
+        if is_zip(archive, head):
+            ZipTree(archive).unpack(folder)
         elif tarfile.is_tarfile(archive):
             with tarfile.open(archive) as pack:
-                members = pack.getmembers()
-                refuse_unsafe(archive, ((info.name, info.isreg() or info.isdir()) for info in members))
-                refuse_bomb(archive, sum(info.size for info in members))
-                # Python before 3.11.4 has no filters; every member has been found safe above.
-                pack.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+                _unpack_tar(archive, pack, folder)
         else:
-            raise UserError(f"{archive}: neither a folder, a tar nor a zip archive")
+            kind = describe_content(head)
+            raise UserError(f"{archive}: neither a folder, a tar nor a zip archive{f', but {kind}' if kind else ''}")
+
+
+def _unpack_tar(archive: Path, pack: tarfile.TarFile, folder: Path) -> None:
+    members: list[tarfile.TarInfo] = []
+
+    def entries() -> Iterator[Entry]:
+        for info in pack:
+            members.append(info)
+            yield tar_entry(info)
+
+    checked(archive, entries())
+    refuse_cut_tar(archive, pack.fileobj, pack.offset)
+    for info in members:
+        info.name = plain_name(info.name)
+    # Python before 3.11.4 has no filters; every member has been found safe above.
+    pack.extractall(folder, members, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
 
 
 def link(source: Path, target: Path) -> None:
@@ -192,34 +263,9 @@ def reading(archive: Path) -> Iterator[None]:
         ) from error
 
 
-def refuse_unsafe(archive: Path, members: Iterable[tuple[str, bool]]) -> None:
-    """Raise UserError at the first member (name, is a plain file or folder) that could write elsewhere."""
-    for name, plain in members:
-        windows = PureWindowsPath(name)
-        if not plain:
-            raise UserError(f"{archive}: member '{name}' is a link or device; expected plain files and folders only")
-        if PurePosixPath(name).is_absolute() or windows.root or windows.drive or ".." in windows.parts:
-            raise UserError(f"{archive}: member '{name}' would be written outside its folder; refused to unpack")
-
-
-def refuse_bomb(archive: Path, expanded: int) -> None:
-    """Raise UserError if an archive's members claim to be larger than any honest dataset would compress to."""
-    size = archive.stat().st_size
-    if expanded > LARGEST_RATIO * size + LARGEST_SLACK:
-        raise UserError(
-            f"{archive}: its {size:,} bytes claim to expand to {expanded:,}; refused as a zip bomb. "
-            "Unpack it yourself and name the folder if you trust it"
-        )
-
-
 def _digest(lines: Iterable[str]) -> str:
     """Return the SHA-256 of lines, hexadecimal."""
     digest = hashlib.sha256()
     for line in lines:
         digest.update(f"{line}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
-
-
-def _is_plain(info: zipfile.ZipInfo) -> bool:
-    """Return whether a zip member is a regular file or folder; archives made on Windows store no kind."""
-    return stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)

@@ -13,27 +13,28 @@ Source: github.com/nightrome/cocostuff10k; for v1.0 also MaskFormer's preparatio
 from __future__ import annotations
 
 import io
-import zlib
+import math
+from collections import Counter
 
 import h5py
 import numpy as np
-import scipy.io
 from numpy.typing import NDArray
-from scipy.io.matlab import MatReadError
 
 from simformer.data.archive import Tree, files_in, reading
 from simformer.data.class_tables import IdTable, coco_stuff
 from simformer.data.coco import raw_id_table
+from simformer.data.coco_shapes import MOST_PIXELS, shown
 from simformer.data.convert import Conversion, Member, pair
 from simformer.data.layout import decode_names
+from simformer.data.matlab5 import read_matlab5
 from simformer.errors import UserError
 
 HDF5_SIGNATURE, HDF5_OFFSETS = b"\x89HDF\r\n\x1a\n", (0, 512)
 """MATLAB puts a block of 512 bytes of its own before the HDF5 file."""
 
 BROKEN_MAT = (
-    MatReadError, zlib.error, OSError, EOFError, RuntimeError, ValueError, TypeError, KeyError, IndexError,
-    AttributeError, OverflowError, MemoryError,
+    OSError, EOFError, RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError,
+    MemoryError,
 )  # fmt: skip
 """What the two readers of MATLAB files raise for broken ones."""
 
@@ -61,8 +62,12 @@ def coco_stuff_10k(tree: Tree) -> Conversion:
     if not all(parts.values()):
         missing = ", ".join(part for part, found in parts.items() if not found)
         raise UserError(f"{tree.path}: missing {missing}; COCO-Stuff-10K has {', '.join(parts)}")
-    with reading(tree.path):
-        train, test = (decode_names(tree.read(lists[name]), tree.where(lists[name])) for name in ("train", "test"))
+    train, test = (_listed(tree, lists[name]) for name in ("train", "test"))
+    if both := sorted({*train} & {*test}):
+        raise UserError(
+            f"{tree.path}: {both[0]} is in both lists, imageLists/train.txt and test.txt ({len(both)} such names); "
+            "keep each image in one of them"
+        )
     pairs = pair(
         (train, test),
         {name: Member(0, file) for name, file in images.items()},
@@ -70,6 +75,17 @@ def coco_stuff_10k(tree: Tree) -> Conversion:
         (f"images/{{}}.jpg in {tree.path}", f"annotations/{{}}.mat in {tree.path}"),
     )
     return Conversion("coco_stuff_10k", (tree,), decode_mat, coco_stuff().names, *pairs)
+
+
+def _listed(tree: Tree, name: str) -> list[str]:
+    """Return the names of a list; UserError if it has none, or one of them twice."""
+    with reading(tree.path):
+        names = decode_names(tree.read(name), tree.where(name))
+    if not names:
+        raise UserError(f"{tree.where(name)}: no names; expected one image name per line")
+    if twice := [image for image, count in Counter(names).items() if count > 1]:
+        raise UserError(f"{tree.where(name)} lists {twice[0]} twice ({len(twice)} such names); keep one line of each")
+    return names
 
 
 def decode_mat(data: bytes, where: str) -> NDArray[np.uint8]:
@@ -104,10 +120,20 @@ def decode_mat(data: bytes, where: str) -> NDArray[np.uint8]:
 def _read_hdf5(data: bytes) -> tuple[NDArray, int]:
     """Return `S` turned as MATLAB shows it, and the number of `names`."""
     with h5py.File(io.BytesIO(data), "r") as file:
+        missing = [name for name in ("S", "names") if not isinstance(file.get(name), h5py.Dataset)]
+        if missing:
+            raise ValueError(f"no {' and no '.join(missing)}; it holds {shown(sorted(file))}")
+        if file["S"].size > MOST_PIXELS:
+            raise ValueError(f"`S` has the shape {list(file['S'].shape)}")
         return file["S"][()].T, int(file["names"].size)
 
 
 def _read_matlab5(data: bytes) -> tuple[NDArray, int]:
     """Return `S` and the number of `names`."""
-    content = scipy.io.loadmat(io.BytesIO(data), variable_names=("S", "names"))
-    return content["S"], int(content["names"].size)
+    variables = read_matlab5(data)
+    missing = [name for name in ("S", "names") if name not in variables]
+    if missing:
+        raise ValueError(f"no {' and no '.join(missing)}; it holds {shown(sorted(variables))}")
+    if variables["S"].values is None:
+        raise ValueError("`S` holds no real numbers")
+    return variables["S"].values, math.prod(variables["names"].shape)

@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 from simformer.data.download import HEAD, PAGE, Retry, Unavailable, download, say
 from simformer.data.files import atomic_write_text
 from simformer.data.part import Part
+from simformer.data.signatures import is_web_page
 from simformer.errors import UserError
 from simformer.sources import Archive
 
 PATIENT = Retry()
-WEB_PAGE = (b"<!doctype html", b"<html", b"<head")
 BRING_IT = (
     "run the same command again later, or bring the file yourself: put it there, or give this archive "
     "`path: /path/to/your/copy` beside its `urls` in config/datasets/"
@@ -113,7 +113,7 @@ def _check_digest(path: Path, checksum: str | None, record: Path) -> None:
 
 def _check_head(head: bytes, archive: Archive) -> None:
     """Raise Unavailable if the first bytes of a file are those of a web page, or of no zip where one was promised."""
-    if head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(WEB_PAGE):
+    if is_web_page(head):
         raise Unavailable(PAGE)
     if _is_zip(archive) and not head.startswith(b"PK"):
         raise Unavailable(f"not a zip archive, it begins with {head[:16]!r}")

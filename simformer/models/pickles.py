@@ -98,12 +98,16 @@ class _Unpickler(pickle.Unpickler):
             raise RefusedError(f"{module}.{name}") from None
 
 
-def _with_arrays(content: Any) -> Any:
-    """Replace the records in nested containers by arrays."""
-    if isinstance(content, _Array):
-        return content.build()
-    if isinstance(content, Mapping):
-        return {key: _with_arrays(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_with_arrays(value) for value in content]
-    return content
+def _with_arrays(content: Any, known: dict[int, Any] | None = None) -> Any:
+    """Replace the records in nested containers by arrays; what stands in several places is built once."""
+    known = {} if known is None else known
+    if not isinstance(content, _Array | Mapping | list | tuple):
+        return content
+    if id(content) not in known:
+        if isinstance(content, _Array):
+            known[id(content)] = content.build()
+        elif isinstance(content, Mapping):
+            known[id(content)] = {key: _with_arrays(value, known) for key, value in content.items()}
+        else:
+            known[id(content)] = [_with_arrays(value, known) for value in content]
+    return known[id(content)]

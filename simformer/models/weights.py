@@ -111,11 +111,11 @@ def _checked(backbone_name: str, state: Mapping[str, Tensor], origin: str) -> di
         if not CLASSIFIER.match(name) and not name.endswith(".num_batches_tracked")
     }
     _compare(expected, kept, origin, f"model.backbone '{backbone_name}'")
-    return kept
+    return {name: tensor.to(expected[name].dtype) for name, tensor in kept.items()}
 
 
 def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], origin: str, network: str) -> None:
-    """Raise UserError unless both state dicts have the same names and shapes, and finite values."""
+    """Raise UserError unless both state dicts have the same names, shapes and kinds of numbers, and finite values."""
     if problems := misfits(expected, found):
         raise UserError(
             f"model.weights: {origin} does not fit the {network} ({len(expected)} tensors expected): "
