@@ -20,6 +20,7 @@ from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
 from simformer import __version__
+from simformer.data.files import say
 from simformer.data.part import Origin, Part
 from simformer.errors import UserError
 
@@ -224,8 +225,3 @@ def _reason(error: BaseException) -> str:
     """Return what is at the bottom of a library's error, without its layers."""
     error = _innermost(error)
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
-def say(line: str) -> None:
-    """Tell the user, or the job's log, what is going on."""
-    print(line, file=sys.stderr)

@@ -13,8 +13,8 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from simformer.data.download import HEAD, PAGE, Retry, Unavailable, download, say
-from simformer.data.files import atomic_write_text
+from simformer.data.download import HEAD, PAGE, Retry, Unavailable, download
+from simformer.data.files import atomic_write_text, say
 from simformer.data.part import Part
 from simformer.errors import UserError
 from simformer.sources import Archive

@@ -1,8 +1,9 @@
-"""Writing of single files: a reader sees the old content or all of the new one."""
+"""Writing of single files: a reader sees the old content or all of the new one. And saying what goes on."""
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -40,3 +41,8 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def say(line: str) -> None:
+    """Tell the user, or the job's log, what is going on."""
+    print(line, file=sys.stderr, flush=True)
