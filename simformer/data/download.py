@@ -83,7 +83,7 @@ def download(url: str, part: Part, expected: int | None, retry: Retry, check_hea
 
     Raises:
         Unavailable: the address does not give the file; what was there of the part is kept.
-        UserError: the disk is full, or another process is downloading the same file.
+        UserError: the disk is full.
     """
     furthest, failures = part.size, 0
     with Session() as session:

@@ -46,6 +46,9 @@ def fetch(archive: Archive, destination: Path, retry: Retry = PATIENT) -> None:
     destination.parent.mkdir(parents=True, exist_ok=True)
     part = Part(destination)
     with part.locked():
+        if destination.exists():  # another process has brought it meanwhile
+            check_file(archive, destination)
+            return
         reasons = []
         for url in archive.urls:
             try:

@@ -16,6 +16,7 @@ from simformer.cli import main
 from simformer.data.layout import FINISHED, LABELS, PIECES, missing_pieces, write_lists
 from simformer.data.staging import staged_layout
 from tests.faults.harness import listing, refused
+from tests.pipeline import TINY, Pipeline
 
 OTHER = {"kind": "scenes", "size": 32, "train": 2, "test": 1}
 """A source that differs from the dataset that is there before."""
@@ -273,3 +274,28 @@ def test_a_changed_source_is_imported_anew(source, tmp_path):
     (source / "test.txt").write_text("test0\ntest1\n")
     assert main(command(data, source)) == 0
     assert (data / "test.txt").read_text() == "test0\ntest1\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0, 2, 4, 6])
+def test_two_clones_share_one_folder_of_data(tmp_path, seconds):
+    """Two Snakemakes, started at once or one after the other: both succeed, and nothing that is there ever goes."""
+    clones = [Pipeline(tmp_path / name) for name in ("one", "two")]
+    target = "results/tiny/scenes/split1/masked/labels.json"
+    runs, logs = [], [tmp_path / "one.log", tmp_path / "two.log"]
+    for clone, log in zip(clones, logs, strict=True):
+        clone.study(TINY | {"data": str(tmp_path / "data")})
+        runs.append(clone.start("--cores", "1", target, log=log))
+        time.sleep(0 if len(runs) == 2 else seconds)
+    seen, lost = set(), set()
+    while any(run.poll() is None for run in runs):
+        now = {name for name in (*PIECES, "index.json", "audit.json") if (tmp_path / "data/scenes" / name).exists()}
+        lost |= seen - now
+        seen |= now
+        time.sleep(0.002)
+    assert [run.returncode for run in runs] == [0, 0], [log.read_text() for log in logs]
+    assert not lost and len(seen) == 7
+    labels = [listing((clone.folder / target).parent) for clone in clones]
+    assert labels[0] == labels[1]
+    for clone in clones:
+        assert "Nothing to be done" in clone.snakemake("--cores", "1", target).stderr
