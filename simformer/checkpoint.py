@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import random
@@ -85,6 +86,14 @@ def load_state(folder: Path, parts: dict[str, Stateful], identity: Mapping[str, 
             part.load_state_dict(content["parts"][name])
     _restore_random_state(content["random"])
     return content["step"]
+
+
+def file_hash(path: Path | None) -> str:
+    """Return the first 16 hex digits of a file's sha256, 'none' without a file: for the identity of a state."""
+    if path is None:
+        return "none"
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
 
 
 def remove_state(folder: Path, *others: str) -> None:

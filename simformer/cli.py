@@ -6,6 +6,7 @@ import argparse
 import errno
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -29,6 +30,7 @@ from simformer.commands import (
 )
 from simformer.errors import AlreadyTold, Interrupted, UserError
 from simformer.memory import keep_freed_memory
+from simformer.stop_signal import Stop, ignore_stops, stops_raise
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,8 +43,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand; returns the exit status (0 done, 1 user error, 130 Ctrl-C, 143 training interrupted)."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    """Run one subcommand; returns the exit status: 0 done, 1 user error, 130 ended by Ctrl-C, 143 by SIGTERM."""
+    with stops_raise(until_exit=arguments is None):
+        try:
+            return _run(list(sys.argv[1:] if arguments is None else arguments))
+        except KeyboardInterrupt as error:
+            ignore_stops()
+            stop = error if isinstance(error, Stop) else Stop(signal.SIGINT)
+            print(f"interrupted: {signal.Signals(stop.number).name}; the same command goes on", file=sys.stderr)
+            return stop.status
+
+
+def _run(given: list[str]) -> int:
     args = _parser().parse_args(given, argparse.Namespace(arguments=given))
     keep_freed_memory()
     try:
@@ -54,13 +66,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except Interrupted as error:
+        ignore_stops()
         print(f"interrupted: {error}", file=sys.stderr)
         return error.status
     except AlreadyTold as error:
         return error.status
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on", file=sys.stderr)
-        return 130
     except Exception as error:
         return _known_failure(error)
     return 0
