@@ -6,8 +6,11 @@ each step; but while it waits for a batch it is not let wait: all steps are fini
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
@@ -16,7 +19,9 @@ from simformer.errors import Interrupted, UserError
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 INSIST_SECONDS = 5.0
-"""After so long a `Stop` is raised again: where it came, something may have taken it for an error of its own."""
+"""Pause after which a `Stop` is raised again."""
+IMPORT_SECONDS, LONGEST_IMPORT = 0.02, 3.0
+"""Pause after which it is looked whether an import has ended, and how long that is done: nothing is lost then."""
 LONGEST_WAIT = 1800.0
 """Seconds that a training waits for a batch."""
 
@@ -85,27 +90,58 @@ def stop_flag() -> Iterator[StopFlag]:
         yield flag
 
 
+class Stops:
+    """Signals that raise `Stop`, again and again: where one comes, something may take it for an error of its own.
+
+    Attributes:
+        number: of the first one; 0 before.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._since = 0.0
+
+    def receive(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal; the import of a library, which may take an exception badly, comes to its end first."""
+        if not self.number:
+            self.number, self._since = number, time.monotonic()
+        if _is_importing(frame):
+            if time.monotonic() - self._since > LONGEST_IMPORT:
+                os.write(sys.stderr.fileno(), f"{self.text}\n".encode())
+                os._exit(128 + self.number)
+            signal.setitimer(signal.ITIMER_REAL, IMPORT_SECONDS)
+            return
+        signal.setitimer(signal.ITIMER_REAL, INSIST_SECONDS, INSIST_SECONDS)
+        raise Stop(self.number)
+
+    @property
+    def text(self) -> str:
+        """What the user is told."""
+        return f"interrupted: {signal.Signals(self.number or signal.SIGINT).name}; the same command goes on"
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
+
+
 @contextmanager
-def stops_raise(until_exit: bool) -> Iterator[None]:
-    """Let SIGTERM and SIGINT raise `Stop` in this block, and raise it again until the block has ended.
+def stops_raise(until_exit: bool) -> Iterator[Stops]:
+    """Let SIGTERM and SIGINT raise `Stop` in this block.
 
     Args:
         until_exit: whether the process ends with the block: signals then change nothing any more.
     """
-    received: list[int] = []
-
-    def receive(number: int, frame: FrameType | None) -> None:
-        if not received:
-            received.append(number)
-            signal.setitimer(signal.ITIMER_REAL, INSIST_SECONDS, INSIST_SECONDS)
-        raise Stop(received[0])
-
-    with _handled({number: receive for number in (*SIGNALS, signal.SIGALRM)}):
+    stops = Stops()
+    with _handled(dict.fromkeys((*SIGNALS, signal.SIGALRM), stops.receive)):
         try:
-            yield
+            yield stops
         finally:
             if _is_main_thread():
                 signal.setitimer(signal.ITIMER_REAL, 0)
+            if until_exit:
+                ignore_stops()
     if until_exit:
         ignore_stops()
 

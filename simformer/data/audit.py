@@ -6,10 +6,8 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +27,7 @@ from simformer.data.layout import (
     read_classes,
     read_names,
 )
+from simformer.data.pool import in_processes
 from simformer.errors import UserError, describe_problems
 from simformer.settings import IGNORE
 from simformer.sources import Expected
@@ -195,11 +194,15 @@ def inspect(root: Path, class_count: int, name: str) -> Finding:
 
 def _inspect_all(root: Path, names: Sequence[str], class_count: int, workers: int) -> list[Finding]:
     """Return the finding of every name, in order, from `workers` processes."""
-    task = partial(inspect, root, class_count)
-    if workers <= 1 or len(names) <= 1:
-        return [task(name) for name in names]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        return list(pool.map(task, names, chunksize=max(1, min(64, len(names) // (4 * workers)))))
+    size = max(1, min(64, len(names) // (4 * max(1, workers))))
+    parts = [names[first : first + size] for first in range(0, len(names), size)]
+    task = partial(_inspect_part, root, class_count)
+    found = dict(in_processes(task, parts, workers, f"{root}: checking"))
+    return [finding for number in sorted(found) for finding in found[number]]
+
+
+def _inspect_part(root: Path, class_count: int, names: Sequence[str]) -> list[Finding]:
+    return [inspect(root, class_count, name) for name in names]
 
 
 def _check_chunks(path: Path) -> None:

@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
+from simformer.data import audit
+from simformer.data.audit import _inspect_part as inspect_part
 from simformer.data.workers import explain
-from tests.faults.harness import PROGRESS
+from tests.faults.harness import PROGRESS, refused
 
 SHM_64 = "mount -t tmpfs -o size=64m tmpfs /dev/shm && exec "
 
@@ -87,7 +90,7 @@ def test_too_little_shared_memory(start, arguments):
     assert "--shm-size=8g" in line and "the same command goes on" in line
 
 
-@pytest.mark.parametrize("limit", [32, 40, 48, 56, 64])
+@pytest.mark.parametrize("limit", [56, *(pytest.param(limit, marks=pytest.mark.slow) for limit in (32, 40, 48, 64))])
 def test_too_few_open_files(start, arguments, limit):
     process = start(arguments(workers=2, **{"stop-after": 30}), f"ulimit -n {limit}; exec ")
     _, errors = process.communicate(timeout=60)
@@ -164,7 +167,9 @@ def waits(process) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("seconds", [0.15, 0.5, 1, 1.7, 2.5, 4])
+@pytest.mark.parametrize(
+    "seconds", [1, *(pytest.param(s, marks=pytest.mark.slow) for s in (0.4, 0.7, 1.4, 1.8, 2.5, 4))]
+)
 def test_a_signal_at_any_moment(start, arguments, tmp_path, seconds, number):
     """While modules are imported, weights read, the model built, the loading processes started."""
     process = start(arguments(workers=1))
@@ -173,6 +178,7 @@ def test_a_signal_at_any_moment(start, arguments, tmp_path, seconds, number):
     began = time.monotonic()
     _, errors = process.communicate(timeout=30)
     assert time.monotonic() - began < 10
+    assert len(lines(errors)) == 1, errors
     (line,) = lines(errors)
     assert process.returncode == 128 + number and line.startswith("interrupted: ")
     assert re.search(r"the same command goes on|run the same command to continue", line)
@@ -208,3 +214,16 @@ def test_a_signal_ends_a_process_that_waits_for_another(training, start, argumen
 def test_causes_are_told_in_one_line(text, code, words):
     line = explain(text, code)
     assert words in line and "\n" not in line and "the same command goes on" in line
+
+
+def die_at(name, root, class_count, names):
+    """Inspect images; the process that is to inspect one of them is killed."""
+    if name in names:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return inspect_part(root, class_count, names)
+
+
+def test_a_killed_process_of_the_audit(data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(audit, "_inspect_part", partial(die_at, "test0"))
+    new = ["--index", tmp_path / "new.json", "--report", tmp_path / "report.json", "--workers", 2]
+    refused(["audit", "--data", data, *new], tmp_path, capsys, f"{data}: checking", "out of memory", "fewer --workers")
