@@ -189,9 +189,7 @@ def convert(conversion: Conversion, destination: Path, workers: int) -> None:
         found: dict[int, list[str]] = {}
         what = f"{destination}: converting (what is done is kept)"
         with tqdm(total=len(items), initial=len(items) - len(rest), unit="image", mininterval=2) as bar:
-            for number, problems in in_processes(
-                converter.convert, chunks, workers, f"{destination}: converting (what is done is kept)"
-            ):
+            for number, problems in in_processes(converter.convert, chunks, workers, what):
                 found[number] = problems
                 bar.update(len(chunks[number]))
         problems = [*conversion.problems, *(line for number in sorted(found) for line in found[number])]
