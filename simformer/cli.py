@@ -6,33 +6,34 @@ import argparse
 import errno
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
-from pydantic import ValidationError
-
 from simformer import __version__
-from simformer.commands import (
-    baselines,
-    checks,
-    conta,
-    data,
-    figures,
-    results,
-    retab,
-    rib,
-    runs,
-    seam,
-    site,
-    statistics,
-    watch,
-)
 from simformer.errors import AlreadyTold, Interrupted, UserError
-from simformer.memory import keep_freed_memory
-from simformer.visible import visible_lines
+from simformer.stop_signal import Stop, Stops, ignore_stops, stops_raise
+
+# Everything else is imported where it is used: a signal that comes earlier than `main` finds nobody who tells of it.
 
 
 def _parser() -> argparse.ArgumentParser:
+    from simformer.commands import (
+        baselines,
+        checks,
+        conta,
+        data,
+        figures,
+        results,
+        retab,
+        rib,
+        runs,
+        seam,
+        site,
+        statistics,
+        watch,
+    )
+
     parser = argparse.ArgumentParser(prog="simformer", description=__doc__)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -42,33 +43,56 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand; returns the exit status (0 done, 1 user error, 130 Ctrl-C, 143 training interrupted)."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    args = _parser().parse_args(given, argparse.Namespace(arguments=given))
-    keep_freed_memory()
+    """Run one subcommand; returns the exit status: 0 done, 1 user error, 130 ended by Ctrl-C, 143 by SIGTERM."""
+    with stops_raise(until_exit=arguments is None) as stops:
+        try:
+            return _run(list(sys.argv[1:] if arguments is None else arguments), stops)
+        except KeyboardInterrupt:
+            ignore_stops()
+            print(stops.text, file=sys.stderr)
+            return 128 + (stops.number or signal.SIGINT)
+
+
+def _run(given: list[str], stops: Stops) -> int:
     try:
-        args.run(args)
-        sys.stdout.flush()
+        _call(given, stops)
     except BrokenPipeError:  # the reader has seen enough, as in `simformer plan | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes when it ends
     except UserError as error:
+        from simformer.visible import visible_lines
+
         print(f"error: {visible_lines(str(error))}", file=sys.stderr)
         return 1
     except Interrupted as error:
+        ignore_stops()
         print(f"interrupted: {error}", file=sys.stderr)
         return error.status
     except AlreadyTold as error:
         return error.status
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on", file=sys.stderr)
-        return 130
     except Exception as error:
         return _known_failure(error)
     return 0
 
 
+def _call(given: list[str], stops: Stops) -> None:
+    """Parse and call; what fails because a signal came amid it (the import of a library) is the signal's end."""
+    try:
+        from simformer.memory import keep_freed_memory
+
+        args = _parser().parse_args(given, argparse.Namespace(arguments=given))
+        keep_freed_memory()
+        args.run(args)
+        sys.stdout.flush()
+    except Exception:
+        if stops.number:
+            raise Stop(stops.number) from None
+        raise
+
+
 def _known_failure(error: Exception) -> int:
     """Explain failures that a user can act on; anything else is a bug and keeps its traceback."""
+    from pydantic import ValidationError
+
     if type(error).__name__ == "OutOfMemoryError":
         print(
             f"error: out of memory ({str(error).splitlines()[0]}). Set optim.groups_per_forward: 1 (training) or lower "

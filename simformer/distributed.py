@@ -23,6 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from simformer.errors import AlreadyTold, UserError
 from simformer.models.running_statistics import RunningStatistics
 from simformer.settings import OptimSettings
+from simformer.stop_signal import SIGNALS
 
 
 class Processes:
@@ -84,6 +85,21 @@ class Processes:
     def any(self, flag: bool) -> bool:
         """Tell whether a flag is set in any process."""
         return self.sum([flag])[0] > 0
+
+    def share_end(self, failure: Exception | None, signal_number: int) -> tuple[Exception | None, int]:
+        """Share what ends the training, in all processes after the same step.
+
+        Args:
+            failure: what has failed here; told once, the others raise AlreadyTold.
+            signal_number: signal that has come here; 0 for none. A process without its parent stops, too.
+        Returns: what to raise here, and the signal that some process has got.
+        """
+        number = signal.SIGTERM if self.orphaned() and not signal_number else signal_number
+        if self.size == 1:
+            return failure, number
+        failed, *came = self.sum([failure is not None, *(number == known for known in SIGNALS)])
+        first = next((known for known, count in zip(SIGNALS, came, strict=True) if count), 0)
+        return (failure or AlreadyTold(1)) if failed else None, first
 
     def gather(self, value: Any) -> list[Any]:
         """Return a value (any that pickles) of every process, in the order of their ranks."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,10 +15,16 @@ class UserError(Exception):
 
 
 class Interrupted(Exception):
-    """Training stopped on a signal; its state is saved."""
+    """Training stopped on a signal; its state is saved.
 
-    status = 143
-    """Exit status, that of a process which SIGTERM has ended."""
+    Args:
+        message: after which step, and what to type.
+        number: of the signal; the exit status is that of a process which it has ended.
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGTERM) -> None:
+        super().__init__(message)
+        self.status = 128 + number
 
 
 class AlreadyTold(Exception):

@@ -14,7 +14,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import parse_args, run
 
 from simformer.devices import lease, visible_gpus
-from simformer.errors import AlreadyTold, Interrupted, UserError
+from simformer.errors import AlreadyTold, UserError
 
 
 def should_launch(gpus: int, device: str) -> bool:
@@ -41,8 +41,8 @@ def launch(gpus: int, arguments: Sequence[str]) -> None:
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     try:
         run(options)
-    except SignalException:
-        raise AlreadyTold(Interrupted.status) from None
+    except SignalException as error:
+        raise AlreadyTold(128 + error.sigval) from None
     except ChildFailedError as error:
         codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
         killed = [f"{rank} (signal {-code})" for rank, code in codes.items() if code < 0 and code != -signal.SIGTERM]

@@ -1,6 +1,7 @@
-"""One process per run: two that train the same run at once would overwrite each other's state.
+"""Locks between processes, also of several machines: one trains a run, one prepares a dataset, one downloads a file.
 
-It happens on clusters: Snakemake dies, its job goes on, and the next Snakemake submits the same job again.
+Two at once happen on clusters: Snakemake dies, its job goes on, and the next Snakemake submits the same job again. And
+they happen where two clones of the repository share one folder of data.
 """
 
 from __future__ import annotations
@@ -11,29 +12,37 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
 POLL_SECONDS = 2.0
+REMIND_SECONDS = 600.0
+"""Pause between two lines that say for whom a process waits."""
+
+
+def run_lock(folder: Path) -> AbstractContextManager[bool]:
+    """Hold the lock of a run, a file beside its state directory (`lock`)."""
+    return lock(folder.with_name(f"{folder.name}.lock"), "this run is being trained")
 
 
 @contextmanager
-def run_lock(folder: Path) -> Iterator[bool]:
-    """Hold the lock of a run; wait, and say for whom, while another process holds it.
+def lock(path: Path, what: str) -> Iterator[bool]:
+    """Hold a lock; wait, and say for whom, while another process holds it.
 
     The lock ends with the process, however that ends. Where the file system has no locks there is none, which is said.
 
     Args:
-        folder: state directory of the run; the lock is a file beside it, which is removed at the end.
+        path: file of the lock; missing folders above it are made, and it is removed at the end.
+        what: what the other process does, e.g. 'this run is being trained'.
     Yields: whether another process had to be waited for.
     """
-    path = folder.with_name(f"{folder.name}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
-    stream, waited = _take(path)
+    stream, waited = _take(path, what)
     try:
         stream.truncate()
-        stream.write(f"process {os.getpid()} on {socket.gethostname()}")
+        stream.write(f"process {os.getpid()} on {socket.gethostname()} since {datetime.now():%Y-%m-%d %H:%M:%S}")
         stream.flush()
         yield waited
     finally:
@@ -41,19 +50,31 @@ def run_lock(folder: Path) -> Iterator[bool]:
         stream.close()
 
 
-def _take(path: Path) -> tuple[TextIO, bool]:
+def _take(path: Path, what: str) -> tuple[TextIO, bool]:
     """Open and lock the file; the holder before may have removed it meanwhile, which makes it another file."""
-    waited = False
+    told = None
     while True:
         stream = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="utf-8")
-        if not _locked(stream, path):
-            if not waited:
-                print(f"waiting: this run is being trained by {stream.read() or 'another process'}", file=sys.stderr)
-            waited = True
-            time.sleep(POLL_SECONDS)
-        elif _is_at(stream, path):
-            return stream, waited
-        stream.close()
+        try:
+            if not _locked(stream, path):
+                if told is None or time.monotonic() - told > REMIND_SECONDS:
+                    print(f"waiting: {what} by {_holder(stream.read(), path)}", file=sys.stderr, flush=True)
+                    told = time.monotonic()
+                time.sleep(POLL_SECONDS)
+            elif _is_at(stream, path):
+                stream, kept = None, stream
+                return kept, told is not None
+        finally:
+            if stream is not None:
+                stream.close()
+
+
+def _holder(text: str, path: Path) -> str:
+    """Say who holds a lock; one that has ended may have left a process that still has the file open."""
+    words = text.split()
+    if len(words) > 3 and words[3] == socket.gethostname() and not Path(f"/proc/{words[1]}").exists():
+        return f"{text}; it has ended, but one that it started has not: `fuser {path}` tells which one to end"
+    return text or "another process"
 
 
 def _is_at(stream: TextIO, path: Path) -> bool:
@@ -70,7 +91,7 @@ def _locked(stream: TextIO, path: Path) -> bool:
         return False
     except OSError as error:
         print(
-            f"warning: {path}: no file locks here ({error.strerror}); start no second Snakemake on these results",
+            f"warning: {path}: no file locks here ({error.strerror}); let no second process work on these files",
             file=sys.stderr,
         )
     return True

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import signal
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 from tqdm import tqdm
 
 from simformer.build import Training, build_training, save_model
-from simformer.checkpoint import load_state, remove_state, save_state
+from simformer.checkpoint import file_hash, load_state, remove_state, save_state
 from simformer.config import RunConfig
 from simformer.data.files import atomic_write_text
 from simformer.data.labels import LabelSet
 from simformer.data.loader import Group, training_steps
 from simformer.distributed import ALONE, Processes
-from simformer.errors import Interrupted, UserError
+from simformer.errors import UserError
 from simformer.json_text import json_text
 from simformer.losses.mask import count_masks
 from simformer.losses.total import total
 from simformer.objective import Objective
 from simformer.provenance import Meter, facts
 from simformer.schedule import set_learning_rate
+from simformer.stop_signal import Stop, StopFlag, stop_flag, stopped_after
 from simformer.trackers import TERMS, CsvLog, StepMeans, TensorBoardLog
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+Item = TypeVar("Item")
 LOG_FILE = "log.csv"
 """Name of the growing log in the state directory."""
 
@@ -101,7 +101,7 @@ def train(
     }
     if training.simnet is not None:
         parts["simnet"] = training.simnet
-    identity = {"settings": config.hash, "labels": labels.hash, "initial weights": _file_hash(weights)}
+    identity = {"settings": config.hash, "labels": labels.hash, "initial weights": file_hash(weights)}
     first = load_state(state, parts, identity)
     objective = Objective(training.model, training.simnet, training.loss, PRECISIONS[optim.precision]).train()
     objective = processes.parallel(objective, unused=training.loss.leaves_heads_out)
@@ -118,10 +118,22 @@ def train(
     progress = tqdm(
         range(first, last), title, initial=first, total=optim.steps, mininterval=5, disable=processes.rank > 0
     )
-    with _stop_signal() as stopped, closing(batches):
+    saved = first
+
+    def save(done: int) -> None:
+        """Save the state after so many steps, unless it has been."""
+        nonlocal saved
+        if done == saved:
+            return
+        _collect(training, meter, share, processes)
+        with processes.together():
+            if processes.rank == 0:
+                save_state(state, parts, done, identity)
+        saved = done
+
+    with stop_flag() as flag, closing(batches):
         for step in progress:
-            with processes.together():
-                groups = next(batches)
+            groups = next_batch(batches, flag, save, step, processes)
             factor = set_learning_rate(training.optimizer, step, optim)
             with processes.in_turn(training.simnet):
                 terms = _backward(training, objective, groups, scaler, config, step, share, processes)
@@ -136,21 +148,53 @@ def train(
                     for log in logs:
                         log.write({"step": done, "lr": optim.lr * factor, **row, "seconds": meter.seconds})
                 progress.set_postfix_str(f"loss {row['total']:.3f}")
-            stop = processes.any(stopped() or processes.orphaned())
-            if stop or done % runtime.checkpoint_every == 0 or done == last:
-                _collect(training, meter, share, processes)
-                with processes.together():
-                    if processes.rank == 0:
-                        save_state(state, parts, done, identity)
-            if stop:
-                raise Interrupted(f"stopped on a signal after step {done}; run the same command to continue")
-    for log in logs:
-        log.close()
-    if last == optim.steps:
-        gpus = processes.gather(torch.cuda.get_device_name(device) if device.type == "cuda" else None)
-        with processes.together():
-            if processes.rank == 0:
-                _finish(training, config, labels, state, outputs, {"resumed_at": first} | facts(meter.total, gpus))
+            if done % runtime.checkpoint_every == 0 or done == last:
+                save(done)
+        for log in logs:
+            log.close()
+        if last == optim.steps:
+            _, number = processes.share_end(None, flag.number)
+            if number:
+                raise stopped_after(last, number)
+            gpus = processes.gather(torch.cuda.get_device_name(device) if device.type == "cuda" else None)
+            with processes.together():
+                if processes.rank == 0:
+                    _finish(training, config, labels, state, outputs, {"resumed_at": first} | facts(meter.total, gpus))
+
+
+def next_batch(
+    batches: Iterator[list[Item]],
+    flag: StopFlag,
+    save: Callable[[int], None],
+    step: int,
+    processes: Processes = ALONE,
+) -> list[Item]:
+    """Wait for the batch of a step; what ends the training meanwhile, or came during the step before, ends it here.
+
+    Args:
+        batches: of all steps; those of the steps before have been taken.
+        flag: whether a signal has come.
+        save: saves the state after so many steps.
+        step: number of finished steps.
+        processes: those that train together; all of them end.
+    Raises: what has failed, or Interrupted, after the state of all finished steps has been saved.
+    """
+    batch, failure = [], None
+    try:
+        with flag.while_waiting():
+            batch = next(batches)
+    except Stop:
+        pass
+    except Exception as error:
+        failure = error
+    failure, number = processes.share_end(failure, flag.number)
+    try:
+        if failure is not None or number:
+            save(step)
+            raise failure or stopped_after(step, number)
+    finally:
+        del failure  # its traceback leads back to this frame, and would keep all that the block has used
+    return batch
 
 
 @dataclass(frozen=True)
@@ -259,13 +303,6 @@ def _collect(training: Training, meter: Meter, share: range, processes: Processe
         training.loss.load_state_dict({slot: c for part in processes.gather(mine) for slot, c in part.items()})
 
 
-def _file_hash(path: Path | None) -> str:
-    if path is None:
-        return "none"
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
-
-
 def _finish(
     training: Training, config: RunConfig, labels: LabelSet, state: Path, outputs: TrainOutputs, facts: dict[str, Any]
 ) -> None:
@@ -280,17 +317,3 @@ def _finish(
     atomic_write_text(outputs.facts, json_text(facts, indent=2) + "\n")
     save_model(outputs.model, training, config, labels)
     remove_state(state, LOG_FILE)
-
-
-@contextmanager
-def _stop_signal() -> Iterator:
-    """Turn SIGTERM and SIGINT into a flag that the loop reads after each step."""
-    received: list[int] = []
-    handlers = {
-        s: signal.signal(s, lambda number, frame: received.append(number)) for s in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield lambda: bool(received)
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)

@@ -17,7 +17,7 @@ import scipy.io
 from PIL import Image
 from pycocotools import mask as run_lengths
 
-from simformer.data.layout import PIECES
+from simformer.data.layout import FINISHED, PIECES
 from simformer.data.prepare import prepare
 from simformer.errors import UserError
 from simformer.sources import parse_source
@@ -277,7 +277,7 @@ def source(kind, **options):
 def prepared(dataset, destination, workers=1):
     """Prepare a dataset; returns its label maps by name."""
     prepare(dataset, {}, destination, workers)
-    assert sorted(path.name for path in destination.iterdir()) == sorted(PIECES)
+    assert sorted(path.name for path in destination.iterdir()) == sorted((FINISHED, *PIECES))
     return {path.stem: np.array(Image.open(path)) for path in (destination / "labels").iterdir()}
 
 

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from simformer.baselines.crops import Crops, Sample, network_input
-from simformer.baselines.loop import NetworkTraining, file_hash, run_training
+from simformer.baselines.loop import NetworkTraining, run_training
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import NetworkSettings
 from simformer.baselines.sgd import build_sgd, sgd_step, total_steps
 from simformer.baselines.strides import freeze_stages
+from simformer.checkpoint import file_hash
 from simformer.data.labels import LabelSet
 from simformer.models.weights import initialise_backbone
 from simformer.train import Runtime, TrainOutputs

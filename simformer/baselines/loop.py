@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +20,11 @@ from simformer.checkpoint import Stateful, load_state, remove_state, save_state
 from simformer.data.files import atomic_write_text
 from simformer.data.identity import Identity
 from simformer.data.loader import training_steps
-from simformer.errors import Interrupted, UserError
+from simformer.errors import UserError
 from simformer.json_text import json_text
+from simformer.stop_signal import stop_flag, stopped_after
 from simformer.trackers import CsvLog, StepMeans
-from simformer.train import LOG_FILE, Runtime, TrainOutputs
+from simformer.train import LOG_FILE, Runtime, TrainOutputs, next_batch
 
 COLUMNS = ("step", "lr", "loss", "grad_norm", "seconds")
 
@@ -77,24 +76,31 @@ def run_training(training: NetworkTraining, state: Path, outputs: TrainOutputs, 
     log = CsvLog(state / LOG_FILE, first, (*COLUMNS, *training.columns))
     batches = training_steps(training.samples, batch, first, last, runtime.workers)
     title = f"{training.spec.kind} seed {training.spec.seed}"
-    progress = tqdm(batches, desc=title, initial=first, total=training.steps, mininterval=5)
-    started = time.monotonic()
-    with stop_signal() as stopped, closing(batches):
-        for step, samples in enumerate(progress, start=first):
-            means.add(_advance(training, step, samples))
+    progress = tqdm(range(first, last), title, initial=first, total=training.steps, mininterval=5)
+    started, saved = time.monotonic(), first
+
+    def save(done: int) -> None:
+        """Save the state after so many steps, unless it has been."""
+        nonlocal saved
+        if done != saved:
+            save_state(state, parts, done, identity)
+        saved = done
+
+    with stop_flag() as flag, closing(batches):
+        for step in progress:
+            means.add(_advance(training, step, next_batch(batches, flag, save, step)))
             done = step + 1
             if done % runtime.log_every == 0 or done == training.steps:
                 row = means.take()
                 log.write({"step": done, **row, "seconds": time.monotonic() - started})
                 progress.set_postfix_str(f"loss {row['loss']:.4f}")
-            stop = stopped()
-            if stop or done % runtime.checkpoint_every == 0 or done == last:
-                save_state(state, parts, done, identity)
-            if stop:
-                raise Interrupted(f"stopped on a signal after step {done}; run the same command to continue")
-    log.close()
-    if last == training.steps:
-        _finish(training, state, outputs, time.monotonic() - started, first, runtime)
+            if done % runtime.checkpoint_every == 0 or done == last:
+                save(done)
+        log.close()
+        if last == training.steps:
+            if flag.number:
+                raise stopped_after(last, flag.number)
+            _finish(training, state, outputs, time.monotonic() - started, first, runtime)
 
 
 def _advance(training: NetworkTraining, step: int, samples: list[Any]) -> dict[str, float]:
@@ -126,26 +132,3 @@ def _finish(
     atomic_write_text(outputs.facts, json_text(facts, indent=2) + "\n")
     write_network(outputs.model, training.network, training.spec, training.identity)
     remove_state(state, LOG_FILE)
-
-
-@contextmanager
-def stop_signal() -> Iterator[Callable[[], bool]]:
-    """Turn SIGTERM and SIGINT into a flag that the loop reads once per step."""
-    received: list[int] = []
-    handlers = {s: signal.signal(s, lambda number, frame: received.append(number)) for s in _SIGNALS}
-    try:
-        yield lambda: bool(received)
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
-def file_hash(path: Path | None) -> str:
-    """First 16 hex digits of a file's sha256, 'none' without a file."""
-    if path is None:
-        return "none"
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]

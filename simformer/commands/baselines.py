@@ -35,6 +35,7 @@ def train_network(run, spec, args: argparse.Namespace) -> None:
     from simformer.data.labels import LabelSet
     from simformer.devices import choose_device
     from simformer.run_lock import run_lock
+    from simformer.stop_signal import ignore_stops
     from simformer.train import Runtime, TrainOutputs
 
     torch.set_num_threads(args.threads)
@@ -52,6 +53,7 @@ def train_network(run, spec, args: argparse.Namespace) -> None:
             labels = LabelSet.load(args.labels)
             labels.require(*LEARNS_FROM.get(spec.kind, ("images",)))
             run(spec, args.data, labels, args.weights, args.state, outputs, runtime)
+            ignore_stops()
 
 
 def cam(args: argparse.Namespace) -> None:

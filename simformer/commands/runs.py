@@ -90,6 +90,7 @@ def _train_here(args: argparse.Namespace, config: RunConfig, outputs: TrainOutpu
     from simformer.data.labels import LabelSet
     from simformer.devices import choose_device
     from simformer.distributed import join
+    from simformer.stop_signal import ignore_stops
     from simformer.train import Runtime
     from simformer.train import train as run
 
@@ -105,6 +106,7 @@ def _train_here(args: argparse.Namespace, config: RunConfig, outputs: TrainOutpu
         )
         labels = LabelSet.load(args.labels)
         run(config, args.data, labels, args.weights, args.state, outputs, runtime, processes)
+        ignore_stops()
 
 
 def evaluate(args: argparse.Namespace) -> None:

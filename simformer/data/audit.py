@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +25,7 @@ from simformer.data.layout import (
     read_names,
 )
 from simformer.data.named_files import NamedFiles, list_name_problem
+from simformer.data.pool import in_processes
 from simformer.errors import UserError, describe_problems
 from simformer.settings import IGNORE
 from simformer.sources import Expected
@@ -107,11 +106,14 @@ def _find_files(names: Sequence[str], images: NamedFiles, labels: NamedFiles) ->
 
 def _inspect_all(root: Path, listed: Sequence[Listed], workers: int) -> list[Finding]:
     """Return the finding of every name, in order, from `workers` processes."""
-    task = partial(inspect, root)
-    if workers <= 1 or len(listed) <= 1:
-        return [task(each) for each in listed]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        return list(pool.map(task, listed, chunksize=max(1, min(64, len(listed) // (4 * workers)))))
+    size = max(1, min(64, len(listed) // (4 * max(1, workers))))
+    parts = [listed[first : first + size] for first in range(0, len(listed), size)]
+    found = dict(in_processes(partial(_inspect_part, root), parts, workers, f"{root}: checking"))
+    return [finding for number in sorted(found) for finding in found[number]]
+
+
+def _inspect_part(root: Path, listed: Sequence[Listed]) -> list[Finding]:
+    return [inspect(root, each) for each in listed]
 
 
 def _is_labelled(finding: Finding) -> bool:

@@ -7,13 +7,8 @@ several processes, every file written once, all problems listed together, and co
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +22,7 @@ from simformer.data.archive import BROKEN_ARCHIVE, Tree
 from simformer.data.files import atomic_write_bytes
 from simformer.data.images import encode_label, photograph_size
 from simformer.data.layout import IMAGES, LABELS, write_lists
+from simformer.data.pool import in_processes
 from simformer.data.staging import staged_layout
 from simformer.errors import UserError, describe_problems
 
@@ -191,8 +187,9 @@ def convert(conversion: Conversion, destination: Path, workers: int) -> None:
         chunks = [rest[i : i + CHUNK] for i in range(0, len(rest), CHUNK)]
         converter = Converter(conversion.trees, conversion.decode, staging)
         found: dict[int, list[str]] = {}
+        what = f"{destination}: converting (what is done is kept)"
         with tqdm(total=len(items), initial=len(items) - len(rest), unit="image", mininterval=2) as bar:
-            for number, problems in _run(converter, chunks, workers):
+            for number, problems in in_processes(converter.convert, chunks, workers, what):
                 found[number] = problems
                 bar.update(len(chunks[number]))
         problems = [*conversion.problems, *(line for number in sorted(found) for line in found[number])]
@@ -200,57 +197,6 @@ def convert(conversion: Conversion, destination: Path, workers: int) -> None:
             raise UserError(describe_problems(", ".join(str(tree.path) for tree in conversion.trees), problems))
         names = [[item.name for item in subset] for subset in (conversion.train, conversion.test)]
         write_lists(staging, conversion.classes, *names)
-
-
-def _run(converter: Converter, chunks: Sequence[Sequence[Item]], workers: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number and the problems of every chunk, in the order in which they are done."""
-    if workers <= 1 or len(chunks) <= 1:
-        yield from ((number, converter.convert(chunk)) for number, chunk in enumerate(chunks))
-        return
-    pool = ProcessPoolExecutor(min(workers, len(chunks)), multiprocessing.get_context("spawn"), _begin, (converter,))
-    running: dict[Future[list[str]], int] = {}
-    try:
-        for number, chunk in enumerate(chunks):
-            running[pool.submit(_work, chunk)] = number
-            if len(running) >= 2 * workers:
-                yield from _collect(running)
-        while running:
-            yield from _collect(running)
-    except BrokenProcessPool:
-        raise ChildProcessError(
-            "a converting process ended abruptly, perhaps for lack of memory; what is done is kept, run the same "
-            "command again, with fewer processes"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _collect(running: dict[Future[list[str]], int]) -> Iterator[tuple[int, list[str]]]:
-    """Wait for one chunk or more, and take them out."""
-    for future in wait(running, return_when=FIRST_COMPLETED).done:
-        yield running.pop(future), future.result()
-
-
-_converter: Converter
-"""In a converting process: what it works with, sent once."""
-
-
-def _begin(converter: Converter) -> None:
-    """Prepare a converting process: it ignores Ctrl-C, which its parent handles, and ends with its parent."""
-    global _converter
-    _converter = converter
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """End this process once its parent is gone, even killed: it would wait for work forever."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
-
-
-def _work(items: Sequence[Item]) -> list[str]:
-    return _converter.convert(items)
 
 
 def _fingerprint(conversion: Conversion) -> str:

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
 from simformer import __version__
+from simformer.data.files import say
 from simformer.data.part import Origin, Part
 from simformer.errors import UserError
 
@@ -82,7 +83,7 @@ def download(url: str, part: Part, expected: int | None, retry: Retry, check_hea
 
     Raises:
         Unavailable: the address does not give the file; what was there of the part is kept.
-        UserError: the disk is full, or another process is downloading the same file.
+        UserError: the disk is full.
     """
     furthest, failures = part.size, 0
     with Session() as session:
@@ -224,8 +225,3 @@ def _reason(error: BaseException) -> str:
     """Return what is at the bottom of a library's error, without its layers."""
     error = _innermost(error)
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
-def say(line: str) -> None:
-    """Tell the user, or the job's log, what is going on."""
-    print(line, file=sys.stderr)

@@ -13,8 +13,8 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from simformer.data.download import HEAD, PAGE, Retry, Unavailable, download, say
-from simformer.data.files import atomic_write_text
+from simformer.data.download import HEAD, PAGE, Retry, Unavailable, download
+from simformer.data.files import atomic_write_text, say
 from simformer.data.part import Part
 from simformer.data.signatures import is_web_page
 from simformer.errors import UserError
@@ -46,6 +46,9 @@ def fetch(archive: Archive, destination: Path, retry: Retry = PATIENT) -> None:
     destination.parent.mkdir(parents=True, exist_ok=True)
     part = Part(destination)
     with part.locked():
+        if destination.exists():  # another process has brought it meanwhile
+            check_file(archive, destination)
+            return
         reasons = []
         for url in archive.urls:
             try:

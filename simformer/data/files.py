@@ -1,9 +1,10 @@
-"""Single files: reading what a user put there, and writing so that a reader sees the old content or all of the new."""
+"""Single files: reading what a user put there, writing so that a reader sees the old content or all of the new one."""
 
 from __future__ import annotations
 
 import os
 import stat
+import sys
 import tempfile
 from pathlib import Path
 
@@ -88,3 +89,8 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def say(line: str) -> None:
+    """Tell the user, or the job's log, what is going on."""
+    print(line, file=sys.stderr, flush=True)

@@ -26,6 +26,11 @@ FOLDERS = (IMAGES, LABELS)
 PIECES = (IMAGES, LABELS, CLASSES, TRAIN, TEST)
 """Everything the layout consists of; `classes.json` and the lists come last when it is put in place."""
 
+FINISHED = ".prepared"
+"""Written beside the pieces when a dataset has been prepared (finished.py)."""
+MADE_FROM = (FINISHED, "index.json", "audit.json")
+"""What is made from the pieces, in the same folder; it ends with them."""
+
 CLASSES_FORM = '{"names": ["first class", "second class", ...]} in id order'
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")

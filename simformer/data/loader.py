@@ -6,23 +6,22 @@ images. Resuming at step t needs no stored sampler or worker state: group g of s
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from traceback import clear_frames
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from simformer.data.checked import read_label_map, read_photograph
 from simformer.data.labels import LabelSet
 from simformer.data.pairs import PairChooser
 from simformer.data.targets import Target, make_target
 from simformer.data.transforms import Crop, augment
+from simformer.data.workers import Loaders
 from simformer.errors import UserError
 from simformer.settings import IGNORE, AugmentSettings
 
@@ -131,27 +130,18 @@ def training_steps(
     """Yield the groups of each step in [first_step, last_step), or of a share of its 0..groups_per_step-1.
 
     No global random state is used. Workers leave SIGTERM and SIGINT to the training process, which saves its
-    state before it ends; so it must close this generator, or it would wait for them for ever when it fails.
+    state before it ends; it closes this generator, which ends them.
+
+    Raises: UserError, with its cause, when the loading processes fail.
     """
     share = range(groups_per_step) if share is None else share
     starts = range(first_step * groups_per_step, last_step * groups_per_step, groups_per_step)
-    loader = DataLoader(
-        groups,
-        batch_sampler=[range(start + share.start, start + share.stop) for start in starts],
-        num_workers=workers,
-        collate_fn=list,
-        generator=torch.Generator(),
-        worker_init_fn=_ignore_stop_signals,
-    )
+    batches = [range(start + share.start, start + share.stop) for start in starts]
+    if not workers or not batches:
+        yield from ([groups[number] for number in batch] for batch in batches)
+        return
     try:
-        yield from loader
-    except Exception as error:
-        clear_frames(error.__traceback__)  # they hold the loader, which ends its processes when it is let go
-        if isinstance(error, UserError):  # a loading process sends its traceback along, in the text
-            raise UserError(str(error).rsplit("UserError: ", 1)[-1].strip()) from None
-        raise
-
-
-def _ignore_stop_signals(worker: int) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+        with Loaders().started(groups, batches, workers) as loaded:
+            yield from loaded
+    except UserError as error:  # a loading process sends its traceback along, in the text
+        raise UserError(str(error).rsplit("UserError: ", 1)[-1].strip()) from None

@@ -6,17 +6,15 @@ server confirms it (If-Range, RFC 9110), a part is continued.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from simformer.data.files import atomic_write_text
-from simformer.errors import UserError
+from simformer.run_lock import lock
 
 
 @dataclass(frozen=True)
@@ -70,17 +68,9 @@ class Part:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Make this process the only writer, on file systems that can; a killed one gives the lock up by itself.
-
-        Raises: UserError if another process is downloading the same file.
-        """
-        with self.path.open("ab") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(f"{self.path}: another process is downloading this file; wait for it") from error
-            except OSError:
-                print(f"{self.path}: no locks here; download a file in one process at a time", file=sys.stderr)
+        """Make this process the only writer; while another one downloads the same file, it is waited for."""
+        with lock(self.path.with_name(f".{self.path.stem}.lock"), f"{self.path.with_suffix('')} is being downloaded"):
+            self.path.touch()
             try:
                 yield
             finally:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from simformer.data.ade20k import ade20k
@@ -12,10 +14,14 @@ from simformer.data.coco_stuff_10k import coco_stuff_10k
 from simformer.data.coco_stuff_maps import coco_stuff_maps
 from simformer.data.convert import convert
 from simformer.data.fetch import check_file
+from simformer.data.files import say
+from simformer.data.finished import is_finished, note_finished, origin
 from simformer.data.folder import import_folder
 from simformer.data.scenes import generate_scenes
+from simformer.data.staging import real_place
 from simformer.errors import UserError
 from simformer.paths import expand_path
+from simformer.run_lock import lock
 from simformer.sources import (
     Ade20kSource,
     CocoJsonSource,
@@ -42,6 +48,18 @@ def prepare(source: Source, fetched: Mapping[str, Path], destination: Path, work
             expected.
     """
     trees = _open(source, fetched)
+    place = real_place(destination)
+    made_from = origin(source, trees.values())
+    with _one_process(place):
+        if is_finished(place, made_from):
+            say(f"{destination}: already prepared from this source; nothing to do")
+            return
+        _import(source, trees, destination, workers)
+        note_finished(place, made_from)
+
+
+def _import(source: Source, trees: Mapping[str, Tree], destination: Path, workers: int) -> None:
+    """Call the importer of a source."""
     images = [tree for name, tree in trees.items() if name.startswith("images")]
     annotations = [tree for name, tree in trees.items() if name.startswith("annotations")]
     match source:
@@ -57,6 +75,22 @@ def prepare(source: Source, fetched: Mapping[str, Path], destination: Path, work
             convert(coco_json(annotations, images, source.subset), destination, workers)
         case Ade20kSource():
             convert(ade20k(trees["archive"]), destination, workers)
+
+
+@contextmanager
+def _one_process(place: Path) -> Iterator[None]:
+    """Let no other process prepare the same dataset meanwhile; folders made for its lock go again if it fails."""
+    made = [path for path in place.parents if not path.exists()]
+    beside = made or os.access(place.parent, os.W_OK)
+    path = place.with_name(f".{place.name}.lock") if beside else place / ".lock"
+    try:
+        with lock(path, f"{place} is being prepared"):
+            yield
+    except BaseException:
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def _open(source: Source, fetched: Mapping[str, Path]) -> dict[str, Tree]:

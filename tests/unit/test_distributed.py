@@ -251,8 +251,8 @@ def stop(process, chosen, number, state) -> str:
     return re.sub(r".*it/s.*\]|.*s/it.*\]", "", errors)
 
 
-def assert_stopped(process, errors, state) -> None:
-    assert process.returncode == 143, errors
+def assert_stopped(process, errors, state, number) -> None:
+    assert process.returncode == 128 + number, errors
     (step,) = re.findall(r"interrupted: stopped on a signal after step (\d+); run the same command", errors)
     assert torch.load(state / "state.pt", weights_only=True)["step"] == int(step)
     assert "Traceback" not in errors and "error" not in errors.lower()
@@ -261,7 +261,7 @@ def assert_stopped(process, errors, state) -> None:
 def test_a_stop_signal_to_one_process_stops_both_after_the_same_step(start, masked, run_training, config_of, tmp_path):
     process = start()
     errors = stop(process, 1, signal.SIGTERM, tmp_path / "state")
-    assert_stopped(process, errors, tmp_path / "state")
+    assert_stopped(process, errors, tmp_path / "state", signal.SIGTERM)
     state = torch.load(tmp_path / "state" / "state.pt", weights_only=True)
     assert state["step"] == state["parts"]["usage"]["steps"] < 400
     assert list(state["parts"]["loss"]) == ["0", "1", "2", "3"]
@@ -274,7 +274,7 @@ def test_a_stop_signal_to_one_process_stops_both_after_the_same_step(start, mask
 def test_a_stop_signal_to_the_command_stops_all(start, tmp_path, number):
     process = start()
     errors = stop(process, 2, number, tmp_path / "state")
-    assert_stopped(process, errors, tmp_path / "state")
+    assert_stopped(process, errors, tmp_path / "state", number)
 
 
 @pytest.mark.slow

@@ -7,11 +7,11 @@ rule prepare:
         # A touched archive is no new one: what it must be like is in the parameter `content`, and checked.
         ancient(fetched_archives),
     output:
-        classes=data_file("classes.json"),
-        train=data_file("train.txt"),
-        test=data_file("test.txt"),
-        images=directory(data_file("images")),
-        labels=directory(data_file("labels")),
+        # Snakemake deletes declared files before a job; another clone of this repository may be reading them. It leaves
+        # alone those marked `update`, and `images/` and `labels/`, which are not declared: `prepare` replaces them.
+        classes=update(data_file("classes.json")),
+        train=update(data_file("train.txt")),
+        test=update(data_file("test.txt")),
     log:
         log_file("prepare/{dataset}"),
     conda:
@@ -37,11 +37,9 @@ rule audit:
         classes=data_file("classes.json"),
         train=data_file("train.txt"),
         test=data_file("test.txt"),
-        images=data_file("images"),
-        labels=data_file("labels"),
     output:
-        index=data_file("index.json"),
-        report=data_file("audit.json"),
+        index=update(data_file("index.json")),
+        report=update(data_file("audit.json")),
     log:
         log_file("audit/{dataset}"),
     conda:

@@ -4,7 +4,7 @@
 rule fetch:
     """Download one archive; a cut download is continued from undeclared files beside it, which Snakemake leaves alone."""
     output:
-        archive_file(),
+        update(archive_file()),  # another clone of this repository may be reading it
     log:
         log_file("fetch/{dataset}.{archive}"),
     localrule: True

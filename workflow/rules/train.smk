@@ -4,7 +4,7 @@
 rule backbone_weights:
     """Initial backbone weights: downloaded once on the machine with internet, or from a given file."""
     output:
-        weights_file(),
+        update(weights_file()),  # another clone of this repository may be reading it
     log:
         log_file("backbone_weights/{dataset}.{backbone}"),
     localrule: True

@@ -15,13 +15,14 @@ from simformer.baselines.conta.context_classifier import ContextClassifier
 from simformer.baselines.conta.contexts import Contexts
 from simformer.baselines.conta.settings import ContextClassifierSettings
 from simformer.baselines.crops import Crops, network_input
-from simformer.baselines.loop import NetworkTraining, file_hash, run_training
+from simformer.baselines.loop import NetworkTraining, run_training
 from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
 from simformer.baselines.network_file import read_network
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import CamSettings
 from simformer.baselines.sgd import build_sgd, sgd_step, total_steps
 from simformer.baselines.strides import freeze_stages
+from simformer.checkpoint import file_hash
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError

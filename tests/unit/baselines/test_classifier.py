@@ -15,9 +15,8 @@ from simformer.baselines.crops import Crops, network_input, random_crop
 from simformer.baselines.network_file import read_network
 from simformer.baselines.settings import AffinitySettings, ClassifierSettings
 from simformer.baselines.sgd import rate_factor, total_steps
-from simformer.errors import UserError
+from simformer.errors import Interrupted, UserError
 from simformer.trackers import StepMeans
-from simformer.train import Interrupted
 from tests.unit.baselines.conftest import CPU, spec, train
 
 

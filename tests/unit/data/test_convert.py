@@ -19,6 +19,7 @@ from simformer.data.archive import open_tree
 from simformer.data.audit import audit
 from simformer.data.convert import Conversion, Member, convert, pair
 from simformer.data.images import decode_label, read_image
+from simformer.data.layout import FINISHED
 from simformer.data.prepare import prepare
 from simformer.errors import UserError
 from tests.published import (
@@ -45,8 +46,9 @@ def ade(tmp_path):
 
 
 def contents(root):
-    """Return all files below a folder with their bytes."""
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    """Return all files below a folder with their bytes, but for the note of what it was made from."""
+    files = (path for path in root.rglob("*") if path.is_file() and path.name != FINISHED)
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
 
 def member(subset, name, kind="images"):

@@ -8,11 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from simformer import run_lock
 from simformer.data.download import Retry
 from simformer.data.fetch import fetch
 from simformer.data.part import Part
@@ -258,11 +260,18 @@ def test_killed_download_is_continued(web, target, number):
     assert web.ranges == [None, f"bytes={have}-"] and web.requests[1].sent == len(CONTENT) - have
 
 
-def test_one_download_of_a_file_at_a_time(web, target):
+def test_the_second_download_of_a_file_waits_and_finds_it_done(web, target, monkeypatch, capsys):
+    monkeypatch.setattr(run_lock, "POLL_SECONDS", 0.05)
     target.parent.mkdir(parents=True)
-    with Part(target).locked(), pytest.raises(UserError, match="another process is downloading this file"):
-        get(web.serve("/a.zip", CONTENT), target)
-    get(f"{web.url}/a.zip", target)
+    with Part(target).locked():
+        thread = threading.Thread(target=get, args=(web.serve("/a.zip", CONTENT), target))
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+        target.write_bytes(CONTENT)
+    thread.join(10)
+    assert not thread.is_alive() and not web.requests
+    assert f"waiting: {target} is being downloaded by process {os.getpid()} on " in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -137,28 +137,6 @@ def test_what_a_killed_run_left_is_cleared(source, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_old_and_new_pieces_are_never_taken_for_a_whole(source, tmp_path, monkeypatch):
-    """Killed while the pieces are put in place, an import leaves a folder that the audit calls incomplete."""
-    out = tmp_path / "out"
-    import_folder(source, out)
-    calls, replace = [], os.replace
-
-    def interrupt(*paths):
-        calls.append(paths)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        replace(*paths)
-
-    monkeypatch.setattr(os, "replace", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        import_folder(source, out)
-    monkeypatch.undo()
-    with pytest.raises(UserError, match="missing classes.json, train.txt, test.txt"):
-        audit(out, workers=1)
-    import_folder(source, out)
-    assert contents(out) == contents(source)
-
-
 def test_a_missing_source(tmp_path):
     assert_refused(tmp_path / "nothing", tmp_path / "out", "dataset source not found; expected a folder, tar or zip")
 

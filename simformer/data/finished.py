@@ -1,0 +1,76 @@
+"""The note that a prepared dataset carries: from what it was made, and of which files it consists.
+
+Of two processes that are to prepare the same dataset, the second finds it done. Nothing else is taken for done: a file
+that was added, removed or changed since makes the dataset be prepared anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from simformer.config import RECIPE_VERSION
+from simformer.data.archive import Tree
+from simformer.data.files import atomic_write_text
+from simformer.data.layout import FINISHED, FOLDERS, PIECES, missing_pieces
+from simformer.paths import expand_path
+from simformer.sources import FolderSource, Source, content_json
+
+
+def origin(source: Source, trees: Iterable[Tree]) -> str:
+    """Return a text that changes with a source, its options, the files behind it and the version of the results.
+
+    Args:
+        source: what a dataset is made from.
+        trees: its archives, opened.
+    """
+    parts = [content_json(source), str(RECIPE_VERSION), *(tree.fingerprint() for tree in trees)]
+    if isinstance(source, FolderSource):
+        parts += _listing(expand_path(source.path, "source.path"))
+    return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
+
+
+def note_finished(place: Path, origin: str) -> None:
+    """Note that a dataset has been prepared."""
+    atomic_write_text(place / FINISHED, json.dumps({"origin": origin, "files": _files(place)}) + "\n")
+
+
+def is_finished(place: Path, origin: str) -> bool:
+    """Return whether a whole dataset is there, made from that origin and unchanged since."""
+    note = place / FINISHED
+    try:
+        content = json.loads(note.read_text(encoding="utf-8"))
+        if missing_pieces(place) or content != {"origin": origin, "files": _files(place)}:
+            return False
+        finished = note.stat().st_mtime_ns
+        return all(entry.stat().st_ctime_ns <= finished for entry in _entries(place))
+    except (OSError, ValueError):
+        return False
+
+
+def _files(place: Path) -> str:
+    """Return the checksum of the lists, and of the names and sizes of all other files."""
+    digest = hashlib.sha256()
+    for piece in PIECES[len(FOLDERS) :]:
+        digest.update((place / piece).read_bytes())
+    for name, size in sorted((entry.name, entry.stat().st_size) for entry in _entries(place)):
+        digest.update(f"{name} {size}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _entries(place: Path) -> list[os.DirEntry[str]]:
+    """Return the files of both folders; hidden ones are Snakemake's."""
+    return [entry for folder in FOLDERS for entry in os.scandir(place / folder) if not entry.name.startswith(".")]
+
+
+def _listing(path: Path) -> list[str]:
+    """Return a line with name, size and time of change of an archive, or of each file of a folder's datasets."""
+    roots = [path, *(sorted(folder for folder in path.iterdir() if folder.is_dir()) if path.is_dir() else ())]
+    files = [path] if path.is_file() else []
+    for piece in (root / name for root in roots for name in PIECES):
+        files += sorted(piece.iterdir()) if piece.is_dir() else [piece]
+    found = ((file, file.stat()) for file in files if file.is_file())
+    return [f"{file} {info.st_size} {info.st_mtime_ns}" for file, info in found]

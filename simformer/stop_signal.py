@@ -1,0 +1,202 @@
+"""SIGTERM and SIGINT: they end a command where nothing is lost by it, and wait where something would be.
+
+Outside a training's steps they raise `Stop`, at any moment. A training (`stop_flag`) only notes them, and looks after
+each step; but while it waits for a batch it is not let wait: all steps are finished then.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+
+from simformer.errors import Interrupted, UserError
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+INSIST_SECONDS = 5.0
+"""Pause after which a `Stop` is raised again."""
+IMPORT_SECONDS, LONGEST_IMPORT = 0.02, 3.0
+"""Pause after which it is looked whether an import has ended, and how long that is done: nothing is lost then."""
+LONGEST_WAIT = 1800.0
+"""Seconds that a training waits for a batch."""
+
+
+class Stop(KeyboardInterrupt):
+    """The user, Snakemake or a cluster ends this command.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+    @property
+    def status(self) -> int:
+        """Exit status: that of a process which the signal has ended."""
+        return 128 + self.number
+
+
+class StopFlag:
+    """Whether a signal has come.
+
+    Attributes:
+        number: of the last one; 0 before.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._waiting = False
+
+    def receive(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal."""
+        self.number = number
+        if self._waiting:
+            raise Stop(number)
+
+    @contextmanager
+    def while_waiting(self) -> Iterator[None]:
+        """Run a block that may be broken off.
+
+        Raises: Stop as soon as a signal comes, or if one has come; UserError when the block takes too long.
+        """
+        self._waiting = True
+        try:
+            if self.number:
+                raise Stop(self.number)
+            with _limit(LONGEST_WAIT):
+                yield
+        finally:
+            self._waiting = False
+
+
+def stopped_after(step: int, number: int) -> Interrupted:
+    """Return what a training raises that a signal has ended with its state saved."""
+    when = f"after step {step}" if step else "before the first step"
+    return Interrupted(f"stopped on a signal {when}; run the same command to continue", number)
+
+
+@contextmanager
+def stop_flag() -> Iterator[StopFlag]:
+    """Note SIGTERM and SIGINT in this block, instead of ending at once."""
+    flag = StopFlag()
+    with _handled(dict.fromkeys(SIGNALS, flag.receive)):
+        yield flag
+
+
+class Stops:
+    """Signals that raise `Stop`, again and again: where one comes, something may take it for an error of its own.
+
+    Attributes:
+        number: of the first one; 0 before.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._since = 0.0
+
+    def receive(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal; the import of a library, which may take an exception badly, comes to its end first."""
+        if not self.number:
+            self.number, self._since = number, time.monotonic()
+        if _is_importing(frame):
+            if time.monotonic() - self._since > LONGEST_IMPORT:
+                os.write(sys.stderr.fileno(), f"{self.text}\n".encode())
+                os._exit(128 + self.number)
+            signal.setitimer(signal.ITIMER_REAL, IMPORT_SECONDS)
+            return
+        signal.setitimer(signal.ITIMER_REAL, INSIST_SECONDS, INSIST_SECONDS)
+        raise Stop(self.number)
+
+    @property
+    def text(self) -> str:
+        """What the user is told."""
+        return f"interrupted: {signal.Signals(self.number or signal.SIGINT).name}; the same command goes on"
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
+
+
+@contextmanager
+def stops_raise(until_exit: bool) -> Iterator[Stops]:
+    """Let SIGTERM and SIGINT raise `Stop` in this block.
+
+    Args:
+        until_exit: whether the process ends with the block: signals then change nothing any more.
+    """
+    stops = Stops()
+    with _handled(dict.fromkeys((*SIGNALS, signal.SIGALRM), stops.receive)):
+        try:
+            yield stops
+        finally:
+            if _is_main_thread():
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            if until_exit:
+                ignore_stops()
+    if until_exit:
+        ignore_stops()
+
+
+def ignore_stops() -> None:
+    """Let signals pass from now on: what was asked for is done, or told, and nothing is left to be interrupted."""
+    if _is_main_thread():
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Keep SIGTERM and SIGINT back until the block has ended; processes that are started in it never get them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _limit(seconds: float) -> Iterator[None]:
+    """Raise UserError in the block when it takes too long."""
+
+    def late(number: int, frame: FrameType | None) -> None:
+        raise UserError(
+            f"no batch of images came for {seconds / 60:.0f} minutes; is the dataset's disk there? The same "
+            "command goes on, with --workers 0 in one process"
+        )
+
+    with _handled({signal.SIGALRM: late}):
+        if _is_main_thread():
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            yield
+        finally:
+            if _is_main_thread():
+                signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@contextmanager
+def _handled(handlers: Mapping[int, Callable[[int, FrameType | None], None]]) -> Iterator[None]:
+    """Install signal handlers for a block; only the main thread can, others do without."""
+    if not _is_main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
