@@ -216,11 +216,11 @@ def test_causes_are_told_in_one_line(text, code, words):
     assert words in line and "\n" not in line and "the same command goes on" in line
 
 
-def die_at(name, root, class_count, names):
+def die_at(name, root, listed):
     """Inspect images; the process that is to inspect one of them is killed."""
-    if name in names:
+    if name in [each.name for each in listed]:
         os.kill(os.getpid(), signal.SIGKILL)
-    return inspect_part(root, class_count, names)
+    return inspect_part(root, listed)
 
 
 def test_a_killed_process_of_the_audit(data, tmp_path, capsys, monkeypatch):

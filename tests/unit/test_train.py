@@ -20,7 +20,7 @@ SINGLE = {"loss": {"alpha": 0, "beta": 0, "sim": 0}, "pairing": {"mode": "none"}
 def log_of(path) -> list[dict[str, float]]:
     """Rows of a log without the clock."""
     with path.open(newline="") as stream:
-        return [{k: float(v) for k, v in row.items() if k != "seconds"} for row in csv.DictReader(stream)]
+        return [{k: float(v or "nan") for k, v in row.items() if k != "seconds"} for row in csv.DictReader(stream)]
 
 
 def assert_equal_results(a, b):
