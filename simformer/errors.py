@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 from collections.abc import Sequence
 from pathlib import Path
 
 SHOWN_PROBLEMS = 20
 """Problems that are spelled out; the rest is counted."""
+
+MAKES_IT = "delete it and run snakemake again"
+"""What to do about a generated file that is damaged or of another version."""
 
 
 class UserError(Exception):
@@ -48,3 +52,8 @@ def describe_problems(where: Path | str, problems: Sequence[str]) -> str:
     if len(problems) > SHOWN_PROBLEMS:
         lines.append(f"  ... and {len(problems) - SHOWN_PROBLEMS} more")
     return "\n".join(lines)
+
+
+def to_make(path: Path | str) -> str:
+    """Return what to type for a file that a rule makes, as a shell reads it."""
+    return f"snakemake --cores 1 {shlex.quote(str(path))}"

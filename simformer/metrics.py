@@ -16,13 +16,12 @@ from simformer.data.files import atomic_write_bytes, atomic_write_text
 from simformer.data.identity import Identity, require_dataset, require_groups
 from simformer.data.sealed import read_json
 from simformer.data.splits import Split
-from simformer.errors import UserError
+from simformer.errors import MAKES_IT, UserError, to_make
 from simformer.json_text import json_text
 from simformer.settings import IGNORE
 from simformer.shards import WHOLE, Shard, require_all
 
 COUNTS = ("confusion", "hits", "truth", "predicted")
-MAKES_IT = "delete it and run snakemake again"
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def _read(path: Path) -> Evaluation:
             names = set(content.files)
             arrays = {name: content[name] for name in (*COUNTS, "images", "facts") if name in names}
     except FileNotFoundError:
-        raise UserError(f"{path}: no such evaluation; `snakemake {path}` makes it") from None
+        raise UserError(f"{path}: no such evaluation; `{to_make(path)}` makes it") from None
     except Exception as error:  # what a killed writer or a bad disk leaves can fail in any way
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: not an evaluation, or a damaged one ({reason}); {MAKES_IT}") from None

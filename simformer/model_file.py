@@ -15,7 +15,7 @@ from torch import Tensor
 from simformer.config import RunConfig
 from simformer.data.files import atomic_write_bytes
 from simformer.data.identity import Identity
-from simformer.errors import UserError
+from simformer.errors import UserError, to_make
 
 REMEDY = (
     "delete it and run snakemake again, which trains it; or take its weights over with `simformer export_weights` and "
@@ -69,7 +69,7 @@ def read_model(path: Path, any_version: bool = False) -> StoredModel:
             tensors = {k: stream.get_tensor(k) for k in stream.keys()}  # noqa: SIM118 (not a dict)
         flat, stored = dict(facts["config"]), facts["hash"]
     except FileNotFoundError:
-        raise UserError(f"{path}: no such model; `snakemake {path}` trains it") from None
+        raise UserError(f"{path}: no such model; `{to_make(path)}` trains it") from None
     except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
         raise UserError(f"{path}: not a model written by `simformer train` ({error}); train it again") from None
     try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,8 +78,3 @@ def config_folder(studies: Sequence[Path]) -> Path:
         return beside
     folder = CHECKOUT / "config"
     return Path("config") if Path("config").exists() and folder.samefile("config") else folder
-
-
-def to_make(path: Path | str) -> str:
-    """Return what to type for a file that a rule makes."""
-    return f"snakemake --cores 1 {shlex.quote(str(path))}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from simformer.data.files import atomic_write_bytes
-from simformer.errors import UserError
+from simformer.errors import UserError, to_make
 
 PAGES = ("baseline_checks", "retab_checks", "stage_costs")
 """Tables that are no experiments."""
@@ -50,7 +50,7 @@ def keep_results(results: Path, kept: Path) -> list[Path]:
     """
     found = sorted({path for pattern in (*TABLES, *PICTURES) for path in results.glob(pattern)})
     if not any(path.suffix == ".md" for path in found):
-        raise UserError(f"{results}: no tables to keep; make some first, e.g. `snakemake {results}/table1.csv`")
+        raise UserError(f"{results}: no tables to keep; make some first, e.g. `{to_make(results / 'table1.csv')}`")
     changed = []
     for path in found:
         copy, content = kept / results.name / path.relative_to(results), path.read_bytes()

@@ -7,9 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from simformer.errors import UserError
+from simformer.errors import MAKES_IT, UserError, to_make
 
-MAKES_IT = "delete it and run snakemake again"
 NAMES = ("dataset", "split", "method", "label", "metric")
 """Columns that hold names: one such as "NA" or "nan" stays a name, while an empty number is NaN."""
 
@@ -29,7 +28,7 @@ def read_table(path: Path, *columns: str, **options: Any) -> pd.DataFrame:
         names["na_values"] = {column: [""] for column in head if column not in NAMES}
         table = pd.read_csv(path, **names | options)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such table; `snakemake {path}` makes it") from None
+        raise UserError(f"{path}: no such table; `{to_make(path)}` makes it") from None
     except OSError as error:
         raise UserError(f"{path}: cannot read this table ({error.strerror}); {MAKES_IT}") from None
     except ValueError as error:  # so are all that pandas has for files that it cannot parse

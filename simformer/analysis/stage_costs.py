@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 
 from simformer.analysis.numbers import number
-from simformer.analysis.read_table import MAKES_IT, read_table
+from simformer.analysis.read_table import read_table
 from simformer.analysis.table_text import csv_text, markdown
 from simformer.data.files import atomic_write_text
 from simformer.data.sealed import read_json
-from simformer.errors import UserError
+from simformer.errors import MAKES_IT, UserError
 
 ENDING = ".benchmark.tsv"
 SEED, PART = re.compile(r"seed(\d+)"), re.compile(r"\d+of\d+")

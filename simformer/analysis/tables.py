@@ -12,7 +12,7 @@ import pandas as pd
 from simformer.analysis.markup import strong
 from simformer.analysis.table_text import csv_text, latex, markdown, pivot
 from simformer.data.files import atomic_write_text
-from simformer.errors import UserError
+from simformer.errors import UserError, to_make
 from simformer.metrics import read_metrics
 from simformer.visible import visible
 
@@ -72,8 +72,8 @@ def write_table(spec: dict[str, Any], csv: Path, *, partial: bool = False) -> No
     absent = missing_runs(spec)
     if absent and not partial:
         raise UserError(
-            f"{csv}: {len(absent)} of {len(spec['runs'])} runs are missing, first {absent[0]}; `snakemake {csv}` makes "
-            f"them, `snakemake {csv.parent}/partial/{csv.name}` makes the table without them"
+            f"{csv}: {len(absent)} of {len(spec['runs'])} runs are missing, first {absent[0]}; `{to_make(csv)}` makes "
+            f"them, `{to_make(csv.parent / 'partial' / csv.name)}` makes the table without them"
         )
     table = collect(spec)
     seeds = sorted({run["seed"] for run in spec["runs"]})

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from simformer.data.files import atomic_write_text
-from simformer.errors import UserError
+from simformer.errors import UserError, to_make
 from simformer.json_text import json_text
 
 VALUES = ("first_values", "second_values")
@@ -86,7 +86,7 @@ def load_claims(path: Path) -> list[Claim]:
     try:
         return [Claim(**content) for content in json.loads(path.read_text(encoding="utf-8"))]
     except FileNotFoundError:
-        raise UserError(f"{path}: no such claims; `snakemake {path}` measures them") from None
+        raise UserError(f"{path}: no such claims; `{to_make(path)}` measures them") from None
     except (ValueError, TypeError) as error:
         raise UserError(f"{path}: not a file of claims ({error}); delete it and run snakemake again") from None
 

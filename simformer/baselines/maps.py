@@ -23,11 +23,9 @@ from simformer.data.files import atomic_write_bytes
 from simformer.data.identity import Identity, require_blind, require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.sealed import read_sealed, write_sealed
-from simformer.errors import UserError
+from simformer.errors import MAKES_IT, UserError
 from simformer.settings import Settings
 from simformer.shards import WHOLE, Shard
-
-MAKES_IT = "delete it and run snakemake again"
 
 
 @dataclass(frozen=True)

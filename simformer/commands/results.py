@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from simformer.commands.options import OUTPUT, command, path
-from simformer.errors import UserError
+from simformer.errors import UserError, to_make
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -69,7 +69,7 @@ def show(args: argparse.Namespace) -> None:
         try:
             print(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise UserError(f"{file}: no such table; `snakemake {file}` makes it") from None
+            raise UserError(f"{file}: no such table; `{to_make(file)}` makes it") from None
 
 
 def sweeps(args: argparse.Namespace) -> None:

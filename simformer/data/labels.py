@@ -14,14 +14,13 @@ from typing import Literal, get_args
 
 from simformer.data.identity import Identity
 from simformer.data.sealed import read_sealed, write_sealed
-from simformer.errors import UserError
+from simformer.errors import MAKES_IT, UserError, to_make
 from simformer.shards import WHOLE, Shard
 
 Kind = Literal["weak", "full", "crop", "images", "control", "seeds", "fill", "pseudo", "maps"]
 """What a label set is for. Six kinds are the labels of methods; `images` has image-level labels alone, `seeds` teaches
 networks of baselines, `control` is a `weak` one with wrong or fewer masks. Novel classes have no masks in `weak`,
 `crop` and `control`, and guessed ones in `seeds`, `fill`, `pseudo` and `maps`."""
-MAKES_IT = "delete it and run snakemake again"
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ class LabelSet:
     @classmethod
     def load(cls, path: Path) -> LabelSet:
         """Read `labels.json`; raises UserError when it is missing, edited, of an older version, or not a label set."""
-        remedy = MAKES_IT if path.exists() else f"`snakemake {path}` makes it"
+        remedy = MAKES_IT if path.exists() else f"`{to_make(path)}` makes it"
         content = read_sealed(path, "label set", remedy)
         try:
             images = tuple(LabelledImage(**i | {"classes": tuple(i["classes"])}) for i in content["images"])

@@ -16,7 +16,7 @@ from simformer.baselines.maps import ClassMaps, MapSet
 from simformer.data.files import atomic_write_bytes
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelSet
-from simformer.errors import UserError
+from simformer.errors import UserError, to_make
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Confounder:
             content = load_file(path)
             found = cls(content["masks"], content["known"])
         except FileNotFoundError:
-            raise UserError(f"{path}: no such average masks; `snakemake {path}` makes them") from None
+            raise UserError(f"{path}: no such average masks; `{to_make(path)}` makes them") from None
         except (SafetensorError, KeyError, OSError) as error:
             raise UserError(f"{path}: not average masks ({error}); delete it and run snakemake again") from None
         masks, known = found.masks, found.known
