@@ -18,6 +18,11 @@ report: "workflow/report/study.rst"
 validate(config, "workflow/schemas/study.schema.json")
 
 
+onerror:
+    if was_interrupted(log):
+        print("interrupted; the same command goes on", file=sys.stderr)
+
+
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/labels.smk"

@@ -24,6 +24,10 @@ IMPORT_SECONDS, LONGEST_IMPORT = 0.02, 3.0
 """Pause after which it is looked whether an import has ended, and how long that is done: nothing is lost then."""
 LONGEST_WAIT = 1800.0
 """Seconds that a training waits for a batch."""
+NO_BATCH = (
+    f"no batch of images came for {LONGEST_WAIT / 60:.0f} minutes; is the dataset's disk there? The same command goes "
+    "on, with --workers 0 in one process"
+)
 
 
 class Stop(KeyboardInterrupt):
@@ -70,7 +74,7 @@ class StopFlag:
         try:
             if self.number:
                 raise Stop(self.number)
-            with _limit(LONGEST_WAIT):
+            with time_limit(LONGEST_WAIT, UserError(NO_BATCH)):
                 yield
         finally:
             self._waiting = False
@@ -165,14 +169,11 @@ def signals_blocked() -> Iterator[None]:
 
 
 @contextmanager
-def _limit(seconds: float) -> Iterator[None]:
-    """Raise UserError in the block when it takes too long."""
+def time_limit(seconds: float, error: Exception) -> Iterator[None]:
+    """Raise an error in the block when it takes too long; only in the main thread, others have no limit."""
 
     def late(number: int, frame: FrameType | None) -> None:
-        raise UserError(
-            f"no batch of images came for {seconds / 60:.0f} minutes; is the dataset's disk there? The same "
-            "command goes on, with --workers 0 in one process"
-        )
+        raise error
 
     with _handled({signal.SIGALRM: late}):
         if _is_main_thread():

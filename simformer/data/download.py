@@ -9,7 +9,7 @@ import shutil
 import ssl
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -23,6 +23,7 @@ from simformer import __version__
 from simformer.data.files import say
 from simformer.data.part import Origin, Part
 from simformer.errors import UserError
+from simformer.stop_signal import time_limit
 
 CHUNK = 2**16
 """Bytes per read: what a killed process may lose."""
@@ -50,12 +51,15 @@ class Retry:
         pause: seconds before the second of them; doubled before each further one.
         longest_pause: bound of these pauses, and of those that a server may ask for (Retry-After).
         timeout: seconds without an answer, or without a byte, after which a connection counts as cut.
+        slowest: seconds for a whole answer's head, or for the next 64 KiB, after which it counts as cut, too: a server
+            that sends a byte now and then would never be done.
     """
 
     attempts: int = 6
     pause: float = 2.0
     longest_pause: float = 300.0
     timeout: float = 30.0
+    slowest: float = 120.0
 
 
 class Unavailable(Exception):
@@ -90,7 +94,7 @@ def download(url: str, part: Part, expected: int | None, retry: Retry, check_hea
         session.headers.update(HEADERS)
         while True:
             try:
-                return _try(session, url, part, expected, retry.timeout, check_head)
+                return _try(session, url, part, expected, retry, check_head)
             except _Interrupted as error:
                 failures = failures + 1 if part.size <= furthest else 1
                 furthest = max(furthest, part.size)
@@ -104,7 +108,7 @@ def download(url: str, part: Part, expected: int | None, retry: Retry, check_hea
 
 
 def _try(
-    session: Session, url: str, part: Part, expected: int | None, timeout: float, check_head: Callable[[bytes], None]
+    session: Session, url: str, part: Part, expected: int | None, retry: Retry, check_head: Callable[[bytes], None]
 ) -> None:
     """Ask once for what is missing and write what comes."""
     old, have = part.origin, part.size
@@ -114,7 +118,9 @@ def _try(
     if old and have and old.url == url and old.validator:
         headers = {"Range": f"bytes={have}-", "If-Range": old.validator}
     try:
-        with session.get(url, headers=headers, stream=True, timeout=timeout) as response:
+        with time_limit(retry.slowest, _Interrupted(f"no whole answer within {retry.slowest:g} s")):
+            response = session.get(url, headers=headers, stream=True, timeout=retry.timeout)
+        with response:
             if response.status_code == requests.codes.requested_range_not_satisfiable:
                 part.clear()
                 raise _Interrupted(f"the file there does not have the {have:,} bytes that are here; starting over")
@@ -128,7 +134,7 @@ def _try(
                 say(f"{url}: does not continue the {have:,} bytes that are here; starting over")
             if expected and new.size and new.size != expected:
                 raise Unavailable(f"{new.size:,} bytes, expected {expected:,} (`bytes` of the archive)")
-            _write(response, part, start, new, expected, check_head)
+            _write(response, part, start, new, expected, retry.slowest, check_head)
     except BAD_ADDRESS as error:
         raise Unavailable(f"not an address that works ({_reason(error)})") from error
     except (requests.RequestException, HTTPError) as error:
@@ -161,11 +167,17 @@ def _version(response: Response, url: str) -> tuple[int, Origin]:
 
 
 def _write(
-    response: Response, part: Part, start: int, new: Origin, expected: int | None, check_head: Callable[[bytes], None]
+    response: Response,
+    part: Part,
+    start: int,
+    new: Origin,
+    expected: int | None,
+    slowest: float,
+    check_head: Callable[[bytes], None],
 ) -> None:
     """Append an answer's bytes to the part, or replace it with them if they are the whole file."""
     chunks = response.raw.stream(CHUNK, decode_content=False)
-    first = next(chunks, b"")
+    first = _next(chunks, slowest)
     if first and not start:
         check_head(first[:HEAD])
     goal = new.size or expected
@@ -182,7 +194,7 @@ def _write(
                     while data:
                         data = data[file.write(data) :]
                     progress.update(len(first))
-                    first = next(chunks, b"")
+                    first = _next(chunks, slowest)
             os.fsync(file.fileno())
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -193,6 +205,12 @@ def _write(
         ) from error
     if goal and part.size < goal:
         raise _Interrupted(f"ended early, {goal - part.size:,} bytes are missing")
+
+
+def _next(chunks: Iterator[bytes], slowest: float) -> bytes:
+    """Return the next bytes of an answer, none at its end."""
+    with time_limit(slowest, _Interrupted(f"fewer than {CHUNK:,} bytes within {slowest:g} s")):
+        return next(chunks, b"")
 
 
 def _check_disk(part: Part, goal: int | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +23,7 @@ ENUMS = {
     "resnet18": "ResNet18_Weights",
     "mobilenet_v2": "MobileNet_V2_Weights",
 }
+STALLED_SECONDS = 60.0
 CLASSIFIER = re.compile(r"(stem\.)?fc\.|classifier\.")
 BRING_A_FILE = (
     "bring the file yourself and type  model.weights: PATH  (torchvision's state dict, or detectron2's R-50.pkl of "
@@ -80,13 +82,17 @@ def _download(backbone_name: str) -> Mapping[str, Tensor]:
             "type  model.weights: none"
         )
     weights = getattr(torchvision.models, ENUMS[backbone_name]).IMAGENET1K_V1
+    patience = socket.getdefaulttimeout()
     try:
+        socket.setdefaulttimeout(STALLED_SECONDS)  # PyTorch's download would wait for ever
         return weights.get_state_dict(progress=False, check_hash=True, weights_only=True, map_location="cpu")
     except Exception as error:  # network, proxy, disk, hash and format faults share no base class
         raise UserError(
             f"model.weights: could not get the ImageNet weights of {backbone_name} from {weights.url} "
             f"({_first_line(error)}); {BRING_A_FILE}"
         ) from error
+    finally:
+        socket.setdefaulttimeout(patience)
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:

@@ -16,6 +16,7 @@ import torch
 from simformer.data import audit
 from simformer.data.audit import _inspect_part as inspect_part
 from simformer.data.workers import explain
+from simformer.last_words import ON_REQUEST, was_interrupted
 from tests.faults.harness import PROGRESS, refused
 
 SHM_64 = "mount -t tmpfs -o size=64m tmpfs /dev/shm && exec "
@@ -227,3 +228,25 @@ def test_a_killed_process_of_the_audit(data, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(audit, "_inspect_part", partial(die_at, "test0"))
     new = ["--index", tmp_path / "new.json", "--report", tmp_path / "report.json", "--workers", 2]
     refused(["audit", "--data", data, *new], tmp_path, capsys, f"{data}: checking", "out of memory", "fewer --workers")
+
+
+FAILED = "Error in rule train:\n    jobid: 0\n    log: {} (check log file(s) for error details)\n"
+
+
+@pytest.mark.parametrize(
+    ("log", "jobs", "answer"),
+    [
+        (ON_REQUEST, [], True),
+        ("done", [], False),
+        (ON_REQUEST + "\n" + FAILED.format("a.log"), ["10%|\rinterrupted: SIGINT; the same command goes on\n"], True),
+        (FAILED.format("a.log"), ["interrupted: stopped on a signal after step 5; run the same command\n\n"], True),
+        (FAILED.format("a.log"), ["error: out of memory\n"], False),
+        (FAILED.format("a.log") + FAILED.format("b.log"), ["interrupted: SIGTERM; ...\n", "error: no file\n"], False),
+        (ON_REQUEST + "\n" + FAILED.format("gone.log"), [], False),
+    ],
+)
+def test_snakemake_tells_an_interruption_from_a_failure(tmp_path, log, jobs, answer):
+    (tmp_path / "snakemake.log").write_text(log)
+    for name, text in zip(("a.log", "b.log"), jobs, strict=False):
+        (tmp_path / name).write_text(text)
+    assert was_interrupted([tmp_path / "snakemake.log"], tmp_path) is answer

@@ -57,7 +57,12 @@ def stages(scenes, masked, split, new_config, run_training, tmp_path):
         metrics = tmp_path / f"metrics{seed}.json"
         metrics.write_text(json.dumps({"novel": 10.0 + seed, "base": 30.0, "all": 20.0}))
         runs.append({"dataset": "scenes", "split": "split1", "method": "m", "seed": seed, "path": str(metrics)})
-    table = {"title": "T", "rows": [{"method": "m", "label": "M"}], "metrics": ["novel", "base", "all"], "runs": runs}
+    table = {
+        "title": "T",
+        "rows": [{"method": "m", "label": "M", "ranked": True}],
+        "metrics": ["novel", "base", "all"],
+        "runs": runs,
+    }
     source = {"kind": "scenes", "size": 64, "train": 30, "test": 6}
     inference = {"short_edge": 48, "pseudo_short_edges": [48]}
     labels = masked.root / "labels.json"
@@ -66,7 +71,7 @@ def stages(scenes, masked, split, new_config, run_training, tmp_path):
         "prepare": ["prepare", "--source", json.dumps(source), "--output", "{}/scenes"],
         "mask_labels": ["mask_labels", "--data", scenes.data, "--index", index, "--split", chosen, "--output", "{}"],
         "pseudo_labels": ["pseudo_labels", "--model", trained.model, *given, "--device", "cpu", "--output", "{}"],
-        "table": ["table", "--spec", json.dumps(table | {"reported": {}}), "--output", "{}/t.csv"],
+        "table": ["table", "--spec", json.dumps(table), "--output", "{}/t.csv"],
     }
 
 

@@ -18,6 +18,7 @@ from simformer.baselines.settings import Cleaning
 from simformer.config import RECIPE_VERSION, read_yaml
 from simformer.errors import UserError
 from simformer.paths import config_folder
+from simformer.last_words import was_interrupted
 from simformer.plan import make_plan, trainings
 from simformer.catalogue import FULL_SPLIT, Catalogue
 from simformer.sources import archives, content_json

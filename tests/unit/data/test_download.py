@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -258,6 +259,17 @@ def test_killed_download_is_continued(web, target, number):
     get(url, target)
     assert target.read_bytes() == CONTENT
     assert web.ranges == [None, f"bytes={have}-"] and web.requests[1].sent == len(CONTENT) - have
+
+
+def test_a_server_that_trickles_is_given_up_and_what_came_is_kept(web, target):
+    url = web.serve("/a.zip", CONTENT, pause=0.2)
+    began = time.monotonic()
+    with pytest.raises(UserError, match=r"fewer than 65,536 bytes within 0.3 s \(3 tries without a new byte\)"):
+        fetch(Archive(urls=(url,)), target, replace(QUICK, slowest=0.3))
+    assert time.monotonic() - began < 10
+    web.pages["/a.zip"].pause = 0
+    get(url, target)
+    assert target.read_bytes() == CONTENT
 
 
 def test_the_second_download_of_a_file_waits_and_finds_it_done(web, target, monkeypatch, capsys):
