@@ -36,7 +36,10 @@ class Split:
     def load(cls, path: Path) -> Split:
         """Read what `save` wrote."""
         content = read_yaml(path)
-        return cls(tuple(content["classes"]), tuple(sorted(content["novel"])))
+        classes, novel = content.get("classes"), content.get("novel")
+        if not isinstance(classes, list) or not isinstance(novel, dict) or not set(novel) <= set(range(len(classes))):
+            raise UserError(f"{path}: not a split.yaml with `classes` and `novel`; `simformer split` writes one")
+        return cls(tuple(classes), tuple(sorted(novel)))
 
 
 def make_split(classes: tuple[str, ...], spec: dict[str, Any]) -> Split:
@@ -90,11 +93,17 @@ def _ids(classes: tuple[str, ...], names: list[str], side: str) -> list[int]:
     return [classes.index(name) for name in names]
 
 
-def _pinned(classes: tuple[str, ...], path: Path) -> list[int]:
-    """Read `novel: {id: name, ...}` and insist that ids and names agree with the dataset."""
+def read_pinned(path: Path) -> dict[Any, Any]:
+    """Read `novel: {id: name, ...}` of a pinned split file; raises UserError if there is no such list."""
     novel = read_yaml(path).get("novel")
     if not isinstance(novel, dict):
         raise UserError(f"{path}: expected 'novel:' with 'id: name' lines")
+    return novel
+
+
+def _pinned(classes: tuple[str, ...], path: Path) -> list[int]:
+    """Read a pinned split and insist that ids and names agree with the dataset."""
+    novel = read_pinned(path)
     wrong = [f"{i}: {name}" for i, name in novel.items() if not (i in range(len(classes)) and classes[i] == name)]
     if wrong:
         raise UserError(f"{path}: these ids and names do not belong together in this dataset: {'; '.join(wrong[:5])}")

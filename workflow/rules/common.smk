@@ -11,11 +11,9 @@ from typing import get_args
 
 from snakemake.exceptions import WorkflowError
 
-sys.path.insert(0, str(workflow.basedir))
-
 from simformer.analysis.kept import ABOUT_TABLES, PAGES
 from simformer.baselines.settings import Cleaning
-from simformer.config import RECIPE_VERSION, read_yaml
+from simformer.config import RECIPE_VERSION, read_study, read_yaml
 from simformer.errors import UserError
 from simformer.plan import make_plan, trainings
 from simformer.catalogue import FULL_SPLIT, Catalogue
@@ -23,10 +21,12 @@ from simformer.sources import archives, content_json
 from simformer.study import MEASURE_FILES
 
 try:
-    for path in workflow.configfiles:
-        read_yaml(Path(path))  # finds doubled keys, which Snakemake's own reading drops
+    # What Snakemake has read of the same files and of --config gives way: it takes `010` for 8 and drops doubled keys.
+    content = read_study(list(map(Path, workflow.configfiles)), workflow.config_settings.config_args or ())
+    config.clear()
+    config.update(content)
     CATALOGUE = Catalogue(
-        config,
+        content,
         ", ".join(map(os.path.relpath, workflow.configfiles)) or "--config",
         Path(workflow.basedir) / "config",
     )
