@@ -139,7 +139,7 @@ def read_json(text: str, source: str) -> Any:
 
     try:
         return json.loads(text, object_pairs_hook=unique)
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # bad syntax, or a number of thousands of digits
         raise UserError(f"{source}: not valid JSON ({error}); found {shown(text)}") from None
     except RecursionError:
         raise UserError(f"{source}: not valid JSON (too many brackets); found {shown(text)}") from None

@@ -26,10 +26,19 @@ PLAIN = {
 
 
 def mistakes(error: ValidationError) -> list[dict[str, Any]]:
-    """Return the errors of pydantic but those that follow from others: a list is empty without its bad items."""
-    items = error.errors()
-    bad = {tuple(item["loc"][:-1]) for item in items}
-    return [item for item in items if item["type"] != "too_short" or tuple(item["loc"]) not in bad]
+    """Return the errors of pydantic but those that follow from others: a list is empty without its bad items.
+
+    Keys that are missing in one place are one mistake: the first one has the names of all, as `missing`.
+    """
+    items: list[dict[str, Any]] = [dict(item) for item in error.errors()]
+    bad = {item["loc"][:-1] for item in items}
+    items = [item for item in items if item["type"] != "too_short" or item["loc"] not in bad]
+    missing: dict[tuple[str | int, ...], list[str]] = {}
+    for item in items:
+        if item["type"] == "missing":
+            item["missing"] = missing.setdefault(item["loc"][:-1], [])
+            item["missing"].append(str(item["loc"][-1]))
+    return [item for item in items if "missing" not in item or item["missing"][0] == item["loc"][-1]]
 
 
 def explain(model: type[BaseModel], item: Mapping[str, Any], prefix: str) -> str:
@@ -51,9 +60,12 @@ def explain(model: type[BaseModel], item: Mapping[str, Any], prefix: str) -> str
         of_value = bool(location) and location[-1] in place.model_fields
         return f"{key}{' ' if of_value else ': ' if key else ''}{item['ctx']['error']}"
     if item["type"] == "missing":
-        return f"key '{key}' is missing"
+        keys = [".".join(filter(None, [prefix, *location[:-1], name])) for name in item["missing"]]
+        return f"key '{keys[0]}' is missing" if len(keys) == 1 else f"keys {', '.join(keys)} are missing"
     if item["type"] == "union_tag_not_found":
         return f"key '{key}.kind' is missing"
+    if not key:
+        return f"expected a mapping of keys to values, or a list of them; found {shown(item['input'])}"
     message = PLAIN.get(item["type"]) or item["msg"][0].lower() + item["msg"][1:]
     return f"key '{key}': {message}, found {shown(item['input'])}"
 

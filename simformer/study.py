@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from simformer.baselines.settings import MapChoice
+from simformer.config import parse, read_json
 from simformer.settings import DISTINCT, Count, InferenceSettings, Seed, Settings, SplitKey, SplitNumber, Text
 from simformer.sources import Expected, Source
 
@@ -51,6 +52,13 @@ class SplitSpec(Settings):
         if both:
             raise ValueError(f"classes both base and novel: {', '.join(both)}; keep each in one list")
         return self
+
+
+def read_split(text: str, source: str) -> dict[str, Any]:
+    """Read the specification of a split from JSON: that of `Catalogue.split_json`; raises UserError for a mistake."""
+    content = read_json(text, source)
+    full = isinstance(content, dict) and list(content) == ["full"] and content["full"] is True
+    return content if full else parse(SplitSpec, content, source).model_dump(mode="json")
 
 
 class ShardCounts(Settings):
