@@ -38,7 +38,7 @@ def mistakes(error: ValidationError) -> list[dict[str, Any]]:
         if item["type"] == "missing":
             item["missing"] = missing.setdefault(item["loc"][:-1], [])
             item["missing"].append(str(item["loc"][-1]))
-    return [item for item in items if "missing" not in item or item["missing"][0] == item["loc"][-1]]
+    return [item for item in items if "missing" not in item or item["missing"][0] == str(item["loc"][-1])]
 
 
 def explain(model: type[BaseModel], item: Mapping[str, Any], prefix: str) -> str:

@@ -55,7 +55,8 @@ class _Composer(yaml.SafeLoader):
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
         event = self.peek_event()
         if tag := getattr(event, "tag", None):
-            raise UserError(f"{_line(event)}: the tag '{tag}' is not read here; remove it")
+            written = tag.replace("tag:yaml.org,2002:", "!!")
+            raise UserError(f"{_line(event)}: the tag '{written}' is not read here; remove it")
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise UserError(f"{_line(event)}: more than {MAX_DEPTH} levels of lists and mappings; remove some brackets")

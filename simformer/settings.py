@@ -270,7 +270,7 @@ class SceneSettings(Settings):
     size: Annotated[int, Field(ge=32, le=MAX_SIDE)] = Field(96, description="Side of the square images, pixels.")
     train: Count = Field(1200, description="Number of training images.")
     test: Count = Field(200, description="Number of test images.")
-    seed: Seed = Field(0, description="Seed of the generator.")
+    seed: Annotated[int, Field(ge=-(2**31), lt=2**31)] = Field(0, description="Seed of the generator.")
     difficulty: Share = Field(0.5, description="Noise, colour jitter and clutter: 0 easy, 1 hard.")
 
 

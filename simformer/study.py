@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from simformer.baselines.settings import MapChoice
 from simformer.config import parse, read_json
 from simformer.settings import DISTINCT, Count, InferenceSettings, Seed, Settings, SplitKey, SplitNumber, Text
 from simformer.sources import Expected, Source
 
+
+def _plain_folder(text: str) -> str:
+    """Refuse what Snakemake takes for wildcards and variables in paths; `${NAME}` is a variable of the environment."""
+    if odd := re.search(r"[{}<>]", re.sub(r"\$\{\w+\}", "", text)):
+        raise ValueError(f"holds '{odd[0]}', which Snakemake takes for a wildcard; give the folder another name")
+    return text
+
+
+Folder = Annotated[Text, AfterValidator(_plain_folder)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 SplitName = Annotated[str, StringConstraints(pattern=r"^split(0|[1-9][0-9]{0,5})$")]
 METRICS = {
@@ -229,8 +239,8 @@ class StudyDataset(Settings):
 class Study(Settings):
     """config/config.yaml, config/demo.yaml, ...: which experiments to run on what, and where things lie."""
 
-    results: Text = Field("results", description="Folder of all results.")
-    data: Text = Field("data", description="Folder of the prepared datasets.")
+    results: Folder = Field("results", description="Folder of all results.")
+    data: Folder = Field("data", description="Folder of the prepared datasets.")
     seeds: Annotated[tuple[Seed, ...], DISTINCT] = Field((0,), min_length=1, description="Training seeds.")
     datasets: dict[Name, StudyDataset] = Field(min_length=1, description="Datasets and their splits.")
     experiments: Annotated[tuple[Name, ...], DISTINCT] = Field(

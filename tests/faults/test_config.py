@@ -162,6 +162,8 @@ MEANS = {
     "results: results": [
         ("results: ''", "results is empty"),
         ("results: ' '", "results is empty"),
+        ('results: "a{b}"', "results holds '{', which Snakemake takes for a wildcard"),
+        ('results: "a<b>"', "results holds '<'"),
         ("results: 5", "results': should be text", "found 5"),
         ('results: "a\\nb"', "results holds the control character '\\n'"),
         ('results: "a\\0b"', "control character"),
