@@ -3,9 +3,13 @@ from snakemake.utils import min_version, validate
 
 min_version("9.0")
 
-if "datasets" not in config:  # a study given with --configfile replaces the default, it is not merged into it
 
-    configfile: f"{workflow.basedir}/config/config.yaml"  # wherever snakemake is started
+include: "workflow/rules/default_study.smk"
+
+
+if USES_DEFAULT:
+
+    configfile: DEFAULT_STUDY
 
 
 include: "workflow/rules/common.smk"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from simformer.baselines.conta.settings import ContextClassifierSettings
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.sections import BaselineSettings
 from simformer.baselines.settings import Response
-from simformer.config import RunConfig, merge, parse, parse_layers, read_yaml
+from simformer.config import RunConfig, check_layer, merge, parse, parse_layers, read_yaml
 from simformer.errors import UserError
 from simformer.paths import config_folder, expand_path
 from simformer.settings import ModelSettings, TrainSettings
@@ -37,6 +38,11 @@ class Catalogue:
     def __init__(self, content: Mapping[str, Any], source: str, root: Path) -> None:
         self.root = root
         self.source = source
+        if "datasets" not in content and set(content) <= set(Study.model_fields):
+            raise UserError(
+                f"{source}: key 'datasets' is missing; a study replaces config/config.yaml, it is not merged into it: "
+                "copy its `datasets` with the splits that you want"
+            )
         self.study = parse(Study, content, source)
         self.datasets = {name: self._dataset(name) for name in self.study.datasets}
         self._methods: dict[str, MethodFile] = {}
@@ -61,6 +67,9 @@ class Catalogue:
             for needed in self.training_chain(method):
                 for dataset in self.datasets:
                     self.run(dataset, FULL_SPLIT, needed, 0)
+        self._distinct_labels(path, table.methods)
+        for dataset in (*table.splits, *table.reported, *table.published_std, *table.published_p):
+            self._no_misspelt_dataset(dataset, path)
         named = {m for splits in table.reported.values() for rows in splits.values() for m in rows}
         if unknown := sorted(named - set(table.methods)):
             raise UserError(f"{path}: reported numbers for {', '.join(unknown)}, which is not a row of the table")
@@ -93,6 +102,7 @@ class Catalogue:
         figure = parse(FigureFile, read_yaml(path), str(path))
         for method in figure.methods:
             self.method(method)
+        self._distinct_labels(path, figure.methods)
         dataset = figure.dataset or next(iter(self.study.datasets))
         if dataset not in self.study.datasets:
             known = ", ".join(self.study.datasets)
@@ -109,10 +119,14 @@ class Catalogue:
         Raises: UserError when a method differs from the first in anything but one of these keys.
         """
         path, table = self._path("experiments", name), self.experiment(name)
+        if not table.sweep:
+            return {}
         first, *others = [self.run(dataset, split, method, 0).flat() for method in table.methods]
         panels = {key: {table.methods[0]: first[key]} for key in table.sweep if key in first}
         if unknown := sorted(set(table.sweep) - set(panels)):
-            raise UserError(f"{path}: sweep: unknown setting {', '.join(unknown)}; docs/configuration.md lists them")
+            near = difflib.get_close_matches(unknown[0], first, n=1)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            raise UserError(f"{path}: sweep: unknown setting {unknown[0]}; {hint}docs/configuration.md lists them")
         for method, flat in zip(table.methods[1:], others, strict=True):
             differing = [key for key in flat if key != "method" and flat[key] != first[key]]
             if len(differing) != 1 or differing[0] not in panels:
@@ -233,6 +247,25 @@ class Catalogue:
             content["file"] = str(self.root.parent / expand_path(spec.file, key))
         return json.dumps(content | {k: sorted(content[k]) for k in ("novel", "base") if content[k]}, sort_keys=True)
 
+    def _no_misspelt_dataset(self, name: str, path: Path) -> None:
+        """Raise UserError if a table means a dataset but misspells it; one that is not there at all does not matter."""
+        known = [file.stem for file in (self.root / "datasets").glob("*.yaml")]
+        near = difflib.get_close_matches(name, known, n=1)
+        if near and name not in known:
+            raise UserError(f"{path}: unknown dataset '{name}'; did you mean '{near[0]}'?")
+
+    def _distinct_labels(self, path: Path, methods: tuple[str, ...]) -> None:
+        """Raise UserError if two rows or columns would have the same name."""
+        labels: dict[str, str] = {}
+        for method in methods:
+            label = self.method(method).label
+            if label in labels:
+                raise UserError(
+                    f"{path}: '{labels[label]}' and '{method}' have the same label '{label}'; "
+                    f"change `label` in {self._path('methods', method)}"
+                )
+            labels[label] = method
+
     def _dataset_layers(self, dataset: str) -> list[tuple[str, dict]]:
         """Return the training settings of a dataset's file, and the study's own for it."""
         return [
@@ -245,7 +278,10 @@ class Catalogue:
         content = read_yaml(path)
         mine = self.study.datasets[name]
         merged = merge(content, mine.model_dump(include={"source", "expect", "inference", "shards"}))
-        parse(DatasetFile, content, str(path))
+        file = parse(DatasetFile, content, str(path))
+        for source, given in ((str(path), file), (f"{self.source}: datasets.{name}", mine)):
+            check_layer(TrainSettings, given.settings, source, "settings")
+            check_layer(BaselineSettings, given.baselines, source, "baselines")
         return parse(DatasetFile, merged, f"{self.source}: datasets.{name}")
 
     def _layers(self, method: str, dataset: str, split: str) -> list[tuple[str, dict]]:
@@ -277,8 +313,13 @@ class Catalogue:
         file = parse(MethodFile, read_yaml(path), str(path))
         for dataset in (*file.datasets, *file.splits):
             read_yaml(self._path("datasets", dataset))
-        of_splits = (settings for splits in file.splits.values() for settings in splits.values())
-        if any("weights" in s.get("model", {}) for s in (file.settings, *file.datasets.values(), *of_splits)):
+        layers = [(str(path), file.settings)]
+        layers += [(f"{path}: datasets.{dataset}", given) for dataset, given in file.datasets.items()]
+        for dataset, splits in file.splits.items():
+            layers += [(f"{path}: splits.{dataset}.{number}", given) for number, given in splits.items()]
+        for source, given in layers:
+            check_layer(TrainSettings, given, source, "settings")
+        if any("weights" in given.get("model", {}) for _, given in layers):
             raise UserError(
                 f"{path}: 'settings.model.weights' belongs to the dataset's file: "
                 "all methods of a dataset start from the same weights"

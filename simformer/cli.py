@@ -93,15 +93,20 @@ def _known_failure(error: Exception) -> int:
     """Explain failures that a user can act on; anything else is a bug and keeps its traceback."""
     from pydantic import ValidationError
 
-    if type(error).__name__ == "OutOfMemoryError":
+    if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError) or "allocate memory" in str(error):
+        found = (str(error).splitlines() or [type(error).__name__])[0]
         print(
-            f"error: out of memory ({str(error).splitlines()[0]}). Set optim.groups_per_forward: 1 (training) or lower "
+            f"error: out of memory ({found}). Set optim.groups_per_forward: 1 (training) or lower "
             "inference.batch_images (evaluation) in the dataset's file; the results stay comparable",
             file=sys.stderr,
         )
         return 1
-    if isinstance(error, (json.JSONDecodeError, ValidationError)):
-        print(f"error: an option's JSON is wrong: {' '.join(str(error).split())}", file=sys.stderr)
+    if isinstance(error, (json.JSONDecodeError, ValidationError, UnicodeDecodeError)):
+        found = " ".join(str(error).split())
+        print(f"error: a file that was read is damaged, or of another kind: {found}", file=sys.stderr)
+        return 1
+    if isinstance(error, RecursionError):
+        print("error: a file that was read has too many brackets within brackets", file=sys.stderr)
         return 1
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""

@@ -11,14 +11,16 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from simformer.data.files import atomic_write_text
 from simformer.errors import UserError
-from simformer.settings import Settings, TrainSettings
+from simformer.explain import explain, is_section, mistakes, origin, shown
+from simformer.plain_yaml import load_plain
+from simformer.settings import Seed, Settings, TrainSettings
 
 RECIPE_VERSION = 1
 """Raised by hand when code changes results (data, labels, training, evaluation): everything is then made again."""
@@ -26,28 +28,21 @@ RECIPE_VERSION = 1
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML loader that refuses a key given twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                line = node.start_mark.line + 1
-                raise UserError(f"key '{key}' is given twice in the mapping that starts at line {line}")
-        return super().construct_mapping(node, deep)
-
-
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping; raises UserError for a missing file, bad syntax or a doubled key."""
+    """Read a YAML mapping; raises UserError for what is no readable file, no YAML, or refused by `load_plain`."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+        content = load_plain(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         near = difflib.get_close_matches(path.stem, [p.stem for p in path.parent.glob("*.yaml")], n=1)
         hint = f"; did you mean '{path.with_stem(near[0])}'?" if near else ""
         raise UserError(f"{path}: no such file{hint}") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+        raise UserError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); name a YAML file that you may read") from None
+    except yaml.reader.ReaderError as error:
+        found = f"the control character {error.character:#04x} at character {error.position}"
+        raise UserError(f"{path}: not plain text ({found}); remove it, or save the file as UTF-8") from None
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -56,8 +51,34 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path}: expected 'key: value' lines, found {type(content).__name__}")
+        found = "nothing" if content is None else type(content).__name__
+        raise UserError(f"{path}: expected 'key: value' lines, found {found}")
     return content
+
+
+def read_study(files: Sequence[Path], overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Read study files, and what stands on Snakemake's command line, with the one meaning that `read_yaml` gives.
+
+    Snakemake reads YAML in another way (`010` is 8), so its own reading of the same files is not used.
+
+    Args:
+        files: study files; later ones win.
+        overrides: KEY=VALUE, as in `snakemake --config`; they win over the files.
+    Raises: UserError as `read_yaml`, and for an override that is no YAML.
+    """
+    return merge(*map(read_yaml, files), *map(_override, overrides))
+
+
+def _override(text: str) -> dict[str, Any]:
+    key, _, value = text.partition("=")
+    try:
+        return {key: load_plain(value)}
+    except UserError as error:
+        raise UserError(f"--config {text}: {error}") from None
+    except yaml.YAMLError:
+        raise UserError(
+            f"--config {text}: the value is not valid YAML; put it in quotes, e.g. {key}='\"a: b\"'"
+        ) from None
 
 
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,10 +103,35 @@ def parse(model: type[SettingsT], content: Mapping[str, Any], source: str, prefi
     Raises: UserError with one line per mistake.
     """
     try:
-        return model.model_validate(dict(content))
+        return _validate(model, content)
     except ValidationError as error:
-        lines = [_explain(model, item, prefix) for item in error.errors()]
-        raise UserError("\n".join(f"{source}: {line}" for line in lines)) from None
+        lines = [explain(model, item, prefix) for item in mistakes(error)]
+    except ValueError as error:
+        lines = [str(error)]
+    raise UserError("\n".join(f"{source}: {line}" for line in dict.fromkeys(lines)))
+
+
+def parse_json(model: type[SettingsT], text: str, source: str) -> SettingsT:
+    """Validate JSON text, such as an option of the command line; raises UserError with one line per mistake."""
+    return parse(model, read_json(text, source), source)
+
+
+def read_json(text: str, source: str) -> Any:
+    """Read JSON text; raises UserError for bad syntax, or a key that is given twice."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        content = dict(pairs)
+        if len(content) < len(pairs):
+            keys = [key for key, _ in pairs]
+            raise UserError(f"{source}: key '{next(k for k in keys if keys.count(k) > 1)}' is given twice")
+        return content
+
+    try:
+        return json.loads(text, object_pairs_hook=unique)
+    except ValueError as error:  # bad syntax, or a number of thousands of digits
+        raise UserError(f"{source}: not valid JSON ({error}); found {shown(text)}") from None
+    except RecursionError:
+        raise UserError(f"{source}: not valid JSON (too many brackets); found {shown(text)}") from None
 
 
 def parse_layers(
@@ -93,76 +139,44 @@ def parse_layers(
 ) -> SettingsT:
     """Merge layers (source, mapping) and validate; an error names the last file that sets the faulty key."""
     try:
-        return model.model_validate(merge(*(content for _, content in layers)))
+        return _validate(model, merge(*(content for _, content in layers)))
     except ValidationError as error:
-        lines = [f"{_origin(layers, item['loc'])}: {_explain(model, item, prefix)}" for item in error.errors()]
+        lines = [f"{origin(layers, item['loc'])}: {explain(model, item, prefix)}" for item in mistakes(error)]
         raise UserError("\n".join(lines)) from None
 
 
-def _origin(layers: Sequence[tuple[str, Mapping[str, Any]]], location: Sequence[str | int]) -> str:
-    """Name the last file that sets a key; for a whole section, every file that has a part in it."""
-    found = [(source, node) for source, content in layers for node in _find(content, location)]
-    if found and not isinstance(found[-1][1], Mapping):
-        return found[-1][0]
-    return " + ".join([source for source, node in found if node] or [source for source, _ in found])
+def check_layer(model: type[BaseModel], content: Mapping[str, Any], source: str, prefix: str = "") -> None:
+    """Check keys and values of one layer by itself, whether or not a run will use it.
 
-
-def _find(content: Any, location: Sequence[str | int]) -> list[Any]:
-    """Return what stands at a location of nested mappings: one item, or none if there is no such key."""
-    for part in location:
-        if not isinstance(content, Mapping) or part not in content:
-            return []
-        content = content[part]
-    return [content]
-
-
-def _explain(model: type[BaseModel], item: Mapping[str, Any], prefix: str) -> str:
-    location, place = _follow(model, item["loc"])
-    key = ".".join(filter(None, [prefix, *location]))
-    if item["type"] == "extra_forbidden":
-        names = list(place.model_fields)
-        near = difflib.get_close_matches(location[-1], names, n=1, cutoff=0.5)
-        parent = ".".join(filter(None, [prefix, *location[:-1]]))
-        nearest = f"{parent}.{near[0]}" if parent and near else "".join(near)
-        hint = f"did you mean '{nearest}'? " if near else ""
-        return f"unknown key '{key}'; {hint}Allowed here: {', '.join(names)}"
-    if item["type"] == "value_error":
-        message = str(item["ctx"]["error"])
-        return f"{key}: {message}" if key else message
-    if item["type"] == "missing":
-        return f"key '{key}' is missing"
-    message = item["msg"][0].lower() + item["msg"][1:]
-    return f"key '{key}': {message}, found {item['input']!r}"
-
-
-def _follow(model: type[BaseModel], location: Sequence[str | int]) -> tuple[list[str], type[BaseModel]]:
-    """Follow an error's location: the keys as they are written, and the settings class that they lead to.
-
-    Levels of plain mappings are passed over; the tag of a union chooses its class and is not a key.
+    What keys have to do with each other is left to `parse_layers`, since other layers may change it.
+    Raises: UserError with one line per mistake.
     """
-    keys: list[str] = []
-    tagged: dict[str, type[BaseModel]] = {}
-    for part in (str(part) for part in location if part != "[key]"):
-        if part in tagged:
-            model, tagged = tagged[part], {}
-            continue
-        keys.append(part)
-        field, tagged = model.model_fields.get(part), {}
-        found = [t for t in (field.annotation, *_arguments(field.annotation)) if _is_model(t)] if field else []
-        if found:
-            model = found[0]
-        if field and field.discriminator:
-            tagged = {t.model_fields[field.discriminator].default: t for t in found}
-    return keys, model
+    try:
+        _validate(model, content)
+    except ValidationError as error:
+        own = [item for item in mistakes(error) if item["type"] != "value_error" or not is_section(model, item["loc"])]
+        if own:
+            raise UserError("\n".join(f"{source}: {explain(model, item, prefix)}" for item in own)) from None
+    except ValueError as error:
+        raise UserError(f"{source}: {error}") from None
 
 
-def _arguments(annotation: Any) -> list[Any]:
-    direct = list(get_args(annotation))
-    return direct + [inner for a in direct for inner in _arguments(a)]
+def _validate(model: type[SettingsT], content: Any) -> SettingsT:
+    """Validate without any conversion: a boolean or text is no number, 1.0 is no whole number."""
+    return model.model_validate_json(json.dumps(_text_keys(content)), strict=True)
 
 
-def _is_model(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+def _text_keys(content: Any) -> Any:
+    """Return the same tree with every key as text, as JSON has it; raises ValueError for keys that become the same."""
+    if isinstance(content, Mapping):
+        tree = {str(key): _text_keys(value) for key, value in content.items()}
+        if len(tree) < len(content):
+            keys = [str(key) for key in content]
+            raise ValueError(
+                f"key '{next(k for k in keys if keys.count(k) > 1)}' is given twice, as number and as text"
+            )
+        return tree
+    return [_text_keys(item) for item in content] if isinstance(content, (list, tuple)) else content
 
 
 class RunConfig(Settings):
@@ -171,7 +185,7 @@ class RunConfig(Settings):
     dataset: str = Field(description="Dataset name.")
     split: str = Field(description="'split<k>', or 'full' for a training that sees every mask.")
     method: str = Field(description="Method name.")
-    seed: int = Field(ge=0, description="Seed of initialisation, data order, augmentation and sampling.")
+    seed: Seed = Field(description="Seed of initialisation, data order, augmentation and sampling.")
     labels: Literal["weak", "crop", "full", "pseudo", "fill", "maps"] = Field(
         description="Which label maps it trains on."
     )
@@ -209,9 +223,11 @@ class RunConfig(Settings):
     @classmethod
     def from_flat(cls, content: Mapping[str, Any], source: str) -> RunConfig:
         """Build from dotted keys (what `flat` returns)."""
+        if not isinstance(content, Mapping) or "settings" in content:
+            raise UserError(f"{source}: expected flat settings with dotted keys, e.g. {{optim.steps: 100}}")
         nested: dict[str, Any] = {"settings": {}}
         for key, value in content.items():
-            section, _, name = key.rpartition(".")
+            section, _, name = str(key).rpartition(".")
             target = nested["settings"].setdefault(section, {}) if section else nested
             target[name] = value
         return parse(cls, nested, source)

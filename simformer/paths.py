@@ -34,21 +34,21 @@ def expand_path(text: str, key: str) -> Path:
         UserError: it is empty, holds a control character, or a variable or home folder that does not exist.
     """
     if not text.strip():
-        raise UserError(f"{key}: the path is empty; name a file or folder")
-    if _CONTROL.search(text):
-        raise UserError(f"{key}: {text!r} holds a line break or another control character; remove it")
+        raise UserError(f"{key} is empty; name a file or folder")
+    if odd := _CONTROL.search(text):
+        raise UserError(f"{key} holds the control character {odd[0]!r}; take it out")
 
     def value(match: re.Match[str]) -> str:
         name = match[1] or match[2]
         if not os.environ.get(name):
             raise UserError(
-                f"{key}: environment variable {name} is not set; type {name}=/path/to/it before the command"
+                f"{key} needs environment variable {name}, which is not set; type {name}=/path/to/it before the command"
             )
         return os.environ[name]
 
     expanded = os.path.expanduser(_VARIABLE.sub(value, text))
     if expanded.startswith("~"):
-        raise UserError(f"{key}: '{text}' names no home folder of this machine; for a file of that name write ./{text}")
+        raise UserError(f"{key} names no home folder of this machine, '{text}'; for a file of that name write ./{text}")
     return Path(expanded)
 
 
@@ -58,12 +58,12 @@ def expand_folder(text: str, key: str) -> str:
     Snakemake reads braces as wildcards, and a leading hyphen looks like an option to every command.
     """
     folder = str(expand_path(text, key))
-    if set("{}") & set(folder):
-        raise UserError(f"{key}: '{folder}' holds a brace, which Snakemake takes for a wildcard; name another folder")
+    if odd := set("{}<>") & set(folder):
+        raise UserError(f"{key} holds '{min(odd)}', which Snakemake takes for a wildcard; name another folder")
     if folder.startswith("-"):
-        raise UserError(f"{key}: '{folder}' begins with a hyphen, like an option; write its absolute path")
+        raise UserError(f"{key} begins with a hyphen, like an option; write its absolute path")
     if folder == ".":
-        raise UserError(f"{key}: '{text}' is the working directory itself; name a folder in it, e.g. results/mine")
+        raise UserError(f"{key} is the working directory itself; name a folder in it, e.g. results/mine")
     return folder
 
 

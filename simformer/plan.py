@@ -10,6 +10,9 @@ from pathlib import Path
 from simformer.analysis.cost import Hours, disk_bytes, training_images, training_time
 from simformer.baselines.conta.rounds import networks_behind
 from simformer.catalogue import FULL_SPLIT, Catalogue, Cell
+from simformer.data.layout import CLASSES, read_classes
+from simformer.data.splits import make_split, read_pinned
+from simformer.errors import UserError
 from simformer.sources import archives
 from simformer.visible import visible_lines
 
@@ -124,8 +127,14 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
     Args:
         catalogue: the study.
         experiments: their names; default: the study's.
+    Raises: UserError for a split that does not fit the classes of its prepared dataset, and for a sweep of other keys.
     """
     names = tuple(experiments or catalogue.study.experiments)
+    if problems := split_problems(catalogue):
+        raise UserError("\n".join(problems.values()))
+    for name in names:
+        for dataset, split in dict.fromkeys(cell[:2] for cell in catalogue.cells(name)):
+            catalogue.sweep(name, dataset, split)
     unshared = _unshared(catalogue, names)
     cells = list(dict.fromkeys(unshared))
     folders = {cell: Path(catalogue.study.results, *cell[:3], f"seed{cell[3]}") for cell in cells}
@@ -141,6 +150,29 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
         _downloads(catalogue, {dataset for dataset, *_ in wanted}),
         {path: path.exists() for path in _map_networks(catalogue, cells)},
     )
+
+
+def split_problems(catalogue: Catalogue) -> dict[tuple[str, int], str]:
+    """Resolve every split whose dataset is prepared, or whose pinned file is there.
+
+    Returns: what is wrong, in a line, by dataset and number of the split.
+    """
+    problems = {}
+    for dataset, mine in catalogue.study.datasets.items():
+        folder = Path(catalogue.study.data, dataset)
+        for number in mine.splits:
+            spec = json.loads(catalogue.split_json(dataset, f"split{number}"))
+            try:
+                if (folder / CLASSES).exists():
+                    make_split(read_classes(folder), spec)
+                elif spec["file"] and Path(spec["file"]).exists():
+                    read_pinned(Path(spec["file"]))
+            except UserError as error:
+                where = f"{catalogue.source}: datasets.{dataset}.splits.{number}"
+                told = str(error).removeprefix("split: ")
+                hint = f" (by {folder / CLASSES}; remove {folder} if the dataset is to be made anew)"
+                problems[dataset, number] = f"{where}: {told}{hint if (folder / CLASSES).exists() else ''}"
+    return problems
 
 
 def trainings(catalogue: Catalogue, experiments: Sequence[str]) -> list[Cell]:

@@ -6,22 +6,89 @@ Defaults are the paper's (COCO-Stuff-10K, ResNet-50); where the paper is silent 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+import unicodedata
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 IGNORE = 255
 """Label of pixels that no class owns, and of hidden novel pixels."""
 
+MAX_SIDE = 8192
+"""Longest side of images and crops that networks get, pixels; above it a single batch would not fit any memory."""
+
+
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if doubled := [str(value) for value in values if values.count(value) > 1]:
+        raise ValueError(f"has doubles: {', '.join(doubled)}; name each once")
+    return values
+
+
+def _plain_text(text: str) -> str:
+    """Refuse what would break a line of a table or a page: control characters and separators of lines."""
+    odd = [letter for letter in text if unicodedata.category(letter) in ("Cc", "Zl", "Zp")]
+    if odd:
+        raise ValueError(f"holds the control character {odd[0]!r}, such as a line break; take it out")
+    if not text.strip():
+        raise ValueError("is empty; write a text, or take the key out")
+    return text
+
+
+def _whole(value: Any) -> Any:
+    """Refuse `true` and `1.0` where a whole number is one of a few; pydantic compares with `==`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"should be a whole number, found {value!r}")
+    return value
+
+
+def _key_of_split(key: Any) -> Any:
+    """Turn a key of JSON, which is text, into the number that it is written as."""
+    if not isinstance(key, str):
+        return key
+    if not re.fullmatch("0|[1-9][0-9]{0,5}", key):
+        raise ValueError(f"'{key}' is no number of a split; give a whole number from 0 to 999999")
+    return int(key)
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**15)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+"""A seed; those that are derived from it must fit into the 64 bits of PyTorch's generators."""
+Side = Annotated[int, Field(ge=16, le=MAX_SIDE)]
+"""Side of an image or crop that a network gets, pixels; 16 are four cells of the embedding grid."""
+LongEdge = Annotated[int, Field(ge=16, le=10**6)]
+"""Bound of a longer side, pixels."""
+Text = Annotated[str, AfterValidator(_plain_text)]
+"""A line of text for tables, pages and paths."""
+SplitNumber = Annotated[int, Field(ge=0, le=999_999)]
+SplitKey = Annotated[SplitNumber, BeforeValidator(_key_of_split)]
+"""Number of a split as the key of a mapping."""
+DISTINCT = AfterValidator(_distinct)
+"""Of a tuple: nothing is given twice."""
+WHOLE = BeforeValidator(_whole)
+"""Of a choice among whole numbers."""
 
 
 class Settings(BaseModel):
-    """Base of every settings object: immutable, and an unknown key is an error."""
+    """Base of every settings object: immutable, numbers are finite, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+def within(short_edges: tuple[int, ...], max_long_edge: int, names: str) -> None:
+    """Raise ValueError if the shorter side is to be longer than the bound of the longer one, so that it never is.
+
+    Args:
+        short_edges: sizes of the shorter side.
+        max_long_edge: bound of the longer side.
+        names: the two keys.
+    """
+    if short_edges and max(short_edges) > max_long_edge:
+        raise ValueError(
+            f"{names}: the shorter side ({max(short_edges)}) exceeds the bound of the longer one ({max_long_edge})"
+        )
 
 
 class ModelSettings(Settings):
@@ -30,7 +97,7 @@ class ModelSettings(Settings):
     backbone: Literal["resnet50", "resnet18", "mobilenet_v2", "tiny"] = Field(
         "resnet50", description="Backbone network; the paper uses resnet50. 'tiny' is for the demo."
     )
-    weights: str = Field(
+    weights: Text = Field(
         "imagenet",
         description="Initial backbone weights: 'imagenet' (torchvision's V1 enum), 'none', or a file's path.",
     )
@@ -124,16 +191,21 @@ class PairSettings(Settings):
 class AugmentSettings(Settings):
     """Training augmentation (Sec. 4.2 and the MaskFormer recipe)."""
 
-    crop: Count = Field(640, description="S, side of the square training crop, pixels.")
-    short_edges: tuple[Count, ...] = Field(
+    crop: Side = Field(640, description="S, side of the square training crop, pixels.")
+    short_edges: Annotated[tuple[Side, ...], DISTINCT] = Field(
         (320, 384, 448, 512, 576, 640, 704, 768, 832, 896, 960),
         min_length=1,
         description="The shorter image side is resized to one of these, pixels.",
     )
-    max_long_edge: Count = Field(2560, description="Upper bound of the longer side after resizing, pixels.")
+    max_long_edge: LongEdge = Field(2560, description="Upper bound of the longer side after resizing, pixels.")
     color_jitter: bool = Field(True, description="SSD colour jitter: brightness, contrast, saturation, hue.")
     flip: bool = Field(True, description="Horizontal flip with probability 1/2.")
     crop_tries: Count = Field(50, description="Tries for a crop with at least one usable label.")
+
+    @model_validator(mode="after")
+    def _reachable(self) -> AugmentSettings:
+        within(self.short_edges, self.max_long_edge, "augment.short_edges, augment.max_long_edge")
+        return self
 
 
 class OptimSettings(Settings):
@@ -174,23 +246,31 @@ class OptimSettings(Settings):
 class InferenceSettings(Settings):
     """Inference for evaluation and pseudo-labels (Sec. 4.2)."""
 
-    short_edge: Count = Field(640, description="Shorter side at test time, pixels.")
-    max_long_edge: Count = Field(2560, description="Upper bound of the longer side at test time, pixels.")
-    pseudo_short_edges: tuple[Count, ...] = Field(
+    short_edge: Side = Field(640, description="Shorter side at test time, pixels.")
+    max_long_edge: LongEdge = Field(2560, description="Upper bound of the longer side at test time, pixels.")
+    pseudo_short_edges: Annotated[tuple[Side, ...], DISTINCT] = Field(
         (),
         description="Shorter sides averaged (with flips) when making pseudo-labels; empty: plain single scale.",
     )
-    pseudo_max_long_edge: Count = Field(4480, description="Upper bound of the longer side in that averaging, pixels.")
+    pseudo_max_long_edge: LongEdge = Field(
+        4480, description="Upper bound of the longer side in that averaging, pixels."
+    )
     batch_images: Count = Field(8, description="Images of equal size that are inferred together.")
+
+    @model_validator(mode="after")
+    def _reachable(self) -> InferenceSettings:
+        within((self.short_edge,), self.max_long_edge, "short_edge, max_long_edge")
+        within(self.pseudo_short_edges, self.pseudo_max_long_edge, "pseudo_short_edges, pseudo_max_long_edge")
+        return self
 
 
 class SceneSettings(Settings):
     """The embedded demo: synthetic scenes made from a seed (docs/demo.md)."""
 
-    size: Annotated[int, Field(ge=32)] = Field(96, description="Side of the square images, pixels.")
+    size: Annotated[int, Field(ge=32, le=MAX_SIDE)] = Field(96, description="Side of the square images, pixels.")
     train: Count = Field(1200, description="Number of training images.")
     test: Count = Field(200, description="Number of test images.")
-    seed: int = Field(0, description="Seed of the generator.")
+    seed: Annotated[int, Field(ge=-(2**31), lt=2**31)] = Field(0, description="Seed of the generator.")
     difficulty: Share = Field(0.5, description="Noise, colour jitter and clutter: 0 easy, 1 hard.")
 
 
@@ -212,4 +292,17 @@ class TrainSettings(Settings):
             raise ValueError("loss.sim > 0 compares two images: set pairing.mode to 'paper', or loss.sim to 0")
         if paired and self.optim.group_images != 2:
             raise ValueError(f"pairs need optim.group_images = 2, found {self.optim.group_images}")
+        return self
+
+    @model_validator(mode="after")
+    def _enough_cells(self) -> TrainSettings:
+        """L_sim and L_dist draw pixels of the embedding grid without replacement."""
+        cells, similarity = (-(-self.augment.crop // 4)) ** 2, self.similarity
+        other = round(similarity.points * similarity.other_share)
+        drawn = similarity.points if self.loss.alpha > 0 else max(other, similarity.points - other)
+        if self.loss.sim > 0 and drawn > cells:
+            raise ValueError(
+                f"similarity.points ({similarity.points}) draws {drawn} pixels, but the embedding grid has "
+                f"{cells} with augment.crop {self.augment.crop}; lower the first or enlarge the second"
+            )
         return self

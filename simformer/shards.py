@@ -22,7 +22,7 @@ class Shard:
     @classmethod
     def parse(cls, text: str) -> Shard:
         """Read `2of4`; raises UserError for anything else."""
-        match = re.fullmatch(r"(\d+)of(\d+)", text)
+        match = re.fullmatch(r"(\d{1,9})of(\d{1,9})", text)
         if not match or not 1 <= int(match[1]) <= int(match[2]):
             raise UserError(f"shard '{text}': expected NUMBERofCOUNT with 1 <= NUMBER <= COUNT, e.g. 2of4")
         return cls(int(match[1]), int(match[2]))

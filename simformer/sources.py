@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from simformer.config import parse
 from simformer.errors import UserError
-from simformer.settings import Count, SceneSettings, Settings
+from simformer.settings import DISTINCT, Count, SceneSettings, Settings, Text
 
 Checksum = Annotated[str, StringConstraints(pattern=r"^(md5:[0-9a-f]{32}|sha1:[0-9a-f]{40}|sha256:[0-9a-f]{64})$")]
 
@@ -18,7 +18,7 @@ Checksum = Annotated[str, StringConstraints(pattern=r"^(md5:[0-9a-f]{32}|sha1:[0
 class Archive(Settings):
     """A published file: downloaded from one of its addresses, or brought along."""
 
-    urls: tuple[str, ...] = Field((), description="Addresses, tried in this order.")
+    urls: Annotated[tuple[Text, ...], DISTINCT] = Field((), description="Addresses, tried in this order.")
     bytes: Count | None = Field(None, description="Published size; checked.")
     gigabytes: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Size, about, where the exact one is not published; for the plan, not checked."
@@ -28,7 +28,7 @@ class Archive(Settings):
         description="Published checksum, e.g. `sha1:219e...`; checked. Without one, the first download's sha256 is "
         "recorded beside the file and later downloads must agree with it.",
     )
-    path: str | None = Field(
+    path: Text | None = Field(
         None,
         description="Your own copy, instead of a download: the archive, or a folder with its content; `~` and "
         "environment variables are expanded.",
@@ -56,7 +56,7 @@ class FolderSource(Settings):
     """A dataset in the folder layout of docs/custom_data.md, or a tar or zip of one."""
 
     kind: Literal["folder"] = "folder"
-    path: str = Field(description="Directory or archive; '~' and environment variables are expanded.")
+    path: Text = Field(description="Directory or archive; '~' and environment variables are expanded.")
 
 
 class CocoStuff10kSource(Settings):

@@ -5,15 +5,26 @@ from __future__ import annotations
 import os
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from simformer.baselines.settings import MapChoice
+from simformer.config import parse, read_json
 from simformer.errors import UserError
 from simformer.paths import expand_folder
-from simformer.settings import Count, InferenceSettings, Settings
+from simformer.settings import DISTINCT, Count, InferenceSettings, Seed, Settings, SplitKey, SplitNumber, Text
 from simformer.sources import Expected, Source
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+
+def _folder(text: str) -> str:
+    try:
+        return expand_folder(text, "")
+    except UserError as error:
+        raise ValueError(str(error).strip()) from None
+
+
+Folder = Annotated[str, AfterValidator(_folder)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+SplitName = Annotated[str, StringConstraints(pattern=r"^split(0|[1-9][0-9]{0,5})$")]
 METRICS = {
     "iou": ("novel", "base", "all"),
     "simnet_f1": tuple(
@@ -28,16 +39,18 @@ MEASURE_FILES = {"iou": "metrics.json", "simnet_f1": "simnet_f1.json"}
 class SplitSpec(Settings):
     """How one base/novel split comes about: a list of names, a pinned file, or a seed and a ratio."""
 
-    novel: tuple[str, ...] | None = Field(None, description="Novel classes by name.")
-    base: tuple[str, ...] | None = Field(None, description="Base classes by name; default: all others.")
-    file: str | None = Field(
+    novel: Annotated[tuple[Text, ...], DISTINCT] | None = Field(None, description="Novel classes by name.")
+    base: Annotated[tuple[Text, ...], DISTINCT] | None = Field(
+        None, description="Base classes by name; default: all others."
+    )
+    file: Text | None = Field(
         None,
         description="Pinned split file with `novel` (names and ids); a relative path starts at the folder above the "
         "configuration.",
     )
-    seed: int | None = Field(None, ge=0, description="Seed of a random split.")
+    seed: Seed | None = Field(None, description="Seed of a random split.")
     ratio: tuple[Count, Count] = Field((3, 1), description="Base : novel classes of a random split.")
-    only: tuple[Name, ...] | None = Field(
+    only: Annotated[tuple[Name, ...], DISTINCT] | None = Field(
         None, description="Experiments that use this split; default: all that do not list their splits themselves."
     )
 
@@ -57,6 +70,13 @@ class SplitSpec(Settings):
         return self
 
 
+def read_split(text: str, source: str) -> dict[str, Any]:
+    """Read the specification of a split from JSON: that of `Catalogue.split_json`; raises UserError for a mistake."""
+    content = read_json(text, source)
+    full = isinstance(content, dict) and list(content) == ["full"] and content["full"] is True
+    return content if full else parse(SplitSpec, content, source).model_dump(mode="json")
+
+
 class ShardCounts(Settings):
     """Into how many jobs passes over the images are split; results are the same for any number."""
 
@@ -67,13 +87,13 @@ class ShardCounts(Settings):
 class DatasetFile(Settings):
     """config/datasets/<name>.yaml"""
 
-    title: str = Field(description="Full name, for readers of this file; tables show the file's name.")
+    title: Text = Field(description="Full name, for readers of this file; tables show the file's name.")
     source: Source = Field(description="Where images and labels come from.")
     expect: Expected = Field(Expected(), description="Published counts, checked by the audit.")
     inference: InferenceSettings = Field(InferenceSettings(), description="Inference settings.")
     shards: ShardCounts = Field(ShardCounts(), description="Jobs per pass over the images.")
-    settings: dict[str, dict[str, Any]] = Field({}, description="Training settings that differ from the defaults.")
-    baselines: dict[str, dict[str, Any]] = Field(
+    settings: dict[str, Any] = Field({}, description="Training settings that differ from the defaults.")
+    baselines: dict[str, Any] = Field(
         {}, description="Settings of the weakly supervised baselines that differ from the defaults."
     )
 
@@ -81,7 +101,7 @@ class DatasetFile(Settings):
 class MethodFile(Settings):
     """config/methods/<name>.yaml: one row of a table; only what differs from its parent."""
 
-    label: str = Field(description="Name shown in tables.")
+    label: Text = Field(description="Name shown in tables.")
     inherits: Name | None = Field(
         None,
         description="Parent method: its settings are taken over, and its labels, teacher and maps unless `labels` is "
@@ -97,9 +117,9 @@ class MethodFile(Settings):
     )
     teacher: Name | None = Field(None, description="Method whose predictions label the novel pixels.")
     maps: MapChoice | None = Field(None, description="Which class maps label the novel pixels.")
-    settings: dict[str, dict[str, Any]] = Field({}, description="Training settings that differ.")
-    datasets: dict[Name, dict[str, dict[str, Any]]] = Field({}, description="Training settings on one dataset alone.")
-    splits: dict[Name, dict[Annotated[int, Field(ge=0)], dict[str, dict[str, Any]]]] = Field(
+    settings: dict[str, Any] = Field({}, description="Training settings that differ.")
+    datasets: dict[Name, dict[str, Any]] = Field({}, description="Training settings on one dataset alone.")
+    splits: dict[Name, dict[SplitKey, dict[str, Any]]] = Field(
         {}, description="Training settings on one split of one dataset alone."
     )
 
@@ -115,48 +135,52 @@ class MethodFile(Settings):
 class ExperimentFile(Settings):
     """config/experiments/<name>.yaml: the rows of one table, and what the paper reports."""
 
-    title: str = Field(description="Caption of the table.")
-    methods: tuple[Name, ...] = Field(min_length=1, description="Rows, top to bottom.")
+    title: Text = Field(description="Caption of the table.")
+    methods: Annotated[tuple[Name, ...], DISTINCT] = Field(min_length=1, description="Rows, top to bottom.")
     measure: Literal["iou", "simnet_f1"] = Field(
         "iou",
         description="iou: mean IoU on the test images; simnet_f1: F1 of SimNet on pixel pairs (Table 3).",
     )
-    metrics: tuple[str, ...] = Field(
+    metrics: Annotated[tuple[str, ...], DISTINCT] = Field(
         ("novel", "base", "all"),
+        min_length=1,
         description="Columns, percent. iou: novel, base, all; simnet_f1: base_dis, base_sim, novel_dis, novel_sim, and "
         "the same with suffix _train (batch norm in train mode, as the teacher of L_dist).",
     )
-    splits: dict[Name, tuple[Annotated[int, Field(ge=0)], ...]] = Field(
+    splits: dict[Name, Annotated[tuple[SplitNumber, ...], DISTINCT]] = Field(
         {},
         description="Splits of these datasets, as far as the study has them (an empty list leaves the dataset out); "
         "of a dataset that is not named here, all splits of the study.",
     )
-    sweep: tuple[str, ...] = Field(
+    sweep: Annotated[tuple[str, ...], DISTINCT] = Field(
         (),
         description="Settings that are swept, e.g. `loss.alpha`: one panel each in the figure of this experiment. The "
         "first row has the defaults; every other one differs from it in one of these keys alone.",
     )
-    compare: tuple[tuple[Name, Name], ...] = Field(
+    compare: Annotated[tuple[tuple[Name, Name], ...], DISTINCT] = Field(
         (),
         description="Pairs of rows (method, baseline) whose difference is given with confidence intervals, in "
         "`intervals/<experiment>.csv`.",
     )
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+    seeds: Annotated[tuple[Seed, ...], DISTINCT] | None = Field(
         None, min_length=1, description="Training seeds; default: those of the study."
     )
-    reported: dict[str, dict[str, dict[str, dict[str, float]]]] = Field(
+    reported: dict[Name, dict[SplitName, dict[Name, dict[Name, float]]]] = Field(
         {}, description="Paper's numbers: dataset -> split -> method -> metric."
     )
-    published_std: dict[str, dict[str, dict[str, Annotated[float, Field(ge=0)]]]] = Field(
+    published_std: dict[Name, dict[SplitName, dict[Name, Annotated[float, Field(ge=0)]]]] = Field(
         {}, description="Paper's deviations over seeds on the novel classes: dataset -> split -> method."
     )
-    published_p: dict[str, dict[str, Annotated[float, Field(ge=0, le=1)]]] = Field(
+    published_p: dict[Name, dict[SplitName, Annotated[float, Field(ge=0, le=1)]]] = Field(
         {}, description="Paper's p values of a test on the novel classes: dataset -> split."
     )
 
     @model_validator(mode="after")
     def _known_metrics(self) -> ExperimentFile:
-        if unknown := sorted(set(self.metrics) - set(METRICS[self.measure])):
+        reported = {
+            m for splits in self.reported.values() for rows in splits.values() for r in rows.values() for m in r
+        }
+        if unknown := sorted({*self.metrics, *reported} - set(METRICS[self.measure])):
             known = ", ".join(METRICS[self.measure])
             raise ValueError(f"metrics {', '.join(unknown)} do not belong to measure '{self.measure}'; it has {known}")
         return self
@@ -165,36 +189,34 @@ class ExperimentFile(Settings):
     def _comparable(self) -> ExperimentFile:
         if unknown := sorted({name for pair in self.compare for name in pair} - set(self.methods)):
             raise ValueError(f"compare: {', '.join(unknown)} is no row of this table; rows: {', '.join(self.methods)}")
+        if same := [left for left, right in self.compare if left == right]:
+            raise ValueError(f"compare: {same[0]} is compared with itself; name two rows")
         if self.compare and self.measure != "iou":
             raise ValueError(f"compare needs measure 'iou', not '{self.measure}'")
-        return self
-
-    @model_validator(mode="after")
-    def _distinct_methods(self) -> ExperimentFile:
-        if len(set(self.methods)) != len(self.methods):
-            raise ValueError(f"methods has doubles: {', '.join(self.methods)}")
         return self
 
 
 class FigureFile(Settings):
     """config/figures/<name>.yaml: one figure of test images."""
 
-    title: str = Field(description="Stored in the files, as their title.")
+    title: Text = Field(description="Stored in the files, as their title.")
     kind: Literal["qualitative", "proposals", "similarity", "failures"] = Field(
         description="qualitative: predictions beside the truth (Fig. 3, 8, 9); proposals: those of the highest novel "
         "scores (Fig. 4); similarity: SimNet's maps for a pixel of an image pair (Fig. 5); failures: the worst of two "
         "kinds (Fig. 7)."
     )
-    methods: tuple[Name, ...] = Field(min_length=1, description="Columns of predictions; one method in other kinds.")
+    methods: Annotated[tuple[Name, ...], DISTINCT] = Field(
+        min_length=1, description="Columns of predictions; one method in other kinds."
+    )
     dataset: Name | None = Field(None, description="Default: the study's first.")
-    split: Annotated[int, Field(ge=0)] | None = Field(None, description="Default: the first that the study has.")
-    seed: Annotated[int, Field(ge=0)] | None = Field(None, description="Training seed; default: the study's first.")
-    images: tuple[str, ...] = Field(
+    split: SplitNumber | None = Field(None, description="Default: the first that the study has.")
+    seed: Seed | None = Field(None, description="Training seed; default: the study's first.")
+    images: tuple[Text, ...] = Field(
         (),
         description="Names of test images (similarity: an input and its reference; failures: those that are searched); "
         "default: chosen by class and list order alone.",
     )
-    count: int = Field(4, ge=1, description="Rows, if no images are named; failures: of each kind.")
+    count: int = Field(4, ge=1, le=1000, description="Rows, if no images are named; failures: of each kind.")
     pixel: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] | None = Field(
         None, description="similarity: row and column in the first named image; default: amid a class of both images."
     )
@@ -211,46 +233,32 @@ class FigureFile(Settings):
 class StudyDataset(Settings):
     """One dataset of a study."""
 
-    splits: dict[Annotated[int, Field(ge=0)], SplitSpec] = Field(min_length=1, description="Splits by number.")
+    splits: dict[SplitKey, SplitSpec] = Field(min_length=1, description="Splits by number.")
     source: dict[str, Any] = Field({}, description="Overrides of the dataset file's `source`.")
     expect: dict[str, Any] = Field({}, description="Overrides of the dataset file's `expect`.")
     inference: dict[str, Any] = Field({}, description="Overrides of the dataset file's `inference`.")
     shards: dict[str, Any] = Field({}, description="Overrides of the dataset file's `shards`.")
-    settings: dict[str, dict[str, Any]] = Field(
-        {}, description="Training settings here; a method's own settings win over them."
-    )
-    baselines: dict[str, dict[str, Any]] = Field({}, description="Overrides of the dataset file's `baselines`.")
+    settings: dict[str, Any] = Field({}, description="Training settings here; a method's own settings win over them.")
+    baselines: dict[str, Any] = Field({}, description="Overrides of the dataset file's `baselines`.")
 
 
 class Study(Settings):
     """config/config.yaml, config/demo.yaml, ...: which experiments to run on what, and where things lie."""
 
-    results: str = Field("results", description="Folder of all results; `~` and environment variables are expanded.")
-    data: str = Field("data", description="Folder of the prepared datasets; may serve several studies.")
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1, description="Training seeds.")
+    results: Folder = Field("results", description="Folder of all results; `~` and environment variables are expanded.")
+    data: Folder = Field("data", description="Folder of the prepared datasets; may serve several studies.")
+    seeds: Annotated[tuple[Seed, ...], DISTINCT] = Field((0,), min_length=1, description="Training seeds.")
     datasets: dict[Name, StudyDataset] = Field(min_length=1, description="Datasets and their splits.")
-    experiments: tuple[Name, ...] = Field(("table1",), min_length=1, description="Tables to make by default.")
+    experiments: Annotated[tuple[Name, ...], DISTINCT] = Field(
+        ("table1",), min_length=1, description="Tables to make by default."
+    )
     check_splits: Literal["first", "all"] = Field(
         "first", description="Splits of each dataset on which the baselines' class maps are measured and drawn."
     )
-    figures: tuple[Name, ...] = Field((), description="Figures of images to make by default.")
-
-    @field_validator("results", "data")
-    @classmethod
-    def _folder(cls, text: str) -> str:
-        try:
-            return expand_folder(text, "")
-        except UserError as error:
-            raise ValueError(str(error).removeprefix(": ")) from None
+    figures: Annotated[tuple[Name, ...], DISTINCT] = Field((), description="Figures of images to make by default.")
 
     @model_validator(mode="after")
     def _two_folders(self) -> Study:
         if os.path.abspath(self.results) == os.path.abspath(self.data):
             raise ValueError(f"results and data are one folder, '{self.data}'; name another one for either")
-        return self
-
-    @model_validator(mode="after")
-    def _distinct_seeds(self) -> Study:
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds has doubles: {list(self.seeds)}")
         return self

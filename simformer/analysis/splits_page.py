@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from simformer.analysis import markup
-from simformer.config import read_yaml
 from simformer.data.files import atomic_write_text
+from simformer.data.splits import read_pinned
+from simformer.errors import UserError
 
 HEAD = """# Pinned splits
 
@@ -30,8 +32,11 @@ def write_splits_page(files: Sequence[Path], class_counts: dict[str, int], outpu
     """
     datasets: dict[str, dict[int, dict[int, str]]] = {}
     for path in files:
-        number = int(path.stem.removeprefix("split"))
-        datasets.setdefault(path.parent.name, {})[number] = read_yaml(path)["novel"]
+        dataset, number = path.parent.name, re.fullmatch(r"split(\d+)", path.stem)
+        if number is None or dataset not in class_counts:
+            known = ", ".join(class_counts)
+            raise UserError(f"{path}: expected <dataset>/split<k>.yaml of a dataset whose classes are counted: {known}")
+        datasets.setdefault(dataset, {})[int(number[1])] = read_pinned(path)
     parts = [HEAD]
     for dataset, splits in sorted(datasets.items()):
         parts.append(_dataset(dataset, dict(sorted(splits.items())), class_counts[dataset]))

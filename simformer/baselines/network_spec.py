@@ -10,7 +10,7 @@ from pydantic import Field
 
 from simformer.baselines.settings import NetworkSettings
 from simformer.config import RECIPE_VERSION
-from simformer.settings import Settings
+from simformer.settings import Seed, Settings
 
 NetworkSettingsT = TypeVar("NetworkSettingsT", bound=NetworkSettings)
 
@@ -20,7 +20,7 @@ class NetworkSpec(Settings, Generic[NetworkSettingsT]):
 
     kind: str = Field(description="What it is: classifier, psa, irn, ...")
     backbone: str = Field(description="Backbone, as in model.backbone.")
-    seed: int = Field(ge=0, description="Seed of initialisation, data order and augmentation.")
+    seed: Seed = Field(description="Seed of initialisation, data order and augmentation.")
     version: int = Field(RECIPE_VERSION, description="Version of the training code's results.")
     settings: NetworkSettingsT = Field(description="Settings of its training.")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from simformer.baselines.settings import CamSettings
 from simformer.baselines.tapped_classifier import TappedClassifier
 from simformer.baselines.tapped_training import Origin, train_tapped
 from simformer.baselines.view_maps import view_response
+from simformer.config import parse, read_json
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError
@@ -42,10 +42,11 @@ TAPPED: dict[str, type[TappedSettings]] = {
 
 def parse_spec(text: str) -> NetworkSpec[TappedSettings]:
     """Read the specification of a response's training; raises UserError for an unknown kind."""
-    kind = json.loads(text).get("kind")
-    if kind not in TAPPED:
+    content = read_json(text, "--spec")
+    kind = content.get("kind") if isinstance(content, dict) else None
+    if not isinstance(kind, str) or kind not in TAPPED:
         raise UserError(f"--spec: unknown kind '{kind}'; expected one of {', '.join(TAPPED)}")
-    return NetworkSpec[TAPPED[kind]].model_validate_json(text)
+    return parse(NetworkSpec[TAPPED[kind]], content, "--spec")
 
 
 def build_tapped(spec: NetworkSpec[TappedSettings], num_classes: int) -> TappedClassifier:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from simformer.settings import Count, Settings, Share, Weight
+from simformer.settings import WHOLE, Count, LongEdge, Seed, Settings, Share, Side, Weight, within
 
 Positive = Annotated[float, Field(gt=0)]
 Response = Literal[
@@ -37,8 +37,8 @@ class NetworkSettings(Settings):
     power: Weight = Field(0.9, description="Exponent of the schedule lr (1 - t/T)^power.")
     warmup_steps: Annotated[int, Field(ge=0)] = Field(0, description="First steps, with a linearly rising rate.")
     clip_norm: Positive = Field(5.0, description="Bound of the global L2 gradient norm.")
-    crop: Count = Field(512, description="Side of the square training crop, pixels; padded where the image is smaller.")
-    long_edges: tuple[Count, Count] | None = Field(
+    crop: Side = Field(512, description="Side of the square training crop, pixels; padded where the image is smaller.")
+    long_edges: tuple[Side, Side] | None = Field(
         (320, 640), description="The longer side is resized to a length drawn from this range; null: left as it is."
     )
     scales: tuple[Positive, Positive] = Field((1.0, 1.0), description="Factor of both sides, drawn from this range.")
@@ -55,7 +55,9 @@ class NetworkSettings(Settings):
 class ClassifierSettings(NetworkSettings):
     """Multi-label classifier of image-level labels."""
 
-    stride: Literal[8, 16] = Field(16, description="Stride of the class maps; 16 as in IRN, 8 (dilated) as in PSA.")
+    stride: Annotated[Literal[8, 16], WHOLE] = Field(
+        16, description="Stride of the class maps; 16 as in IRN, 8 (dilated) as in PSA."
+    )
     reference_classes: Count = Field(
         20, description="The loss is multiplied by K / this, so that a class pulls as it does among VOC's 20."
     )
@@ -70,12 +72,17 @@ class AffinitySettings(NetworkSettings):
 class CamSettings(Settings):
     """Class activation maps of the training images."""
 
-    short_edge: Count | None = Field(None, description="Shorter side before scaling, pixels; null: as it is.")
-    max_long_edge: Count = Field(640, description="Upper bound of the longer side before scaling, pixels.")
+    short_edge: Side | None = Field(None, description="Shorter side before scaling, pixels; null: as it is.")
+    max_long_edge: LongEdge = Field(640, description="Upper bound of the longer side before scaling, pixels.")
     scales: tuple[Positive, ...] = Field(
         (1.0, 0.5, 1.5, 2.0), min_length=1, description="Factors of that size; each also mirrored, all are summed."
     )
     batch_images: Count = Field(4, description="Images of equal size in one forward pass, each with its mirror image.")
+
+    @model_validator(mode="after")
+    def _reachable(self) -> CamSettings:
+        within((self.short_edge or 0,), self.max_long_edge, "short_edge, max_long_edge")
+        return self
 
 
 Cleaning = Literal["none", "pamr", "crf"]
@@ -117,7 +124,7 @@ class MapChoice(Settings):
         None,
         description="RETAB only: cleaning of the seeds; null: `baselines.seeds.clean`, as for the other expansions.",
     )
-    seed: Annotated[int, Field(ge=0)] | None = Field(
+    seed: Seed | None = Field(
         None,
         description="Seed of all networks behind the maps; null: that of the re-training, so that several seeds (Table "
         "7) repeat everything. With 0 one label set serves all seeds, which repeat the re-training only.",

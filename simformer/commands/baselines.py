@@ -5,7 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 
-from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, SHARD, THREADS, Option, command, path
+from simformer.commands.options import (
+    DATA,
+    DEVICE,
+    LABELS,
+    OUTPUT,
+    SHARD,
+    THREADS,
+    Option,
+    command,
+    count,
+    parsed,
+    path,
+    score,
+)
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -16,7 +29,7 @@ def classifier(args: argparse.Namespace) -> None:
     from simformer.baselines.network_spec import NetworkSpec
     from simformer.baselines.settings import ClassifierSettings
 
-    train_network(train_classifier, NetworkSpec[ClassifierSettings].model_validate_json(args.spec), args)
+    train_network(train_classifier, parsed(NetworkSpec[ClassifierSettings], args.spec, "--spec"), args)
 
 
 def affinity(args: argparse.Namespace) -> None:
@@ -25,7 +38,7 @@ def affinity(args: argparse.Namespace) -> None:
     from simformer.baselines.network_spec import NetworkSpec
     from simformer.baselines.settings import AffinitySettings
 
-    train_network(train_expander, NetworkSpec[AffinitySettings].model_validate_json(args.spec), args)
+    train_network(train_expander, parsed(NetworkSpec[AffinitySettings], args.spec, "--spec"), args)
 
 
 def train_network(run, spec, args: argparse.Namespace) -> None:
@@ -66,7 +79,7 @@ def cam(args: argparse.Namespace) -> None:
     from simformer.devices import choose_device
 
     torch.set_num_threads(args.threads)
-    settings = CamSettings.model_validate_json(args.settings)
+    settings = parsed(CamSettings, args.settings, "--settings")
     labels = LabelSet.load(args.labels)
     response_maps(args.network, args.data, labels, settings, choose_device(args.device), args.output, args.shard)
 
@@ -86,7 +99,7 @@ def seeds(args: argparse.Namespace) -> None:
     from simformer.baselines.settings import SeedSettings
     from simformer.data.labels import LabelSet
 
-    settings = SeedSettings.model_validate_json(args.settings)
+    settings = parsed(SeedSettings, args.settings, "--settings")
     write_seeds(MapSet.load(args.maps), args.data, LabelSet.load(args.labels), settings, args.output)
 
 
@@ -101,7 +114,7 @@ def refine(args: argparse.Namespace) -> None:
     from simformer.devices import choose_device
 
     torch.set_num_threads(args.threads)
-    settings = WalkSettings.model_validate_json(args.settings)
+    settings = parsed(WalkSettings, args.settings, "--settings")
     expander = Expander(args.network, args.kind, settings, choose_device(args.device))
     expander.write(MapSet.load(args.maps), args.data, LabelSet.load(args.labels), args.output, args.shard)
 
@@ -137,9 +150,9 @@ TRAINING: tuple[Option, ...] = (
     path("facts", "JSON to write"),
     THREADS,
     DEVICE,
-    ("--workers", {"type": int, "default": 0, "help": "data-loading processes"}),
-    ("--checkpoint-every", {"type": int, "default": 500, "help": "steps between saved states"}),
-    ("--stop-after", {"type": int, "default": None, "help": "save the state and stop after this many steps"}),
+    ("--workers", {"type": count(0, 4096), "default": 0, "help": "data-loading processes"}),
+    ("--checkpoint-every", {"type": count(1), "default": 500, "help": "steps between saved states"}),
+    ("--stop-after", {"type": count(1), "default": None, "help": "save the state and stop after this many steps"}),
 )
 
 
@@ -154,4 +167,4 @@ def add(commands: argparse._SubParsersAction) -> None:
         commands, refine, NETWORK, ("--kind", {"required": True, "choices": ("psa", "irn"), "help": "expansion"}),
         MAPS, DATA, LABELS, SETTINGS, SHARD, THREADS, DEVICE, OUTPUT,
     )  # fmt: skip
-    command(commands, mix, MAPS, LABELS, ("--gamma", {"type": float, "required": True, "help": "lowest score"}), OUTPUT)
+    command(commands, mix, MAPS, LABELS, ("--gamma", {"type": score, "required": True, "help": "lowest score"}), OUTPUT)

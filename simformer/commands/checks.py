@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 
-from simformer.commands.options import DATA, LABELS, OUTPUT, Option, command, path
+from simformer.commands.options import DATA, LABELS, OUTPUT, Option, command, count, path
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -15,27 +14,30 @@ def check_maps(args: argparse.Namespace) -> None:
     from simformer.baselines.claims import save_claims
     from simformer.baselines.map_arms import read_arms
     from simformer.baselines.map_checks import map_claims
+    from simformer.commands.specs import Arms, read_spec
     from simformer.data.labels import LabelSet
 
     labels = (LabelSet.load(file) for file in (args.labels, args.truth, args.fill))
-    save_claims(args.output, map_claims(read_arms(json.loads(args.arms)), *labels))
+    save_claims(args.output, map_claims(read_arms(read_spec(Arms, args.arms, "--arms")), *labels))
 
 
 def baseline_checks(args: argparse.Namespace) -> None:
     """Write the table of claims, as csv and Markdown."""
     from simformer.analysis.check_table import write_check_table
+    from simformer.commands.specs import CheckSpec, read_spec
 
-    write_check_table(json.loads(args.spec), args.output)
+    write_check_table(read_spec(CheckSpec, args.spec, "--spec"), args.output)
 
 
 def map_gallery(args: argparse.Namespace) -> None:
     """Draw training images beside truth, class maps of one novel class, and mixed labels."""
     from simformer.analysis.map_gallery import draw_map_gallery
     from simformer.baselines.map_arms import read_arms
+    from simformer.commands.specs import Arms, read_spec
     from simformer.data.labels import LabelSet
 
     labels = (LabelSet.load(file) for file in (args.labels, args.truth))
-    draw_map_gallery(read_arms(json.loads(args.arms)), args.data, *labels, args.images, args.output)
+    draw_map_gallery(read_arms(read_spec(Arms, args.arms, "--arms")), args.data, *labels, args.images, args.output)
 
 
 def stage_costs(args: argparse.Namespace) -> None:
@@ -55,6 +57,6 @@ def add(commands: argparse._SubParsersAction) -> None:
     command(commands, baseline_checks, ("--spec", {"required": True, "help": "files of claims, JSON"}), OUTPUT)
     command(
         commands, map_gallery, ARMS, DATA, LABELS, TRUTH,
-        ("--images", {"type": int, "default": 6, "help": "number of training images"}), OUTPUT,
+        ("--images", {"type": count(1), "default": 6, "help": "number of training images"}), OUTPUT,
     )  # fmt: skip
     command(commands, stage_costs, path("results", "folder of the study's results"), OUTPUT)

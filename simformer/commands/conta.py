@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from functools import partial
 from pathlib import Path
 
 from simformer.commands.baselines import MAPS, NETWORK, SETTINGS, TRAINING, train_network
-from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, SHARD, THREADS, command, path
+from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, SHARD, THREADS, command, count, parsed, path, score
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -19,7 +18,7 @@ def segmentation(args: argparse.Namespace) -> None:
     from simformer.baselines.conta.settings import SegmentationSettings
     from simformer.baselines.network_spec import NetworkSpec
 
-    train_network(train_segmentation, NetworkSpec[SegmentationSettings].model_validate_json(args.spec), args)
+    train_network(train_segmentation, parsed(NetworkSpec[SegmentationSettings], args.spec, "--spec"), args)
 
 
 def predictions(args: argparse.Namespace) -> None:
@@ -32,7 +31,7 @@ def predictions(args: argparse.Namespace) -> None:
     from simformer.devices import choose_device
 
     torch.set_num_threads(args.threads)
-    labels, settings = LabelSet.load(args.labels), CamSettings.model_validate_json(args.settings)
+    labels, settings = LabelSet.load(args.labels), parsed(CamSettings, args.settings, "--settings")
     device = choose_device(args.device)
     write_predictions(args.network, args.data, labels, settings, args.grid, device, args.output, args.shard)
 
@@ -60,7 +59,7 @@ def conta(args: argparse.Namespace) -> None:
         predicted=args.predicted and MapSet.load(args.predicted),
         confounder=args.confounder and Confounder.load(args.confounder),
     )
-    train_network(run, NetworkSpec[ContextClassifierSettings].model_validate_json(args.spec), args)
+    train_network(run, parsed(NetworkSpec[ContextClassifierSettings], args.spec, "--spec"), args)
 
 
 def conta_cam(args: argparse.Namespace) -> None:
@@ -74,7 +73,7 @@ def conta_cam(args: argparse.Namespace) -> None:
     from simformer.devices import choose_device
 
     torch.set_num_threads(args.threads)
-    settings, labels = CamSettings.model_validate_json(args.settings), LabelSet.load(args.labels)
+    settings, labels = parsed(CamSettings, args.settings, "--settings"), LabelSet.load(args.labels)
     predicted = args.predicted and MapSet.load(args.predicted)
     response = ContextResponse(args.network, predicted, labels, choose_device(args.device))
     context_classifier_maps(response, args.data, settings, args.output, args.shard)
@@ -88,11 +87,12 @@ def check_conta(args: argparse.Namespace) -> None:
     from simformer.baselines.conta.checks import Inputs, RoundMaps, conta_claims
     from simformer.baselines.maps import MapSet
     from simformer.baselines.settings import CamSettings
+    from simformer.commands.specs import ContaArms, read_spec
     from simformer.data.labels import LabelSet
     from simformer.devices import choose_device
 
     torch.set_num_threads(args.threads)
-    spec = json.loads(args.arms)
+    spec = read_spec(ContaArms, args.arms, "--arms")
     stages = {
         name: {stage: MapSet.load(Path(file)) for stage, file in files.items()} for name, files in spec["maps"].items()
     }
@@ -108,7 +108,7 @@ def check_conta(args: argparse.Namespace) -> None:
         labels=labels,
         masked=masked,
         truth=truth,
-        cam=CamSettings.model_validate_json(args.settings),
+        cam=parsed(CamSettings, args.settings, "--settings"),
         background=args.background,
     )
     save_claims(args.output, conta_claims(inputs, choose_device(args.device)))
@@ -121,12 +121,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     command(commands, segmentation, *TRAINING)
     command(
         commands, predictions, NETWORK, DATA, LABELS, SETTINGS,
-        ("--grid", {"type": int, "required": True, "help": "side of the square grid, cells"}),
+        ("--grid", {"type": count(1, 10_000), "required": True, "help": "side of the square grid, cells"}),
         SHARD, THREADS, DEVICE, OUTPUT,
     )  # fmt: skip
     command(
         commands, confounder, path("predicted", "maps.json of predicted masks"), MAPS, LABELS,
-        ("--threshold", {"type": float, "required": True, "help": "lowest score of a map that counts"}), OUTPUT,
+        ("--threshold", {"type": score, "required": True, "help": "lowest score of a map that counts"}), OUTPUT,
     )  # fmt: skip
     command(commands, conta, *TRAINING, predicted, averages)
     command(
@@ -134,7 +134,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         NETWORK, path("plain", "network file of the plain classifier"),
         path("predicted", "maps.json of the masks that the network was trained with"), DATA, LABELS,
         path("masked", "labels.json of the split"), path("truth", "labels.json with all masks"), SETTINGS,
-        ("--background", {"type": float, "required": True, "help": "lowest score of a labelled pixel"}),
+        ("--background", {"type": score, "required": True, "help": "lowest score of a labelled pixel"}),
         THREADS, DEVICE, OUTPUT,
     )  # fmt: skip
     command(commands, conta_cam, NETWORK, predicted, DATA, LABELS, SETTINGS, SHARD, THREADS, DEVICE, OUTPUT)

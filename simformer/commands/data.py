@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
-from simformer.commands.options import DATA, INDEX, LABELS, OUTPUT, SPLIT, WORKERS, command, path
+from simformer.commands.options import DATA, INDEX, LABELS, OUTPUT, SPLIT, WORKERS, command, parsed, path
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
 
 def fetch(args: argparse.Namespace) -> None:
     """Download a published archive and check it; an interrupted download is continued."""
-    from simformer.config import parse
     from simformer.data.fetch import fetch as run
     from simformer.sources import Archive
 
-    run(parse(Archive, json.loads(args.archive), "--archive"), args.output)
+    run(parsed(Archive, args.archive, "--archive"), args.output)
 
 
 def prepare(args: argparse.Namespace) -> None:
     """Generate or import a dataset into the prepared layout."""
+    from simformer.config import read_json
     from simformer.data.prepare import prepare as run
     from simformer.sources import parse_archives, parse_source
 
-    source = parse_source(json.loads(args.source))
+    source = parse_source(read_json(args.source, "--source"))
     run(source, parse_archives(args.archive, source), args.output, args.workers)
 
 
@@ -34,7 +33,7 @@ def audit(args: argparse.Namespace) -> None:
     from simformer.data.audit import audit as run
     from simformer.sources import Expected
 
-    index, report = run(args.data, args.workers, Expected.model_validate_json(args.expect))
+    index, report = run(args.data, args.workers, parsed(Expected, args.expect, "--expect"))
     report.save(args.report)
     index.save(args.index)
     for note in report.notes:
@@ -56,15 +55,17 @@ def split(args: argparse.Namespace) -> None:
     """Resolve a base/novel split."""
     from simformer.data.layout import read_classes
     from simformer.data.splits import make_split
+    from simformer.study import read_split
 
-    make_split(read_classes(args.data), json.loads(args.spec)).save(args.output)
+    make_split(read_classes(args.data), read_split(args.spec, "--spec")).save(args.output)
 
 
 def splits_page(args: argparse.Namespace) -> None:
     """Write the page of the pinned splits."""
     from simformer.analysis.splits_page import write_splits_page
+    from simformer.commands.specs import ClassCounts, read_spec
 
-    write_splits_page(args.splits, json.loads(args.classes), args.output)
+    write_splits_page(args.splits, read_spec(ClassCounts, args.classes, "--classes"), args.output)
 
 
 def mask_labels(args: argparse.Namespace) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import TYPE_CHECKING, Any
 
 from simformer.commands.options import (
@@ -16,8 +15,10 @@ from simformer.commands.options import (
     THREADS,
     Option,
     command,
+    parsed,
     path,
 )
+from simformer.errors import UserError
 
 if TYPE_CHECKING:
     from simformer.analysis.pictures import Scene
@@ -61,15 +62,17 @@ def failures(args: argparse.Namespace) -> None:
 def curves(args: argparse.Namespace) -> None:
     """Draw the training curves of the runs of an experiment."""
     from simformer.analysis.curves import draw_curves
+    from simformer.commands.specs import RowsSpec, read_spec
 
-    draw_curves(json.loads(args.spec), args.output)
+    draw_curves(read_spec(RowsSpec, args.spec, "--spec"), args.output)
 
 
 def comparison(args: argparse.Namespace) -> None:
     """Draw the methods of a table side by side, with error bars."""
     from simformer.analysis.comparison import draw_comparison
+    from simformer.commands.specs import ComparisonSpec, read_spec
 
-    draw_comparison(json.loads(args.spec), args.table, args.output)
+    draw_comparison(read_spec(ComparisonSpec, args.spec, "--spec"), args.table, args.output)
 
 
 def _only(models: dict[str, TrainedModel]) -> TrainedModel:
@@ -84,6 +87,7 @@ def _loaded(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Trained
 
     from simformer.analysis.pictures import Scene
     from simformer.build import load_model
+    from simformer.commands.specs import FigureSpec, SimilaritySpec, read_spec
     from simformer.data.identity import require_dataset, require_groups
     from simformer.data.index import DatasetIndex
     from simformer.data.splits import Split
@@ -92,9 +96,13 @@ def _loaded(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Trained
 
     torch.set_num_threads(args.threads)
     device = choose_device(args.device)
-    spec = json.loads(args.spec)
+    spec = read_spec(SimilaritySpec if args.run is similarity else FigureSpec, args.spec, "--spec")
+    if not len(set(spec["labels"])) == len(spec["labels"]) == len(args.model):
+        raise UserError(f"--spec: {len(args.model)} models need as many different labels, found {spec['labels']}")
+    if args.run is not qualitative and len(args.model) != 1:
+        raise UserError(f"--model: this figure shows one model, found {len(args.model)}")
     models = {label: load_model(m, device) for label, m in zip(spec["labels"], args.model, strict=True)}
-    inference = InferenceSettings.model_validate_json(args.inference)
+    inference = parsed(InferenceSettings, args.inference, "--inference")
     index, split = DatasetIndex.load(args.index), Split.load(args.split)
     require_groups(index.identity, split)
     for model in models.values():

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import math
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from simformer.errors import UserError
 from simformer.shards import WHOLE, Shard
+
+if TYPE_CHECKING:
+    from simformer.config import SettingsT
 
 Option = tuple[str, dict[str, Any]]
 """Name and keywords of `ArgumentParser.add_argument`."""
+MOST = 10**15
+"""What a count without a bound of its own may be."""
+DEVICES = r"auto|cpu|cuda(:\d{1,4})?"
 
 
 def command(commands: argparse._SubParsersAction, run: Callable[[argparse.Namespace], None], *options: Option) -> None:
@@ -23,7 +32,65 @@ def command(commands: argparse._SubParsersAction, run: Callable[[argparse.Namesp
 
 def path(name: str, help: str, **keywords: Any) -> Option:
     """Return a required option that takes a path; keywords override that."""
-    return f"--{name}", {"type": Path, "required": True, "help": help} | keywords
+    return f"--{name}", {"type": some_path, "required": True, "help": help} | keywords
+
+
+def parsed(model: type[SettingsT], text: str, option: str) -> SettingsT:
+    """Read an option that holds settings as JSON; raises UserError with one line per mistake."""
+    from simformer.config import parse_json
+
+    return parse_json(model, text, option)
+
+
+def count(lowest: int, highest: int = MOST) -> Callable[[str], int]:
+    """Return a reader of whole numbers within bounds, for `type` of an option."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch("0|[1-9][0-9]{0,18}", text) or not lowest <= int(text) <= highest:
+            bounds = f"from {lowest} to {highest}" if highest < MOST else f"from {lowest} up"
+            raise argparse.ArgumentTypeError(f"expected a whole number {bounds}, found '{text}'")
+        return int(text)
+
+    return read
+
+
+def score(text: str) -> float:
+    """Read a finite number from 0 up, for `type` of an option."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 up, found '{text}'")
+    return value
+
+
+def named_path(text: str) -> tuple[str, Path]:
+    """Read NAME=FILE, for `type` of an option."""
+    name, _, file = text.partition("=")
+    if not name or not file:
+        raise argparse.ArgumentTypeError(f"expected NAME=FILE, found '{text}'")
+    return name, Path(file)
+
+
+def some_path(text: str) -> Path:
+    """Read a path, for `type` of an option."""
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError(f"expected a path, found {text!r}")
+    return Path(text)
+
+
+def _shard(text: str) -> Shard:
+    try:
+        return Shard.parse(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(DEVICES, text):
+        raise argparse.ArgumentTypeError(f"expected auto, cpu, cuda or cuda:N, found '{text}'")
+    return text
 
 
 OUTPUT = path("output", "what to write")
@@ -32,8 +99,11 @@ INDEX = path("index", "audited index of the dataset")
 LABELS = path("labels", "labels.json of a label set")
 SPLIT = path("split", "split.yaml")
 MODEL = path("model", "model.safetensors")
-THREADS: Option = ("--threads", {"type": int, "default": 1, "help": "CPU threads"})
-WORKERS: Option = ("--workers", {"type": int, "default": 1, "help": "processes"})
-DEVICE: Option = ("--device", {"default": "auto", "help": "auto (a free GPU, else the CPU), cuda, cuda:N or cpu"})
-SHARD: Option = ("--shard", {"type": Shard.parse, "default": WHOLE, "help": "part of the images, e.g. 2of4"})
+THREADS: Option = ("--threads", {"type": count(1, 4096), "default": 1, "help": "CPU threads"})
+WORKERS: Option = ("--workers", {"type": count(1, 4096), "default": 1, "help": "processes"})
+DEVICE: Option = (
+    "--device",
+    {"type": _device, "default": "auto", "help": "auto (a free GPU, else the CPU), cuda, cuda:N or cpu"},
+)
+SHARD: Option = ("--shard", {"type": _shard, "default": WHOLE, "help": "part of the images, e.g. 2of4"})
 INFERENCE: Option = ("--inference", {"required": True, "help": "inference settings, JSON"})

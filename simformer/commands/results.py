@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
-from simformer.commands.options import OUTPUT, command, path
+from simformer.commands.options import OUTPUT, command, path, some_path
 from simformer.errors import UserError, to_make
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
@@ -27,15 +26,17 @@ def plan(args: argparse.Namespace) -> None:
 def table(args: argparse.Namespace) -> None:
     """Write one table as csv, Markdown and LaTeX."""
     from simformer.analysis.tables import write_table
+    from simformer.commands.specs import TableSpec, read_spec
 
-    write_table(json.loads(args.spec), args.output)
+    write_table(read_spec(TableSpec, args.spec, "--spec"), args.output)
 
 
 def intervals(args: argparse.Namespace) -> None:
     """Compare rows of a table, with confidence intervals over images and over seeds."""
     from simformer.analysis.intervals import write_intervals
+    from simformer.commands.specs import IntervalSpec, read_spec
 
-    write_intervals(json.loads(args.spec), args.output)
+    write_intervals(read_spec(IntervalSpec, args.spec, "--spec"), args.output)
 
 
 def keep(args: argparse.Namespace) -> None:
@@ -75,8 +76,9 @@ def show(args: argparse.Namespace) -> None:
 def sweeps(args: argparse.Namespace) -> None:
     """Draw the figure of an experiment that sweeps settings."""
     from simformer.analysis.sweeps import draw_sweeps
+    from simformer.commands.specs import SweepSpec, read_spec
 
-    draw_sweeps(args.table, json.loads(args.spec), args.output)
+    draw_sweeps(args.table, read_spec(SweepSpec, args.spec, "--spec"), args.output)
 
 
 def schema(args: argparse.Namespace) -> None:
@@ -93,13 +95,13 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
     command(
         commands, plan, ("targets", {"nargs": "*", "help": "tables, e.g. results/table1.csv; default: the study's"}),
-        ("--study", {"type": Path, "default": Path("config/config.yaml"), "help": "study file"}),
+        ("--study", {"type": some_path, "default": Path("config/config.yaml"), "help": "study file"}),
     )  # fmt: skip
     command(commands, table, ("--spec", {"required": True, "help": "rows, runs and reported numbers, JSON"}), OUTPUT)
     command(commands, intervals, ("--spec", {"required": True, "help": "pairs and runs, JSON"}), OUTPUT)
     command(
         commands, keep,
-        ("--study", {"type": Path, "default": Path("config/config.yaml"), "help": "study file"}),
+        ("--study", {"type": some_path, "default": Path("config/config.yaml"), "help": "study file"}),
         path("output", "folder of all kept results", required=False, default=Path("docs/results")),
     )  # fmt: skip
     command(
@@ -116,7 +118,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         ("--prefix", {"default": "", "help": "of the pages' names"}),
         path("output", "folder of the pages"),
     )
-    command(commands, show, ("tables", {"type": Path, "nargs": "+", "help": "Markdown tables"}))
+    command(commands, show, ("tables", {"type": some_path, "nargs": "+", "help": "Markdown tables"}))
     command(
         commands, sweeps, path("table", "csv of the experiment"),
         ("--spec", {"required": True, "help": "panels, JSON"}), OUTPUT,

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from simformer.commands.baselines import MAPS, NETWORK, SETTINGS, TRAINING, train_network
-from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, SHARD, SPLIT, THREADS, command, path
+from simformer.commands.options import (
+    DATA,
+    DEVICE,
+    LABELS,
+    OUTPUT,
+    SHARD,
+    SPLIT,
+    THREADS,
+    command,
+    count,
+    named_path,
+    parsed,
+    path,
+    score,
+)
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -17,7 +30,7 @@ def retab_boundary(args: argparse.Namespace) -> None:
     from simformer.baselines.retab.settings import EdgeSettings
     from simformer.baselines.retab.training import train_edges
 
-    train_network(train_edges, NetworkSpec[EdgeSettings].model_validate_json(args.spec), args)
+    train_network(train_edges, parsed(NetworkSpec[EdgeSettings], args.spec, "--spec"), args)
 
 
 def retab_boundary_maps(args: argparse.Namespace) -> None:
@@ -30,7 +43,7 @@ def retab_boundary_maps(args: argparse.Namespace) -> None:
     from simformer.devices import choose_device
 
     torch.set_num_threads(args.threads)
-    settings = CamSettings.model_validate_json(args.settings)
+    settings = parsed(CamSettings, args.settings, "--settings")
     labels = LabelSet.load(args.labels)
     write_boundaries(args.network, args.data, labels, settings, choose_device(args.device), args.output, args.shard)
 
@@ -42,7 +55,7 @@ def retab_seeds(args: argparse.Namespace) -> None:
     from simformer.baselines.retab.settings import TwoStageSettings
     from simformer.data.labels import LabelSet
 
-    threshold = TwoStageSettings.model_validate_json(args.settings).boundary
+    threshold = parsed(TwoStageSettings, args.settings, "--settings").boundary
     masked, seeds = LabelSet.load(args.labels), LabelSet.load(args.seeds)
     write_base_and_seeds(masked, seeds, MapSet.load(args.boundaries), threshold, args.output)
 
@@ -61,7 +74,7 @@ def retab_affinity(args: argparse.Namespace) -> None:
         require_groups(labels.identity, split)
         train_affinity(spec, data, labels, split.novel, *others)
 
-    train_network(run, NetworkSpec[AffinitySettings].model_validate_json(args.spec), args)
+    train_network(run, parsed(NetworkSpec[AffinitySettings], args.spec, "--spec"), args)
 
 
 def retab_walk(args: argparse.Namespace) -> None:
@@ -75,7 +88,7 @@ def retab_walk(args: argparse.Namespace) -> None:
     from simformer.devices import choose_device
 
     torch.set_num_threads(args.threads)
-    settings = TwoStageSettings.model_validate_json(args.settings)
+    settings = parsed(TwoStageSettings, args.settings, "--settings")
     propagation = Propagation(args.network, settings, choose_device(args.device))
     maps, boundaries, labels = MapSet.load(args.maps), MapSet.load(args.boundaries), LabelSet.load(args.labels)
     propagation.write(maps, boundaries, args.data, labels, args.anchored, args.output, args.shard)
@@ -109,7 +122,7 @@ def check_retab(args: argparse.Namespace) -> None:
         boundaries=MapSet.load(args.boundaries),
         walked=MapSet.load(args.walked),
         networks=dict(args.affinity),
-        settings=TwoStageSettings.model_validate_json(args.settings),
+        settings=parsed(TwoStageSettings, args.settings, "--settings"),
         gamma=args.gamma,
         limit=args.images,
         weights=args.weights,
@@ -126,20 +139,15 @@ def retab_pictures(args: argparse.Namespace) -> None:
     from simformer.data.labels import LabelSet
     from simformer.devices import choose_device
 
-    settings = TwoStageSettings.model_validate_json(args.settings)
+    settings = parsed(TwoStageSettings, args.settings, "--settings")
     propagation = Propagation(args.network, settings, choose_device(args.device))
     sets = (MapSet.load(file) for file in (args.maps, args.boundaries, args.walked))
     labels = (LabelSet.load(file) for file in (args.labels, args.truth))
     draw_retab_pictures(propagation, *sets, args.data, *labels, args.gamma, args.images, args.output)
 
 
-def _named_path(text: str) -> tuple[str, Path]:
-    name, _, file = text.partition("=")
-    return name, Path(file)
-
-
 BOUNDARIES = path("boundaries", "maps.json of boundary probabilities")
-GAMMA = ("--gamma", {"type": float, "required": True, "help": "lowest score of the mixed labels"})
+GAMMA = ("--gamma", {"type": score, "required": True, "help": "lowest score of the mixed labels"})
 TRUTH = path("truth", "labels.json with all masks")
 WALKED = path("walked", "maps.json of walked maps")
 SEEDS = path("seeds", "labels.json of the seeds of class maps")
@@ -157,19 +165,19 @@ def add(commands: argparse._SubParsersAction) -> None:
         SHARD, THREADS, DEVICE, OUTPUT,
     )  # fmt: skip
     control = ("--control", {"required": True, "help": "shuffled, base50 or base25"})
-    seed = ("--seed", {"type": int, "required": True, "help": "seed of the draw"})
+    seed = ("--seed", {"type": count(0, 2**31 - 1), "required": True, "help": "seed of the draw"})
     command(commands, retab_control, LABELS, control, seed, OUTPUT)
     affinity = (
         "--affinity",
-        {"type": _named_path, "required": True, "nargs": "+", "help": "affinity networks, NAME=FILE each"},
+        {"type": named_path, "required": True, "nargs": "+", "help": "affinity networks, NAME=FILE each"},
     )
     command(
         commands, check_retab, affinity, MAPS, BOUNDARIES, WALKED, SEEDS, DATA, LABELS, TRUTH, SETTINGS, GAMMA,
         path("weights", "initial backbone weights", required=False, default=None),
-        ("--images", {"type": int, "default": 400, "help": "most training images that are looked at"}),
+        ("--images", {"type": count(1), "default": 400, "help": "most training images that are looked at"}),
         THREADS, OUTPUT,
     )  # fmt: skip
     command(
         commands, retab_pictures, NETWORK, MAPS, BOUNDARIES, WALKED, DATA, LABELS, TRUTH, SETTINGS, GAMMA,
-        ("--images", {"type": int, "default": 6, "help": "number of training images"}), DEVICE, OUTPUT,
+        ("--images", {"type": count(1), "default": 6, "help": "number of training images"}), DEVICE, OUTPUT,
     )  # fmt: skip

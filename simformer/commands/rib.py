@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, SHARD, THREADS, Option, command, path
+from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, SHARD, THREADS, Option, command, parsed, path
 
 
 def rib(args: argparse.Namespace) -> None:
@@ -18,7 +18,7 @@ def rib(args: argparse.Namespace) -> None:
     from simformer.devices import choose_device
 
     torch.set_num_threads(args.threads)
-    settings, cam = RibSettings.model_validate_json(args.settings), CamSettings.model_validate_json(args.cam)
+    settings, cam = parsed(RibSettings, args.settings, "--settings"), parsed(CamSettings, args.cam, "--cam")
     device, labels = choose_device(args.device), LabelSet.load(args.labels)
     rib_maps(args.network, args.data, labels, settings, cam, device, args.output, args.facts, args.shard)
 
@@ -47,9 +47,9 @@ def check_rib(args: argparse.Namespace) -> None:
         novel=masked.novel,
         plain=MapSet.load(args.plain),
         rib=MapSet.load(args.maps),
-        settings=RibSettings.model_validate_json(args.settings),
-        cam=CamSettings.model_validate_json(args.cam),
-        amount=RibCheckSettings.model_validate_json(args.amount),
+        settings=parsed(RibSettings, args.settings, "--settings"),
+        cam=parsed(CamSettings, args.cam, "--cam"),
+        amount=parsed(RibCheckSettings, args.amount, "--amount"),
     )
     save_claims(args.output, rib_checks(inputs, choose_device(args.device)))
 

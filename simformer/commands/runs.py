@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,8 @@ from simformer.commands.options import (
     SPLIT,
     THREADS,
     command,
+    count,
+    parsed,
     path,
 )
 
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
 
 def resolve(args: argparse.Namespace) -> None:
     """Write the flat, hashed configuration of a run from its settings."""
-    from simformer.config import RunConfig
+    from simformer.config import RunConfig, read_json
 
-    RunConfig.from_flat(json.loads(args.settings), "--settings").save(args.output)
+    RunConfig.from_flat(read_json(args.settings, "--settings"), "--settings").save(args.output)
 
 
 def weights(args: argparse.Namespace) -> None:
@@ -121,7 +122,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
     torch.set_num_threads(args.threads)
     device = choose_device(args.device)
-    settings = InferenceSettings.model_validate_json(args.inference)
+    settings = parsed(InferenceSettings, args.inference, "--inference")
     run(
         load_model(args.model, device),
         args.data,
@@ -168,7 +169,7 @@ def pseudo_labels(args: argparse.Namespace) -> None:
 
     torch.set_num_threads(args.threads)
     device = choose_device(args.device)
-    settings = InferenceSettings.model_validate_json(args.inference)
+    settings = parsed(InferenceSettings, args.inference, "--inference")
     labels = LabelSet.load(args.labels)
     run(load_model(args.model, device), args.data, labels, settings, device, args.output, args.shard)
 
@@ -199,10 +200,10 @@ def add(commands: argparse._SubParsersAction) -> None:
         path("weights", "initial backbone weights", required=False, default=None),
         path("state", "directory of the resumable state"), path("model", "weights to write"),
         path("log", "CSV log to write"), path("facts", "JSON to write"), THREADS, DEVICE,
-        ("--workers", {"type": int, "default": 0, "help": "data-loading processes, shared out among the GPUs"}),
-        ("--gpus", {"type": int, "default": 1, "help": "GPUs to train on, where there are any"}),
-        ("--checkpoint-every", {"type": int, "default": 500, "help": "steps between saved states"}),
-        ("--stop-after", {"type": int, "default": None, "help": "save the state and stop after this many steps"}),
+        ("--workers", {"type": count(0, 4096), "default": 0, "help": "data-loading processes, shared among GPUs"}),
+        ("--gpus", {"type": count(1, 1024), "default": 1, "help": "GPUs to train on, where there are any"}),
+        ("--checkpoint-every", {"type": count(1), "default": 500, "help": "steps between saved states"}),
+        ("--stop-after", {"type": count(1), "default": None, "help": "save the state and stop after this many steps"}),
         path("tensorboard", "folder for TensorBoard events", required=False, default=None),
     )  # fmt: skip
     command(commands, evaluate, MODEL, DATA, INDEX, INFERENCE, THREADS, DEVICE, SHARD, OUTPUT)
@@ -210,7 +211,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     command(
         commands, simnet_f1, MODEL, DATA, path("weak", "labels.json of the masked label set"),
         path("true", "labels.json of the same images with all masks"), THREADS, DEVICE,
-        ("--pairs", {"type": int, "default": 100, "help": "image pairs"}), OUTPUT,
+        ("--pairs", {"type": count(1), "default": 100, "help": "image pairs"}), OUTPUT,
     )  # fmt: skip
     command(commands, pseudo_labels, MODEL, DATA, LABELS, INFERENCE, THREADS, DEVICE, SHARD, OUTPUT)
     command(commands, join_labels, LABELS, path("shards", "folders of all shards", nargs="+"), OUTPUT)

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
-from pathlib import Path
 
 from simformer.commands.baselines import SETTINGS, TRAINING, train_network
-from simformer.commands.options import DATA, DEVICE, INDEX, OUTPUT, SPLIT, THREADS, Option, command, path
+from simformer.commands.options import (
+    DATA,
+    DEVICE,
+    INDEX,
+    OUTPUT,
+    SPLIT,
+    THREADS,
+    Option,
+    command,
+    named_path,
+    parsed,
+    path,
+)
 from simformer.errors import UserError
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
@@ -43,17 +54,20 @@ def _check(args: argparse.Namespace, arms: tuple[str, ...], measure) -> None:
     from simformer.data.splits import Split
     from simformer.devices import choose_device
 
-    paths = {name: Path(file) for name, _, file in (given.partition("=") for given in args.network)}
-    if sorted(paths) != sorted(arms):
-        given, expected = ", ".join(sorted(paths)), ", ".join(sorted(arms))
+    paths = dict(args.network)
+    if len(paths) < len(args.network) or sorted(paths) != sorted(arms):
+        given, expected = ", ".join(sorted(name for name, _ in args.network)), ", ".join(sorted(arms))
         raise UserError(f"--network: found {given}; expected NAME=FILE once for each of {expected}")
     torch.set_num_threads(args.threads)
     index, split = DatasetIndex.load(args.index), Split.load(args.split)
-    cam, device = CamSettings.model_validate_json(args.settings), str(choose_device(args.device))
+    cam, device = parsed(CamSettings, args.settings, "--settings"), str(choose_device(args.device))
     save_claims(args.output, measure(paths, args.data, index, split, cam, device))
 
 
-NETWORKS: Option = ("--network", {"required": True, "nargs": "+", "metavar": "NAME=FILE", "help": "networks compared"})
+NETWORKS: Option = (
+    "--network",
+    {"required": True, "nargs": "+", "type": named_path, "metavar": "NAME=FILE", "help": "networks compared"},
+)
 CHECK = (NETWORKS, DATA, INDEX, SPLIT, SETTINGS, THREADS, DEVICE, OUTPUT)
 
 

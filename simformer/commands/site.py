@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 
-from simformer.commands.options import DATA, DEVICE, INDEX, INFERENCE, MODEL, OUTPUT, THREADS, command, path
+from simformer.commands.options import DATA, DEVICE, INDEX, INFERENCE, MODEL, OUTPUT, THREADS, command, parsed, path
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -30,7 +29,7 @@ def site_predictions(args: argparse.Namespace) -> None:
 
     torch.set_num_threads(args.threads)
     device = choose_device(args.device)
-    settings = InferenceSettings.model_validate_json(args.inference)
+    settings = parsed(InferenceSettings, args.inference, "--inference")
     index = DatasetIndex.load(args.index)
     write_predictions(load_model(args.model, device), args.data, index, settings, device, args.output)
 
@@ -38,8 +37,9 @@ def site_predictions(args: argparse.Namespace) -> None:
 def site(args: argparse.Namespace) -> None:
     """Write the site's page and its list of contents."""
     from simformer.analysis.site.join import write_site
+    from simformer.commands.specs import SiteSpec, read_spec
 
-    content = json.loads(args.spec)
+    content = read_spec(SiteSpec, args.spec, "--spec")
     write_site(content["title"], content["views"], args.output)
 
 

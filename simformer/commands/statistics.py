@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from simformer.commands.options import OUTPUT, Option, command
 
@@ -13,29 +12,33 @@ SPEC: Option = ("--spec", {"required": True, "help": "rows, runs and what is com
 def partial_table(args: argparse.Namespace) -> None:
     """Write one table from the runs that are there, the others shown as missing."""
     from simformer.analysis.tables import write_table
+    from simformer.commands.specs import PartialSpec, read_spec
 
-    write_table(json.loads(args.spec), args.output, partial=True)
+    write_table(read_spec(PartialSpec, args.spec, "--spec"), args.output, partial=True)
 
 
 def t_test(args: argparse.Namespace) -> None:
     """Compare rows of a table over seeds with Welch's test (Table 7)."""
     from simformer.analysis.t_test import write_t_tests
+    from simformer.commands.specs import SeedTestSpec, read_spec
 
-    write_t_tests(json.loads(args.spec), args.output)
+    write_t_tests(read_spec(SeedTestSpec, args.spec, "--spec"), args.output)
 
 
 def per_class(args: argparse.Namespace) -> None:
     """Write the IoU of every class for every method of a table."""
     from simformer.analysis.per_class import write_per_class
+    from simformer.commands.specs import ClassSpec, read_spec
 
-    write_per_class(json.loads(args.spec), args.output)
+    write_per_class(read_spec(ClassSpec, args.spec, "--spec"), args.output)
 
 
 def label_quality(args: argparse.Namespace) -> None:
     """Score the labels behind the re-trained methods of a table, beside what the re-training made of them."""
     from simformer.analysis.label_quality import write_label_quality
+    from simformer.commands.specs import LabelSpec, read_spec
 
-    write_label_quality(json.loads(args.spec), args.output)
+    write_label_quality(read_spec(LabelSpec, args.spec, "--spec"), args.output)
 
 
 def add(commands: argparse._SubParsersAction) -> None:

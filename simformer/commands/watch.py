@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from simformer.commands.options import Option, command
+from simformer.commands.options import Option, command, count, some_path
 from simformer.json_text import json_text
 
-STUDY: Option = ("--study", {"type": Path, "default": Path("config/config.yaml"), "help": "study file"})
+STUDY: Option = ("--study", {"type": some_path, "default": Path("config/config.yaml"), "help": "study file"})
 JSON: Option = ("--json", {"action": "store_true", "help": "for scripts"})
 
 
@@ -49,6 +49,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
     command(
         commands, status, ("targets", {"nargs": "*", "help": "tables, e.g. results/table1.csv; default: the study's"}),
-        STUDY, ("--jobs", {"type": int, "help": "trainings at a time, for the estimated end; default: as now"}), JSON,
+        STUDY, JSON,
+        ("--jobs", {"type": count(1, 10**5), "help": "trainings at a time, for the estimated end; default: as now"}),
     )  # fmt: skip
     command(commands, doctor, STUDY, JSON)

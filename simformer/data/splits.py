@@ -133,11 +133,17 @@ def _ids(classes: tuple[str, ...], names: list[str], side: str) -> list[int]:
     return [classes.index(name) for name in names]
 
 
-def _pinned(classes: tuple[str, ...], path: Path) -> list[int]:
-    """Read `novel: {id: name, ...}` and insist that ids and names agree with the dataset."""
+def read_pinned(path: Path) -> dict[Any, Any]:
+    """Read `novel: {id: name, ...}` of a pinned split file; raises UserError if there is no such list."""
     novel = read_yaml(path).get("novel")
     if not isinstance(novel, dict):
         raise UserError(f"{path}: expected 'novel:' with 'id: name' lines")
+    return novel
+
+
+def _pinned(classes: tuple[str, ...], path: Path) -> list[int]:
+    """Read a pinned split and insist that ids and names agree with the dataset."""
+    novel = read_pinned(path)
     pairs = set(enumerate(classes))
     wrong = [f"{i}: {name}" for i, name in novel.items() if (i, normal(str(name))) not in pairs]
     if wrong:

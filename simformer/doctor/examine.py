@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from simformer.doctor.caches import check_caches
 from simformer.doctor.check import Check
 from simformer.doctor.cluster import check_cluster
 from simformer.doctor.hardware import check_hardware
@@ -13,11 +14,12 @@ from simformer.errors import UserError
 
 
 def examine(study: Path) -> Iterator[Check]:
-    """Check packages, the study's files, hardware, disks, inputs and Slurm, in this order.
+    """Check packages, caches, the study's files, hardware, disks, inputs and Slurm, in this order.
 
     A study that cannot be read is one problem of its own; the checks that need it are then left out.
     """
     yield from check_packages()
+    yield from check_caches()
     try:
         yield from _examine_study(study)
     except UserError as error:
@@ -33,9 +35,14 @@ def _examine_study(path: Path) -> Iterator[Check]:
     from simformer.catalogue import Catalogue  # here, since they need packages that may be missing
     from simformer.doctor.inputs import check_inputs
     from simformer.doctor.storage import check_storage
-    from simformer.plan import make_plan
+    from simformer.plan import make_plan, split_problems
 
     catalogue = Catalogue.read(path)
+    if problems := split_problems(catalogue):
+        for (dataset, number), problem in problems.items():
+            yield Check(f"{dataset} split{number}", "problem", problem, f"mend the split in {path}")
+        yield from check_hardware(set())
+        return
     plan = make_plan(catalogue)
     yield Check("study", "ok", f"{path}: {len(plan.trainings)} trainings, {len(plan.missing)} still to be done")
     yield from check_hardware({catalogue.run(*t.cell).settings.optim.precision for t in plan.missing})

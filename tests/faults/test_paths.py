@@ -56,18 +56,22 @@ def test_a_path_means_one_thing(home, text, means):
 
 
 FAULTY = [
-    ("", "the path is empty"),
-    ("  ", "the path is empty"),
-    ("$NOWHERE/x", "environment variable NOWHERE is not set; type NOWHERE=/path/to/it before the command"),
-    ("${NOWHERE}/x", "environment variable NOWHERE is not set"),
-    ("${EMPTY}", "environment variable EMPTY is not set"),
-    ("~nobody_of_that_name/x", "names no home folder of this machine; for a file of that name write ./~nobody"),
-    ("a\nb", "holds a line break or another control character"),
+    ("", "is empty; "),
+    ("  ", "is empty; "),
+    ("$NOWHERE/x", "needs environment variable NOWHERE, which is not set; type NOWHERE=/path/to/it before the command"),
+    ("${NOWHERE}/x", "needs environment variable NOWHERE"),
+    ("${EMPTY}", "needs environment variable EMPTY"),
+    (
+        "~nobody_of_that_name/x",
+        "names no home folder of this machine, '~nobody_of_that_name/x'; for a file of that name write ./~nobody",
+    ),
+    ("a\nb", "holds the control character"),
     ("a\tb", "control character"),
     ("a\x1b[31m", "control character"),
 ]
 NO_FOLDER = [
-    ("a{b}", "holds a brace, which Snakemake takes for a wildcard"),
+    ("a{b}", "holds '{', which Snakemake takes for a wildcard"),
+    ("<x>", "holds '<', which Snakemake takes for a wildcard"),
     ("-rf", "begins with a hyphen"),
     (".", "is the working directory itself"),
 ]
@@ -90,7 +94,7 @@ def study(tmp_path, monkeypatch):
 @pytest.mark.parametrize("key", ["results", "data"])
 @pytest.mark.parametrize(("text", "says"), FAULTY + NO_FOLDER)
 def test_a_folder_that_cannot_be_one(study, home, tmp_path, capsys, key, text, says):
-    refused(["plan", "--study", study({key: text})], tmp_path, capsys, "mine.yaml", f"{key}: ", says)
+    refused(["plan", "--study", study({key: text})], tmp_path, capsys, "mine.yaml", f"{key} ", says)
 
 
 def test_results_and_data_are_two_folders(study, tmp_path, capsys):
@@ -100,20 +104,20 @@ def test_results_and_data_are_two_folders(study, tmp_path, capsys):
 @pytest.mark.parametrize(("text", "says"), FAULTY)
 def test_a_source_that_cannot_be_a_path(home, tmp_path, capsys, text, says):
     source = json.dumps({"kind": "folder", "path": text})
-    refused(["prepare", "--source", source, "--output", tmp_path / "out"], tmp_path, capsys, "source.path: ", says)
+    refused(["prepare", "--source", source, "--output", tmp_path / "out"], tmp_path, capsys, "source.path ", says)
 
 
 @pytest.mark.parametrize(("text", "says"), FAULTY)
 def test_an_archive_that_cannot_be_a_path(home, tmp_path, capsys, text, says):
     source = json.dumps({"kind": "ade20k", "archive": {"path": text}})
     command = ["prepare", "--source", source, "--output", tmp_path / "out"]
-    refused(command, tmp_path, capsys, "source.archive.path: ", says)
+    refused(command, tmp_path, capsys, "source.archive.path ", says)
 
 
 @pytest.mark.parametrize(("text", "says"), FAULTY)
 def test_weights_that_cannot_be_a_path(home, tmp_path, capsys, text, says):
     command = ["weights", "--backbone", "resnet18", "--source", text, "--output", tmp_path / "w.safetensors"]
-    refused(command, tmp_path, capsys, "model.weights: ", says)
+    refused(command, tmp_path, capsys, "model.weights ", says)
 
 
 @pytest.mark.parametrize(("text", "says"), FAULTY)
@@ -121,7 +125,7 @@ def test_a_pinned_split_that_cannot_be_a_path(study, home, tmp_path, capsys, mon
     path = study({"datasets": {"scenes": {"splits": {1: {"file": text}}}}})
     with pytest.raises(UserError, match=re.escape(says)) as caught:
         Catalogue.read(path).split_json("scenes", "split1")
-    assert "mine.yaml: datasets.scenes.splits.1.file: " in str(caught.value)
+    assert "mine.yaml: datasets.scenes.splits.1.file " in str(caught.value)
 
 
 def test_doctor_plan_and_status_look_in_the_expanded_folders(study, home, tmp_path, capsys):

@@ -11,11 +11,9 @@ from typing import get_args
 
 from snakemake.exceptions import WorkflowError
 
-sys.path.insert(0, str(workflow.basedir))
-
 from simformer.analysis.kept import ABOUT_TABLES, PAGES
 from simformer.baselines.settings import Cleaning
-from simformer.config import RECIPE_VERSION, read_yaml
+from simformer.config import RECIPE_VERSION, read_study, read_yaml
 from simformer.errors import UserError
 from simformer.paths import config_folder
 from simformer.last_words import was_interrupted
@@ -25,11 +23,13 @@ from simformer.sources import archives, content_json
 from simformer.study import MEASURE_FILES
 
 try:
-    for path in workflow.configfiles:
-        read_yaml(Path(path))  # finds doubled keys, which Snakemake's own reading drops
+    # What Snakemake has read of the same files and of --config gives way: it takes `010` for 8 and drops doubled keys.
+    content = read_study(list(map(Path, workflow.configfiles)), workflow.config_settings.config_args or ())
+    config.clear()
+    config.update(content)
     CONFIG = config_folder([Path(path) for path in workflow.configfiles])
     STUDY_FILES = [os.path.relpath(path) for path in workflow.configfiles]
-    CATALOGUE = Catalogue(config, ", ".join(STUDY_FILES) or "--config", CONFIG)
+    CATALOGUE = Catalogue(content, ", ".join(STUDY_FILES) or "--config", CONFIG)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 STUDY = CATALOGUE.study

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from simformer.baselines.conta.rounds import MAX_ROUNDS
 from simformer.baselines.settings import ClassifierSettings, NetworkSettings, Positive, SeedSettings
-from simformer.settings import Count, Settings
+from simformer.settings import Count, Settings, Side
 
 Context = Literal["own", "zero", "shuffled", "constant"]
 
@@ -33,8 +33,8 @@ class SegmentationSettings(NetworkSettings):
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Momentum.")
     weight_decay: Annotated[float, Field(ge=0)] = Field(5e-4, description="L2 weight decay.")
     bias_lr_factor: Positive = Field(20.0, description="Learning-rate factor of the biases outside the backbone.")
-    crop: Count = Field(321, description="Side of the square training crop, pixels; padded where the image is smaller.")
-    long_edges: tuple[Count, Count] | None = Field(
+    crop: Side = Field(321, description="Side of the square training crop, pixels; padded where the image is smaller.")
+    long_edges: tuple[Side, Side] | None = Field(
         None, description="The longer side is resized to a length drawn from this range; null: left as it is."
     )
     scales: tuple[Positive, Positive] = Field((0.5, 1.5), description="Factor of both sides, drawn from this range.")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from simformer.baselines.settings import NetworkSettings, Positive, WalkSettings
-from simformer.settings import Count, Share
+from simformer.settings import WHOLE, Count, Share
 
 
 class EdgeSettings(NetworkSettings):
@@ -25,7 +25,9 @@ class EdgeSettings(NetworkSettings):
 class TwoStageSettings(WalkSettings):
     """Walk in two stages: among cells that are no boundary, then from all cells into boundary cells."""
 
-    stages: Literal[1, 2] = Field(2, description="1: one stage over all cells, as PSA; for comparison.")
+    stages: Annotated[Literal[1, 2], WHOLE] = Field(
+        2, description="1: one stage over all cells, as PSA; for comparison."
+    )
     boundary: Share = Field(0.5, description="Lowest predicted boundary probability of a boundary cell.")
     background: Positive = Field(
         16.0, description="alpha: the score of 'none of them' is (1 - highest score)^alpha; it walks along."

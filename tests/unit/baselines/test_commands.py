@@ -85,7 +85,7 @@ def test_an_interrupted_training_is_told_by_the_exit_status(run, scenes, image_s
 def test_unknown_settings_are_one_line(run, stages, scenes, image_set, tmp_path, capsys):
     options = {"network": stages.classifier.model, "data": scenes.data, "labels": image_set.root / "labels.json"}
     assert run("cam", settings='{"scale": [1]}', output=tmp_path / "x.json", **options) == 1
-    assert "an option's JSON is wrong" in capsys.readouterr().err
+    assert "error: --settings: unknown key 'scale'; did you mean 'scales'?" in capsys.readouterr().err
 
 
 def test_a_classifier_of_other_classes_is_refused(run, stages, scenes, image_set, tmp_path, capsys):

@@ -52,7 +52,7 @@ def test_a_path_may_hold_variables(tmp_path, monkeypatch):
     monkeypatch.setenv("DATASETS", str(tmp_path))
     assert_equal(prepared(source("ade20k", archive={"path": "$DATASETS/ade.zip"}), tmp_path / "out"), truth)
     monkeypatch.delenv("DATASETS")
-    with pytest.raises(UserError, match=r"^source\.archive\.path: environment variable DATASETS is not set"):
+    with pytest.raises(UserError, match=r"^source\.archive\.path needs environment variable DATASETS"):
         prepare(source("ade20k", archive={"path": "$DATASETS/ade.zip"}), {}, tmp_path / "out", 1)
 
 

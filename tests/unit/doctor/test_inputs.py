@@ -32,7 +32,7 @@ def test_own_copies_must_be_where_the_study_says(study, tmp_path, monkeypatch, s
         return by_name(check_inputs(*study(SCENES | {"source": source})))["data toys"]
 
     monkeypatch.delenv("TOYS", raising=False)
-    assert check().level == "problem" and "TOYS is not set" in check().found and "TOYS=" in check().fix
+    assert check().level == "problem" and "TOYS, which is not set" in check().found and "TOYS=" in check().fix
     monkeypatch.setenv("TOYS", str(tmp_path))
     assert check().level == "problem" and "toys.tar" in check().found and "$TOYS" in check().fix
     touch(tmp_path / "toys.tar")
@@ -47,7 +47,7 @@ def test_weights_are_looked_for_where_the_rules_put_them(study, here, tmp_path, 
     assert check("none") is None
     assert check("imagenet").level == "warning"
     monkeypatch.delenv("WEIGHTS", raising=False)
-    assert check("$WEIGHTS").level == "problem" and "WEIGHTS is not set" in check("$WEIGHTS").found
+    assert check("$WEIGHTS").level == "problem" and "WEIGHTS, which is not set" in check("$WEIGHTS").found
     assert check(str(tmp_path / "w.pth")).level == "problem"
     touch(tmp_path / "w.pth")
     assert check(str(tmp_path / "w.pth")).level == "ok"

@@ -1,0 +1,68 @@
+"""Checks of the folders that Snakemake, matplotlib and Python write to by themselves."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from simformer.doctor.check import Check
+
+WRITABLE = "/a/folder/that/you/may/write/to"
+
+
+def check_caches() -> Iterator[Check]:
+    """Check that caches and temporary files can be written: HOME often cannot, on clusters and in containers."""
+    yield _snakemake()
+    yield _matplotlib()
+    yield _temporary()
+
+
+def _snakemake() -> Check:
+    folder = _cache_home() / "snakemake"
+    if reason := _unwritable(folder):
+        found = f"{reason}: {folder}; Snakemake would end with a traceback"
+        return Check("snakemake cache", "problem", found, f"export XDG_CACHE_HOME={WRITABLE}")
+    return Check("snakemake cache", "ok", f"can be written: {folder}")
+
+
+def _matplotlib() -> Check:
+    own = os.environ.get("MPLCONFIGDIR")
+    folder = Path(own) if own else Path(os.environ.get("XDG_CONFIG_HOME") or _home(".config")) / "matplotlib"
+    if reason := _unwritable(folder):
+        found = f"{reason}: {folder}; every job that draws would build its list of fonts again"
+        return Check("matplotlib cache", "warning", found, f"export MPLCONFIGDIR={WRITABLE}")
+    return Check("matplotlib cache", "ok", f"can be written: {folder}")
+
+
+def _temporary() -> Check:
+    """Python takes the first of TMPDIR, /tmp and others that it can write to."""
+    wanted = os.environ.get("TMPDIR")
+    if wanted and (reason := _unwritable(Path(wanted), create=False)):
+        return Check("temporary files", "problem", f"TMPDIR={wanted}: {reason}", f"export TMPDIR={WRITABLE}")
+    try:
+        return Check("temporary files", "ok", f"can be written: {tempfile.gettempdir()}")
+    except FileNotFoundError:
+        return Check("temporary files", "problem", "no folder for them can be written", f"export TMPDIR={WRITABLE}")
+
+
+def _cache_home() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or _home("Library/Caches" if sys.platform == "darwin" else ".cache"))
+
+
+def _home(name: str) -> Path:
+    return Path(os.path.expanduser("~"), name)
+
+
+def _unwritable(folder: Path, create: bool = True) -> str:
+    """Tell why files cannot be made in a folder, which is made first if it is not there; '' if they can."""
+    place = folder
+    while create and not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            return ""
+    except OSError as error:
+        return f"{'cannot be made' if place != folder else 'cannot be written'} ({error.strerror})"

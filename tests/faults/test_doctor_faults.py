@@ -1,0 +1,131 @@
+"""What doctor and plan find before any job does: splits that do not fit, and folders that cannot be written."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from simformer.cli import main
+from simformer.doctor.caches import check_caches
+from tests.faults.harness import refused
+from tests.stubs import by_name
+
+STUDY = "config/mine.yaml"
+SPLITS = {
+    "{novel: [cwo]}": ["unknown class 'cwo' in novel; did you mean 'cow'?"],
+    "{novel: [Cow]}": ["unknown class 'Cow'"],
+    "{novel: [sky, grass, cow, sheep, barn]}": ["every class is novel"],
+    "{novel: [cow], base: [sky]}": ["neither base nor novel: grass, sheep, barn"],
+    "{novel: [cow], base: [sky, grass, sheep, bran]}": ["unknown class 'bran' in base"],
+    "{seed: 1, ratio: [100, 1]}": ["ratio 100:1 of 5 classes leaves one side empty"],
+    "{seed: 1, ratio: [1, 100]}": ["ratio 1:100 of 5 classes leaves one side empty"],
+    "{file: other.yaml}": ["other.yaml: these ids and names do not belong together in this dataset: 3: sea"],
+    "{file: none.yaml}": ["none.yaml: no such file"],
+    "{file: list.yaml}": ["list.yaml: expected 'novel:' with 'id: name' lines"],
+    "{file: empty.yaml}": ["empty.yaml: expected 'key: value' lines, found nothing"],
+}
+
+
+@pytest.fixture
+def folder(data, tmp_path, monkeypatch) -> Path:
+    """A study of a prepared dataset of five classes, in the working directory."""
+    files = {
+        "config/datasets/mydata.yaml": "title: Mine\nsource: {kind: folder, path: /x}\n"
+        "settings: {model: {weights: none}}\n",
+        "config/experiments/mine.yaml": "title: Mine\nmethods: [one]\n",
+        "config/methods/one.yaml": "label: One\n",
+        "other.yaml": "novel: {3: sea}\n",
+        "list.yaml": "novel: [cow]\n",
+        "empty.yaml": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_study(folder: Path, *splits: str) -> None:
+    lines = "".join(f"      {number}: {split}\n" for number, split in enumerate(splits, 1))
+    (folder / STUDY).write_text(f"experiments: [mine]\ndatasets:\n  mydata:\n    splits:\n{lines}")
+
+
+@pytest.mark.parametrize(("split", "says"), SPLITS.items())
+def test_a_split_that_does_not_fit_is_found_by_the_plan(folder, capsys, split, says):
+    write_study(folder, "{novel: [cow]}", split)
+    refused(["plan", "--study", STUDY], folder, capsys, f"{STUDY}: datasets.mydata.splits.2: ", *says)
+    refused(["status", "--study", STUDY], folder, capsys, *says)
+
+
+def test_the_line_says_how_to_go_on_with_other_classes(folder, capsys):
+    write_study(folder, "{novel: [cattle]}")
+    says = ["(by data/mydata/classes.json; remove data/mydata if the dataset is to be made anew)"]
+    refused(["plan", "--study", STUDY], folder, capsys, *says)
+
+
+def test_without_the_dataset_there_is_nothing_to_compare_with(folder, capsys):
+    write_study(folder, "{novel: [cattle]}")
+    (folder / "data/mydata/classes.json").unlink()
+    assert main(["plan", "--study", STUDY]) == 0
+
+
+def test_every_bad_split_is_a_problem_of_its_own_in_doctor(folder, capsys):
+    write_study(folder, *SPLITS)
+    with pytest.raises(SystemExit) as end:
+        main(["doctor", "--json", "--study", STUDY])
+    assert end.value.code == 1
+    checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
+    for number, says in enumerate(SPLITS.values(), 1):
+        found = checks[f"mydata split{number}"]
+        assert found["level"] == "problem" and all(words in found["found"] for words in says)
+        assert found["fix"] == f"mend the split in {STUDY}"
+    assert "cores" in checks, "the machine is checked all the same"
+
+
+@pytest.fixture
+def blocked(tmp_path, monkeypatch) -> Path:
+    """A path below which nothing can be made, whoever asks: it is a file."""
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", "TMPDIR"):
+        monkeypatch.delenv(name, raising=False)
+    file = tmp_path / "file"
+    file.touch()
+    return file
+
+
+def test_a_home_that_cannot_be_written(blocked, monkeypatch):
+    monkeypatch.setenv("HOME", str(blocked))
+    found = by_name(check_caches())
+    assert found["snakemake cache"].level == "problem"
+    assert "Snakemake would end with a traceback" in found["snakemake cache"].found
+    assert "export XDG_CACHE_HOME=" in found["snakemake cache"].fix
+    assert found["matplotlib cache"].level == "warning" and "MPLCONFIGDIR" in found["matplotlib cache"].fix
+    assert found["temporary files"].level == "ok"
+
+
+@pytest.mark.parametrize(
+    ("name", "check", "level"),
+    [
+        ("XDG_CACHE_HOME", "snakemake cache", "problem"),
+        ("MPLCONFIGDIR", "matplotlib cache", "warning"),
+        ("TMPDIR", "temporary files", "problem"),
+    ],
+)
+def test_a_folder_of_the_environment_that_cannot_be_written(blocked, tmp_path, monkeypatch, name, check, level):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert by_name(check_caches())[check].level == "ok"
+    monkeypatch.setenv(name, str(blocked / "below"))
+    assert by_name(check_caches())[check].level == level
+    monkeypatch.setenv(name, str(tmp_path))
+    assert by_name(check_caches())[check].level == "ok"
+
+
+def test_a_cache_that_is_not_there_yet_is_no_problem(blocked, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "new"))
+    assert all(check.level == "ok" for check in check_caches())
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_temporary_folder_that_is_not_there(blocked, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
+    assert by_name(check_caches())["temporary files"].level == "problem"
