@@ -288,6 +288,22 @@ def test_a_killed_process_ends_the_others_and_is_named(start, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_killed_loader_of_one_process_ends_both_with_their_state(start, tmp_path):
+    process = start()
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "state/state.pt").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    second = ranks(process)[1]
+    children = Path(f"/proc/{second}/task/{second}/children").read_text().split()
+    (loader,) = [int(pid) for pid in children if "pt_data" in Path(f"/proc/{pid}/comm").read_text()]
+    os.kill(loader, signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1 and "Traceback" not in errors
+    assert errors.count("error: ") == 1 and "a loading process was killed (signal 9)" in errors
+
+
+@pytest.mark.slow
 def test_processes_without_the_command_that_started_them_stop_with_their_state(start, tmp_path):
     process = start()
     orphans = []
