@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from simformer.data.identity import Identity
 from simformer.data.splits import Split
 from simformer.metrics import Evaluation
 
@@ -29,28 +30,34 @@ def cells(markdown: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
 
 
-def images(hits, truth=None, names=None, classes=("sky", "cat")) -> Evaluation:
+def images(hits, truth=None, names=None, classes=("sky", "cat"), hidden=(1,)) -> Evaluation:
     """An evaluation of images of which `hits` pixels per class are hit, of those that `truth` has."""
     hits = np.array(hits, np.int64)
     truth = np.full_like(hits, 100) if truth is None else np.array(truth, np.int64)
     confusion = np.zeros((len(classes) + 1,) * 2, np.int64)
     confusion[: len(classes), : len(classes)] = np.diag(hits.sum(axis=0))
-    confusion[0, : len(classes)] += (truth - hits).sum(axis=0)
-    return Evaluation(confusion, hits, truth, hits, tuple(names or (f"i{k}" for k in range(len(hits)))), classes)
+    missed = truth - hits  # taken for the class that follows
+    for k in range(len(classes)):
+        confusion[(k + 1) % len(classes), k] += missed[:, k].sum()
+    predicted = hits + np.roll(missed, 1, axis=1)
+    named = tuple(names or (f"i{k}" for k in range(len(hits))))
+    return Evaluation(confusion, hits, truth, predicted, named, Identity(tuple(classes), "d", hidden), "m", "t")
 
 
 class Runs:
     """Runs of two methods of which `values` tells the metrics, with a dataset in which one class has no pixel."""
 
-    def __init__(self, folder: Path, values: dict[str, list[float | None]], classes=CLASSES, label="") -> None:
+    def __init__(
+        self, folder: Path, values: dict[str, list[float | None]], classes=CLASSES, label="", novel=(1, 2)
+    ) -> None:
         self.input, self.label = folder / "input", label
-        Split(classes, novel=(1, 2)).save(self.input / "split.yaml")
+        Split(classes, novel=novel).save(self.input / "split.yaml")
         truth = [[100, 50, 0]] * 4
         self.runs = []
         for method, numbers in values.items():
             for seed, value in enumerate(numbers):
                 place = self.input / method / str(seed)
-                images([[80, 20, 0]] * 4, truth, classes=classes).save(place / "1of1.npz")
+                images([[80, 20, 0]] * 4, truth, classes=classes, hidden=novel).save(place / "1of1.npz")
                 iou = dict(zip(classes, (80.0, value, None), strict=True))
                 (place / "m.json").write_text(json.dumps({"novel": value, "base": 80.0, "all": value, "iou": iou}))
                 run = {"dataset": "toys", "split": "split1", "method": method, "seed": seed}

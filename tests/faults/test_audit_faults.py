@@ -212,7 +212,7 @@ def test_a_split_file_that_is_none(data, tmp_path, capsys, text):
     (tmp_path / "split.yaml").write_text(text)
     files = ["--index", data / "index.json", "--split", tmp_path / "split.yaml"]
     mask = ["mask_labels", "--data", data, *files, "--output", tmp_path / "masked"]
-    refused(mask, tmp_path, capsys, "split.yaml: not a split file", "delete it and run snakemake again")
+    refused(mask, tmp_path, capsys, "split.yaml: not a resolved split", "delete it and run snakemake again")
 
 
 @pytest.mark.parametrize("names", [[f"class {i}" for i in range(171)], ["$a$ " + "long " * 12 + "name", "$$", "a|b"]])

@@ -18,9 +18,9 @@ from simformer.analysis.t_test import write_t_tests
 from simformer.analysis.table_page import write_table_page
 from simformer.analysis.tables import write_table
 from simformer.baselines.claims import Claim, save_claims
+from simformer.data.checked import label_checksum
 from simformer.data.images import write_label
 from simformer.data.labels import LabelledImage, LabelSet
-from simformer.data.splits import Split
 from tests.faults.runs import Runs, cells, written
 
 NAN, INF, THIRD = math.nan, math.inf, 100 / 3
@@ -75,8 +75,7 @@ def test_the_table_says_why_there_is_no_test(tmp_path):
 
 
 def test_an_absent_class_is_a_dash_everywhere(tmp_path):
-    runs = Runs(tmp_path, VALUES["absent classes"])
-    Split(("sky", "cat", "ghost"), novel=(2,)).save(tmp_path / "input/split.yaml")
+    runs = Runs(tmp_path, VALUES["absent classes"], novel=(2,))
     write_intervals(runs.spec(metrics=["novel"]), tmp_path / "i.csv")
     row = cells((tmp_path / "i.md").read_text())[2]
     assert row[3:6] == ["-", "-", "-"] and row[7] == "no"
@@ -89,8 +88,10 @@ def test_labels_without_a_novel_pixel(tmp_path):
     for name, held in (("masked", (0, 1)), ("truth", (0,)), ("labels", (0, 1))):
         root = tmp_path / "input" / name
         write_label(root / "a.png", pixels)
-        image = LabelledImage("a", "a.jpg", "a.png", 2, 2, held, "", "")
-        LabelSet(("sky", "cat"), () if name == "truth" else (1,), (image,), root).save()
+        image = LabelledImage("a", "a.jpg", "a.png", 2, 2, held, "", label_checksum(pixels))
+        kind = {"masked": "weak", "truth": "full", "labels": "maps"}[name]
+        novel, hidden = (1,) if kind == "weak" else (), () if kind == "full" else (1,)
+        LabelSet(("sky", "cat"), novel, (image,), root, kind, "d", hidden).save()
         places[name] = str(root / "labels.json")
     (tmp_path / "input/m.json").write_text('{"novel": null, "base": null}')
     run = {"dataset": "toys", "split": "s", "method": "good", "seed": 0, "path": str(tmp_path / "input/m.json")}

@@ -127,8 +127,8 @@ NO_INTERVAL = {
     "equal methods": (images([[50, 80], [20, 10], [5, 6]]),) * 2 + ([0, 1], "no spread"),
     "a class in no image": (images(SAME, [[100, 0]] * 6), images(SAME, [[100, 0]] * 6), [1], "no value"),
     "a class in one image": (
-        images([[50, 7], [60, 0], [70, 0]], [[100, 10], [100, 0], [100, 0]]),
-        images([[50, 3], [60, 0], [70, 0]], [[100, 10], [100, 0], [100, 0]]), [1], "no spread",
+        images([[100, 7], [100, 0], [100, 0]], [[100, 10], [100, 0], [100, 0]]),
+        images([[100, 3], [100, 0], [100, 0]], [[100, 10], [100, 0], [100, 0]]), [1], "no spread",
     ),
     "no class chosen": (images(SAME), images(SAME), [], "no value"),
     "no image": (images(np.zeros((0, 2), int)), images(np.zeros((0, 2), int)), [0], "no value"),

@@ -138,7 +138,7 @@ FILES = {  # ending, content, what is said
     "NaN": (".pth", lambda s: torch_bytes(with_value(s, float("nan"))), "NaN or infinite, in conv1.weight: the"),
     "infinite": (".safetensors", lambda s: save(with_value(s, float("-inf"))), "NaN or infinite, in conv1.weight"),
     "NaN .pkl": (".pkl", lambda s: numpy_pickle(with_value(s, float("nan"))), "NaN or infinite, in conv1.weight"),
-    "NaN everywhere": (".pth", lambda s: torch_bytes({k: v * np.nan for k, v in s.items()}), "and 28 more: the"),
+    "NaN everywhere": (".pth", lambda s: torch_bytes({k: v * np.nan for k, v in s.items()}), "and 30 more: the"),
     "NaN in half": (
         ".pth",
         lambda s: torch_bytes({k: v.half() for k, v in with_value(s, float("nan")).items()}),
@@ -147,19 +147,19 @@ FILES = {  # ending, content, what is said
     "whole numbers": (
         ".pth",
         lambda s: torch_bytes({k: (v * 100).to(torch.int8) for k, v in s.items()}),
-        "wrong type: block1.conv1.weight int8 instead of float32",
+        "33 wrong type (block1.conv1.weight int8 instead of float32",
     ),
     "complex": (
         ".pth",
         lambda s: torch_bytes(s | {"conv1.weight": s["conv1.weight"] * 1j}),
-        "wrong type: conv1.weight complex64 instead of float32",
+        "1 wrong type (conv1.weight complex64 instead of float32",
     ),
-    "one too few": (".pth", lambda s: torch_bytes({k: s[k] for k in list(s)[1:]}), "missing: conv1.weight. Set"),
-    "one too many": (".pth", lambda s: torch_bytes(s | {"more": torch.ones(1)}), "unexpected: more. Set"),
+    "one too few": (".pth", lambda s: torch_bytes({k: s[k] for k in list(s)[1:]}), "1 missing (conv1.weight). Set"),
+    "one too many": (".pth", lambda s: torch_bytes(s | {"more": torch.ones(1)}), "1 unexpected (more). Set"),
     "another shape": (
         ".pth",
         lambda s: torch_bytes(s | {"conv1.weight": torch.ones(2, 2)}),
-        "wrong shape: conv1.weight (2, 2) instead of ",
+        "1 wrong shape (conv1.weight (2, 2) instead of ",
     ),
     "another network": (".pth", lambda s: torch_bytes(build_backbone("resnet18").state_dict()), "(33 tensors"),
 }  # fmt: skip

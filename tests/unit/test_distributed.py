@@ -328,6 +328,6 @@ def test_an_error_of_one_process_is_told_once_and_ends_both(start, scenes, maske
     process = start(data)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert len(re.findall(r"error: .*image not found", errors)) == errors.count("error:") == 1, errors
+    assert len(re.findall(r"error: .*not there any more", errors)) == errors.count("error:") == 1, errors
     assert "Traceback" not in errors
     assert not (tmp_path / "state" / "state.pt").exists()
