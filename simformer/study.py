@@ -24,6 +24,27 @@ def _folder(text: str) -> str:
 
 Folder = Annotated[str, AfterValidator(_folder)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+TAKEN = {
+    "dataset": ("downloads", "weights", "logs", "figures", "gallery", "pages", "partial", "report", "intervals", "t_test",
+                "label_quality", "per_class"),
+    "method": ("masked", "fill", "crop", "maps", "retab", "retab_controls", "checks"),
+    "experiment": ("baseline_checks", "retab_checks", "stage_costs"),
+}  # fmt: skip
+"""Names of folders and files of our own, by what a user might call so: theirs would lie among ours."""
+
+
+def _free(what: str) -> AfterValidator:
+    def check(name: str) -> str:
+        if name in TAKEN[what]:
+            raise ValueError(f"'{name}' is a folder or file of the results or data; call the {what} something else")
+        return name
+
+    return AfterValidator(check)
+
+
+DatasetName = Annotated[Name, _free("dataset")]
+MethodName = Annotated[Name, _free("method")]
+ExperimentName = Annotated[Name, _free("experiment")]
 SplitName = Annotated[str, StringConstraints(pattern=r"^split(0|[1-9][0-9]{0,5})$")]
 METRICS = {
     "iou": ("novel", "base", "all"),
@@ -115,7 +136,7 @@ class MethodFile(Settings):
         "fill: the not-base region split among the present novel classes; maps: the not-base region labelled by class "
         "maps (`maps`), which are learnt from image-level labels.",
     )
-    teacher: Name | None = Field(None, description="Method whose predictions label the novel pixels.")
+    teacher: MethodName | None = Field(None, description="Method whose predictions label the novel pixels.")
     maps: MapChoice | None = Field(None, description="Which class maps label the novel pixels.")
     settings: dict[str, Any] = Field({}, description="Training settings that differ.")
     datasets: dict[Name, dict[str, Any]] = Field({}, description="Training settings on one dataset alone.")
@@ -136,7 +157,7 @@ class ExperimentFile(Settings):
     """config/experiments/<name>.yaml: the rows of one table, and what the paper reports."""
 
     title: Text = Field(description="Caption of the table.")
-    methods: Annotated[tuple[Name, ...], DISTINCT] = Field(min_length=1, description="Rows, top to bottom.")
+    methods: Annotated[tuple[MethodName, ...], DISTINCT] = Field(min_length=1, description="Rows, top to bottom.")
     measure: Literal["iou", "simnet_f1"] = Field(
         "iou",
         description="iou: mean IoU on the test images; simnet_f1: F1 of SimNet on pixel pairs (Table 3).",
@@ -248,8 +269,8 @@ class Study(Settings):
     results: Folder = Field("results", description="Folder of all results; `~` and environment variables are expanded.")
     data: Folder = Field("data", description="Folder of the prepared datasets; may serve several studies.")
     seeds: Annotated[tuple[Seed, ...], DISTINCT] = Field((0,), min_length=1, description="Training seeds.")
-    datasets: dict[Name, StudyDataset] = Field(min_length=1, description="Datasets and their splits.")
-    experiments: Annotated[tuple[Name, ...], DISTINCT] = Field(
+    datasets: dict[DatasetName, StudyDataset] = Field(min_length=1, description="Datasets and their splits.")
+    experiments: Annotated[tuple[ExperimentName, ...], DISTINCT] = Field(
         ("table1",), min_length=1, description="Tables to make by default."
     )
     check_splits: Literal["first", "all"] = Field(
