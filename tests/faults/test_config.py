@@ -173,6 +173,7 @@ MEANS = {
         ("experiments: [mien]", "mien.yaml: no such file; did you mean 'config/experiments/mine.yaml'?"),
         ("experiments: [mine, mine]", "experiments has doubles"),
         ("experiments: []", "experiments"),
+        ("experiments: [stage_costs]", "'stage_costs' is a folder or file of the results or data; call the experiment"),
         ("experiments: [../mine]", "string should match pattern"),
         ("experiments: [" + "a" * 300 + "]", "at most 60 characters"),
     ],
