@@ -14,6 +14,7 @@ from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.sections import BaselineSettings
 from simformer.baselines.settings import Response
 from simformer.config import RunConfig, check_layer, merge, parse, parse_layers, read_yaml
+from simformer.data.splits import names_hash, read_pinned
 from simformer.errors import UserError
 from simformer.paths import config_folder, expand_path
 from simformer.settings import ModelSettings, TrainSettings
@@ -265,6 +266,13 @@ class Catalogue:
                     f"change `label` in {self._path('methods', method)}"
                 )
             labels[label] = method
+
+    def named_novel(self, dataset: str, split: str) -> str | None:
+        """Return the `names_hash` of a split's novel classes, if the study or a pinned file names them."""
+        spec = json.loads(self.split_json(dataset, split))
+        if spec.get("file"):
+            return names_hash(map(str, read_pinned(Path(spec["file"])).values()))
+        return names_hash(spec["novel"]) if spec.get("novel") else None
 
     def _dataset_layers(self, dataset: str) -> list[tuple[str, dict]]:
         """Return the training settings of a dataset's file, and the study's own for it."""

@@ -34,7 +34,8 @@ def _parser() -> argparse.ArgumentParser:
         watch,
     )
 
-    parser = argparse.ArgumentParser(prog="simformer", description=__doc__)
+    what = "Every stage of the pipeline as a command; Snakemake calls the same."
+    parser = argparse.ArgumentParser(prog="simformer", description=what)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for group in (data, runs, baselines, seam, conta, rib, retab, checks, figures, results, site, watch, statistics):
@@ -77,10 +78,12 @@ def _run(given: list[str], stops: Stops) -> int:
 def _call(given: list[str], stops: Stops) -> None:
     """Parse and call; what fails because a signal came amid it (the import of a library) is the signal's end."""
     try:
+        from simformer.commands.options import refuse_overwriting
         from simformer.memory import keep_freed_memory
 
         args = _parser().parse_args(given, argparse.Namespace(arguments=given))
         keep_freed_memory()
+        refuse_overwriting(args)
         args.run(args)
         sys.stdout.flush()
     except Exception:

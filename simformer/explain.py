@@ -20,6 +20,7 @@ PLAIN = {
     "bool_type": "should be true or false",
     "string_type": "should be text (numbers and words such as true in quotes)",
     "finite_number": "should be a finite number",
+    "too_short": "should have at least one entry",
     "int_parsing": "should be a whole number",
 }
 """Words for what pydantic tells a programmer."""
@@ -64,6 +65,11 @@ def explain(model: type[BaseModel], item: Mapping[str, Any], prefix: str) -> str
         return f"key '{keys[0]}' is missing" if len(keys) == 1 else f"keys {', '.join(keys)} are missing"
     if item["type"] == "union_tag_not_found":
         return f"key '{key}.kind' is missing"
+    if item["type"] == "union_tag_invalid":
+        known = [tag.strip("'") for tag in item["ctx"]["expected_tags"].split(", ")]
+        near = difflib.get_close_matches(str(item["ctx"]["tag"]), known, n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        return f"{key}.kind: unknown kind '{item['ctx']['tag']}'; {hint}Known: {', '.join(known)}"
     if not key:
         return f"expected a mapping of keys to values, or a list of them; found {shown(item['input'])}"
     message = PLAIN.get(item["type"]) or item["msg"][0].lower() + item["msg"][1:]

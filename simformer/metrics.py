@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from simformer.data.files import atomic_write_bytes, atomic_write_text
 from simformer.data.identity import Identity, require_dataset, require_groups
 from simformer.data.sealed import read_json
-from simformer.data.splits import Split
+from simformer.data.splits import Split, names_hash
 from simformer.errors import MAKES_IT, UserError, to_make
 from simformer.json_text import json_text
 from simformer.settings import IGNORE
@@ -200,7 +200,8 @@ def write_metrics(shards: Sequence[Path], split: Split, output: Path) -> None:
     """
     evaluation = Evaluation.load(shards)
     require_groups(evaluation.identity, split)
-    result = scores(evaluation.confusion, split.classes, split.novel)
+    result = {"run": evaluation.model, "novel_classes": [split.classes[k] for k in split.novel]}
+    result |= scores(evaluation.confusion, split.classes, split.novel)
     atomic_write_text(output, json_text(result, indent=2) + "\n")
 
 
@@ -210,4 +211,32 @@ def read_metrics(path: Path, *names: str) -> dict[str, Any]:
     missing = [name for name in names if name not in content] if isinstance(content, dict) else list(names)
     if not isinstance(content, dict) or missing:
         raise UserError(f"{path}: not a file of metrics, or one without '{', '.join(missing)}'; {MAKES_IT}")
+    return content
+
+
+def run_metrics(run: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Read the metrics of a run of a study, and insist that they are of it.
+
+    Args:
+        run: `path`; `hash` of the run's settings as the study has them, without which nothing is compared; `novel`, the
+            `names_hash` of the split's novel classes, where the study names them.
+        names: metrics that must be there.
+    Raises: UserError as `read_metrics`, and for numbers of another run or split, e.g. in a copied folder.
+    """
+    path = Path(run["path"])
+    content = read_metrics(path, *names)
+    if "hash" not in run:
+        return content
+    if not {"run", "novel_classes"} <= content.keys():
+        raise UserError(f"{path}: metrics of an older version, which do not say of which run they are; {MAKES_IT}")
+    if content["run"] != run["hash"]:
+        raise UserError(
+            f"{path}: numbers of another run than this study's (settings {content['run']}, here {run['hash']}): "
+            "settings have changed, or a folder was copied; delete that folder and run snakemake again, or restore them"
+        )
+    if "novel" in run and names_hash(content["novel_classes"]) != run["novel"]:
+        raise UserError(
+            f"{path}: numbers of another split than this study's, with the novel classes "
+            f"{', '.join(content['novel_classes'])}; delete the folder of the split and run snakemake again"
+        )
     return content

@@ -62,8 +62,12 @@ def expand_folder(text: str, key: str) -> str:
         raise UserError(f"{key} holds '{min(odd)}', which Snakemake takes for a wildcard; name another folder")
     if folder.startswith("-"):
         raise UserError(f"{key} begins with a hyphen, like an option; write its absolute path")
+    if folder == "/":
+        raise UserError(f"{key} is the root of all disks; name a folder of your own")
     if folder == ".":
         raise UserError(f"{key} is the working directory itself; name a folder in it, e.g. results/mine")
+    if Path(folder).exists() and not Path(folder).is_dir():
+        raise UserError(f"{key} is the file '{folder}'; name a folder")
     return folder
 
 

@@ -75,7 +75,7 @@ def simnet_f1(
     for group, sample in _sample(trained, data, weak, true, device, pairs):
         for mode in ("", "_train"):
             counts[group, mode] += count_pairs(sample, trained.simnet, training=mode == "_train")
-    result = {}
+    result = {"run": trained.config.hash, "novel_classes": [weak.classes[k] for k in weak.novel]}
     for (group, mode), table in counts.items():
         result |= {f"{group}_{kind}{mode}": f1(table)[k] for k, kind in enumerate(("dis", "sim"))}
     atomic_write_text(output, json_text(result, indent=2) + "\n")

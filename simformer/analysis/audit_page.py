@@ -153,11 +153,6 @@ def _markdown(facts: dict[str, Any]) -> str:
 
 def _picture(facts: dict[str, Any], index: DatasetIndex, data: Path) -> bytes:
     """Draw class frequencies, the shares of the splits and some training images; returns a PNG."""
-    with plt.rc_context({"text.parse_math": False}):  # names may hold dollar signs
-        return _draw(facts, index, data)
-
-
-def _draw(facts: dict[str, Any], index: DatasetIndex, data: Path) -> bytes:
     figure = plt.figure(figsize=(13, 11), layout="constrained")
     rows = figure.subfigures(4, 1, height_ratios=[1, 1, 0.35 + 0.13 * len(facts["splits"]), 1.5])
     _class_bars(rows[0].subplots(), facts, "pixels", "labelled pixels (%)")

@@ -20,7 +20,7 @@ from simformer.data.checked import read_label_map
 from simformer.data.files import atomic_write_text
 from simformer.data.identity import require_split, require_truth
 from simformer.data.labels import LabelledImage, LabelSet
-from simformer.metrics import read_metrics
+from simformer.metrics import run_metrics
 from simformer.settings import IGNORE
 
 GAP = 2.0
@@ -50,7 +50,7 @@ def label_quality(spec: dict[str, Any]) -> pd.DataFrame:
         labels, masked, truth = (LabelSet.load(Path(run[name])) for name in ("labels", "masked", "truth"))
         require_truth(truth.identity, masked.identity)
         require_split(labels.identity, masked.identity)
-        metrics = read_metrics(Path(run["path"]), "novel", "base")
+        metrics = run_metrics(run, "novel", "base")
         cell = {name: run[name] for name in ("dataset", "split", "method", "seed")}
         lines.append(cell | _quality(labels, masked, truth) | {name: metrics[name] for name in ("novel", "base")})
     return pd.DataFrame(lines).astype(dict.fromkeys(COLUMNS, float))

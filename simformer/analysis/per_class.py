@@ -14,7 +14,7 @@ from simformer.analysis.table_text import csv_text, markdown
 from simformer.data.files import atomic_write_text
 from simformer.data.identity import require_groups
 from simformer.data.splits import Split
-from simformer.metrics import Evaluation, read_metrics
+from simformer.metrics import Evaluation, run_metrics
 
 NOTE = (
     "IoU in percent, mean over seeds (n: {seeds}); the novel classes first, then by share of the labelled test pixels. "
@@ -46,7 +46,7 @@ def _place(place: tuple[str, str], runs: list[dict[str, Any]]) -> pd.DataFrame:
     share = 100 * pixels / max(1, pixels.sum())
     values: dict[str, list[dict[str, float | None]]] = {}
     for run in runs:
-        content = read_metrics(Path(run["path"]), "iou")
+        content = run_metrics(run, "iou")
         values.setdefault(run["method"], []).append(content["iou"])
     order = sorted(range(len(split.classes)), key=lambda k: (k not in split.novel, -share[k], k))
     return pd.DataFrame(

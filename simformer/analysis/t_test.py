@@ -14,7 +14,7 @@ from simformer.analysis.numbers import NONE, ends, footnote, number, signed, wit
 from simformer.analysis.statistics import hedges_g, holm, mean_and_deviation, welch
 from simformer.analysis.table_text import METRIC_NAMES, csv_text, latex, markdown
 from simformer.data.files import atomic_write_text
-from simformer.metrics import read_metrics
+from simformer.metrics import run_metrics
 
 NOTE = (
     "Percentage points over seeds, n of each method. Welch's t-test: two-sided, unequal variances, on the raw results; "
@@ -41,7 +41,7 @@ def t_tests(spec: dict[str, Any]) -> pd.DataFrame:
     """
     values: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
     for run in spec["runs"]:
-        content = read_metrics(Path(run["path"]), *spec["metrics"])
+        content = run_metrics(run, *spec["metrics"])
         values.setdefault((run["dataset"], run["split"]), {}).setdefault(run["method"], []).append(content)
     families = []
     for pair in spec["compare"]:

@@ -13,7 +13,7 @@ from simformer.analysis.markup import strong
 from simformer.analysis.table_text import csv_text, latex, markdown, pivot
 from simformer.data.files import atomic_write_text
 from simformer.errors import UserError, to_make
-from simformer.metrics import read_metrics
+from simformer.metrics import run_metrics
 from simformer.visible import visible
 
 KEYS = ["dataset", "split", "method", "metric"]
@@ -24,7 +24,8 @@ def collect(spec: dict[str, Any]) -> pd.DataFrame:
 
     Args:
         spec: `rows` (list of {method, label}), `metrics` (names), `runs` (list of {dataset, split, method, seed,
-            path to metrics.json}), `reported` (dataset -> split -> method -> metric -> percent).
+            path to metrics.json, and what `run_metrics` compares}), `reported` (dataset -> split -> method -> metric ->
+            percent).
     Returns: one line per (dataset, split, method, metric), in the order of rows and metrics, with `mean`, `std`
         (sample deviation over seeds; empty for one seed), `n`, `missing` (runs whose file is not there), `reported`,
         `delta` = mean - reported; percent. A metric that no seed defines (a mean over no class, or no finished run)
@@ -48,7 +49,7 @@ def collect(spec: dict[str, Any]) -> pd.DataFrame:
 def _lines(run: dict[str, Any], metrics: list[str]) -> list[dict[str, Any]]:
     """Return one line per metric of a run; without values if it is not finished."""
     path = Path(run["path"])
-    content = read_metrics(path, *metrics) if path.exists() else None
+    content = run_metrics(run, *metrics) if path.exists() else None
     known = {k: run[k] for k in ("dataset", "split", "method", "seed")} | {"missing": content is None}
     return [known | {"metric": metric, "value": content[metric] if content else None} for metric in metrics]
 

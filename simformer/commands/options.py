@@ -93,6 +93,18 @@ def _device(text: str) -> str:
     return text
 
 
+def refuse_overwriting(args: argparse.Namespace) -> None:
+    """Raise UserError if a file that is to be written is also one that is read."""
+    output = getattr(args, "output", None)
+    if not isinstance(output, Path) or not output.is_file():
+        return
+    for name, value in vars(args).items():
+        files = value if isinstance(value, list | tuple) else [value]
+        if name != "output" and any(isinstance(f, Path) and f.is_file() and f.samefile(output) for f in files):
+            option = name.replace("_", "-")
+            raise UserError(f"{output}: both --output and --{option}, which would be lost; name another --output")
+
+
 OUTPUT = path("output", "what to write")
 DATA = path("data", "folder of the prepared dataset")
 INDEX = path("index", "audited index of the dataset")

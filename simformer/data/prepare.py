@@ -17,8 +17,9 @@ from simformer.data.fetch import check_file
 from simformer.data.files import say
 from simformer.data.finished import is_finished, note_finished, origin
 from simformer.data.folder import import_folder
+from simformer.data.layout import FINISHED
 from simformer.data.scenes import generate_scenes
-from simformer.data.staging import real_place
+from simformer.data.staging import real_place, refuse_foreign
 from simformer.errors import UserError
 from simformer.paths import expand_path
 from simformer.run_lock import lock
@@ -54,7 +55,11 @@ def prepare(source: Source, fetched: Mapping[str, Path], destination: Path, work
         if is_finished(place, made_from):
             say(f"{destination}: already prepared from this source; nothing to do")
             return
+        replaced = (place / FINISHED).exists()
+        refuse_foreign(place)
         _import(source, trees, destination, workers)
+        if replaced:
+            say(f"{destination}: the dataset that was there is replaced: its source or its files have changed")
         note_finished(place, made_from)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +78,11 @@ class Split:
                 "split: no training image shows a base class, so no mask is left to learn from; choose fewer novel "
                 "classes, or add images that show a base class to train.txt"
             )
+
+
+def names_hash(names: Iterable[str]) -> str:
+    """Return a short text that stands for a set of class names."""
+    return hashlib.sha256("\n".join(sorted(map(normal, names))).encode()).hexdigest()[:8]
 
 
 def make_split(classes: tuple[str, ...], spec: dict[str, Any]) -> Split:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from simformer.data.files import atomic_write_text, say
-from simformer.data.layout import FOLDERS, MADE_FROM, PIECES
+from simformer.data.layout import FINISHED, FOLDERS, MADE_FROM, PIECES, missing_pieces
 from simformer.errors import UserError
 
 OLD = "old"
@@ -47,6 +47,24 @@ def real_place(destination: Path) -> Path:
                 raise
             raise UserError(f"{path}: a link that leads to itself; remove it: rm {path}") from None
     return Path(os.path.realpath(destination))
+
+
+def refuse_foreign(place: Path) -> None:
+    """Raise UserError if files lie where a dataset is to be put that no preparation has left there.
+
+    Ours is what has the note of a finished preparation, a whole layout (of an older version, without that note), and
+    what a killed exchange of pieces has left.
+    """
+    ours = (place / FINISHED).exists() or any((staging / OLD).is_dir() for staging in _possible(place))
+    if ours or not missing_pieces(place):
+        return
+    for folder in FOLDERS:
+        found = sorted(os.listdir(place / folder)) if (place / folder).is_dir() else []
+        if any(not name.startswith(".") for name in found):
+            raise UserError(
+                f"{place / folder}: holds {len(found)} files of no prepared dataset, such as '{found[-1]}', and "
+                "would be replaced; move them away, or set `data` of the study to another folder"
+            )
 
 
 @contextmanager

@@ -170,7 +170,7 @@ def test_a_split_is_refused_exactly_if_something_is_not_shown(images, novel):
 
 
 sides = st.integers(1, 64) | st.sampled_from([1, 600, 4000])
-SMALL = AugmentSettings(crop=8, short_edges=(4, 8, 16), max_long_edge=24)
+SMALL = AugmentSettings(crop=16, short_edges=(16, 24), max_long_edge=32)
 
 
 @settings(max_examples=60, deadline=None)
@@ -178,11 +178,11 @@ SMALL = AugmentSettings(crop=8, short_edges=(4, 8, 16), max_long_edge=24)
 def test_training_crops_of_any_size_of_image_exist(height, width, seed):
     image = np.zeros((height, width, 3), np.uint8)
     crop = augment(image, image[..., 0], SMALL, np.random.default_rng(seed), any_crop=True)
-    assert crop.image.shape == (3, 8, 8) and not crop.padding.all()
-    network = NetworkSettings(crop=8, scales=(0.1, 0.2), long_edges=None)
+    assert crop.image.shape == (3, 16, 16) and not crop.padding.all()
+    network = NetworkSettings(crop=16, scales=(0.1, 0.2), long_edges=None)
     if height * width <= 64 * 64:
         crop = random_crop(image, image[..., 0], network, np.random.default_rng(seed))
-        assert crop.image.shape == (3, 8, 8) and not crop.padding.all()
+        assert crop.image.shape == (3, 16, 16) and not crop.padding.all()
 
 
 @given(st.integers(1, 30_000), st.integers(1, 30_000), st.integers(1, 2000), st.integers(1, 3000))

@@ -206,7 +206,7 @@ def test_labels_and_teacher_are_inherited_unless_labels_are_named(catalogue):
         ),
         (
             {"experiments/table1": {"title": "T", "methods": []}},
-            "table1.yaml: key 'methods': tuple should have at least 1",
+            "table1.yaml: key 'methods': should have at least one entry",
         ),
         (
             {"experiments/table1": BASIC["experiments/table1"] | {"compare": [["plain", "plian"]]}},

@@ -49,6 +49,7 @@ def odd(tmp_path_factory):
     return copy
 
 
+@pytest.mark.slow
 def test_a_study_in_odd_folders_runs_and_touches_nothing_else(odd):
     top = odd.folder.parent
     before = listing(top)

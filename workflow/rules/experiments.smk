@@ -6,10 +6,18 @@ KEPT_RESULTS = "docs/results"
 
 
 def experiment_runs(wildcards):
-    """The (dataset, split, method, seed) of every cell of a table, and the file of its numbers."""
+    """The (dataset, split, method, seed) of every cell of a table, the file of its numbers, and whose these must be."""
     name = MEASURE_FILES[CATALOGUE.experiment(wildcards.experiment).measure]
     runs = [dict(zip(CELL, cell)) for cell in CATALOGUE.cells(wildcards.experiment)]
-    return [run | {"path": run_file(name).format(**run)} for run in runs]
+    return [run | {"path": run_file(name).format(**run)} | whose(**run) for run in runs]
+
+
+@cache
+def whose(dataset, split, method, seed):
+    """What the numbers of a cell carry: the hash of its training's settings, and of the names of the novel classes."""
+    novel = CATALOGUE.named_novel(dataset, split)
+    run = CATALOGUE.run(dataset, CATALOGUE.trained_split(split, method), method, seed)
+    return {"hash": run.hash} | ({} if novel is None else {"novel": novel})
 
 
 def experiment_metrics(wildcards):

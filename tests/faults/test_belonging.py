@@ -1,0 +1,59 @@
+"""Numbers of another study, outputs that are inputs, and a user's own files where a dataset is to be put."""
+
+import json
+
+import pytest
+
+from simformer.cli import main
+from simformer.data.splits import names_hash
+from tests.faults.harness import refused
+
+RUN = {"dataset": "mydata", "split": "split1", "method": "simformer", "seed": 0}
+METRICS = {"run": "aaaa", "novel_classes": ["cow", "sheep"], "novel": 50.0, "iou": {}}
+
+
+def without(name):
+    return {key: value for key, value in METRICS.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("content", "expected", "says"),
+    [
+        (METRICS, {"hash": "bbbb"}, "numbers of another run than this study's (settings aaaa, here bbbb)"),
+        (METRICS, {"hash": "aaaa", "novel": names_hash(["grass"])}, "another split than this study's, with the novel"),
+        (without("run"), {"hash": "aaaa"}, "metrics of an older version"),
+        (without("novel_classes"), {"hash": "aaaa"}, "metrics of an older version"),
+        (without("novel"), {"hash": "aaaa"}, "without 'novel'"),
+    ],
+)
+@pytest.mark.parametrize("command", ["table", "t_test"])
+def test_numbers_of_another_study(tmp_path, capsys, content, expected, says, command):
+    path = tmp_path / "metrics.json"
+    path.write_text(json.dumps(content))
+    rows = [{"method": "simformer", "label": "SimFormer", "ranked": True}]
+    spec = {"title": "T", "rows": rows, "metrics": ["novel"], "reported": {}, "compare": [["simformer"] * 2]}
+    spec |= {"published_std": {}, "published_p": {}, "runs": [RUN | {"path": str(path)} | expected]}
+    refused([command, "--spec", json.dumps(spec), "--output", tmp_path / "t.csv"], tmp_path, capsys, str(path), says)
+
+
+def test_numbers_of_this_study(tmp_path):
+    (tmp_path / "metrics.json").write_text(json.dumps(METRICS))
+    rows = [{"method": "simformer", "label": "SimFormer", "ranked": True}]
+    run = RUN | {"path": str(tmp_path / "metrics.json"), "hash": "aaaa", "novel": names_hash(["sheep", "cow"])}
+    spec = {"title": "T", "rows": rows, "metrics": ["novel"], "reported": {}, "runs": [run]}
+    assert main(["table", "--spec", json.dumps(spec), "--output", str(tmp_path / "t.csv")]) == 0
+
+
+def test_what_is_read_is_not_overwritten(data, tmp_path, capsys):
+    index = data / "index.json"
+    command = ["image_labels", "--index", index, "--output", index]
+    refused(command, tmp_path, capsys, "both --output and --index", "name another --output")
+
+
+@pytest.mark.parametrize("folder", ["images", "labels"])
+def test_files_of_the_users_own_are_not_replaced(source, tmp_path, capsys, folder):
+    (tmp_path / f"mine/{folder}").mkdir(parents=True)
+    (tmp_path / f"mine/{folder}/thesis.png").write_text("x")
+    option = json.dumps({"kind": "folder", "path": str(source)})
+    command = ["prepare", "--source", option, "--output", tmp_path / "mine"]
+    refused(command, tmp_path, capsys, f"mine/{folder}: holds 1 files", "thesis.png", "move them away")
