@@ -61,6 +61,7 @@ def stages(scenes, masked, split, new_config, run_training, tmp_path):
         "title": "T",
         "rows": [{"method": "m", "label": "M", "ranked": True}],
         "metrics": ["novel", "base", "all"],
+        "reported": {},
         "runs": runs,
     }
     source = {"kind": "scenes", "size": 64, "train": 30, "test": 6}
