@@ -154,7 +154,7 @@ MEANS = {
         ("baselines: {classifer: {}}", "did you mean 'baselines.classifier'?"),
         ("baselines: {epochs: 3}", "did you mean 'baselines.classifier.epochs'?"),
         ("baselines: {retab_walk: {stages: true}}", "should be a whole number, found True"),
-        ("source: {kind: scene}", "does not match any of the expected tags"),
+        ("source: {kind: scene}", "source.kind: unknown kind 'scene'; did you mean 'scenes'?"),
         ("source: {size: 1e9}", "should be a whole number"),
         ("source: {size: 1000000}", "less than or equal to 8192"),
         ("expect: {train: none}", "should be a whole number, found 'none'"),
@@ -182,7 +182,7 @@ MEANS = {
         ("figures: [mien]", "did you mean 'config/figures/mine.yaml'?"),
     ],
     STUDY[STUDY.index("datasets") :]: [
-        ("datasets: {}", "key 'datasets': dictionary should have at least 1 item"),
+        ("datasets: {}", "key 'datasets': should have at least one entry"),
         ("datasets: []", "key 'datasets': should be a mapping"),
         ("", "key 'datasets' is missing; a study replaces config/config.yaml"),
         ("datasets: {scens: {splits: {1: {seed: 1}}}}", "did you mean 'config/datasets/scenes.yaml'?"),

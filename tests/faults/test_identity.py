@@ -98,7 +98,8 @@ def intervals(root, methods, split="split1"):
         | {"evaluation": [str(root / f"{name}/{shard}.npz") for shard in ("1of2", "2of2")]}
         for name in methods
     ]
-    spec = {"compare": [methods], "metrics": ["novel"], "runs": runs, "title": "t", "rows": []}
+    rows = [{"method": name, "label": name, "ranked": True} for name in dict.fromkeys(methods)]
+    spec = {"compare": [methods], "metrics": ["novel"], "runs": runs, "title": "t", "rows": rows}
     return command("intervals", spec=json.dumps(spec), output=root / "new.csv")
 
 

@@ -264,10 +264,19 @@ def test_a_pipe_as_source(tmp_path, capsys):
     refused(prepare_arguments(tmp_path / "pipe.tar", tmp_path / "out"), tmp_path, capsys, "pipe.tar: a named pipe")
 
 
-@pytest.mark.parametrize("spec", ["{}", "[]", "null", '{"ratio": [3, 1]}', '{"novel": null}'])
-def test_a_split_without_a_specification(data, tmp_path, capsys, spec):
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("{}", "give exactly one of novel, file, seed"),
+        ("[]", "expected a mapping of keys to values"),
+        ("null", "expected a mapping of keys to values"),
+        ('{"ratio": [3, 1]}', "give exactly one of novel, file, seed"),
+        ('{"novel": null}', "give exactly one of novel, file, seed"),
+    ],
+)
+def test_a_split_without_a_specification(data, tmp_path, capsys, spec, says):
     arguments = ["split", "--data", data, "--spec", spec, "--output", tmp_path / "s.yaml"]
-    refused(arguments, tmp_path, capsys, "split: no specification in ", "novel, file, seed")
+    refused(arguments, tmp_path, capsys, "--spec: ", says)
 
 
 def test_a_novel_class_is_found_in_either_form_of_unicode():

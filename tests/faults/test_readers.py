@@ -163,6 +163,12 @@ METRICS = {"cut off": '{"novel": 3', "a list": "[1]", "another file": '{"all": 1
 def test_metrics_that_tables_read(tmp_path, capsys, name):
     (tmp_path / "metrics.json").write_text(METRICS[name])
     run = {"dataset": "d", "split": "s", "method": "m", "seed": 0, "path": str(tmp_path / "metrics.json")}
-    spec = {"rows": [{"method": "m", "label": "M"}], "metrics": ["novel"], "runs": [run], "reported": {}, "title": "t"}
+    spec = {
+        "rows": [{"method": "m", "label": "M", "ranked": True}],
+        "metrics": ["novel"],
+        "runs": [run],
+        "reported": {},
+        "title": "t",
+    }
     arguments = command("table", spec=json.dumps(spec), output=tmp_path / "t.csv")
     refused(arguments, tmp_path, capsys, "metrics.json", AGAIN)

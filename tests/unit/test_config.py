@@ -83,7 +83,11 @@ def test_mistakes_in_training_settings_are_explained_in_one_line(content, messag
             {"title": "x", "source": {"kind": "scenes", "siez": 9}},
             "unknown key 'source.siez'; did you mean 'source.size'? Allowed here: size, train",
         ),
-        (DatasetFile, {"title": "x", "source": {"kind": "scene"}}, "key 'source': input tag 'scene'"),
+        (
+            DatasetFile,
+            {"title": "x", "source": {"kind": "scene"}},
+            "source.kind: unknown kind 'scene'; did you mean 'scenes'?",
+        ),
     ],
 )
 def test_mistakes_in_the_files_of_a_study_are_explained_in_one_line(model, content, message):

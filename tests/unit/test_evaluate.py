@@ -61,7 +61,10 @@ def test_shards_together_are_the_whole(trained, scenes, tmp_path):
 def test_the_metrics_file_holds_the_scores_of_the_split(trained, scenes, split, tmp_path):
     result = evaluate(trained, scenes.data, scenes.index, SIZES, CPU, tmp_path / "1of1.npz")
     write_metrics([tmp_path / "1of1.npz"], split, tmp_path / "metrics.json")
-    assert json.loads((tmp_path / "metrics.json").read_text()) == scores(result.confusion, split.classes, split.novel)
+    found = json.loads((tmp_path / "metrics.json").read_text())
+    assert found.pop("run") == trained.config.hash
+    assert found.pop("novel_classes") == [split.classes[k] for k in split.novel]
+    assert found == scores(result.confusion, split.classes, split.novel)
 
 
 def test_a_model_of_other_classes_is_refused_before_any_work(trained, scenes, tmp_path):

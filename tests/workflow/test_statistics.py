@@ -4,6 +4,9 @@ import json
 
 import yaml
 
+from simformer.catalogue import Catalogue
+from tests.pipeline import NOVEL_NAMES
+
 CELL = "results/tiny/scenes/split1/simformer/seed0/metrics.json"
 
 
@@ -16,7 +19,9 @@ def test_a_partial_table_trains_nothing_and_follows_the_runs_that_are_there(pipe
     assert pipeline.planned(target) == set()
     metrics = pipeline.folder / CELL
     metrics.parent.mkdir(parents=True)
-    metrics.write_text(json.dumps({"novel": 12.34, "base": 50.0, "all": 40.0}))
+    run = Catalogue.read(pipeline.folder / "config/tiny.yaml").run("scenes", "split1", "simformer", 0).hash
+    whose = {"run": run, "novel_classes": list(NOVEL_NAMES)}
+    metrics.write_text(json.dumps(whose | {"novel": 12.34, "base": 50.0, "all": 40.0}))
     try:
         assert pipeline.planned(target) == {("partial_table", "experiment=table2")}
         assert pipeline.snakemake("--cores", "1", target).returncode == 0
