@@ -229,7 +229,7 @@ class _Reader:
                 problems.append(entry.problem)
             elif entry.image_id in sizes:
                 regions.append((entry.image_id, entry.region))
-            elif not broken & {entry.image_id, None}:  # else this follows from what is told of the image
+            elif not broken & {entry.image_id, None}:  # a broken image has its own line already
                 homeless.setdefault(entry.image_id, []).append(entry.region.id)
         problems += [
             f"annotation {_some(ids)} of image {image_id}: `images` has no such image"
