@@ -12,10 +12,12 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
+
+from simformer.stop_signal import stops_delayed
 
 POLL_SECONDS = 2.0
 REMIND_SECONDS = 600.0
@@ -39,37 +41,40 @@ def lock(path: Path, what: str) -> Iterator[bool]:
     Yields: whether another process had to be waited for.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    stream, waited = _take(path, what)
-    try:
-        stream.truncate()
-        stream.write(f"process {os.getpid()} on {socket.gethostname()} since {datetime.now():%Y-%m-%d %H:%M:%S}")
-        stream.flush()
-        yield waited
-    finally:
+    with ExitStack() as held:
+        told = None
+        while (holder := _take(path, held)) is not None:
+            if told is None or time.monotonic() - told > REMIND_SECONDS:
+                print(f"waiting: {what} by {_described(holder, path)}", file=sys.stderr, flush=True)
+                told = time.monotonic()
+            time.sleep(POLL_SECONDS)
+        yield told is not None
+
+
+def _take(path: Path, held: ExitStack) -> str | None:
+    """Lock the file until `held` ends; returns None, or what another process that has the lock wrote into the file."""
+    while True:
+        with stops_delayed():
+            stream = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="utf-8")
+            if not _locked(stream, path):
+                with stream:
+                    return stream.read()
+            if _is_at(stream, path):
+                held.callback(_release, path, stream)
+                stream.truncate()
+                stream.write(f"process {os.getpid()} on {socket.gethostname()} since {datetime.now():%Y-%m-%d %H:%M:%S}")
+                stream.flush()
+                return None
+            stream.close()  # the holder before has removed it meanwhile: this is another file
+
+
+def _release(path: Path, stream: TextIO) -> None:
+    with stops_delayed():
         path.unlink(missing_ok=True)
         stream.close()
 
 
-def _take(path: Path, what: str) -> tuple[TextIO, bool]:
-    """Open and lock the file; the holder before may have removed it meanwhile, which makes it another file."""
-    told = None
-    while True:
-        stream = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="utf-8")
-        try:
-            if not _locked(stream, path):
-                if told is None or time.monotonic() - told > REMIND_SECONDS:
-                    print(f"waiting: {what} by {_holder(stream.read(), path)}", file=sys.stderr, flush=True)
-                    told = time.monotonic()
-                time.sleep(POLL_SECONDS)
-            elif _is_at(stream, path):
-                stream, kept = None, stream
-                return kept, told is not None
-        finally:
-            if stream is not None:
-                stream.close()
-
-
-def _holder(text: str, path: Path) -> str:
+def _described(text: str, path: Path) -> str:
     """Say who holds a lock; one that has ended may have left a process that still has the file open."""
     words = text.split()
     if len(words) > 3 and words[3] == socket.gethostname() and not Path(f"/proc/{words[1]}").exists():

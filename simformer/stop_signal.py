@@ -20,8 +20,8 @@ from simformer.errors import Interrupted, UserError
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 INSIST_SECONDS = 5.0
 """Pause after which a `Stop` is raised again."""
-IMPORT_SECONDS, LONGEST_IMPORT = 0.02, 3.0
-"""Pause after which it is looked whether an import has ended, and how long that is done: nothing is lost then."""
+DELAY_SECONDS, LONGEST_DELAY = 0.02, 3.0
+"""A signal looks again after this pause whether an import has ended; after the longest delay it ends the process."""
 LONGEST_WAIT = 1800.0
 """Seconds that a training waits for a batch."""
 NO_BATCH = (
@@ -106,14 +106,14 @@ class Stops:
         self._since = 0.0
 
     def receive(self, number: int, frame: FrameType | None) -> None:
-        """Handle a signal; the import of a library, which may take an exception badly, comes to its end first."""
+        """Handle a signal; an import, which may take an exception badly, and `stops_delayed` come to their end first."""
         if not self.number:
             self.number, self._since = number, time.monotonic()
-        if _is_importing(frame):
-            if time.monotonic() - self._since > LONGEST_IMPORT:
+        if _delays or _is_importing(frame):
+            if time.monotonic() - self._since > LONGEST_DELAY:
                 os.write(sys.stderr.fileno(), f"{self.text}\n".encode())
                 os._exit(128 + self.number)
-            signal.setitimer(signal.ITIMER_REAL, IMPORT_SECONDS)
+            signal.setitimer(signal.ITIMER_REAL, DELAY_SECONDS)
             return
         signal.setitimer(signal.ITIMER_REAL, INSIST_SECONDS, INSIST_SECONDS)
         raise Stop(self.number)
@@ -156,6 +156,20 @@ def ignore_stops() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
+
+
+_delays = 0
+
+
+@contextmanager
+def stops_delayed() -> Iterator[None]:
+    """Let no `Stop` be raised before the block has ended: it does what must not be done by half, and is short."""
+    global _delays
+    _delays += 1
+    try:
+        yield
+    finally:
+        _delays -= 1
 
 
 @contextmanager

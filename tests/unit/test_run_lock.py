@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
 from simformer import run_lock as module
 from simformer.run_lock import run_lock
+from simformer.stop_signal import Stop, stops_raise
 
 HOLDER = """
 import sys, time
@@ -95,3 +97,19 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, capsys):
     with run_lock(tmp_path / "state") as waited:
         assert not waited
     assert "no file locks here (No locks available)" in capsys.readouterr().err
+
+
+def test_a_signal_while_the_file_is_made_leaves_none(tmp_path, monkeypatch):
+    """Slow file systems need long for it; the signal comes before the lock is known."""
+    make = os.open
+
+    def interrupted(path, *arguments, **options):
+        made = make(path, *arguments, **options)
+        if str(path).endswith("state.lock"):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return made
+
+    monkeypatch.setattr(os, "open", interrupted)
+    with pytest.raises(Stop), stops_raise(until_exit=False), run_lock(tmp_path / "state"):
+        time.sleep(5)
+    assert not list(tmp_path.iterdir())
