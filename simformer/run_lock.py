@@ -62,7 +62,8 @@ def _take(path: Path, held: ExitStack) -> str | None:
             if _is_at(stream, path):
                 held.callback(_release, path, stream)
                 stream.truncate()
-                stream.write(f"process {os.getpid()} on {socket.gethostname()} since {datetime.now():%Y-%m-%d %H:%M:%S}")
+                now = f"{datetime.now():%Y-%m-%d %H:%M:%S}"
+                stream.write(f"process {os.getpid()} on {socket.gethostname()} since {now}")
                 stream.flush()
                 return None
             stream.close()  # the holder before has removed it meanwhile: this is another file

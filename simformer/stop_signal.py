@@ -106,7 +106,7 @@ class Stops:
         self._since = 0.0
 
     def receive(self, number: int, frame: FrameType | None) -> None:
-        """Handle a signal; an import, which may take an exception badly, and `stops_delayed` come to their end first."""
+        """Handle a signal; an import, which may take an exception badly, or a `stops_delayed` block ends first."""
         if not self.number:
             self.number, self._since = number, time.monotonic()
         if _delays or _is_importing(frame):
