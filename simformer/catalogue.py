@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -47,6 +48,8 @@ class Catalogue:
         self.study = parse(Study, content, source)
         self.datasets = {name: self._dataset(name) for name in self.study.datasets}
         self._methods: dict[str, MethodFile] = {}
+        self._experiment, self._baselines = cache(self._read_experiment), cache(self._resolve_baselines)
+        self._pinned = cache(read_pinned)
         for name in self.study.datasets:
             for response in get_args(Response):
                 self.baselines(name, response)
@@ -62,6 +65,9 @@ class Catalogue:
 
     def experiment(self, name: str) -> ExperimentFile:
         """Return a table's rows, after resolving every run behind them on every dataset."""
+        return self._experiment(name)
+
+    def _read_experiment(self, name: str) -> ExperimentFile:
         path = self._path("experiments", name)
         table = parse(ExperimentFile, read_yaml(path), str(path))
         for method in table.methods:
@@ -180,6 +186,9 @@ class Catalogue:
 
     def baselines(self, dataset: str, response: str = "classifier") -> BaselineSettings:
         """Resolve the settings of the weakly supervised baselines on a dataset, for the maps of one response."""
+        return self._baselines(dataset, response)
+
+    def _resolve_baselines(self, dataset: str, response: str) -> BaselineSettings:
         own = [
             (str(self._path("datasets", dataset)), self.datasets[dataset].baselines),
             (f"{self.source}: datasets.{dataset}", self.study.datasets[dataset].baselines),
@@ -271,7 +280,7 @@ class Catalogue:
         """Return the `names_hash` of a split's novel classes, if the study or a pinned file names them."""
         spec = json.loads(self.split_json(dataset, split))
         if spec.get("file"):
-            return names_hash(map(str, read_pinned(Path(spec["file"])).values()))
+            return names_hash(map(str, self._pinned(Path(spec["file"])).values()))
         return names_hash(spec["novel"]) if spec.get("novel") else None
 
     def _dataset_layers(self, dataset: str) -> list[tuple[str, dict]]:

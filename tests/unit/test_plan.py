@@ -134,11 +134,11 @@ def test_the_networks_behind_class_maps_are_counted_once_for_all_splits_and_meth
     for name, expansion in (("cam", "none"), ("psa", "psa")):
         content = {"label": name, "inherits": "oracle", "labels": "maps", "maps": {"expansion": expansion}}
         (tmp_path / f"config/methods/{name}.yaml").write_text(yaml.safe_dump(content))
-    (tmp_path / "config/experiments/one.yaml").write_text(yaml.safe_dump({"title": "1", "methods": ["cam", "psa"]}))
+    (tmp_path / "config/experiments/maps.yaml").write_text(yaml.safe_dump({"title": "maps", "methods": ["cam", "psa"]}))
     folder = tmp_path / "results/toys/full/maps/classifier"
     (folder / "seed7").mkdir(parents=True)
     (folder / "seed7/network.safetensors").touch()
-    plan = make_plan(catalogue, ["one"])
+    plan = make_plan(catalogue, ["maps"])
     assert plan.map_networks == {
         folder / f"seed{seed}" / name: (seed, name) == (7, "network.safetensors")
         for seed in (0, 7)
