@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simformer.catalogue import Catalogue
@@ -116,9 +116,13 @@ def root(tmp_path_factory) -> Path:
     return shutil.copytree(ROOT / "config", tmp_path_factory.mktemp("changed") / "config")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(changes=CHANGES)
-def test_a_changed_configuration_means_what_it_says_or_is_refused(root, changes):
+@pytest.mark.parametrize("examples", [100, pytest.param(500, marks=pytest.mark.slow)])
+def test_a_changed_configuration_means_what_it_says_or_is_refused(root, examples):
+    settings(max_examples=examples, deadline=None)(given(changes=CHANGES)(means_what_it_says))(root)
+
+
+def means_what_it_says(root, changes):
+    """Write the changed configuration and read it."""
     trees, raw = dict(TREES), {}
     for number, ((name, place), kind, text, unclear) in enumerate(changes):
         trees[name] = changed(trees[name], place, kind, f"MARK{number}")

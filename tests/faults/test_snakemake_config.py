@@ -30,19 +30,22 @@ def study(**changes) -> str:
     return yaml.safe_dump(TINY | changes)
 
 
+MISTAKES = (
+    (study().replace("    splits:\n      1:", "    splits:\n      010:"), "'010' is octal to some readers of YAML"),
+    (study().replace("    splits:\n      1:", "    splits:\n      1_0:"), "'1_0' is a number to some readers"),
+    (study() + "seeds: [1]\nseeds: [2]\n", "key 'seeds' is given twice"),
+    (study(seeds=[10**20]), "key 'seeds.0': input should be less than 2147483648"),
+    (study(seeds=["1"]), "key 'seeds.0': should be a whole number, found '1'"),
+    (study(results="a{b}"), "results holds '{', which Snakemake takes for a wildcard"),
+    (study(results=""), "results is empty"),
+    ("seeds: [0]\n", "key 'datasets' is missing; a study replaces config/config.yaml"),
+    (study() + "x: &a [1]\ny: {<<: {a: 1}}\n", "merge keys ('<<') are not read here"),
+)
+"""A study's text, and what is said of it."""
+
+
 @pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (study().replace("    splits:\n      1:", "    splits:\n      010:"), "'010' is octal to some readers of YAML"),
-        (study().replace("    splits:\n      1:", "    splits:\n      1_0:"), "'1_0' is a number to some readers"),
-        (study() + "seeds: [1]\nseeds: [2]\n", "key 'seeds' is given twice"),
-        (study(seeds=[10**20]), "key 'seeds.0': input should be less than 2147483648"),
-        (study(seeds=["1"]), "key 'seeds.0': should be a whole number, found '1'"),
-        (study(results="a{b}"), "results holds '{', which Snakemake takes for a wildcard"),
-        (study(results=""), "results is empty"),
-        ("seeds: [0]\n", "key 'datasets' is missing; a study replaces config/config.yaml"),
-        (study() + "x: &a [1]\ny: {<<: {a: 1}}\n", "merge keys ('<<') are not read here"),
-    ],
+    ("text", "message"), [*MISTAKES[:2], *(pytest.param(*mistake, marks=pytest.mark.slow) for mistake in MISTAKES[2:])]
 )
 def test_a_study_that_is_refused(pipeline, text, message):
     (pipeline.folder / "config/x.yaml").write_text(text)

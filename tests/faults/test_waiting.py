@@ -27,6 +27,11 @@ def lines(text) -> list[str]:
     return [line for line in text.replace("\r", "\n").splitlines() if line.strip() and not PROGRESS.search(line)]
 
 
+def slowly(*values) -> list:
+    """Return parameters whose cases belong to the slow tests."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
 @pytest.fixture
 def arguments(scenes, masked, new_config, tmp_path):
     """Arguments of a training, by its changes of the configuration."""
@@ -91,7 +96,8 @@ def test_too_little_shared_memory(start, arguments):
     assert "--shm-size=8g" in line and "the same command goes on" in line
 
 
-@pytest.mark.parametrize("limit", [56, *(pytest.param(limit, marks=pytest.mark.slow) for limit in (32, 40, 48, 64))])
+@pytest.mark.slow
+@pytest.mark.parametrize("limit", [32, 40, 48, 56, 64])
 def test_too_few_open_files(start, arguments, limit):
     process = start(arguments(workers=2, **{"stop-after": 30}), f"ulimit -n {limit}; exec ")
     _, errors = process.communicate(timeout=60)
@@ -127,7 +133,7 @@ def training(start, arguments, tmp_path):
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGBUS, signal.SIGSEGV])
+@pytest.mark.parametrize("number", [signal.SIGKILL, *slowly(signal.SIGBUS, signal.SIGSEGV)])
 def test_a_loading_process_that_dies(training, tmp_path, number):
     """As when the kernel is out of memory: one line, and nothing of what was done is lost."""
     before = saved_step(tmp_path)
@@ -140,7 +146,7 @@ def test_a_loading_process_that_dies(training, tmp_path, number):
     assert "Traceback" not in errors and saved_step(tmp_path) >= before
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, *slowly(signal.SIGINT)])
 def test_a_signal_ends_a_training_that_waits_for_a_batch(training, tmp_path, number):
     """All loading processes stand still: no batch comes, and they do not end by themselves."""
     for pid in loaders(training):
@@ -167,10 +173,8 @@ def waits(process) -> bool:
     return ticks[0] == ticks[1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize(
-    "seconds", [1, *(pytest.param(s, marks=pytest.mark.slow) for s in (0.4, 0.7, 1.4, 1.8, 2.5, 4))]
-)
+@pytest.mark.parametrize("number", [signal.SIGTERM, *slowly(signal.SIGINT)])
+@pytest.mark.parametrize("seconds", [1, *slowly(0.4, 0.7, 1.4, 1.8, 2.5, 4)])
 def test_a_signal_at_any_moment(start, arguments, tmp_path, seconds, number):
     """While modules are imported, weights read, the model built, the loading processes started."""
     process = start(arguments(workers=1))
@@ -186,6 +190,7 @@ def test_a_signal_at_any_moment(start, arguments, tmp_path, seconds, number):
     assert not (tmp_path / "model.safetensors").exists() and not (tmp_path / "state.lock").exists()
 
 
+@pytest.mark.slow
 def test_a_signal_ends_a_process_that_waits_for_another(training, start, arguments, tmp_path):
     os.kill(training.pid, signal.SIGSTOP)
     second = start(arguments())

@@ -29,6 +29,7 @@ def test_the_first_entry_of_both_categories_is_opened(page_path, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_what_is_no_whole_report_is_an_error_that_says_so(page_path, tmp_path):
     (tmp_path / "bad.zip").write_text("no zip")
     with pytest.raises(UserError, match="bad.zip: not a zipped report; make it with: snakemake --report"):

@@ -258,6 +258,7 @@ def assert_stopped(process, errors, state, number) -> None:
     assert "Traceback" not in errors and "error" not in errors.lower()
 
 
+@pytest.mark.slow
 def test_a_stop_signal_to_one_process_stops_both_after_the_same_step(start, masked, run_training, config_of, tmp_path):
     process = start()
     errors = stop(process, 1, signal.SIGTERM, tmp_path / "state")
@@ -318,6 +319,7 @@ def test_processes_without_the_command_that_started_them_stop_with_their_state(s
     assert not (tmp_path / "model.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_an_error_of_one_process_is_told_once_and_ends_both(start, scenes, masked, config_of, tmp_path):
     data = shutil.copytree(scenes.data, tmp_path / "data")
     groups = build_training(config_of(), data, masked, None, CPU).groups

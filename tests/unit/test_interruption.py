@@ -90,6 +90,7 @@ def test_a_stop_signal_to_all_processes_saves_the_state(start, undisturbed, mask
     assert_continues(undisturbed, masked, run_training, tmp_path)
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_the_state_of_the_last_step(start, tmp_path):
     stop(start("--workers", "1"), signal.SIGINT, tmp_path / "state")
     assert not (tmp_path / "model.safetensors").exists()

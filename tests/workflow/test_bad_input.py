@@ -50,6 +50,7 @@ def test_broken_files_are_all_named_before_anything_is_trained(user):
     assert not (user.folder / INDEX).exists()
 
 
+@pytest.mark.slow
 def test_after_mending_the_same_command_continues(user, source):
     name = (user.source / "train.txt").read_text().split()[0]
     (user.source / f"labels/{name}.png").write_bytes(b"no picture")

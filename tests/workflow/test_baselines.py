@@ -109,6 +109,7 @@ def test_claims_are_measured_on_request_for_the_first_split_alone(pipeline, stud
     assert not jobs_of(table, "train") and jobs_of(table, "fill_labels") == ["dataset=scenes, split=split1"]
 
 
+@pytest.mark.slow
 def test_claims_of_all_splits_and_seeds(pipeline, study):
     pipeline.study(study | {"check_splits": "all", "seeds": [0, 1]})
     planned = pipeline.planned("results/tiny/baseline_checks.md")

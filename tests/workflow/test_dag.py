@@ -17,7 +17,10 @@ SOURCES = [*ROOT.glob("simformer/**/*.py"), *ROOT.glob("workflow/**/*.smk"), *RO
 
 
 def studies():
-    return sorted(path.name for path in (ROOT / "config").glob("*.yaml"))
+    """Return the file names of the studies; the demo and the paper's belong to the default tests."""
+    names = sorted(path.name for path in (ROOT / "config").glob("*.yaml"))
+    slow = set(names) - {"config.yaml", "demo.yaml"}
+    return [pytest.param(name, marks=pytest.mark.slow if name in slow else ()) for name in names]
 
 
 @pytest.mark.parametrize("study", studies())

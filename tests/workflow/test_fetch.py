@@ -76,6 +76,7 @@ def test_initial_weights_belong_to_what_is_fetched(pipeline):
     assert pipeline.planned("fetch_all") <= {("fetch_all", "")}
 
 
+@pytest.mark.slow
 def test_from_a_cut_download_to_the_dataset(downloads, web):
     labels = web.serve("/labels.zip", CONTENT, faults=[Fault(upto=0.6), Fault(404)])
     web.serve("/images.zip", CONTENT)

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import yaml
 
 from simformer.catalogue import Catalogue
@@ -10,6 +11,7 @@ from tests.pipeline import NOVEL_NAMES
 CELL = "results/tiny/scenes/split1/simformer/seed0/metrics.json"
 
 
+@pytest.mark.slow
 def test_a_partial_table_trains_nothing_and_follows_the_runs_that_are_there(pipeline):
     target = "results/tiny/partial/table2.md"
     assert pipeline.planned(target) == {("partial_table", "experiment=table2")}
