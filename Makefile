@@ -44,11 +44,11 @@ demo demo-quick: $(VENV)/.ready
 
 test: setup
 	@echo "Default tests: under 5 minutes on 2 cores, no GPU, no network."
-	@pytest -q -n $(CORES) --dist loadfile -m "not slow"
+	@pytest -q -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-slow: setup
 	@echo "Slow tests (interrupted studies, Slurm, real photographs): ten minutes on 2 cores; the end lists what was skipped and why."
-	@pytest -q -rs -n $(CORES) --dist loadfile -m slow
+	@pytest -q -rs -n $(CORES) --dist loadfile --no-loadscope-reorder -m slow
 
 lint: setup
 	@ruff check . && ruff format --check .

@@ -36,6 +36,11 @@ SINGLE = {"loss": {"alpha": 0, "beta": 0, "sim": 0}, "pairing": {"mode": "none"}
 """Changes that make a plain MaskFormer training of single images."""
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the folders whose files take minutes each: the processes that share the files end together then."""
+    items.sort(key=lambda item: item.path.parent.name not in ("slurm", "smoke", "workflow"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
     torch.set_num_threads(1)
