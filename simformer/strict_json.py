@@ -1,7 +1,7 @@
 """JSON is read here, strictly: nothing in it is dropped in silence, and what cannot be read is told in one line.
 
 COCO's annotation files alone are read elsewhere (`data/coco_annotations.py`), since their objects must be made small
-while they are read.
+while they are read. JSON that the package itself holds, or has just written into a string, needs no such care.
 """
 
 from __future__ import annotations
