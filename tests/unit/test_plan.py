@@ -9,8 +9,8 @@ import yaml
 from simformer.catalogue import Catalogue
 from simformer.errors import UserError
 from simformer.plan import make_plan, trainings
+from tests.conftest import SINGLE
 
-SINGLE = {"loss": {"alpha": 0, "beta": 0, "sim": 0}, "pairing": {"mode": "none"}}
 FILES = {
     "datasets/toys": {"title": "Toys", "source": {"kind": "scenes"}, "settings": {"optim": {"steps": 5}}},
     "methods/weak": {"label": "W"},
