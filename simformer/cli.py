@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import json
 import os
 import signal
 import sys
@@ -104,7 +103,7 @@ def _known_failure(error: Exception) -> int:
             file=sys.stderr,
         )
         return 1
-    if isinstance(error, (json.JSONDecodeError, ValidationError, UnicodeDecodeError)):
+    if isinstance(error, (ValidationError, UnicodeDecodeError)):
         found = " ".join(str(error).split())
         print(f"error: a file that was read is damaged, or of another kind: {found}", file=sys.stderr)
         return 1

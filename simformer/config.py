@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from simformer.data.files import atomic_write_text
 from simformer.errors import UserError
-from simformer.explain import explain, is_section, mistakes, origin, shown
+from simformer.explain import explain, is_section, mistakes, origin
 from simformer.plain_yaml import load_plain
 from simformer.settings import Seed, Settings, TrainSettings
 
@@ -109,29 +109,6 @@ def parse(model: type[SettingsT], content: Mapping[str, Any], source: str, prefi
     except ValueError as error:
         lines = [str(error)]
     raise UserError("\n".join(f"{source}: {line}" for line in dict.fromkeys(lines)))
-
-
-def parse_json(model: type[SettingsT], text: str, source: str) -> SettingsT:
-    """Validate JSON text, such as an option of the command line; raises UserError with one line per mistake."""
-    return parse(model, read_json(text, source), source)
-
-
-def read_json(text: str, source: str) -> Any:
-    """Read JSON text; raises UserError for bad syntax, or a key that is given twice."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        content = dict(pairs)
-        if len(content) < len(pairs):
-            keys = [key for key, _ in pairs]
-            raise UserError(f"{source}: key '{next(k for k in keys if keys.count(k) > 1)}' is given twice")
-        return content
-
-    try:
-        return json.loads(text, object_pairs_hook=unique)
-    except ValueError as error:  # bad syntax, or a number of thousands of digits
-        raise UserError(f"{source}: not valid JSON ({error}); found {shown(text)}") from None
-    except RecursionError:
-        raise UserError(f"{source}: not valid JSON (too many brackets); found {shown(text)}") from None
 
 
 def parse_layers(

@@ -14,12 +14,12 @@ import numpy as np
 
 from simformer.data.files import atomic_write_bytes, atomic_write_text
 from simformer.data.identity import Identity, require_dataset, require_groups
-from simformer.data.sealed import read_json
 from simformer.data.splits import Split, names_hash
 from simformer.errors import MAKES_IT, UserError, to_make
 from simformer.json_text import json_text
 from simformer.settings import IGNORE
 from simformer.shards import WHOLE, Shard, require_all
+from simformer.strict_json import parse_json, read_generated
 
 COUNTS = ("confusion", "hits", "truth", "predicted")
 
@@ -114,7 +114,7 @@ def _read(path: Path) -> Evaluation:
         what = "an evaluation of an older version" if "confusion" in arrays else "not an evaluation"
         raise UserError(f"{path}: {what}; {MAKES_IT}")
     try:
-        facts = json.loads(str(arrays["facts"]))
+        facts = parse_json(str(arrays["facts"]))
         identity, shard = Identity.parse(facts, path, MAKES_IT), Shard.parse(facts["shard"])
         counts, images = [arrays[name] for name in COUNTS], tuple(arrays["images"].tolist())
         result = Evaluation(*counts, images, identity, str(facts["model"]), str(facts["test"]), shard)
@@ -205,15 +205,6 @@ def write_metrics(shards: Sequence[Path], split: Split, output: Path) -> None:
     atomic_write_text(output, json_text(result, indent=2) + "\n")
 
 
-def read_metrics(path: Path, *names: str) -> dict[str, Any]:
-    """Read a metrics.json; raises UserError if it is missing, damaged, or lacks one of some metrics."""
-    content = read_json(path, "file of metrics", MAKES_IT)
-    missing = [name for name in names if name not in content] if isinstance(content, dict) else list(names)
-    if not isinstance(content, dict) or missing:
-        raise UserError(f"{path}: not a file of metrics, or one without '{', '.join(missing)}'; {MAKES_IT}")
-    return content
-
-
 def run_metrics(run: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """Read the metrics of a run of a study, and insist that they are of it.
 
@@ -221,10 +212,11 @@ def run_metrics(run: Mapping[str, Any], *names: str) -> dict[str, Any]:
         run: `path`; `hash` of the run's settings as the study has them, without which nothing is compared; `novel`, the
             `names_hash` of the split's novel classes, where the study names them.
         names: metrics that must be there.
-    Raises: UserError as `read_metrics`, and for numbers of another run or split, e.g. in a copied folder.
+    Raises: UserError for a file that is missing, damaged or lacks a metric, and for numbers of another run or split,
+        e.g. in a copied folder.
     """
     path = Path(run["path"])
-    content = read_metrics(path, *names)
+    content = read_generated(path, "file of metrics", *names)
     if "hash" not in run:
         return content
     if not {"run", "novel_classes"} <= content.keys():

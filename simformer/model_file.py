@@ -16,6 +16,7 @@ from simformer.config import RunConfig
 from simformer.data.files import atomic_write_bytes
 from simformer.data.identity import Identity
 from simformer.errors import UserError, to_make
+from simformer.strict_json import parse_json
 
 REMEDY = (
     "delete it and run snakemake again, which trains it; or take its weights over with `simformer export_weights` and "
@@ -65,7 +66,7 @@ def read_model(path: Path, any_version: bool = False) -> StoredModel:
     """
     try:
         with safe_open(path, framework="pt") as stream:
-            facts = json.loads((stream.metadata() or {})["simformer"])
+            facts = parse_json((stream.metadata() or {})["simformer"])
             tensors = {k: stream.get_tensor(k) for k in stream.keys()}  # noqa: SIM118 (not a dict)
         flat, stored = dict(facts["config"]), facts["hash"]
     except FileNotFoundError:

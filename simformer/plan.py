@@ -14,6 +14,7 @@ from simformer.data.layout import CLASSES, read_classes
 from simformer.data.splits import make_split, read_pinned
 from simformer.errors import UserError
 from simformer.sources import archives
+from simformer.strict_json import read_generated
 from simformer.visible import visible_lines
 
 SINGLE_LINES = 30
@@ -225,7 +226,7 @@ def _map_networks(catalogue: Catalogue, cells: Iterable[Cell]) -> list[Path]:
 def _facts(folder: Path) -> dict:
     """Return what a finished run tells of itself, {} without one."""
     path = folder / "train.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return read_generated(path, "record of a training", "hash", "device") if path.exists() else {}
 
 
 def _downloads(catalogue: Catalogue, datasets: Iterable[str]) -> dict[str, int | None]:

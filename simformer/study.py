@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from simformer.baselines.settings import MapChoice
-from simformer.config import parse, read_json
+from simformer.config import parse
 from simformer.errors import UserError
 from simformer.paths import expand_folder
 from simformer.settings import DISTINCT, Count, InferenceSettings, Seed, Settings, SplitKey, SplitNumber, Text
 from simformer.sources import Expected, Source
+from simformer.strict_json import read_option
 
 
 def _folder(text: str) -> str:
@@ -93,7 +94,7 @@ class SplitSpec(Settings):
 
 def read_split(text: str, source: str) -> dict[str, Any]:
     """Read the specification of a split from JSON: that of `Catalogue.split_json`; raises UserError for a mistake."""
-    content = read_json(text, source)
+    content = read_option(text, source)
     full = isinstance(content, dict) and list(content) == ["full"] and content["full"] is True
     return content if full else parse(SplitSpec, content, source).model_dump(mode="json")
 

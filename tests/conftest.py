@@ -99,6 +99,27 @@ def run_training(scenes):
     return run
 
 
+@pytest.fixture(scope="session")
+def train_arguments(scenes, masked):
+    """Save a run's configuration in a folder and return the command that trains it there; options are added."""
+
+    def make(config: RunConfig, folder: Path, **options: object) -> list[str]:
+        config.save(folder / "config.yaml")
+        files = {
+            "config": folder / "config.yaml",
+            "data": scenes.data,
+            "labels": masked.root / "labels.json",
+            "state": folder / "state",
+            "model": folder / "model.safetensors",
+            "log": folder / "log.csv",
+            "facts": folder / "train.json",
+        }
+        given = {name.replace("_", "-"): value for name, value in (files | options).items()}
+        return ["train", *(text for name, value in given.items() for text in (f"--{name}", str(value)))]
+
+    return make
+
+
 @pytest.fixture
 def web(monkeypatch):
     """A web server on this machine, asked directly whatever proxy is set up here."""

@@ -240,14 +240,18 @@ def annotation(image_id, raw_id, segmentation, crowd=0):
     }
 
 
+def plain(mask):
+    """Return a mask as plain run lengths: down the columns, the first run not in it."""
+    pixels = mask.flatten(order="F").astype(np.int8)
+    ends = np.flatnonzero(np.diff(pixels, prepend=0, append=1 - pixels[-1]))
+    return {"counts": np.diff(ends, prepend=0).tolist(), "size": list(mask.shape)}
+
+
 def things(image_id, label):
     """Return the annotations of the things of a label map: plain run lengths, and one polygon."""
     found = []
     for class_id in (k for k in np.unique(label) if k < 80):
-        mask = (label == class_id).flatten(order="F").astype(np.int8)
-        edges = np.flatnonzero(np.diff(mask, prepend=0, append=1 - mask[-1]))
-        counts = np.diff(edges, prepend=0).tolist()
-        shape = {"counts": counts, "size": list(label.shape)}
+        shape = plain(label == class_id)
         if class_id == POLYGON_CLASS:
             left = 40 + image_id % 7
             shape = [[left, 8, 60, 8, 60, 20, left, 20]]

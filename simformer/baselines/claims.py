@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +11,9 @@ from typing import Literal
 import numpy as np
 
 from simformer.data.files import atomic_write_text
-from simformer.errors import UserError, to_make
+from simformer.errors import MAKES_IT, UserError
 from simformer.json_text import json_text
+from simformer.strict_json import read_generated
 
 VALUES = ("first_values", "second_values")
 EXACT = 2.0**53
@@ -83,12 +83,13 @@ def save_claims(path: Path, claims: Sequence[Claim]) -> None:
 
 def load_claims(path: Path) -> list[Claim]:
     """Read what `save_claims` wrote; raises UserError when the file is missing or holds no claims."""
+    content = read_generated(path, "file of claims")
+    if not isinstance(content, list):
+        raise UserError(f"{path}: not a file of claims; {MAKES_IT}")
     try:
-        return [Claim(**content) for content in json.loads(path.read_text(encoding="utf-8"))]
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such claims; `{to_make(path)}` measures them") from None
+        return [Claim(**claim) for claim in content]
     except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: not a file of claims ({error}); delete it and run snakemake again") from None
+        raise UserError(f"{path}: not a file of claims ({error}); {MAKES_IT}") from None
 
 
 def _content(claim: Claim) -> dict:

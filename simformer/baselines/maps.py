@@ -105,7 +105,7 @@ class MapSet:
     @classmethod
     def load(cls, path: Path) -> MapSet:
         """Read a manifest; raises UserError when it is missing, edited, of an older version, or none."""
-        content = read_sealed(path, "manifest of maps", MAKES_IT)
+        content = read_sealed(path, "manifest of maps")
         source = Identity.parse(content, path, MAKES_IT)
         try:
             return cls(content["identity"], source, dict(content["images"]), path.parent)

@@ -17,6 +17,7 @@ from simformer.data.files import atomic_write_bytes
 from simformer.data.identity import Identity
 from simformer.errors import UserError, to_make
 from simformer.models.weight_files import misfits
+from simformer.strict_json import parse_json
 
 REMEDY = "delete it and run snakemake again, which trains it"
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
@@ -92,7 +93,7 @@ def read_network(path: Path, kind: str, settings: type[NetworkSettingsT]) -> Sto
 def _facts(path: Path) -> dict:
     try:
         with safe_open(path, framework="pt") as stream:
-            facts = json.loads((stream.metadata() or {})["simformer_network"])
+            facts = parse_json((stream.metadata() or {})["simformer_network"])
         facts["spec"]["kind"]
         return facts
     except FileNotFoundError:

@@ -24,11 +24,12 @@ from simformer.baselines.settings import CamSettings
 from simformer.baselines.tapped_classifier import TappedClassifier
 from simformer.baselines.tapped_training import Origin, train_tapped
 from simformer.baselines.view_maps import view_response
-from simformer.config import parse, read_json
+from simformer.config import parse
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError
 from simformer.shards import WHOLE, Shard
+from simformer.strict_json import read_option
 from simformer.train import Runtime, TrainOutputs
 
 TAPPED: dict[str, type[TappedSettings]] = {
@@ -42,7 +43,7 @@ TAPPED: dict[str, type[TappedSettings]] = {
 
 def parse_spec(text: str) -> NetworkSpec[TappedSettings]:
     """Read the specification of a response's training; raises UserError for an unknown kind."""
-    content = read_json(text, "--spec")
+    content = read_option(text, "--spec")
     kind = content.get("kind") if isinstance(content, dict) else None
     if not isinstance(kind, str) or kind not in TAPPED:
         raise UserError(f"--spec: unknown kind '{kind}'; expected one of {', '.join(TAPPED)}")

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from simformer.baselines.settings import WalkSettings
-from simformer.config import parse, read_json
+from simformer.config import parse
+from simformer.strict_json import read_option
 
 
 class Spec(BaseModel):
@@ -241,6 +242,6 @@ class ClassCounts(RootModel[dict[str, Annotated[int, Field(ge=1)]]]):
 
 def read_spec(model: type[BaseModel], text: str, option: str) -> Any:
     """Read a specification; returns its JSON, whole. Raises UserError with one line per mistake."""
-    content = read_json(text, option)
+    content = read_option(text, option)
     parse(model, content, option)
     return content

@@ -7,7 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from simformer.data.files import atomic_write_text
+from simformer.data.index import REMEDY
 from simformer.errors import UserError
+from simformer.strict_json import read_generated
+
+REPORT = "report of an audit"
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,12 @@ class AuditReport:
     @staticmethod
     def load(path: Path) -> AuditReport:
         """Read what `save` wrote, or an older report without notes; UserError if it is not that."""
+        data = read_generated(path, REPORT, "classes", "train", "test", remedy=REMEDY)
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
             subsets = (SubsetCounts(**{k: _tuple(v) for k, v in data[name].items()}) for name in ("train", "test"))
             return AuditReport(tuple(data["classes"]), *subsets, tuple(data.get("notes", ())))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path}: not an audit report ({error}); run the audit of this dataset again") from None
+        except (TypeError, AttributeError) as error:
+            raise UserError(f"{path}: not a {REPORT} of this version ({error}); {REMEDY}") from None
 
 
 def _tuple(value: object) -> object:

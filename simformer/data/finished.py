@@ -18,6 +18,7 @@ from simformer.data.files import atomic_write_text
 from simformer.data.layout import FINISHED, FOLDERS, PIECES, missing_pieces
 from simformer.paths import expand_path
 from simformer.sources import FolderSource, Source, content_json
+from simformer.strict_json import parse_json
 
 
 def origin(source: Source, trees: Iterable[Tree]) -> str:
@@ -42,7 +43,7 @@ def is_finished(place: Path, origin: str) -> bool:
     """Return whether a whole dataset is there, made from that origin and unchanged since."""
     note = place / FINISHED
     try:
-        content = json.loads(note.read_text(encoding="utf-8"))
+        content = parse_json(note.read_bytes())
         if missing_pieces(place) or content != {"origin": origin, "files": _files(place)}:
             return False
         finished = note.stat().st_mtime_ns

@@ -157,12 +157,7 @@ def photograph_size(data: bytes, where: str) -> tuple[int, int]:
 
     A JPEG is read at an eighth of its size, which goes through all of the file at a fraction of the cost.
 
-    Args:
-        data: content of the file.
-        where: the file, for messages.
-
-    Raises:
-        UserError: as `decode_image`.
+    Args and Raises: see `decode_image`.
     """
     with _opened(data, where) as image:
         _photograph_depth(image, data, where)
@@ -182,14 +177,9 @@ def read_label(path: Path) -> NDArray[np.uint8]:
 def decode_label(data: bytes, where: str) -> NDArray[np.uint8]:
     """Decode a label map by the table above: the raw values of one 8-bit channel, or of a palette, are the ids.
 
-    Args:
-        data: content of the file.
-        where: the file, for messages.
-
+    Args: see `decode_image`.
     Returns: uint8 [H, W].
-
-    Raises:
-        UserError: truncated, not a PNG, or one that the table refuses.
+    Raises: UserError if it is truncated, not a PNG, or one that the table refuses.
     """
     with _opened(data, where) as image:
         if image.format != "PNG":

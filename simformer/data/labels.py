@@ -14,7 +14,7 @@ from typing import Literal, get_args
 
 from simformer.data.identity import Identity
 from simformer.data.sealed import read_sealed, write_sealed
-from simformer.errors import MAKES_IT, UserError, to_make
+from simformer.errors import MAKES_IT, UserError
 from simformer.shards import WHOLE, Shard
 
 Kind = Literal["weak", "full", "crop", "images", "control", "seeds", "fill", "pseudo", "maps"]
@@ -122,15 +122,14 @@ class LabelSet:
     @classmethod
     def load(cls, path: Path) -> LabelSet:
         """Read `labels.json`; raises UserError when it is missing, edited, of an older version, or not a label set."""
-        remedy = MAKES_IT if path.exists() else f"`{to_make(path)}` makes it"
-        content = read_sealed(path, "label set", remedy)
+        content = read_sealed(path, "label set")
         try:
             images = tuple(LabelledImage(**i | {"classes": tuple(i["classes"])}) for i in content["images"])
-            belongs = Identity.parse(content, path, remedy)
+            belongs = Identity.parse(content, path, MAKES_IT)
             novel, kind, scope = tuple(content["novel"]), content["kind"], content.get("crop_scope", False)
             shard = Shard.parse(content["shard"])
         except (KeyError, TypeError) as error:
-            raise UserError(f"{path}: a label set of another version ({error}); {remedy}") from None
+            raise UserError(f"{path}: a label set of another version ({error}); {MAKES_IT}") from None
         if kind not in get_args(Kind) or belongs.dataset is None or belongs.hidden is None:
-            raise UserError(f"{path}: not a label set of this version; {remedy}")
+            raise UserError(f"{path}: not a label set of this version; {MAKES_IT}")
         return cls(belongs.classes, novel, images, path.parent, kind, belongs.dataset, belongs.hidden, scope, shard)

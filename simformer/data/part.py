@@ -15,6 +15,7 @@ from pathlib import Path
 
 from simformer.data.files import atomic_write_text
 from simformer.run_lock import lock
+from simformer.strict_json import parse_json
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Part:
     def origin(self) -> Origin | None:
         """Where the part comes from; None if that is not known."""
         try:
-            return Origin(**json.loads(self.note.read_text(encoding="utf-8")))
+            return Origin(**parse_json(self.note.read_bytes()))
         except (OSError, ValueError, TypeError):
             return None
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from simformer.data.files import atomic_write_text
-from simformer.errors import UserError
+from simformer.errors import MAKES_IT, UserError
+from simformer.strict_json import generated_bytes, parse_generated
 
 SEAL = re.compile(rb'\{"seal": "([0-9a-f]{16})",\n')
 
@@ -25,7 +25,7 @@ def write_sealed(path: Path, text: str) -> None:
     atomic_write_text(path, f'{{"seal": "{_hash(rest.encode())}",\n{rest}')
 
 
-def read_sealed(path: Path, what: str, remedy: str) -> dict[str, Any]:
+def read_sealed(path: Path, what: str, remedy: str = MAKES_IT) -> dict[str, Any]:
     """Read what `write_sealed` wrote.
 
     Args:
@@ -34,37 +34,16 @@ def read_sealed(path: Path, what: str, remedy: str) -> dict[str, Any]:
         remedy: what makes it again, the end of a message.
     Raises: UserError for a file that is missing, unreadable, damaged, edited, or of a version without a seal.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such {what}; {remedy}") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot read this {what} ({error.strerror}); {remedy}") from None
-    if match := SEAL.match(data):
-        if _hash(data[match.end() :]) != match[1].decode():
-            raise UserError(f"{path}: this {what} was edited, or damaged, after it was written; {remedy}")
-        return json.loads(data)
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: not a {what}, or one that is cut off ({reason}); {remedy}") from None
+    data = generated_bytes(path, what, remedy)
+    match = SEAL.match(data)
+    if match and _hash(data[match.end() :]) != match[1].decode():
+        raise UserError(f"{path}: this {what} was edited, or damaged, after it was written; {remedy}")
+    content = parse_generated(data, path, what, remedy)
+    if match:
+        return content
     if not isinstance(content, dict) or "seal" in content:
         raise UserError(f"{path}: not a {what}, or one that was edited; {remedy}")
     raise UserError(f"{path}: not a {what}, or one of an older version, which does not say what it is of; {remedy}")
-
-
-def read_json(path: Path, what: str, remedy: str) -> Any:
-    """Read a JSON file without a seal; raises UserError for one that is missing, unreadable or cut off."""
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such {what}; {remedy}") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot read this {what} ({error.strerror}); {remedy}") from None
-    except (ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: not a {what}, or one that is cut off ({reason}); {remedy}") from None
 
 
 def _hash(data: bytes) -> str:

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from simformer.doctor.check import Check
 
@@ -15,26 +16,18 @@ WRITABLE = "/a/folder/that/you/may/write/to"
 
 def check_caches() -> Iterator[Check]:
     """Check that caches and temporary files can be written: HOME often cannot, on clusters and in containers."""
-    yield _snakemake()
-    yield _matplotlib()
+    traceback = "Snakemake would end with a traceback"
+    yield _cache("snakemake", _cache_home() / "snakemake", "problem", traceback, "XDG_CACHE_HOME")
+    fonts = "every job that draws would build its list of fonts again"
+    yield _cache("matplotlib", _matplotlib_folder(), "warning", fonts, "MPLCONFIGDIR")
     yield _temporary()
 
 
-def _snakemake() -> Check:
-    folder = _cache_home() / "snakemake"
+def _cache(name: str, folder: Path, level: Literal["warning", "problem"], otherwise: str, variable: str) -> Check:
+    """Check a cache, which a variable moves; if it cannot be written, `level` and `otherwise` tell how bad that is."""
     if reason := _unwritable(folder):
-        found = f"{reason}: {folder}; Snakemake would end with a traceback"
-        return Check("snakemake cache", "problem", found, f"export XDG_CACHE_HOME={WRITABLE}")
-    return Check("snakemake cache", "ok", f"can be written: {folder}")
-
-
-def _matplotlib() -> Check:
-    own = os.environ.get("MPLCONFIGDIR")
-    folder = Path(own) if own else Path(os.environ.get("XDG_CONFIG_HOME") or _home(".config")) / "matplotlib"
-    if reason := _unwritable(folder):
-        found = f"{reason}: {folder}; every job that draws would build its list of fonts again"
-        return Check("matplotlib cache", "warning", found, f"export MPLCONFIGDIR={WRITABLE}")
-    return Check("matplotlib cache", "ok", f"can be written: {folder}")
+        return Check(f"{name} cache", level, f"{reason}: {folder}; {otherwise}", f"export {variable}={WRITABLE}")
+    return Check(f"{name} cache", "ok", f"can be written: {folder}")
 
 
 def _temporary() -> Check:
@@ -50,6 +43,11 @@ def _temporary() -> Check:
 
 def _cache_home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or _home("Library/Caches" if sys.platform == "darwin" else ".cache"))
+
+
+def _matplotlib_folder() -> Path:
+    own = os.environ.get("MPLCONFIGDIR")
+    return Path(own) if own else Path(os.environ.get("XDG_CONFIG_HOME") or _home(".config")) / "matplotlib"
 
 
 def _home(name: str) -> Path:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tests.faults import harness
+
 HEIGHT, WIDTH = 8, 12
 TRAIN, VAL = (9, 25), (41,)
 PERSON, CAR, BANNER, WOOD = 1, 3, 92, 182
@@ -67,4 +69,4 @@ def prepare_arguments(folder: Path) -> list[str]:
         "images": [{"path": str(folder / "coco" / subset)} for subset in ("train2017", "val2017")],
         "subset": "164k",
     }
-    return ["prepare", "--source", json.dumps(option), "--workers", "1", "--output", str(folder / "out")]
+    return harness.prepare_arguments(option, folder / "out")

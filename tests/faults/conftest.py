@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from simformer.cli import main
-from tests.faults.harness import write_dataset
+from tests.faults.harness import audit_arguments, prepare_arguments, write_dataset
 from tests.faults.world import make_world
 
 
@@ -15,10 +15,8 @@ def _made(tmp_path_factory) -> Path:
     """`source` (the user's folder) and `data/mydata` (prepared, with index.json and audit.json)."""
     folder = tmp_path_factory.mktemp("faults")
     source, data = write_dataset(folder / "source"), folder / "data/mydata"
-    option = f'{{"kind": "folder", "path": "{source}"}}'
-    assert main(["prepare", "--source", option, "--output", str(data)]) == 0
-    report = ["--index", str(data / "index.json"), "--report", str(data / "audit.json")]
-    assert main(["audit", "--data", str(data), *report]) == 0
+    assert main(prepare_arguments(source, data)) == 0
+    assert main(audit_arguments(data, "index.json", "audit.json")) == 0
     return folder
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +26,15 @@ PROGRESS = re.compile(r"\d+%\||it/s|image/s")
 """Tells the lines of a progress bar."""
 
 
+OTHER_KINDS: dict[str, Callable[[Path], object]] = {
+    "a folder; expected ": Path.mkdir,
+    "a named pipe; expected ": os.mkfifo,
+    "a link that leads nowhere": lambda path: path.symlink_to(path.name),
+    "a link that leads nowhere (to /nowhere.png)": lambda path: path.symlink_to("/nowhere.png"),
+}
+"""What may stand where a file is expected: how messages call it, and what puts it there."""
+
+
 def write_dataset(folder: Path) -> Path:
     """Write a folder dataset: 8 training and 4 test images of 64 x 64 pixels, five classes, all in every image."""
     rng = np.random.default_rng(0)
@@ -36,6 +48,17 @@ def write_dataset(folder: Path) -> Path:
         write_label(folder / f"labels/{name}.png", label)
     write_lists(folder, CLASSES, TRAIN, TEST)
     return folder
+
+
+def prepare_arguments(source: Path | dict[str, Any], destination: Path) -> list[str]:
+    """Return the command that prepares a dataset from a folder, or from a source with all its options."""
+    option = source if isinstance(source, dict) else {"kind": "folder", "path": str(source)}
+    return ["prepare", "--source", json.dumps(option), "--output", str(destination)]
+
+
+def audit_arguments(data: Path, index: str = "new.json", report: str = "report.json") -> list[str]:
+    """Return the command that audits a dataset, and writes the result beside it."""
+    return ["audit", "--data", str(data), "--index", str(data / index), "--report", str(data / report)]
 
 
 def listing(folder: Path) -> dict[str, str]:

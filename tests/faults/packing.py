@@ -1,15 +1,16 @@
 """Zip and tar archives with any members, good and bad."""
 
 import io
-import json
 import tarfile
 import zipfile
+
+from tests.faults.harness import prepare_arguments
 
 
 def arguments(path, kind="folder"):
     """Return the command that prepares an archive into `out` beside it."""
     option = {"kind": kind} | ({"path": str(path)} if kind == "folder" else {"archive": {"path": str(path)}})
-    return ["prepare", "--source", json.dumps(option), "--workers", "1", "--output", str(path.parent / "out")]
+    return prepare_arguments(option, path.parent / "out")
 
 
 def zipped(path, members, change=lambda info: None, compression=zipfile.ZIP_DEFLATED):

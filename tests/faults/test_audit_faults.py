@@ -15,11 +15,7 @@ from simformer.data.audit_report import AuditReport
 from simformer.data.images import read_label, write_label
 from simformer.data.index import DatasetIndex
 from simformer.data.splits import make_split
-from tests.faults.harness import TEST, TRAIN, refused
-
-
-def audit_arguments(data):
-    return ["audit", "--data", data, "--index", data / "new.json", "--report", data / "report.json"]
+from tests.faults.harness import TEST, TRAIN, audit_arguments, refused
 
 
 def relabel(data, table, names=(*TRAIN, *TEST)):
@@ -70,7 +66,7 @@ def test_one_wrong_id_in_one_file_is_named_with_its_file(data, tmp_path, capsys)
 
 def test_ids_from_1_are_suspected_where_the_last_class_is_absent(data, capsys):
     relabel(data, {0: 1})
-    assert main([str(part) for part in audit_arguments(data)]) == 0
+    assert main(audit_arguments(data)) == 0
     assert "note: id 0 ('sky') never occurs; do your ids count from 1? 1 (4" in capsys.readouterr().err
 
 
@@ -92,7 +88,7 @@ def test_a_split_of_masks_of_0_and_255_is_refused(data, tmp_path, capsys, novel,
 def masking(data, folder, spec):
     """Audit, make a split, and return the arguments that hide its labels."""
     for arguments in (
-        ["audit", "--data", data, "--index", data / "index.json", "--report", data / "audit.json"],
+        audit_arguments(data, "index.json", "audit.json"),
         ["split", "--data", data, "--spec", json.dumps(spec), "--output", folder / "split.yaml"],
     ):
         assert main([str(part) for part in arguments]) == 0
@@ -149,7 +145,7 @@ def test_a_photograph_in_both_subsets_is_refused(data, tmp_path, capsys, ending)
 def test_every_pair_is_named(data, capsys):
     for number in range(3):
         same_photograph(data, f"train{number}", f"test{number}")
-    assert main([str(part) for part in audit_arguments(data)]) == 1
+    assert main(audit_arguments(data)) == 1
     assert len(re.findall(r"images/train\d.png \(train.txt\) and images/test\d.png", capsys.readouterr().err)) == 3
 
 
@@ -204,7 +200,7 @@ def test_a_report_that_is_none(data, tmp_path, capsys, text):
     (data / "audit.json").write_text(text)
     options = ["--index", data / "index.json", "--report", data / "audit.json", "--splits"]
     page = ["audit_page", "--data", data, *options, tmp_path / "split1/split.yaml", "--output", tmp_path / "a.json"]
-    refused(page, tmp_path, capsys, "audit.json: not an audit report", "run the audit of this dataset again")
+    refused(page, tmp_path, capsys, "audit.json: not a report of an audit", "run the audit of this dataset again")
 
 
 @pytest.mark.parametrize("text", ["{}", "classes: [a]", "novel: {0: a}\nclasses: 5", "novel: 3\nclasses: [a]"])

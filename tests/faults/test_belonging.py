@@ -6,7 +6,7 @@ import pytest
 
 from simformer.cli import main
 from simformer.data.splits import names_hash
-from tests.faults.harness import refused
+from tests.faults.harness import prepare_arguments, refused
 
 RUN = {"dataset": "mydata", "split": "split1", "method": "simformer", "seed": 0}
 METRICS = {"run": "aaaa", "novel_classes": ["cow", "sheep"], "novel": 50.0, "iou": {}}
@@ -54,6 +54,5 @@ def test_what_is_read_is_not_overwritten(data, tmp_path, capsys):
 def test_files_of_the_users_own_are_not_replaced(source, tmp_path, capsys, folder):
     (tmp_path / f"mine/{folder}").mkdir(parents=True)
     (tmp_path / f"mine/{folder}/thesis.png").write_text("x")
-    option = json.dumps({"kind": "folder", "path": str(source)})
-    command = ["prepare", "--source", option, "--output", tmp_path / "mine"]
-    refused(command, tmp_path, capsys, f"mine/{folder}: holds 1 files", "thesis.png", "move them away")
+    says = f"mine/{folder}: holds 1 files", "thesis.png", "move them away"
+    refused(prepare_arguments(source, tmp_path / "mine"), tmp_path, capsys, *says)

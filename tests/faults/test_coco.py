@@ -24,8 +24,6 @@ from tests.faults.coco_files import (
 )
 from tests.faults.harness import refused
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pycocotools")
-
 THINGS, STUFF = "instances_train2017.json", "stuff_train2017.json"
 FILE, PLACE = f"annotations/{THINGS}: ", f"annotations/{THINGS}: annotation 1 of image 9: "
 MEND = "; mend it, or download the file again"

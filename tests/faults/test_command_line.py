@@ -114,7 +114,7 @@ def test_text_that_is_no_json(bad, tmp_path, capsys):
     given = ["--data", tmp_path, "--output", tmp_path / "out"]
     (tmp_path / "classes.json").write_text('{"names": ["a"]}')
     line = refused(["split", "--spec", bad or " ", *given], tmp_path, capsys, "--spec: ")
-    assert "not valid JSON" in line or "is given twice" in line
+    assert "cannot be read as JSON" in line
     assert len(line) < 300
 
 

@@ -192,65 +192,67 @@ MEANS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "says"), [(old, new, says) for old, cases in MEANS.items() for new, *says in cases]
-)
-def test_a_bad_study(folder, capsys, old, new, says):
-    edit(folder, STUDY_FILE, old, new)
-    refused(["plan", "--study", STUDY_FILE], folder, capsys, *says)
+OTHER_FILES = {
+    METHOD_FILE: [
+        ("label: Two", "label: One", "'one' and 'two' have the same label 'One'", METHOD_FILE),
+        ("label: Two", 'label: "a\\nb"', "label holds the control character"),
+        ("label: Two", "label: ''", "label is empty"),
+        ("label: Two", "label: 1e3", "should be text", "found 1000.0"),
+        ("inherits: one", "inherits: two", "methods inherit in a circle: two -> two"),
+        ("inherits: one", "inherits: on", "'on' means true"),
+        ("inherits: one", "inherits: oen", "did you mean 'config/methods/one.yaml'?"),
+        ("{alpha: 0.2}", "{alfa: 0.2}", "did you mean 'settings.loss.alpha'?"),
+        ("{loss: {alpha: 0.2}}", "{alpha: 0.2}", "did you mean 'settings.loss.alpha'?"),
+        ("settings: {loss: {alpha: 0.2}}", "datasets: {scenes: {loss: {alpha: yes}}}", "'yes' means true"),
+        (
+            "settings: {loss: {alpha: 0.2}}", "splits: {scenes: {7: {loss: {alpha: no one}}}}",
+            "splits.scenes.7", "key 'settings.loss.alpha'", "found 'no one'",
+        ),
+        (
+            "settings: {loss: {alpha: 0.2}}", "splits: {scenes: {'07': {loss: {alpha: 0.2}}}}",
+            "'07' is no number of a split",
+        ),
+        ("settings: {loss: {alpha: 0.2}}", "labels: pseudo\nteacher: two", "teachers in a circle"),
+    ],
+    TABLE_FILE: [
+        ("[[one, two]]", "[[one, one]]", "compare: one is compared with itself"),
+        ("[[one, two]]", "[[one, two], [one, two]]", "compare has doubles"),
+        ("[[one, two]]", "[[one]]", "compare.0.1"),
+        ("[[one, two]]", "[[one, too]]", "too is no row of this table"),
+        ("[one, two]", "[one, one]", "methods has doubles: one, one"),
+        ("[one, two]", "[]", "methods"),
+        ("[one, two]", "[one, tow]", "tow"),
+        ("title: Mine", "title: ''", "title is empty"),
+        ("title: Mine", "title: Mine\nsplits: {scenes: [1, 1]}", "splits.scenes", "has doubles: 1, 1"),
+        ("title: Mine", "title: Mine\nsplits: {scenes: [2]}", "no split for experiment 'mine'"),
+        ("title: Mine", "title: Mine\nsplits: {senes: [2]}", "'senes'; did you mean 'scenes'?"),
+        ("title: Mine", "title: Mine\nmetrics: [novel, novel]", "metrics has doubles"),
+        ("title: Mine", "title: Mine\nmetrics: []", "metrics"),
+        ("title: Mine", "title: Mine\nseeds: [1, 1]", "seeds has doubles"),
+        ("title: Mine", "title: Mine\nsweep: [loss.alhpa]", "did you mean 'loss.alpha'?"),
+        ("title: Mine", "title: Mine\nsweep: [loss.alpha, loss.alpha]", "sweep has doubles"),
+        ("title: Mine", "title: Mine\nreported: {scenes: {split1: {one: {novel: .nan}}}}", "finite"),
+        ("title: Mine", "title: Mine\nreported: {scenes: {split1: {on_: {novel: 1}}}}", "on_"),
+    ],
+    FIGURE_FILE: [
+        ("[one, two]", "[one, one]", "methods has doubles"),
+        ("title: Mine", "title: Mine\ncount: 100000", "less than or equal to 1000"),
+        ("title: Mine", "title: Mine\nsplit: 2", "has no split2; it has split1"),
+        ("title: Mine", "title: Mine\ndataset: scene", "has no dataset 'scene'; it has scenes"),
+        ("kind: qualitative", "kind: qualitativ", "found 'qualitativ'"),
+    ],
+    DATASET_FILE: [
+        ("title:", "titel: x\ntitle:", "did you mean 'title'?"),
+    ],
+}  # fmt: skip
+"""The same for the other files of a study, by file: what is there, what is written in its place, what the line says."""
 
 
 @pytest.mark.parametrize(
     ("name", "old", "new", "says"),
-    [
-        (METHOD_FILE, "label: Two", "label: One", ["'one' and 'two' have the same label 'One'", METHOD_FILE]),
-        (METHOD_FILE, "label: Two", 'label: "a\\nb"', ["label holds the control character"]),
-        (METHOD_FILE, "label: Two", "label: ''", ["label is empty"]),
-        (METHOD_FILE, "label: Two", "label: 1e3", ["should be text", "found 1000.0"]),
-        (METHOD_FILE, "inherits: one", "inherits: two", ["methods inherit in a circle: two -> two"]),
-        (METHOD_FILE, "inherits: one", "inherits: on", ["'on' means true"]),
-        (METHOD_FILE, "inherits: one", "inherits: oen", ["did you mean 'config/methods/one.yaml'?"]),
-        (METHOD_FILE, "{alpha: 0.2}", "{alfa: 0.2}", ["did you mean 'settings.loss.alpha'?"]),
-        (METHOD_FILE, "{loss: {alpha: 0.2}}", "{alpha: 0.2}", ["did you mean 'settings.loss.alpha'?"]),
-        (
-            METHOD_FILE, "settings: {loss: {alpha: 0.2}}", "datasets: {scenes: {loss: {alpha: yes}}}",
-            ["'yes' means true"],
-        ),
-        (
-            METHOD_FILE, "settings: {loss: {alpha: 0.2}}", "splits: {scenes: {7: {loss: {alpha: no one}}}}",
-            ["splits.scenes.7", "key 'settings.loss.alpha'", "found 'no one'"],
-        ),
-        (
-            METHOD_FILE, "settings: {loss: {alpha: 0.2}}", "splits: {scenes: {'07': {loss: {alpha: 0.2}}}}",
-            ["'07' is no number of a split"],
-        ),
-        (METHOD_FILE, "settings: {loss: {alpha: 0.2}}", "labels: pseudo\nteacher: two", ["teachers in a circle"]),
-        (TABLE_FILE, "[[one, two]]", "[[one, one]]", ["compare: one is compared with itself"]),
-        (TABLE_FILE, "[[one, two]]", "[[one, two], [one, two]]", ["compare has doubles"]),
-        (TABLE_FILE, "[[one, two]]", "[[one]]", ["compare.0.1"]),
-        (TABLE_FILE, "[[one, two]]", "[[one, too]]", ["too is no row of this table"]),
-        (TABLE_FILE, "[one, two]", "[one, one]", ["methods has doubles: one, one"]),
-        (TABLE_FILE, "[one, two]", "[]", ["methods"]),
-        (TABLE_FILE, "[one, two]", "[one, tow]", ["tow"]),
-        (TABLE_FILE, "title: Mine", "title: ''", ["title is empty"]),
-        (TABLE_FILE, "title: Mine", "title: Mine\nsplits: {scenes: [1, 1]}", ["splits.scenes", "has doubles: 1, 1"]),
-        (TABLE_FILE, "title: Mine", "title: Mine\nsplits: {scenes: [2]}", ["no split for experiment 'mine'"]),
-        (TABLE_FILE, "title: Mine", "title: Mine\nsplits: {senes: [2]}", ["'senes'; did you mean 'scenes'?"]),
-        (TABLE_FILE, "title: Mine", "title: Mine\nmetrics: [novel, novel]", ["metrics has doubles"]),
-        (TABLE_FILE, "title: Mine", "title: Mine\nmetrics: []", ["metrics"]),
-        (TABLE_FILE, "title: Mine", "title: Mine\nseeds: [1, 1]", ["seeds has doubles"]),
-        (TABLE_FILE, "title: Mine", "title: Mine\nsweep: [loss.alhpa]", ["did you mean 'loss.alpha'?"]),
-        (TABLE_FILE, "title: Mine", "title: Mine\nsweep: [loss.alpha, loss.alpha]", ["sweep has doubles"]),
-        (TABLE_FILE, "title: Mine", "title: Mine\nreported: {scenes: {split1: {one: {novel: .nan}}}}", ["finite"]),
-        (TABLE_FILE, "title: Mine", "title: Mine\nreported: {scenes: {split1: {on_: {novel: 1}}}}", ["on_"]),
-        (FIGURE_FILE, "[one, two]", "[one, one]", ["methods has doubles"]),
-        (FIGURE_FILE, "title: Mine", "title: Mine\ncount: 100000", ["less than or equal to 1000"]),
-        (FIGURE_FILE, "title: Mine", "title: Mine\nsplit: 2", ["has no split2; it has split1"]),
-        (FIGURE_FILE, "title: Mine", "title: Mine\ndataset: scene", ["has no dataset 'scene'; it has scenes"]),
-        (FIGURE_FILE, "kind: qualitative", "kind: qualitativ", ["found 'qualitativ'"]),
-        (DATASET_FILE, "title:", "titel: x\ntitle:", ["did you mean 'title'?"]),
-    ],
-)  # fmt: skip
+    [(STUDY_FILE, old, new, says) for old, cases in MEANS.items() for new, *says in cases]
+    + [(name, old, new, says) for name, cases in OTHER_FILES.items() for old, new, *says in cases],
+)
 def test_a_bad_file_of_a_study(folder, capsys, name, old, new, says):
     edit(folder, name, old, new)
     refused(["plan", "--study", STUDY_FILE], folder, capsys, *says)

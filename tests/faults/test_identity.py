@@ -10,7 +10,7 @@ import pytest
 
 import simformer
 from simformer.cli import main
-from tests.faults.harness import complaint, refused
+from tests.faults.harness import complaint, prepare_arguments, refused
 from tests.faults.world import CAM, SIZES, command, edit_label, train_options
 
 DATASET = "belongs to another dataset"
@@ -262,9 +262,7 @@ def test_every_later_stage_reads_pictures_through_the_check():
 def test_an_edit_of_the_users_own_file_is_noticed_through_a_hard_link(source, tmp_path, capsys, new_config):
     """A4: prepared data are hard links, so an edit in place of the source changes them too."""
     data = tmp_path / "data"
-    assert (
-        main(["prepare", "--source", json.dumps({"kind": "folder", "path": str(source)}), "--output", str(data)]) == 0
-    )
+    assert main(prepare_arguments(source, data)) == 0
     assert os.path.samefile(source / "labels/train0.png", data / "labels/train0.png")
     index, report = data / "index.json", data / "audit.json"
     assert main(command("audit", data=data, index=index, report=report)) == 0

@@ -1,7 +1,5 @@
 """The contract of `simformer.data.images`: what each kind of picture becomes, and which ones are refused."""
 
-import os
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,7 +9,7 @@ from simformer.data.audit import audit
 from simformer.data.images import decode_image, decode_label, photograph_size, read_image, read_label
 from simformer.data.pixels import turn_upright
 from simformer.errors import UserError
-from tests.faults.harness import refused
+from tests.faults.harness import OTHER_KINDS, audit_arguments, refused
 from tests.faults.pictures import GRAY, LABEL, RGB, SIDE, deep, exif, frames, picture, png, saved
 
 ALPHA = np.where(np.arange(SIDE) < 20, 0, 255).astype(np.uint8)[None].repeat(SIDE, 0)
@@ -208,33 +206,13 @@ def test_label_maps_that_are_refused(kind):
     assert reason in str(error.value)
 
 
-def put_folder(path):
-    path.mkdir()
-
-
-def put_loop(path):
-    path.symlink_to(path.name)
-
-
-def put_dangling(path):
-    path.symlink_to("nowhere.png")
-
-
-OTHER_KINDS = {
-    put_folder: "a folder; expected",
-    os.mkfifo: "a named pipe; expected",
-    put_loop: "a link that leads nowhere",
-    put_dangling: "a link that leads nowhere (to nowhere.png)",
-}
-
-
-@pytest.mark.parametrize("put", OTHER_KINDS)
+@pytest.mark.parametrize("says", OTHER_KINDS)
 @pytest.mark.parametrize("read", [read_image, read_label])
-def test_what_is_no_file_is_named_and_never_waited_for(tmp_path, put, read):
-    put(tmp_path / "a.png")
+def test_what_is_no_file_is_named_and_never_waited_for(tmp_path, says, read):
+    OTHER_KINDS[says](tmp_path / "a.png")
     with pytest.raises(UserError) as error:
         read(tmp_path / "a.png")
-    assert str(error.value).startswith(f"{tmp_path}/a.png: {OTHER_KINDS[put]}")
+    assert str(error.value).startswith(f"{tmp_path}/a.png: {says}")
 
 
 def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
@@ -260,10 +238,6 @@ def test_the_audit_refuses_label_maps_in_one_line(data, tmp_path, capsys, kind):
     content, reason = LABELS_REFUSED[kind]
     (data / "labels/test1.png").write_bytes(content)
     refused(audit_arguments(data), tmp_path, capsys, "labels/test1.png: ", reason)
-
-
-def audit_arguments(data):
-    return ["audit", "--data", data, "--index", data / "new.json", "--report", data / "report.json"]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Published datasets whose photographs, label maps, lists or MATLAB files are not what they should be."""
 
 import io
-import json
 import struct
 
 import numpy as np
@@ -11,6 +10,7 @@ from PIL import Image
 
 from simformer.cli import main
 from tests.faults.harness import refused
+from tests.faults.packing import arguments
 from tests.published import (
     HEIGHT,
     WIDTH,
@@ -31,12 +31,6 @@ def picture(array, form, **options):
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, form, **options)
     return buffer.getvalue()
-
-
-def arguments(path, kind):
-    """Return the command that prepares an archive into `out` beside it."""
-    option = {"kind": kind, "archive": {"path": str(path)}}
-    return ["prepare", "--source", json.dumps(option), "--workers", "1", "--output", str(path.parent / "out")]
 
 
 ADE = "ADEChallengeData2016"

@@ -13,28 +13,18 @@ from simformer.data.audit import audit
 from simformer.data.folder import import_folder
 from simformer.data.layout import decode_names, read_classes
 from simformer.data.splits import make_split
-from simformer.data.strict_json import parse_json
-from simformer.errors import UserError
-from tests.faults.harness import TRAIN, refused
+from tests.faults.harness import OTHER_KINDS, TRAIN, audit_arguments, prepare_arguments, refused
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "Kühe-é") for form in ("NFC", "NFD"))
 
 
-def audit_arguments(data):
-    return ["audit", "--data", data, "--index", data / "new.json", "--report", data / "report.json"]
-
-
-def prepare_arguments(source, destination):
-    option = json.dumps({"kind": "folder", "path": str(source)})
-    return ["prepare", "--source", option, "--output", destination]
-
-
 BAD_CLASS_FILES = {
-    "key twice": ('{"names": ["a", "b"], "names": ["c"]}', "given twice in one object: 'names'; keep one"),
-    "key twice, deeper": ('{"names": ["a"], "more": {"x": 1, "x": 2}}', "given twice in one object: 'x'"),
+    "key twice": ('{"names": ["a", "b"], "names": ["c"]}', "key 'names' is given twice in one object; keep one"),
+    "key twice, deeper": ('{"names": ["a"], "more": {"x": 1, "x": 2}}', "key 'x' is given twice"),
     "NaN": ('{"names": ["a"], "weight": NaN}', "NaN is no number of JSON"),
     "Infinity": ('{"names": ["a"], "weight": -Infinity}', "-Infinity is no number of JSON"),
     "empty": ("", "cannot be read as JSON"),
+    "no value": ('{"names": }', "cannot be read as JSON (Expecting value: line 1 column 11"),
     "cut off": ('{"names": ["a", "b"', "cannot be read as JSON"),
     "deep": ("[" * 100_000, "nested too deeply"),
     "a list": ('["a", "b"]', "no list of class names under 'names'"),
@@ -88,11 +78,6 @@ def test_a_class_file_in_latin_1_is_refused(source, tmp_path, capsys):
 def test_class_names_are_in_one_form_of_unicode(source):
     (source / "classes.json").write_text(json.dumps({"names": [DECOMPOSED, "b"]}))
     assert read_classes(source) == (COMPOSED, "b")
-
-
-def test_json_says_where_it_is_broken():
-    with pytest.raises(UserError, match=r"^x\.json: cannot be read as JSON \(Expecting .*line 1 column 7.*expected y"):
-        parse_json('{"a": }', "x.json", "y")
 
 
 NAMES = {
@@ -175,7 +160,7 @@ def test_unusual_names_go_all_the_way(source, tmp_path, capsys, name):
     data, out = tmp_path / "data", tmp_path / "out"
     steps = [
         prepare_arguments(source, data),
-        ["audit", "--data", data, "--index", data / "index.json", "--report", data / "audit.json"],
+        audit_arguments(data, "index.json", "audit.json"),
         ["split", "--data", data, "--spec", '{"novel": ["cow"]}', "--output", out / "split.yaml"],
         ["mask_labels", "--data", data, "--index", data / "index.json"],
     ]
@@ -194,35 +179,15 @@ def test_a_decomposed_file_belongs_to_a_composed_name(source, tmp_path):
     assert index.train[0].name == COMPOSED and index.train[0].image == f"images/{DECOMPOSED}.png"
 
 
-def put_folder(path):
-    path.mkdir()
-
-
-def put_loop(path):
-    path.symlink_to(path.name)
-
-
-def put_dangling(path):
-    path.symlink_to("/nowhere.png")
-
-
-OTHER_KINDS = {
-    put_folder: "a folder; expected a file",
-    os.mkfifo: "a named pipe; expected a file",
-    put_loop: "a link that leads nowhere",
-    put_dangling: "a link that leads nowhere (to /nowhere.png)",
-}
-
-
 @pytest.mark.parametrize("folder", ["images", "labels"])
-@pytest.mark.parametrize("put", OTHER_KINDS)
+@pytest.mark.parametrize("says", OTHER_KINDS)
 def test_what_stands_where_a_file_is_listed_is_named_by_the_import_and_the_audit(
-    source, data, tmp_path, capsys, put, folder
+    source, data, tmp_path, capsys, says, folder
 ):
     for root, arguments in ((source, prepare_arguments(source, tmp_path / "out")), (data, audit_arguments(data))):
         (root / folder / "train1.png").unlink()
-        put(root / folder / "train1.png")
-        refused(arguments, tmp_path, capsys, f"{root}/{folder}/train1.png: ", OTHER_KINDS[put])
+        OTHER_KINDS[says](root / folder / "train1.png")
+        refused(arguments, tmp_path, capsys, f"{root}/{folder}/train1.png: ", says)
 
 
 @pytest.mark.parametrize("ending", [".heic", ".avif", ".txt", ""])

@@ -107,6 +107,7 @@ FACTS = {
     "a dataset that is a number": lambda f: f | {"dataset": 3},
     "facts that are a list": lambda f: [1],
     "facts that are no JSON": lambda f: "{",
+    "facts nested too deep": lambda f: "[" * 100_000,
 }
 
 

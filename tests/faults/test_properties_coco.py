@@ -15,9 +15,7 @@ from pycocotools import mask as run_lengths
 from simformer.data.prepare import prepare
 from simformer.errors import UserError
 from tests.faults.coco_files import HEIGHT, WIDTH, annotation, contents, write_coco
-from tests.published import COCO_RAW_IDS, source
-
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pycocotools")
+from tests.published import COCO_RAW_IDS, plain, source
 
 KINDS = {"stuff": (92, 118, 182, 183), "instances": (1, 3, 90)}
 OTHER = 183
@@ -55,17 +53,7 @@ def run_length_shapes(draw):
     bits = draw(st.binary(min_size=HEIGHT * WIDTH // 8, max_size=HEIGHT * WIDTH // 8))
     mask = np.asfortranarray(np.unpackbits(np.frombuffer(bits, np.uint8)).reshape(HEIGHT, WIDTH))
     code = run_lengths.encode(mask)["counts"].decode()
-    return {"counts": code if draw(st.booleans()) else plain(mask), "size": [HEIGHT, WIDTH]}
-
-
-def plain(mask):
-    """Return the lengths of a mask's runs, down the columns, by counting."""
-    counts, value = [0], 0
-    for pixel in mask.flatten(order="F"):
-        if pixel != value:
-            counts, value = [*counts, 0], pixel
-        counts[-1] += 1
-    return counts
+    return {"counts": code, "size": [HEIGHT, WIDTH]} if draw(st.booleans()) else plain(mask)
 
 
 @st.composite

@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,10 +19,10 @@ from simformer.data.layout import decode_names, read_classes
 from simformer.data.named_files import NamedFiles, list_name_problem
 from simformer.data.pixels import turn_upright
 from simformer.data.splits import make_split
-from simformer.data.strict_json import parse_json
 from simformer.data.transforms import augment, resized_shape
 from simformer.errors import UserError
 from simformer.settings import AugmentSettings
+from simformer.strict_json import parse_generated, read_option
 from tests.faults.pictures import LABEL, exif, frames, picture, png, saved
 
 SEEDS = {
@@ -106,7 +107,7 @@ def test_a_class_file_is_read_or_refused(tmp_path_factory, names, more):
 
 @given(st.binary(max_size=60) | text.map(lambda t: t.encode("utf-8", "surrogatepass")))
 def test_any_bytes_are_json_or_refused(data):
-    one_line(lambda: parse_json(data, "a.json", "JSON"))
+    one_line(lambda: parse_generated(data, Path("a.json"), "record", "make it again"))
 
 
 @given(key=text, others=st.lists(text, max_size=3), first=st.integers(0, 3))
@@ -114,7 +115,7 @@ def test_a_key_given_twice_is_always_refused(key, others, first):
     keys = [*others[:first], key, *others[first:], key]
     content = "{" + ", ".join(f"{json.dumps(k)}: 1" for k in keys) + "}"
     for data in (content, f'{{"deep": [{content}]}}'):
-        assert one_line(lambda data=data: parse_json(data, "a.json", "JSON")) is None
+        assert one_line(lambda data=data: read_option(data, "--spec")) is None
 
 
 @given(st.binary(max_size=80) | text.map(lambda t: t.encode("utf-8", "surrogatepass")))

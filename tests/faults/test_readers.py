@@ -113,6 +113,7 @@ EVALUATIONS = {
     "no facts": lambda a: {"facts": None},
     "no hits": lambda a: {"hits": None},
     "facts that are no JSON": lambda a: {"facts": np.array("{")},
+    "facts nested too deep": lambda a: {"facts": np.array("[" * 100_000)},
     "facts that are a number": lambda a: {"facts": np.array("3")},
     "no classes": lambda a: {"facts": np.array(re.sub('"classes"', '"names"', str(a["facts"])))},
     "no model": lambda a: {"facts": np.array(re.sub('"model"', '"who"', str(a["facts"])))},

@@ -1,6 +1,5 @@
 """Preparing into a place that is unusual, taken, or left by a killed run: nothing is lost, nothing is a mixture."""
 
-import json
 import os
 import shutil
 import signal
@@ -15,17 +14,11 @@ import pytest
 from simformer.cli import main
 from simformer.data.layout import FINISHED, LABELS, PIECES, missing_pieces, write_lists
 from simformer.data.staging import staged_layout
-from tests.faults.harness import listing, refused
+from tests.faults.harness import listing, prepare_arguments, refused
 from tests.pipeline import TINY, Pipeline
 
 OTHER = {"kind": "scenes", "size": 32, "train": 2, "test": 1}
 """A source that differs from the dataset that is there before."""
-
-
-def command(destination, source):
-    """Arguments of `prepare`; a source is a folder, or the source itself."""
-    option = source if isinstance(source, dict) else {"kind": "folder", "path": str(source)}
-    return ["prepare", "--source", json.dumps(option), "--output", str(destination)]
 
 
 def start(*arguments) -> subprocess.Popen:
@@ -58,7 +51,7 @@ def linked(data, elsewhere):
 
 def test_the_dataset_lies_on_another_disk(linked, elsewhere):
     before = pieces(linked)
-    assert main(command(linked, OTHER)) == 0
+    assert main(prepare_arguments(OTHER, linked)) == 0
     assert linked.is_symlink() and not missing_pieces(linked)
     assert pieces(linked) != before and len(os.listdir(linked / LABELS)) == 3
     assert [path.name for path in elsewhere.iterdir()] == ["there"]
@@ -68,7 +61,7 @@ def test_the_dataset_lies_on_another_disk(linked, elsewhere):
 def test_a_bad_source_leaves_a_dataset_on_another_disk_as_it_was(linked, elsewhere, source, tmp_path, capsys):
     (source / "train.txt").unlink()
     before = listing(elsewhere)
-    refused(command(linked, source), tmp_path, capsys, "missing train.txt")
+    refused(prepare_arguments(source, linked), tmp_path, capsys, "missing train.txt")
     assert listing(elsewhere) == before
 
 
@@ -78,7 +71,7 @@ def test_a_piece_is_a_link_to_another_disk(data, elsewhere, names, capsys):
         shutil.move(data / name, elsewhere / name)
         (data / name).symlink_to(elsewhere / name)
     before = listing(elsewhere)
-    assert main(command(data, OTHER)) == 0
+    assert main(prepare_arguments(OTHER, data)) == 0
     assert not missing_pieces(data) and not any((data / name).is_symlink() for name in names)
     assert listing(elsewhere) == before, "what the link led to is not ours"
     assert f"{names[0]}: this link to {elsewhere}/{names[0]} becomes a folder" in capsys.readouterr().err
@@ -96,7 +89,7 @@ def test_the_destination_is_a_disk_of_its_own(data, monkeypatch):
 
     monkeypatch.setattr(os, "replace", replace)
     before = pieces(data)
-    assert main(command(data, OTHER)) == 0
+    assert main(prepare_arguments(OTHER, data)) == 0
     assert not missing_pieces(data) and pieces(data) != before
     assert sorted(os.listdir(data)) == sorted((FINISHED, *PIECES))
     assert os.listdir(data.parent) == ["mydata"]
@@ -134,7 +127,7 @@ def file_above(data):
 def test_no_place_for_a_dataset(place, kind, source, tmp_path, capsys):
     data = tmp_path / "data/mydata"
     data.parent.mkdir()
-    refused(command(data, source if kind == "folder" else OTHER), tmp_path, capsys, *place(data))
+    refused(prepare_arguments(source if kind == "folder" else OTHER, data), tmp_path, capsys, *place(data))
 
 
 def test_a_disk_that_is_read_only(data, source, tmp_path, capsys, monkeypatch):
@@ -143,7 +136,8 @@ def test_a_disk_that_is_read_only(data, source, tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(os, "replace", read_only)
     monkeypatch.setattr(Path, "touch", read_only)
-    refused(command(data, OTHER), tmp_path, capsys, f"{data}: no dataset can be written there", "Read-only", "`data`")
+    says = f"{data}: no dataset can be written there", "Read-only", "`data`"
+    refused(prepare_arguments(OTHER, data), tmp_path, capsys, *says)
 
 
 def test_an_error_amid_the_exchange_brings_the_old_dataset_back(data, tmp_path, capsys, monkeypatch):
@@ -155,7 +149,8 @@ def test_an_error_amid_the_exchange_brings_the_old_dataset_back(data, tmp_path, 
         rename(source, target)
 
     monkeypatch.setattr(os, "replace", replace)
-    line = refused(command(data, OTHER), tmp_path, capsys, "cannot be put in place", "Device or resource busy")
+    says = "cannot be put in place", "Device or resource busy"
+    line = refused(prepare_arguments(OTHER, data), tmp_path, capsys, *says)
     assert "what was there before is there again" in line
     assert listing(data) == before
 
@@ -210,25 +205,25 @@ def test_killed_at_any_rename_the_next_run_repairs(data, tmp_path, source):
 def test_two_processes_prepare_one_dataset(tmp_path):
     """Two clones with one absolute folder of data: the second waits, says for whom, and finds it done."""
     size = {"kind": "scenes", "size": 96, "train": 40, "test": 2}
-    processes = [start(*command(tmp_path / "data/scenes", size)) for _ in range(2)]
+    processes = [start(*prepare_arguments(size, tmp_path / "data/scenes")) for _ in range(2)]
     told = [process.communicate(timeout=120)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], told
     (second,) = [text for text in told if text]
     assert f"waiting: {tmp_path}/data/scenes is being prepared by process " in second
     assert second.endswith("already prepared from this source; nothing to do\n")
     assert os.listdir(tmp_path / "data") == ["scenes"]
-    assert main(command(tmp_path / "alone", size)) == 0
+    assert main(prepare_arguments(size, tmp_path / "alone")) == 0
     assert listing(tmp_path / "data/scenes") == listing(tmp_path / "alone")
 
 
 def test_a_killed_one_frees_the_lock(tmp_path):
     size = {"kind": "scenes", "size": 96, "train": 40, "test": 2}
-    first = start(*command(tmp_path / "data/scenes", size))
+    first = start(*prepare_arguments(size, tmp_path / "data/scenes"))
     while not (tmp_path / "data/.scenes.staging/images").exists():
         assert first.poll() is None
         time.sleep(0.01)
     first.send_signal(signal.SIGSTOP)
-    second = start(*command(tmp_path / "data/scenes", size))
+    second = start(*prepare_arguments(size, tmp_path / "data/scenes"))
     assert "is being prepared by process" in second.stderr.readline()
     first.send_signal(signal.SIGKILL)
     assert second.communicate(timeout=120)[1] == "" and second.returncode == 0
@@ -257,22 +252,22 @@ def edit_list(data):
 @pytest.mark.parametrize("change", [add, remove, edit, edit_list])
 def test_what_was_changed_since_is_prepared_anew(tmp_path, change, capsys):
     data = tmp_path / "data"
-    assert main(command(data, OTHER)) == 0
+    assert main(prepare_arguments(OTHER, data)) == 0
     before = listing(data)
-    assert main(command(data, OTHER)) == 0
+    assert main(prepare_arguments(OTHER, data)) == 0
     assert "already prepared from this source; nothing to do" in capsys.readouterr().err
     change(data)
     assert listing(data) != before
-    assert main(command(data, OTHER)) == 0
+    assert main(prepare_arguments(OTHER, data)) == 0
     assert listing(data) == before
     assert "already prepared" not in capsys.readouterr().err
 
 
 def test_a_changed_source_is_imported_anew(source, tmp_path):
     data = tmp_path / "data"
-    assert main(command(data, source)) == 0
+    assert main(prepare_arguments(source, data)) == 0
     (source / "test.txt").write_text("test0\ntest1\n")
-    assert main(command(data, source)) == 0
+    assert main(prepare_arguments(source, data)) == 0
     assert (data / "test.txt").read_text() == "test0\ntest1\n"
 
 

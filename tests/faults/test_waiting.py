@@ -33,24 +33,12 @@ def slowly(*values) -> list:
 
 
 @pytest.fixture
-def arguments(scenes, masked, new_config, tmp_path):
+def arguments(train_arguments, new_config, tmp_path):
     """Arguments of a training, by its changes of the configuration."""
 
     def make(*changes, **options) -> list[str]:
-        new_config({"optim": {"steps": 4000}}, *changes).save(tmp_path / "config.yaml")
-        known = {
-            "config": tmp_path / "config.yaml",
-            "data": scenes.data,
-            "labels": masked.root / "labels.json",
-            "state": tmp_path / "state",
-            "model": tmp_path / "model.safetensors",
-            "log": tmp_path / "log.csv",
-            "facts": tmp_path / "train.json",
-            "device": "cpu",
-            "checkpoint-every": 100000,
-        }
-        given = known | options
-        return ["train", *(text for key, value in given.items() for text in (f"--{key}", str(value)))]
+        config = new_config({"optim": {"steps": 4000}}, *changes)
+        return train_arguments(config, tmp_path, **{"device": "cpu", "checkpoint_every": 100000} | options)
 
     return make
 
@@ -99,7 +87,7 @@ def test_too_little_shared_memory(start, arguments):
 @pytest.mark.slow
 @pytest.mark.parametrize("limit", [32, 40, 48, 56, 64])
 def test_too_few_open_files(start, arguments, limit):
-    process = start(arguments(workers=2, **{"stop-after": 30}), f"ulimit -n {limit}; exec ")
+    process = start(arguments(workers=2, stop_after=30), f"ulimit -n {limit}; exec ")
     _, errors = process.communicate(timeout=60)
     if process.returncode == 0:
         assert limit > 40
@@ -127,7 +115,7 @@ def loaders(process) -> list[int]:
 @pytest.fixture
 def training(start, arguments, tmp_path):
     """A training with two loading processes that has made some steps."""
-    process = start(arguments(workers=2, **{"checkpoint-every": 5}))
+    process = start(arguments(workers=2, checkpoint_every=5))
     wait_for(lambda: saved_step(tmp_path) >= 5, process)
     assert len(loaders(process)) == 2
     return process

@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from simformer.build import build_training, load_model, save_model
 from simformer.errors import UserError
 from simformer.models.backbone import build_backbone
+from tests.conftest import SINGLE
 
-SINGLE = {"loss": {"alpha": 0, "beta": 0, "sim": 0}, "pairing": {"mode": "none"}}
 CPU = torch.device("cpu")
 
 

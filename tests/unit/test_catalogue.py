@@ -1,44 +1,12 @@
 """Studies and the files they name: merging, inheritance, grids, and errors that name the file."""
 
 import json
-from pathlib import Path
 
 import pytest
-import yaml
 
-from simformer.catalogue import Catalogue
-from simformer.config import read_yaml
 from simformer.errors import UserError
-from simformer.sources import ScenesSource, parse_source
-
-REPOSITORY = Path(__file__).parents[2]
-BASIC = {
-    "datasets/toys": {"title": "Toys", "source": {"kind": "scenes"}},
-    "methods/plain": {"label": "Plain"},
-    "experiments/table1": {"title": "T", "methods": ["plain"]},
-}
-STUDY = {"datasets": {"toys": {"splits": {1: {"novel": ["sea"]}, 2: {"seed": 4}}}}}
-SINGLE = {"loss": {"alpha": 0, "beta": 0, "sim": 0}, "pairing": {"mode": "none"}}
-
-
-@pytest.fixture
-def catalogue(tmp_path):
-    """Write configuration files and read the study over them."""
-
-    def make(files: dict | None = None, study: dict | None = None) -> Catalogue:
-        for name, content in (BASIC | (files or {})).items():
-            path = tmp_path / f"{name}.yaml"
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(yaml.safe_dump(content))
-        return Catalogue(study or STUDY, "study.yaml", tmp_path)
-
-    return make
-
-
-def error_of(catalogue, *arguments) -> str:
-    with pytest.raises(UserError) as error:
-        catalogue(*arguments)
-    return str(error.value)
+from tests.conftest import SINGLE
+from tests.unit.conftest import BASIC, STUDY, error_of
 
 
 def test_settings_are_merged_dataset_study_parent_method(catalogue):
@@ -239,24 +207,6 @@ def test_splits_are_named_by_number_and_an_unknown_one_lists_them(catalogue):
         study.split_json("toys", "split3")
 
 
-def test_a_source_on_the_command_line_is_checked():
-    assert parse_source({"kind": "scenes", "size": 40}) == ScenesSource(size=40)
-    with pytest.raises(UserError, match="--source: unknown key 'source.siez'; did you mean 'source.size'"):
-        parse_source({"kind": "scenes", "siez": 40})
-
-
-@pytest.mark.parametrize("path", sorted((REPOSITORY / "config").glob("*.yaml")), ids=lambda path: path.name)
-def test_every_shipped_study_resolves_every_method_and_experiment(path):
-    study = Catalogue(read_yaml(path), str(path), REPOSITORY / "config")
-    methods = [method.stem for method in (REPOSITORY / "config/methods").glob("*.yaml")]
-    assert methods
-    for dataset in study.study.datasets:
-        for method in methods:
-            assert study.run(dataset, "full", method, 0).method == method
-    for experiment in (REPOSITORY / "config/experiments").glob("*.yaml"):
-        assert study.experiment(experiment.stem).methods
-
-
 SWEPT = {
     "methods/low": {"label": "L", "inherits": "plain", "settings": {"loss": {"alpha": 0.01}}},
     "methods/high": {"label": "H", "inherits": "plain", "settings": {"loss": {"alpha": 0.5}}},
@@ -289,99 +239,3 @@ def test_what_is_no_sweep_is_refused(catalogue, files, message):
     study = catalogue(SWEPT | {"experiments/table1": SWEEP} | files)
     with pytest.raises(UserError, match=message):
         study.sweep("table1", "toys", "split1")
-
-
-@pytest.mark.parametrize(
-    ("dataset", "number", "alpha", "beta", "form"),
-    [
-        ("coco_stuff_10k", 1, 0.0, 0.15, "bce"),
-        ("coco_stuff_10k", 2, 0.1, 0.15, "cce"),
-        ("coco_stuff_10k", 3, 0.1, 0.15, "bce"),
-        ("coco_stuff_10k", 9, 0.1, 0.15, "cce"),
-        ("ade20k", 1, 0.5, 0.2, "cce"),
-        ("ade20k", 4, 0.5, 0.2, "cce"),
-    ],
-)
-def test_the_released_behaviour_by_dataset_and_split(dataset, number, alpha, beta, form):
-    study = REPOSITORY / "config/config.yaml"
-    shipped = Catalogue(read_yaml(study), study.name, study.parent)
-    run = shipped.run(dataset, f"split{number}", "simformer_release", 0)
-    settings = run.settings
-    assert (settings.loss.alpha, settings.loss.beta, settings.loss.gamma) == (alpha, beta, 0.05)
-    assert (settings.similarity.form, settings.similarity.student) == (form, "same")
-    assert (run.labels, settings.pairing.mode, settings.matching.remap_columns) == ("crop", "code", False)
-    assert settings.similarity.sample_padding, "L_dist samples padding too"
-
-
-def test_baselines_have_one_setting_per_dataset_with_defaults_of_each_section(catalogue):
-    files = {"datasets/toys": BASIC["datasets/toys"] | {"baselines": {"irn": {"epochs": 5}, "cam": {"scales": [1.0]}}}}
-    toys = STUDY["datasets"]["toys"] | {"baselines": {"irn": {"lr": 0.2}}}
-    study = catalogue(files, {"datasets": {"toys": toys}})
-    found = study.baselines("toys")
-    assert (found.irn.epochs, found.irn.lr, found.irn.radius, found.psa.radius) == (5, 0.2, 10, 5)
-    assert (found.cam.scales, found.irn_walk.steps, found.psa_walk.steps) == ((1.0,), 256, 64)
-    spec = study.network("toys", "irn", 3)
-    assert (spec.kind, spec.backbone, spec.seed, spec.settings) == ("irn", "resnet50", 3, found.irn)
-    assert spec.hash != study.network("toys", "irn", 4).hash
-
-
-def test_a_response_may_have_settings_of_its_own(catalogue):
-    own = {"seeds": {"threshold": 0.4}, "responses": {"classifier": {"seeds": {"threshold": 0.35}, "irn": {"lr": 0.3}}}}
-    study = catalogue({"datasets/toys": BASIC["datasets/toys"] | {"baselines": own}})
-    assert study.baselines("toys", "classifier").seeds.threshold == 0.35
-    assert study.network("toys", "irn", 0, "classifier").settings.lr == 0.3
-    faulty = {"responses": {"classifier": {"seeds": {"treshold": 0.3}}}}
-    text = error_of(catalogue, {"datasets/toys": BASIC["datasets/toys"] | {"baselines": faulty}}, {})
-    assert "toys.yaml: unknown key 'baselines.seeds.treshold'; did you mean 'baselines.seeds.threshold'?" in text
-
-
-@pytest.mark.parametrize(
-    ("place", "blamed"), [("file", "{root}/datasets/toys.yaml"), ("study", "study.yaml: datasets")]
-)
-def test_mistakes_in_the_baselines_settings_are_found_at_once(catalogue, tmp_path, place, blamed):
-    faulty = {"baselines": {"psa": {"epocs": 3}}}
-    files = {"datasets/toys": BASIC["datasets/toys"] | (faulty if place == "file" else {})}
-    toys = STUDY["datasets"]["toys"] | (faulty if place == "study" else {})
-    text = error_of(catalogue, files, {"datasets": {"toys": toys}})
-    assert text.startswith(blamed.format(root=tmp_path))
-    assert "unknown key 'baselines.psa.epocs'; did you mean 'baselines.psa.epochs'?" in text
-
-
-def test_maps_are_inherited_with_the_labels(catalogue):
-    files = {
-        "methods/cam": {"label": "C", "labels": "maps", "maps": {"expansion": "psa"}, "settings": SINGLE},
-        "methods/longer": {"label": "L", "inherits": "cam", "settings": {"optim": {"steps": 7}}},
-        "methods/weak": {"label": "W", "inherits": "cam", "labels": "weak"},
-    }
-    study = catalogue(files)
-    assert study.method("longer").maps.expansion == "psa" and study.method("longer").labels == "maps"
-    assert study.method("weak").maps is None
-    assert study.run("toys", "split1", "longer", 0).labels == "maps"
-    assert study.training_chain("cam") == ["cam"] and study.trained_split("split1", "cam") == "split1"
-
-
-def test_contas_maps_are_those_of_its_last_round_and_controls_differ_in_their_context(catalogue):
-    toys = BASIC["datasets/toys"] | {"baselines": {"conta": {"rounds": 2}, "irn": {"epochs": 5}}}
-    study = catalogue({"datasets/toys": toys})
-    assert (study.response("toys", "conta"), study.response("toys", "conta_zero")) == ("conta2", "conta_zero2")
-    assert study.response("toys", "classifier") == "classifier"
-    specs = {name: study.network("toys", "conta", 0, name) for name in ("conta1", "conta2", "conta_zero1")}
-    assert specs["conta1"].settings == specs["conta2"].settings
-    assert specs["conta1"].seed == specs["conta_zero1"].seed != specs["conta2"].seed
-    assert [specs[name].settings.context for name in ("conta1", "conta_zero1")] == ["own", "zero"]
-    assert specs["conta1"].settings.lr == study.baselines("toys").classifier.lr
-    assert study.network("toys", "segmentation", 0, "conta1") == study.network("toys", "segmentation", 0, "classifier")
-
-
-@pytest.mark.parametrize("name", ["conta3", "conta_zero3", "conta9", "cont", "conta"])
-def test_a_round_that_a_dataset_does_not_have_is_refused(catalogue, name):
-    toys = BASIC["datasets/toys"] | {"baselines": {"conta": {"rounds": 2}}}
-    with pytest.raises(UserError, match=rf"toys.yaml: no response '{name}'; it has classifier, conta\w*1, conta\w*2"):
-        catalogue({"datasets/toys": toys}).round("toys", name)
-
-
-def test_settings_of_conta_hold_for_every_round(catalogue):
-    own = {"responses": {"conta": {"seeds": {"threshold": 0.4}}}}
-    study = catalogue({"datasets/toys": BASIC["datasets/toys"] | {"baselines": own}})
-    thresholds = [study.baselines("toys", name).seeds.threshold for name in ("conta", "conta1", "conta3", "classifier")]
-    assert thresholds == [0.4, 0.4, 0.4, 0.3]

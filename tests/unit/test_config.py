@@ -8,8 +8,7 @@ from simformer.config import RunConfig, merge, parse, parse_layers, read_yaml
 from simformer.errors import UserError
 from simformer.settings import TrainSettings
 from simformer.study import DatasetFile, MethodFile, Study
-
-SINGLE = {"loss": {"alpha": 0, "beta": 0, "sim": 0}, "pairing": {"mode": "none"}}
+from tests.conftest import SINGLE
 
 
 def study(splits):

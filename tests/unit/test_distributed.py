@@ -194,25 +194,14 @@ def test_a_failure_ends_all_processes_and_is_told_where_it_happened():
 
 
 @pytest.fixture
-def start(scenes, masked, config_of, tmp_path):
+def start(train_arguments, config_of, tmp_path):
     """Start a training on two processes with the command line, in a process group of its own."""
     processes = []
 
-    def run(data=scenes.data, steps=400) -> subprocess.Popen:
-        config_of({"optim": {"steps": steps}}).save(tmp_path / "config.yaml")
-        arguments = {
-            "config": tmp_path / "config.yaml",
-            "data": data,
-            "labels": masked.root / "labels.json",
-            "state": tmp_path / "state",
-            "model": tmp_path / "model.safetensors",
-            "log": tmp_path / "log.csv",
-            "facts": tmp_path / "train.json",
-            "checkpoint-every": 2,
-            "workers": 2,
-        }
-        command = [sys.executable, "-c", COMMAND, "train"]
-        command += [text for key, value in arguments.items() for text in (f"--{key}", str(value))]
+    def run(steps=400, **options) -> subprocess.Popen:
+        options = {"checkpoint_every": 2, "workers": 2} | options
+        arguments = train_arguments(config_of({"optim": {"steps": steps}}), tmp_path, **options)
+        command = [sys.executable, "-c", COMMAND, *arguments]
         process = subprocess.Popen(
             command, start_new_session=True, stderr=subprocess.PIPE, text=True, env=environment(tmp_path), cwd=tmp_path
         )
@@ -327,7 +316,7 @@ def test_an_error_of_one_process_is_told_once_and_ends_both(start, scenes, maske
     missing = [masked.images[image] for image in mine - others]
     for image in missing:
         (data / image.image).unlink()
-    process = start(data)
+    process = start(data=data)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert len(re.findall(r"error: .*not there any more", errors)) == errors.count("error:") == 1, errors

@@ -26,25 +26,13 @@ def undisturbed(masked, new_config, run_training, tmp_path_factory):
 
 
 @pytest.fixture
-def start(scenes, masked, undisturbed, tmp_path):
+def start(train_arguments, undisturbed, tmp_path):
     """Start the same training as a process group of its own, and wait for its first saved state."""
     processes = []
 
-    def run(*options: str) -> subprocess.Popen:
-        undisturbed.config.save(tmp_path / "config.yaml")
-        arguments = {
-            "config": tmp_path / "config.yaml",
-            "data": scenes.data,
-            "labels": masked.root / "labels.json",
-            "state": tmp_path / "state",
-            "model": tmp_path / "model.safetensors",
-            "log": tmp_path / "log.csv",
-            "facts": tmp_path / "train.json",
-            "device": "cpu",
-            "checkpoint-every": EVERY,
-        }
-        command = [sys.executable, "-m", "simformer.cli", "train"]
-        command += [text for key, value in arguments.items() for text in (f"--{key}", str(value))] + [*options]
+    def run(**options: int) -> subprocess.Popen:
+        options = {"device": "cpu", "checkpoint_every": EVERY} | options
+        command = [sys.executable, "-m", "simformer.cli", *train_arguments(undisturbed.config, tmp_path, **options)]
         process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
         processes.append(process)
         deadline = time.monotonic() + 60
@@ -86,13 +74,13 @@ def stop(process, number, state) -> None:
 
 
 def test_a_stop_signal_to_all_processes_saves_the_state(start, undisturbed, masked, run_training, tmp_path):
-    stop(start("--workers", "1"), signal.SIGTERM, tmp_path / "state")
+    stop(start(workers=1), signal.SIGTERM, tmp_path / "state")
     assert_continues(undisturbed, masked, run_training, tmp_path)
 
 
 @pytest.mark.slow
 def test_ctrl_c_saves_the_state_of_the_last_step(start, tmp_path):
-    stop(start("--workers", "1"), signal.SIGINT, tmp_path / "state")
+    stop(start(workers=1), signal.SIGINT, tmp_path / "state")
     assert not (tmp_path / "model.safetensors").exists()
 
 

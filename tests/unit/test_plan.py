@@ -7,9 +7,10 @@ import pytest
 import yaml
 
 from simformer.catalogue import Catalogue
+from simformer.errors import UserError
 from simformer.plan import make_plan, trainings
+from tests.conftest import SINGLE
 
-SINGLE = {"loss": {"alpha": 0, "beta": 0, "sim": 0}, "pairing": {"mode": "none"}}
 FILES = {
     "datasets/toys": {"title": "Toys", "source": {"kind": "scenes"}, "settings": {"optim": {"steps": 5}}},
     "methods/weak": {"label": "W"},
@@ -62,6 +63,15 @@ def test_the_plan_tells_finished_changed_interrupted_and_missing_trainings(catal
     assert head == "study.yaml (one, two): 10 trainings, 1 done, 9 to do"
     assert [line[:14].strip() for line in lines[:10]] == ["done", "changed", "interrupted", *["to do"] * 7]
     assert lines[0].split()[1:3] == ["5", "steps"]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"device": "cpu"}'])
+def test_a_damaged_record_of_a_training_is_named(catalogue, content):
+    folder = make_plan(catalogue).trainings[0].folder
+    finish(folder, "0" * 16)
+    (folder / "train.json").write_text(content)
+    with pytest.raises(UserError, match=rf"^{folder}/train\.json: not a record of a training.*run snakemake again"):
+        make_plan(catalogue)
 
 
 def test_a_plan_of_some_experiments_holds_their_trainings_only(catalogue):

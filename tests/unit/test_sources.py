@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from simformer.errors import UserError
-from simformer.sources import archives, content_json, parse_archives, parse_source
+from simformer.sources import ScenesSource, archives, content_json, parse_archives, parse_source
 
 MAPS = parse_source(
     {
@@ -58,3 +58,9 @@ def test_addresses_are_no_content_but_all_else_is():
 
 def test_content_of_a_source_without_archives_is_all_of_it():
     assert content_json(SCENES) == SCENES.model_dump_json()
+
+
+def test_a_source_on_the_command_line_is_checked():
+    assert parse_source({"kind": "scenes", "size": 40}) == ScenesSource(size=40)
+    with pytest.raises(UserError, match="--source: unknown key 'source.siez'; did you mean 'source.size'"):
+        parse_source({"kind": "scenes", "siez": 40})

@@ -13,8 +13,7 @@ import torch
 from simformer.config import RunConfig
 from simformer.errors import UserError
 from simformer.losses.total import SimFormerLoss
-
-SINGLE = {"loss": {"alpha": 0, "beta": 0, "sim": 0}, "pairing": {"mode": "none"}}
+from tests.conftest import SINGLE
 
 
 def log_of(path) -> list[dict[str, float]]:

@@ -27,11 +27,10 @@ from simformer.data.checked import read_photograph
 from simformer.data.files import atomic_write_text
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
-from simformer.data.sealed import read_json
 from simformer.data.transforms import resize_image
-from simformer.errors import UserError
 from simformer.json_text import json_text
 from simformer.shards import WHOLE, Shard
+from simformer.strict_json import read_generated
 
 
 @dataclass(frozen=True)
@@ -186,10 +185,8 @@ def _facts(found: Trajectory) -> dict[str, object]:
 def read_tuning(root: Path, image: LabelledImage) -> dict:
     """Return what the fine-tuning of an image was like; raises UserError if its file is missing or damaged."""
     remedy = f"delete {root / 'maps' / image.name}.npz too, and run snakemake again"
-    found = read_json(tuning_path(root, image), "record of a fine-tuning", remedy)
-    if not isinstance(found, dict) or not {"logits", "stopped", "exploded"} <= found.keys():
-        raise UserError(f"{tuning_path(root, image)}: not the record of a fine-tuning; {remedy}")
-    return found
+    path, what = tuning_path(root, image), "record of a fine-tuning"
+    return read_generated(path, what, "logits", "stopped", "exploded", remedy=remedy, missing=remedy)
 
 
 def tuning_path(root: Path, image: LabelledImage) -> Path:

@@ -56,7 +56,7 @@ def test_values_that_cannot_be_compared(changes):
 
 
 def test_missing_and_broken_files(tmp_path):
-    with pytest.raises(UserError, match="no such claims"):
+    with pytest.raises(UserError, match="no such file of claims"):
         load_claims(tmp_path / "checks.json")
     for content in ("[", '[{"check": "S1"}]'):
         (tmp_path / "checks.json").write_text(content)

@@ -312,5 +312,5 @@ def test_a_report_is_read_back(pristine, tmp_path):
     report.save(tmp_path / "audit.json")
     assert AuditReport.load(tmp_path / "audit.json") == report
     (tmp_path / "audit.json").write_text("{}")
-    with pytest.raises(UserError, match=r"audit\.json: not an audit report"):
+    with pytest.raises(UserError, match=r"audit\.json: not a report of an audit"):
         AuditReport.load(tmp_path / "audit.json")

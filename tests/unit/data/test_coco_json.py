@@ -19,14 +19,13 @@ from tests.published import (
     annotation,
     assert_equal,
     jpeg,
+    plain,
     prepared,
     refused,
     rewrite_zip,
     source,
     write_coco_json,
 )
-
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pycocotools")
 
 THINGS, STUFF = "annotations_trainval2017.zip", "stuff_annotations_trainval2017.zip"
 TRAIN, VAL = "train2017.zip", "val2017.zip"
@@ -46,16 +45,6 @@ def release(folder, subset="164k", annotations=(THINGS, STUFF)):
 def rectangle(left, top, right, bottom):
     """Return the pixels [top, bottom) x [left, right) as a polygon."""
     return [[left, top, right, top, right, bottom, left, bottom]]
-
-
-def plain(mask):
-    """Return a mask as plain run lengths: down the columns, the first run not in it."""
-    counts, value = [0], 0
-    for pixel in mask.flatten(order="F"):
-        if pixel != value:
-            counts, value = [*counts, 0], pixel
-        counts[-1] += 1
-    return {"counts": counts, "size": list(mask.shape)}
 
 
 def compressed(mask):

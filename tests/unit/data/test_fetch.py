@@ -176,7 +176,7 @@ def test_archive_is_checked_again_before_it_is_prepared(target, capsys):
 @pytest.mark.parametrize(
     ("archive", "message"),
     [
-        ("{", "error: --archive: not valid JSON ("),
+        ("{", "error: --archive: cannot be read as JSON ("),
         ("{}", "error: --archive: neither `urls` nor `path`; give your own copy, e.g. {path: /data/images.zip}"),
         ('{"urls": [], "path": "/mine"}', "archive: nothing to fetch, the archive has no `urls`"),
         ('{"url": ["http://x/a.zip"]}', "error: --archive: unknown key 'url'; did you mean 'urls'?"),
