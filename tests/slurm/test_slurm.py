@@ -187,14 +187,18 @@ def test_a_killed_snakemake_leaves_a_job_that_is_not_run_twice(grid, prepared):
     first = grid.training_job()
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    for pid in grid.training_processes():
+        os.kill(pid, signal.SIGSTOP)
     assert grid.pipeline.snakemake("--unlock").returncode == 0
-    grid.run("--", MODEL)
+    second = grid.start("--", MODEL)
+    log = grid.pipeline.folder / "results/tiny/logs/train/scenes.full.oracle.seed0.log"
+    wait_for(180, "the second job to wait", lambda: "waiting: this run is being trained by process" in log.read_text())
+    for pid in grid.training_processes():
+        os.kill(pid, signal.SIGCONT)
+    assert second.wait(600) == 0, grid.log.read_text()
     assert_as_undisturbed(grid, prepared)
     assert resumed_at(grid) == 0, "the first job has trained it from beginning to end"
-    assert (
-        "the other process has finished this run"
-        in (grid.pipeline.folder / "results/tiny/logs/train/scenes.full.oracle.seed0.log").read_text()
-    )
+    assert "the other process has finished this run" in log.read_text()
     assert first not in grid.cluster.jobs()
 
 
