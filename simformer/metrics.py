@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from simformer.data.files import atomic_write_bytes, atomic_write_text
-from simformer.data.identity import Identity, require_dataset, require_groups
+from simformer.data.identity import Identity, require_dataset, require_groups, require_novel, require_run
 from simformer.data.sealed import read_json
-from simformer.data.splits import Split, names_hash
+from simformer.data.splits import Split
 from simformer.errors import MAKES_IT, UserError, to_make
 from simformer.json_text import json_text
-from simformer.settings import IGNORE
+from simformer.settings import IGNORE, Draw
 from simformer.shards import WHOLE, Shard, require_all
 
 COUNTS = ("confusion", "hits", "truth", "predicted")
@@ -63,14 +63,18 @@ class Evaluation:
         atomic_write_bytes(path, buffer.getvalue())
 
     @classmethod
-    def load(cls, shards: Sequence[Path]) -> Evaluation:
+    def load(cls, shards: Sequence[Path], run: str | None = None) -> Evaluation:
         """Read the shards of one evaluation and join them; the images are in the order of their names.
 
+        Args:
+            shards: all of its files.
+            run: hash of the run whose evaluation it must be; None if any will do.
         Raises: UserError for a file that is missing, damaged, of an older version, or whose counts disagree, and for
-            shards that are not all those of one model on one dataset, each once.
+            shards that are not all those of one model on one dataset, each once, or are of another run.
         """
         parts = [_read(path) for path in shards]
         first = parts[0]
+        require_run(first.identity.where, first.model, run)
         for part in parts[1:]:
             require_same_test(part, first)
             if (part.model, part.identity.hidden) != (first.model, first.identity.hidden):
@@ -193,14 +197,19 @@ def _mean(values: np.ndarray) -> float | None:
     return 100 * float(values.mean()) if len(values) else None
 
 
-def write_metrics(shards: Sequence[Path], split: Split, output: Path) -> None:
+def owner(run: str, split: Split) -> dict[str, Any]:
+    """Return what a file of numbers says of itself, for `run_metrics`: the hash of its run, and its split."""
+    return {"run": run, "classes": list(split.classes), "novel_classes": [split.classes[k] for k in split.novel]}
+
+
+def write_metrics(shards: Sequence[Path], split: Split, output: Path, run: str | None = None) -> None:
     """Turn the stored shards of an evaluation into the percentages of one split (JSON).
 
-    Raises: UserError if the evaluation is not of this split; see also `Evaluation.load`.
+    Raises: UserError if the evaluation is not of this split or run; see also `Evaluation.load`.
     """
-    evaluation = Evaluation.load(shards)
+    evaluation = Evaluation.load(shards, run)
     require_groups(evaluation.identity, split)
-    result = {"run": evaluation.model, "novel_classes": [split.classes[k] for k in split.novel]}
+    result = owner(evaluation.model, split)
     result |= scores(evaluation.confusion, split.classes, split.novel)
     atomic_write_text(output, json_text(result, indent=2) + "\n")
 
@@ -218,25 +227,30 @@ def run_metrics(run: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """Read the metrics of a run of a study, and insist that they are of it.
 
     Args:
-        run: `path`; `hash` of the run's settings as the study has them, without which nothing is compared; `novel`, the
-            `names_hash` of the split's novel classes, where the study names them.
+        run: `path`, `split`; `hash` of the run's settings as the study has them, without which nothing is compared;
+            `novel`, what the study says of the split's novel classes (`Catalogue.novel`).
         names: metrics that must be there.
     Raises: UserError as `read_metrics`, and for numbers of another run or split, e.g. in a copied folder.
     """
     path = Path(run["path"])
     content = read_metrics(path, *names)
-    if "hash" not in run:
+    if run.get("hash") is None:
         return content
-    if not {"run", "novel_classes"} <= content.keys():
+    if not {"run", "classes", "novel_classes"} <= content.keys():
         raise UserError(f"{path}: metrics of an older version, which do not say of which run they are; {MAKES_IT}")
-    if content["run"] != run["hash"]:
-        raise UserError(
-            f"{path}: numbers of another run than this study's (settings {content['run']}, here {run['hash']}): "
-            "settings have changed, or a folder was copied; delete that folder and run snakemake again, or restore them"
-        )
-    if "novel" in run and names_hash(content["novel_classes"]) != run["novel"]:
-        raise UserError(
-            f"{path}: numbers of another split than this study's, with the novel classes "
-            f"{', '.join(content['novel_classes'])}; delete the folder of the split and run snakemake again"
-        )
+    require_run(path, content["run"], run["hash"])
+    require_novel(_split_of(content, path), _told(run.get("novel")), run["split"])
     return content
+
+
+def _split_of(content: Mapping[str, Any], path: Path) -> Split:
+    """Return the split that a file of numbers is of."""
+    classes, novel = content["classes"], content["novel_classes"]
+    try:
+        return Split(tuple(classes), tuple(sorted(classes.index(name) for name in novel)), str(path))
+    except (AttributeError, TypeError, ValueError):
+        raise UserError(f"{path}: edited or damaged, its novel classes are not among its classes; {MAKES_IT}") from None
+
+
+def _told(novel: Any) -> str | Draw | None:
+    return Draw.model_validate_json(json.dumps(novel)) if isinstance(novel, dict) else novel

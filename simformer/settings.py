@@ -91,6 +91,13 @@ def within(short_edges: tuple[int, ...], max_long_edge: int, names: str) -> None
         )
 
 
+class Draw(Settings):
+    """How the novel classes of a random split are drawn."""
+
+    seed: Seed = Field(description="Seed of the permutation of the classes.")
+    ratio: tuple[Count, Count] = Field(description="Base : novel classes.")
+
+
 class ModelSettings(Settings):
     """MaskFormer (Sec. 3.2) and SimNet (Sec. 3.3)."""
 

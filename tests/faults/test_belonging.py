@@ -6,10 +6,12 @@ import pytest
 
 from simformer.cli import main
 from simformer.data.splits import names_hash
-from tests.faults.harness import refused
+from tests.faults.harness import CLASSES, refused
 
 RUN = {"dataset": "mydata", "split": "split1", "method": "simformer", "seed": 0}
-METRICS = {"run": "aaaa", "novel_classes": ["cow", "sheep"], "novel": 50.0, "iou": {}}
+METRICS = {"run": "aaaa", "classes": list(CLASSES), "novel_classes": ["cow", "sheep"], "novel": 50.0, "iou": {}}
+DRAWN = {"seed": 0, "ratio": [3, 2]}
+"""Another pair of classes than METRICS has."""
 
 
 def without(name):
@@ -19,8 +21,14 @@ def without(name):
 @pytest.mark.parametrize(
     ("content", "expected", "says"),
     [
-        (METRICS, {"hash": "bbbb"}, "numbers of another run than this study's (settings aaaa, here bbbb)"),
-        (METRICS, {"hash": "aaaa", "novel": names_hash(["grass"])}, "another split than this study's, with the novel"),
+        (METRICS, {"hash": "bbbb"}, "of another run than this study's (settings aaaa, here bbbb)"),
+        (
+            METRICS,
+            {"hash": "aaaa", "novel": names_hash(["grass"])},
+            "another split than split1 of this study, with the novel",
+        ),
+        (METRICS, {"hash": "aaaa", "novel": DRAWN}, "of another split than split1 of this study"),
+        (METRICS | {"novel_classes": ["bull"]}, {"hash": "aaaa", "novel": DRAWN}, "its novel classes are not among"),
         (without("run"), {"hash": "aaaa"}, "metrics of an older version"),
         (without("novel_classes"), {"hash": "aaaa"}, "metrics of an older version"),
         (without("novel"), {"hash": "aaaa"}, "without 'novel'"),
