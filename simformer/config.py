@@ -17,7 +17,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from simformer.data.files import atomic_write_text
-from simformer.errors import UserError
+from simformer.errors import UserError, if_made, to_make
 from simformer.explain import explain, is_section, mistakes, origin, shown
 from simformer.plain_yaml import load_plain
 from simformer.settings import Draw, Seed, Settings, TrainSettings
@@ -215,14 +215,23 @@ class RunConfig(Settings):
 
     @classmethod
     def load(cls, path: Path) -> RunConfig:
-        """Read a resolved file; raises UserError if it was edited (its hash no longer fits)."""
-        content = read_yaml(path)
-        stored = content.pop("hash", None)
-        config = cls.from_flat(content, str(path))
+        """Read a resolved file; raises UserError if it is none, cut off, or edited (its hash no longer fits)."""
+        again = f"delete it, and `{to_make(path)}` makes it again"
+        if not path.exists():
+            raise UserError(f"{path}: no such configuration of a run; `{to_make(path)}` makes it")
+        try:
+            content = read_yaml(path)
+            stored = content.pop("hash", None)
+            config = cls.from_flat(content, str(path))
+        except UserError as error:
+            reason = "; ".join(str(error).splitlines())
+            raise UserError(
+                f"{reason}. Expected the config.yaml of a run, which is generated: {if_made(again)}"
+            ) from None
         if stored != config.hash:
             raise UserError(
-                f"{path}: hash {stored} does not fit the settings ({config.hash}). This file is generated: "
-                "edit the dataset, method or study file instead and run snakemake again"
+                f"{path}: hash {stored} does not fit the settings ({config.hash}). This file is generated: edit the "
+                f"dataset, method or study file instead; {again}"
             )
         return config
 

@@ -16,7 +16,7 @@ from simformer.data.files import atomic_write_bytes, atomic_write_text
 from simformer.data.identity import Identity, require_dataset, require_groups, require_novel, require_run
 from simformer.data.sealed import read_json
 from simformer.data.splits import Split
-from simformer.errors import MAKES_IT, UserError, to_make
+from simformer.errors import MAKES_IT, UserError, if_made, to_make
 from simformer.json_text import json_text
 from simformer.settings import IGNORE, Draw
 from simformer.shards import WHOLE, Shard, require_all
@@ -113,10 +113,10 @@ def _read(path: Path) -> Evaluation:
         raise UserError(f"{path}: no such evaluation; `{to_make(path)}` makes it") from None
     except Exception as error:  # what a killed writer or a bad disk leaves can fail in any way
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path}: not an evaluation, or a damaged one ({reason}); {MAKES_IT}") from None
+        raise UserError(f"{path}: not an evaluation, or a damaged one ({reason}); {if_made()}") from None
     if "facts" not in arrays:
         what = "an evaluation of an older version" if "confusion" in arrays else "not an evaluation"
-        raise UserError(f"{path}: {what}; {MAKES_IT}")
+        raise UserError(f"{path}: {what}; {if_made()}")
     try:
         facts = json.loads(str(arrays["facts"]))
         identity, shard = Identity.parse(facts, path, MAKES_IT), Shard.parse(facts["shard"])
@@ -219,7 +219,7 @@ def read_metrics(path: Path, *names: str) -> dict[str, Any]:
     content = read_json(path, "file of metrics", MAKES_IT)
     missing = [name for name in names if name not in content] if isinstance(content, dict) else list(names)
     if not isinstance(content, dict) or missing:
-        raise UserError(f"{path}: not a file of metrics, or one without '{', '.join(missing)}'; {MAKES_IT}")
+        raise UserError(f"{path}: not a file of metrics, or one without '{', '.join(missing)}'; {if_made()}")
     return content
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from simformer.data.files import atomic_write_text
-from simformer.errors import UserError, to_make
+from simformer.errors import UserError, if_made, to_make
 from simformer.json_text import json_text
 
 VALUES = ("first_values", "second_values")
@@ -88,7 +88,7 @@ def load_claims(path: Path) -> list[Claim]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such claims; `{to_make(path)}` measures them") from None
     except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: not a file of claims ({error}); delete it and run snakemake again") from None
+        raise UserError(f"{path}: not a file of claims ({error}); {if_made()}") from None
 
 
 def _content(claim: Claim) -> dict:

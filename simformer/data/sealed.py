@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from simformer.data.files import atomic_write_text
-from simformer.errors import UserError
+from simformer.errors import UserError, if_made
 
 SEAL = re.compile(rb'\{"seal": "([0-9a-f]{16})",\n')
 
@@ -34,12 +34,7 @@ def read_sealed(path: Path, what: str, remedy: str) -> dict[str, Any]:
         remedy: what makes it again, the end of a message.
     Raises: UserError for a file that is missing, unreadable, damaged, edited, or of a version without a seal.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such {what}; {remedy}") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot read this {what} ({error.strerror}); {remedy}") from None
+    data = _bytes(path, what, remedy)
     if match := SEAL.match(data):
         if _hash(data[match.end() :]) != match[1].decode():
             raise UserError(f"{path}: this {what} was edited, or damaged, after it was written; {remedy}")
@@ -48,23 +43,33 @@ def read_sealed(path: Path, what: str, remedy: str) -> dict[str, Any]:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{path}: not a {what}, or one that is cut off ({reason}); {remedy}") from None
+        raise UserError(f"{path}: not a {what}, or one that is cut off ({reason}); {if_made(remedy)}") from None
     if not isinstance(content, dict) or "seal" in content:
-        raise UserError(f"{path}: not a {what}, or one that was edited; {remedy}")
-    raise UserError(f"{path}: not a {what}, or one of an older version, which does not say what it is of; {remedy}")
+        raise UserError(f"{path}: not a {what}, or one that was edited; {if_made(remedy)}")
+    raise UserError(
+        f"{path}: not a {what}, or one of an older version, which does not say what it is of; {if_made(remedy)}"
+    )
 
 
 def read_json(path: Path, what: str, remedy: str) -> Any:
     """Read a JSON file without a seal; raises UserError for one that is missing, unreadable or cut off."""
+    data = _bytes(path, what, remedy)
     try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such {what}; {remedy}") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot read this {what} ({error.strerror}); {remedy}") from None
+        return json.loads(data)
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{path}: not a {what}, or one that is cut off ({reason}); {remedy}") from None
+        raise UserError(f"{path}: not a {what}, or one that is cut off ({reason}); {if_made(remedy)}") from None
+
+
+def _bytes(path: Path, what: str, remedy: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such {what}; {remedy}") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: a folder; expected a {what}, which is a file; give that") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot read this {what} ({error.strerror}); {if_made(remedy)}") from None
 
 
 def _hash(data: bytes) -> str:

@@ -15,7 +15,7 @@ import yaml
 from simformer.config import read_yaml
 from simformer.data.class_names import normal
 from simformer.data.files import atomic_write_text
-from simformer.errors import UserError
+from simformer.errors import UserError, if_made
 from simformer.settings import IGNORE, Draw
 
 WAYS = ("novel", "file", "seed", "full")
@@ -46,7 +46,7 @@ class Split:
         content = read_yaml(path)
         classes, novel, base = (content.get(name) for name in ("classes", "novel", "base"))
         if not (isinstance(classes, list) and isinstance(novel, dict) and isinstance(base, dict)):
-            raise UserError(f"{path}: not a resolved split (novel, base, classes); delete it and run snakemake again")
+            raise UserError(f"{path}: not a resolved split (novel, base, classes); {if_made()}")
         if len(novel) + len(base) != len(classes) or novel | base != dict(enumerate(classes)):
             raise UserError(
                 f"{path}: its novel and base classes are not its classes, each once. This file is generated: edit the "

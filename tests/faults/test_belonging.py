@@ -1,6 +1,7 @@
 """Numbers of another study, outputs that are inputs, and a user's own files where a dataset is to be put."""
 
 import json
+import tarfile
 
 import pytest
 
@@ -56,6 +57,25 @@ def test_what_is_read_is_not_overwritten(data, tmp_path, capsys):
     index = data / "index.json"
     command = ["image_labels", "--index", index, "--output", index]
     refused(command, tmp_path, capsys, "both --output and --index", "name another --output")
+
+
+@pytest.mark.parametrize(
+    ("place", "made_from", "says"),
+    [
+        ("source/images", "source", "the dataset would lie inside its source"),
+        ("source/new/deep", "source", "the dataset would lie inside its source"),
+        ("link/new", "source", "the dataset would lie inside its source"),
+        (".", "source", "its source would lie inside the dataset"),
+        ("new", "new/images/packed.tar", "source lies in a folder that would be replaced"),
+    ],
+)
+def test_a_dataset_and_its_source_do_not_lie_in_each_other(source, tmp_path, capsys, place, made_from, says):
+    (tmp_path / "link").symlink_to(source)
+    (tmp_path / "new/images").mkdir(parents=True)
+    with tarfile.open(tmp_path / "new/images/packed.tar", "w") as file:
+        file.add(source, ".")
+    option = json.dumps({"kind": "folder", "path": str(tmp_path / made_from)})
+    refused(["prepare", "--source", option, "--output", tmp_path / place], tmp_path, capsys, says)
 
 
 @pytest.mark.parametrize("folder", ["images", "labels"])
