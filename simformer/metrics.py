@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from simformer.data.files import atomic_write_bytes, atomic_write_text
-from simformer.data.identity import Identity, require_dataset, require_groups, require_novel, require_run
+from simformer.data.identity import Identity, OtherRun, require_dataset, require_groups, require_novel, require_run
 from simformer.data.sealed import read_json
 from simformer.data.splits import Split
 from simformer.errors import MAKES_IT, UserError, if_made, to_make
@@ -237,7 +237,7 @@ def run_metrics(run: Mapping[str, Any], *names: str) -> dict[str, Any]:
     if run.get("hash") is None:
         return content
     if not {"run", "classes", "novel_classes"} <= content.keys():
-        raise UserError(f"{path}: metrics of an older version, which do not say of which run they are; {MAKES_IT}")
+        raise OtherRun(f"{path}: metrics of an older version, which do not say of which run they are; {MAKES_IT}")
     require_run(path, content["run"], run["hash"])
     require_novel(_split_of(content, path), _told(run.get("novel")), run["split"])
     return content

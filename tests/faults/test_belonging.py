@@ -45,6 +45,30 @@ def test_numbers_of_another_study(tmp_path, capsys, content, expected, says, com
     refused([command, "--spec", json.dumps(spec), "--output", tmp_path / "t.csv"], tmp_path, capsys, str(path), says)
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (METRICS, {"hash": "bbbb"}),
+        (METRICS, {"hash": "aaaa", "novel": DRAWN}),
+        (without("run"), {"hash": "aaaa"}),
+    ],
+)
+def test_a_partial_table_shows_runs_of_other_settings_as_missing(tmp_path, content, expected):
+    (tmp_path / "0.json").write_text(json.dumps(METRICS))
+    (tmp_path / "1.json").write_text(json.dumps(content))
+    rows = [{"method": "simformer", "label": "SimFormer", "ranked": True}]
+    runs = [
+        RUN | {"seed": seed, "path": str(tmp_path / f"{seed}.json")} | whose
+        for seed, whose in enumerate([{"hash": "aaaa"}, expected])
+    ]
+    spec = {"title": "T", "rows": rows, "metrics": ["novel"], "reported": {}, "runs": runs, "command": "snakemake"}
+    assert main(["partial_table", "--spec", json.dumps(spec), "--output", str(tmp_path / "t.csv")]) == 0
+    page = (tmp_path / "t.md").read_text()
+    assert "50.0 (n=1)" in page and f"Missing: 1 run(s), made by\n\n    snakemake {tmp_path}/1.json" in page
+    assert "1 of them are there with other settings or another split" in page and "0.json" not in page
+    assert page.rstrip().endswith(f"    {tmp_path}/1.json")
+
+
 def test_numbers_of_this_study(tmp_path):
     (tmp_path / "metrics.json").write_text(json.dumps(METRICS))
     rows = [{"method": "simformer", "label": "SimFormer", "ranked": True}]
