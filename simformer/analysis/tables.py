@@ -101,7 +101,7 @@ def write_table(spec: dict[str, Any], csv: Path, *, partial: bool = False) -> No
 
 
 def render(
-    table: pd.DataFrame, spec: dict[str, Any], seeds: list[int], commands: list[str], others: list[str]
+    table: pd.DataFrame, spec: dict[str, Any], seeds: list[int], commands: list[str], others: Collection[str] = ()
 ) -> dict[str, str]:
     """Return a collected table as Markdown and as LaTeX, by the suffix of the file.
 

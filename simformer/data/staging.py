@@ -76,11 +76,10 @@ def refuse_nesting(place: Path, sources: Iterable[Path]) -> None:
     """
     for source in sources:
         real = Path(os.path.realpath(source))
-        if real.is_dir() and place != real and (place.is_relative_to(real) or real.is_relative_to(place)):
-            names = ("the dataset", "its source") if place.is_relative_to(real) else ("its source", "the dataset")
+        if real.is_dir() and (place.is_relative_to(real) or real.is_relative_to(place)):
             raise UserError(
-                f"{place}: the dataset is to be written there, but is made from {real}, so that {names[0]} would lie "
-                f"inside {names[1]}; name a folder beside it: --output, or `data` of the study"
+                f"{source}: source and destination {place} are in each other; name another source, or another folder "
+                "for the dataset: --output, or `data` of the study"
             )
         if not real.is_dir() and any(real.is_relative_to(place / folder) for folder in FOLDERS):
             raise UserError(f"{real}: the dataset's source lies in a folder that would be replaced; move it elsewhere")

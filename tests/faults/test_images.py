@@ -204,7 +204,7 @@ LABELS_REFUSED = {
     "frames": (frames("PNG"), "2 frames or pages"),
     "a huge text": (
         png(LABEL, 8, 0, ((b"zTXt", b"a\0\0" + HUGE),)),
-        "save the image without metadata: exiftool -all= FILE",
+        "without metadata: exiftool -all= FILE",
     ),
     "empty": (b"", "empty (0 bytes)"),
     "too many pixels": (png(np.zeros((1, 1), np.uint8), 8, 0, side=(20000, 20000)), "at most 178,956,970 are read"),
