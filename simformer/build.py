@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from simformer.config import RunConfig
-from simformer.data.identity import Identity
+from simformer.data.identity import Identity, require_novel, require_run
 from simformer.data.labels import LabelSet
 from simformer.data.loader import TrainingGroups
 from simformer.data.pairs import PairChooser
+from simformer.data.splits import Split
 from simformer.errors import UserError
 from simformer.losses.total import SimFormerLoss
 from simformer.model_file import REMEDY, StoredModel, read_model, write_model
@@ -82,13 +83,14 @@ def build_training(
 
 
 def _check_labels(config: RunConfig, labels: LabelSet) -> None:
-    """Refuse labels of another kind than the method's: a weak training never sees masks of novel classes."""
+    """Refuse labels of another kind or split than the run's: a weak training never sees masks of novel classes."""
     if labels.shard == WHOLE and labels.kind != config.labels:
         raise UserError(
             f"{labels.root / 'labels.json'}: method '{config.method}' trains on '{config.labels}' labels, but these "
             f"are '{labels.kind}' labels; they belong to another split or method"
         )
     labels.require(config.labels)
+    require_novel(Split(labels.classes, labels.hidden, labels.identity.where), config.novel, config.split)
 
 
 def save_model(path: Path, training: Training, config: RunConfig, labels: LabelSet) -> None:
@@ -114,9 +116,17 @@ class TrainedModel:
         return self.identity.classes
 
 
-def load_model(path: Path, device: torch.device) -> TrainedModel:
-    """Build the networks of a model file; raises UserError if it is not one, or its tensors are not theirs."""
+def load_model(path: Path, device: torch.device, run: str | None = None) -> TrainedModel:
+    """Build the networks of a model file.
+
+    Args:
+        path: the file.
+        device: where the networks live.
+        run: hash of the run whose model it must be; None if any will do.
+    Raises: UserError if it is not a model file, is of another run, or its tensors are not those of its networks.
+    """
     stored = read_model(path)
+    require_run(path, stored.config.hash, run)
     settings = stored.config.settings.model
     networks: dict[str, nn.Module] = {"model": MaskFormer(len(stored.identity.classes), settings)}
     if _needs_simnet(stored):

@@ -276,12 +276,14 @@ class Catalogue:
                 )
             labels[label] = method
 
-    def named_novel(self, dataset: str, split: str) -> str | None:
-        """Return the `names_hash` of a split's novel classes, if the study or a pinned file names them."""
+    def novel(self, dataset: str, split: str) -> str | dict[str, Any] | None:
+        """Return the `names_hash` of a split's named novel classes, or how they are drawn (`Draw`); None of 'full'."""
         spec = json.loads(self.split_json(dataset, split))
         if spec.get("file"):
             return names_hash(map(str, self._pinned(Path(spec["file"])).values()))
-        return names_hash(spec["novel"]) if spec.get("novel") else None
+        if spec.get("novel"):
+            return names_hash(spec["novel"])
+        return None if split == FULL_SPLIT else {"seed": spec["seed"], "ratio": spec["ratio"]}
 
     def _dataset_layers(self, dataset: str) -> list[tuple[str, dict]]:
         """Return the training settings of a dataset's file, and the study's own for it."""

@@ -17,10 +17,10 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from simformer.data.files import atomic_write_text
-from simformer.errors import UserError
+from simformer.errors import UserError, if_made, to_make
 from simformer.explain import explain, is_section, mistakes, origin
 from simformer.plain_yaml import load_plain
-from simformer.settings import Seed, Settings, TrainSettings
+from simformer.settings import Draw, Seed, Settings, TrainSettings
 
 RECIPE_VERSION = 1
 """Raised by hand when code changes results (data, labels, training, evaluation): everything is then made again."""
@@ -166,12 +166,17 @@ class RunConfig(Settings):
     labels: Literal["weak", "crop", "full", "pseudo", "fill", "maps"] = Field(
         description="Which label maps it trains on."
     )
+    novel: str | Draw | None = Field(
+        None,
+        description="What the study says of the split's novel classes (`Catalogue.novel`), with which the labels are "
+        "compared; no part of the hash.",
+    )
     version: int = Field(RECIPE_VERSION, description="Version of the training code's results.")
     settings: TrainSettings = Field(description="All training settings.")
 
     def flat(self) -> dict[str, Any]:
         """Return one level of dotted keys, complete, lists instead of tuples."""
-        return _flatten(self.model_dump(mode="json", exclude={"settings"})) | _flatten(
+        return _flatten(self.model_dump(mode="json", exclude={"settings", "novel"})) | _flatten(
             self.settings.model_dump(mode="json")
         )
 
@@ -181,19 +186,29 @@ class RunConfig(Settings):
         return hashlib.sha256(json.dumps(self.flat(), sort_keys=True).encode()).hexdigest()[:16]
 
     def save(self, path: Path) -> None:
-        """Write the flat settings and their hash as YAML, atomically."""
-        atomic_write_text(path, yaml.safe_dump({"hash": self.hash} | self.flat(), sort_keys=False, width=100))
+        """Write the flat settings, their hash and the novel classes as YAML, atomically."""
+        content = {"hash": self.hash} | self.model_dump(mode="json", include={"novel"}) | self.flat()
+        atomic_write_text(path, yaml.safe_dump(content, sort_keys=False, width=100))
 
     @classmethod
     def load(cls, path: Path) -> RunConfig:
-        """Read a resolved file; raises UserError if it was edited (its hash no longer fits)."""
-        content = read_yaml(path)
-        stored = content.pop("hash", None)
-        config = cls.from_flat(content, str(path))
+        """Read a resolved file; raises UserError if it is none, cut off, or edited (its hash no longer fits)."""
+        again = f"delete it, and `{to_make(path)}` makes it again"
+        if not path.exists():
+            raise UserError(f"{path}: no such configuration of a run; `{to_make(path)}` makes it")
+        try:
+            content = read_yaml(path)
+            stored = content.pop("hash", None)
+            config = cls.from_flat(content, str(path))
+        except UserError as error:
+            reason = "; ".join(str(error).splitlines())
+            raise UserError(
+                f"{reason}. Expected the config.yaml of a run, which is generated: {if_made(again)}"
+            ) from None
         if stored != config.hash:
             raise UserError(
-                f"{path}: hash {stored} does not fit the settings ({config.hash}). This file is generated: "
-                "edit the dataset, method or study file instead and run snakemake again"
+                f"{path}: hash {stored} does not fit the settings ({config.hash}). This file is generated: edit the "
+                f"dataset, method or study file instead; {again}"
             )
         return config
 

@@ -14,6 +14,11 @@ MAKES_IT = "delete it and run snakemake again"
 """What to do about a generated file that is damaged or of another version."""
 
 
+def if_made(remedy: str = MAKES_IT) -> str:
+    """Return what to do about a file of the wrong kind, which may be the user's own: only a generated one may go."""
+    return f"give another file; if snakemake made this one, {remedy}"
+
+
 class UserError(Exception):
     """Bad input. The message says what was found, where, what was expected, and what to type."""
 

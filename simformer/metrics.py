@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 
 from simformer.data.files import atomic_write_bytes, atomic_write_text
-from simformer.data.identity import Identity, require_dataset, require_groups
-from simformer.data.splits import Split, names_hash
-from simformer.errors import MAKES_IT, UserError, to_make
+from simformer.data.identity import Identity, OtherRun, require_dataset, require_groups, require_novel, require_run
+from simformer.data.splits import Split
+from simformer.errors import MAKES_IT, UserError, if_made, to_make
 from simformer.json_text import json_text
-from simformer.settings import IGNORE
+from simformer.settings import IGNORE, Draw
 from simformer.shards import WHOLE, Shard, require_all
-from simformer.strict_json import parse_json, read_generated
+from simformer.strict_json import NUMBER, parse_json, read_generated
 
 COUNTS = ("confusion", "hits", "truth", "predicted")
+OWNER = {"run": str, "classes": list, "novel_classes": list}
+"""What `owner` says, by type; older files do not."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,18 @@ class Evaluation:
         atomic_write_bytes(path, buffer.getvalue())
 
     @classmethod
-    def load(cls, shards: Sequence[Path]) -> Evaluation:
+    def load(cls, shards: Sequence[Path], run: str | None = None) -> Evaluation:
         """Read the shards of one evaluation and join them; the images are in the order of their names.
 
+        Args:
+            shards: all of its files.
+            run: hash of the run whose evaluation it must be; None if any will do.
         Raises: UserError for a file that is missing, damaged, of an older version, or whose counts disagree, and for
-            shards that are not all those of one model on one dataset, each once.
+            shards that are not all those of one model on one dataset, each once, or are of another run.
         """
         parts = [_read(path) for path in shards]
         first = parts[0]
+        require_run(first.identity.where, first.model, run)
         for part in parts[1:]:
             require_same_test(part, first)
             if (part.model, part.identity.hidden) != (first.model, first.identity.hidden):
@@ -109,10 +115,10 @@ def _read(path: Path) -> Evaluation:
         raise UserError(f"{path}: no such evaluation; `{to_make(path)}` makes it") from None
     except Exception as error:  # what a killed writer or a bad disk leaves can fail in any way
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path}: not an evaluation, or a damaged one ({reason}); {MAKES_IT}") from None
+        raise UserError(f"{path}: not an evaluation, or a damaged one ({reason}); {if_made()}") from None
     if "facts" not in arrays:
         what = "an evaluation of an older version" if "confusion" in arrays else "not an evaluation"
-        raise UserError(f"{path}: {what}; {MAKES_IT}")
+        raise UserError(f"{path}: {what}; {if_made()}")
     try:
         facts = parse_json(str(arrays["facts"]))
         identity, shard = Identity.parse(facts, path, MAKES_IT), Shard.parse(facts["shard"])
@@ -193,14 +199,19 @@ def _mean(values: np.ndarray) -> float | None:
     return 100 * float(values.mean()) if len(values) else None
 
 
-def write_metrics(shards: Sequence[Path], split: Split, output: Path) -> None:
+def owner(run: str, split: Split) -> dict[str, Any]:
+    """Return what a file of numbers says of itself, for `run_metrics`: the hash of its run, and its split."""
+    return {"run": run, "classes": list(split.classes), "novel_classes": [split.classes[k] for k in split.novel]}
+
+
+def write_metrics(shards: Sequence[Path], split: Split, output: Path, run: str | None = None) -> None:
     """Turn the stored shards of an evaluation into the percentages of one split (JSON).
 
-    Raises: UserError if the evaluation is not of this split; see also `Evaluation.load`.
+    Raises: UserError if the evaluation is not of this split or run; see also `Evaluation.load`.
     """
-    evaluation = Evaluation.load(shards)
+    evaluation = Evaluation.load(shards, run)
     require_groups(evaluation.identity, split)
-    result = {"run": evaluation.model, "novel_classes": [split.classes[k] for k in split.novel]}
+    result = owner(evaluation.model, split)
     result |= scores(evaluation.confusion, split.classes, split.novel)
     atomic_write_text(output, json_text(result, indent=2) + "\n")
 
@@ -209,26 +220,31 @@ def run_metrics(run: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """Read the metrics of a run of a study, and insist that they are of it.
 
     Args:
-        run: `path`; `hash` of the run's settings as the study has them, without which nothing is compared; `novel`, the
-            `names_hash` of the split's novel classes, where the study names them.
+        run: `path`, `split`; `hash` of the run's settings as the study has them, without which nothing is compared;
+            `novel`, what the study says of the split's novel classes (`Catalogue.novel`).
         names: metrics that must be there.
     Raises: UserError for a file that is missing, damaged or lacks a metric, and for numbers of another run or split,
         e.g. in a copied folder.
     """
     path = Path(run["path"])
-    content = read_generated(path, "file of metrics", *names)
-    if "hash" not in run:
+    content = read_generated(path, "file of metrics", dict.fromkeys(names, NUMBER | dict), optional=OWNER)
+    if run.get("hash") is None:
         return content
-    if not {"run", "novel_classes"} <= content.keys():
-        raise UserError(f"{path}: metrics of an older version, which do not say of which run they are; {MAKES_IT}")
-    if content["run"] != run["hash"]:
-        raise UserError(
-            f"{path}: numbers of another run than this study's (settings {content['run']}, here {run['hash']}): "
-            "settings have changed, or a folder was copied; delete that folder and run snakemake again, or restore them"
-        )
-    if "novel" in run and names_hash(content["novel_classes"]) != run["novel"]:
-        raise UserError(
-            f"{path}: numbers of another split than this study's, with the novel classes "
-            f"{', '.join(content['novel_classes'])}; delete the folder of the split and run snakemake again"
-        )
+    if not {"run", "classes", "novel_classes"} <= content.keys():
+        raise OtherRun(f"{path}: metrics of an older version, which do not say of which run they are; {MAKES_IT}")
+    require_run(path, content["run"], run["hash"])
+    require_novel(_split_of(content, path), _told(run.get("novel")), run["split"])
     return content
+
+
+def _split_of(content: Mapping[str, Any], path: Path) -> Split:
+    """Return the split that a file of numbers is of."""
+    classes, novel = content["classes"], content["novel_classes"]
+    try:
+        return Split(tuple(classes), tuple(sorted(classes.index(name) for name in novel)), str(path))
+    except (AttributeError, TypeError, ValueError):
+        raise UserError(f"{path}: edited or damaged, its novel classes are not among its classes; {MAKES_IT}") from None
+
+
+def _told(novel: Any) -> str | Draw | None:
+    return Draw.model_validate_json(json.dumps(novel)) if isinstance(novel, dict) else novel

@@ -52,6 +52,21 @@ def expand_path(text: str, key: str) -> Path:
     return Path(expanded)
 
 
+def own_file(text: str, key: str) -> Path:
+    """Return a file that the configuration names; raises UserError if it is not there, or as `expand_path`."""
+    path = expand_path(text, key)
+    if not path.exists():
+        raise UserError(f"{key}: not there: {path}; {elsewhere([text])}")
+    return path
+
+
+def elsewhere(texts: Sequence[str]) -> str:
+    """Return what to do about paths of the configuration at which there is nothing."""
+    if changed := [text for text in texts if "$" in text]:
+        return f"set {', '.join(changed)} to where it is"
+    return f"give its place in the study: {', '.join(texts)}"
+
+
 def expand_folder(text: str, key: str) -> str:
     """Return the folder that a study writes to, in the form that Snakemake takes; UserError if it cannot be one.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,10 @@ from pathlib import Path
 from simformer.analysis.cost import Hours, disk_bytes, training_images, training_time
 from simformer.baselines.conta.rounds import networks_behind
 from simformer.catalogue import FULL_SPLIT, Catalogue, Cell
-from simformer.data.layout import CLASSES, read_classes
-from simformer.data.splits import make_split, read_pinned
 from simformer.errors import UserError
 from simformer.sources import archives
-from simformer.strict_json import read_generated
+from simformer.study_checks import absent_weights, split_problems
+from simformer.training_record import read_record
 from simformer.visible import visible_lines
 
 SINGLE_LINES = 30
@@ -54,6 +52,7 @@ class Plan:
         disk: bytes that the missing results will take, about.
         downloads: archive -> bytes (None: size not published) that are still to be fetched.
         map_networks: files of the networks behind class maps -> whether they are there; not in the estimates.
+        absent: files of the user's own that the missing trainings need and that are not there, a line each.
     """
 
     title: str
@@ -63,6 +62,7 @@ class Plan:
     disk: float
     downloads: dict[str, int | None]
     map_networks: dict[Path, bool]
+    absent: tuple[str, ...] = ()
 
     @property
     def missing(self) -> list[Training]:
@@ -79,6 +79,7 @@ class Plan:
             lines.append(f"  besides: {count} networks for class maps, {done} done (not in the estimate)")
         if missing:
             lines += self._cost(gpu_here)
+        lines += [f"  problem: {line}" for line in self.absent]
         return visible_lines("\n".join(lines))
 
     def _single(self) -> list[str]:
@@ -150,30 +151,8 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
         disk_bytes(catalogue, wanted),
         _downloads(catalogue, {dataset for dataset, *_ in wanted}),
         {path: path.exists() for path in _map_networks(catalogue, cells)},
+        tuple(absent_weights(catalogue, wanted)),
     )
-
-
-def split_problems(catalogue: Catalogue) -> dict[tuple[str, int], str]:
-    """Resolve every split whose dataset is prepared, or whose pinned file is there.
-
-    Returns: what is wrong, in a line, by dataset and number of the split.
-    """
-    problems = {}
-    for dataset, mine in catalogue.study.datasets.items():
-        folder = Path(catalogue.study.data, dataset)
-        for number in mine.splits:
-            spec = json.loads(catalogue.split_json(dataset, f"split{number}"))
-            try:
-                if (folder / CLASSES).exists():
-                    make_split(read_classes(folder), spec)
-                elif spec["file"] and Path(spec["file"]).exists():
-                    read_pinned(Path(spec["file"]))
-            except UserError as error:
-                where = f"{catalogue.source}: datasets.{dataset}.splits.{number}"
-                told = str(error).removeprefix("split: ")
-                hint = f" (by {folder / CLASSES}; remove {folder} if the dataset is to be made anew)"
-                problems[dataset, number] = f"{where}: {told}{hint if (folder / CLASSES).exists() else ''}"
-    return problems
 
 
 def trainings(catalogue: Catalogue, experiments: Sequence[str]) -> list[Cell]:
@@ -226,7 +205,7 @@ def _map_networks(catalogue: Catalogue, cells: Iterable[Cell]) -> list[Path]:
 def _facts(folder: Path) -> dict:
     """Return what a finished run tells of itself, {} without one."""
     path = folder / "train.json"
-    return read_generated(path, "record of a training", "hash", "device") if path.exists() else {}
+    return read_record(path) if path.exists() else {}
 
 
 def _downloads(catalogue: Catalogue, datasets: Iterable[str]) -> dict[str, int | None]:

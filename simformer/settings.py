@@ -42,6 +42,14 @@ def _whole(value: Any) -> Any:
     return value
 
 
+def _plain_weights(text: str) -> str:
+    """Refuse what is meant as one of the two words, but would be taken for the path of a file."""
+    meant = {"null": "none", "~": "none"}.get(text.strip().lower(), text.strip().lower())
+    if meant in ("none", "imagenet") and text != meant:
+        raise ValueError(f"'{text}' would be the path of a file; write {meant} (for a file of that name ./{text})")
+    return text
+
+
 def _key_of_split(key: Any) -> Any:
     """Turn a key of JSON, which is text, into the number that it is written as."""
     if not isinstance(key, str):
@@ -62,6 +70,8 @@ LongEdge = Annotated[int, Field(ge=16, le=10**6)]
 """Bound of a longer side, pixels."""
 Text = Annotated[str, AfterValidator(_plain_text)]
 """A line of text for tables, pages and paths."""
+Weights = Annotated[Text, AfterValidator(_plain_weights)]
+"""Where initial weights come from: 'imagenet', 'none', or a file's path."""
 SplitNumber = Annotated[int, Field(ge=0, le=999_999)]
 SplitKey = Annotated[SplitNumber, BeforeValidator(_key_of_split)]
 """Number of a split as the key of a mapping."""
@@ -91,13 +101,20 @@ def within(short_edges: tuple[int, ...], max_long_edge: int, names: str) -> None
         )
 
 
+class Draw(Settings):
+    """How the novel classes of a random split are drawn."""
+
+    seed: Seed = Field(description="Seed of the permutation of the classes.")
+    ratio: tuple[Count, Count] = Field(description="Base : novel classes.")
+
+
 class ModelSettings(Settings):
     """MaskFormer (Sec. 3.2) and SimNet (Sec. 3.3)."""
 
     backbone: Literal["resnet50", "resnet18", "mobilenet_v2", "tiny"] = Field(
         "resnet50", description="Backbone network; the paper uses resnet50. 'tiny' is for the demo."
     )
-    weights: Text = Field(
+    weights: Weights = Field(
         "imagenet",
         description="Initial backbone weights: 'imagenet' (torchvision's V1 enum), 'none', or a file's path.",
     )

@@ -16,11 +16,13 @@ from simformer.data.identity import require_split, require_truth
 from simformer.data.labels import LabelSet
 from simformer.data.loader import TrainingGroups
 from simformer.data.pairs import PairChooser
+from simformer.data.splits import Split
 from simformer.data.transforms import normalise
 from simformer.errors import UserError
 from simformer.json_text import json_text
 from simformer.losses.grid import to_grid
 from simformer.losses.sampling import gather_points, sample_base_points, sample_points
+from simformer.metrics import owner
 from simformer.models.simnet import SimNet
 from simformer.settings import IGNORE
 
@@ -75,7 +77,7 @@ def simnet_f1(
     for group, sample in _sample(trained, data, weak, true, device, pairs):
         for mode in ("", "_train"):
             counts[group, mode] += count_pairs(sample, trained.simnet, training=mode == "_train")
-    result = {"run": trained.config.hash, "novel_classes": [weak.classes[k] for k in weak.novel]}
+    result = owner(trained.config.hash, Split(weak.classes, weak.novel))
     for (group, mode), table in counts.items():
         result |= {f"{group}_{kind}{mode}": f1(table)[k] for k, kind in enumerate(("dis", "sim"))}
     atomic_write_text(output, json_text(result, indent=2) + "\n")

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType, UnionType
 from typing import Any
 
 from simformer.data.files import read_file
-from simformer.errors import MAKES_IT, UserError, to_make
+from simformer.errors import MAKES_IT, UserError, if_made, to_make
 from simformer.explain import shown
+
+Kind = type | UnionType
+"""What `isinstance` takes."""
+NUMBER = float | int | None
+"""A number of ours; JSON's null where there is none."""
+NOTHING: Mapping[str, Kind] = MappingProxyType({})
 
 
 def parse_json(data: str | bytes) -> Any:
@@ -61,23 +69,36 @@ def read_json(path: Path, expected: str) -> Any:
         raise UserError(f"{path}: cannot be read as JSON ({error}); expected {expected}") from None
 
 
-def read_generated(path: Path, what: str, *keys: str, remedy: str = MAKES_IT, missing: str = "") -> Any:
+def read_generated(
+    path: Path,
+    what: str,
+    types: Mapping[str, Kind] = NOTHING,
+    *,
+    optional: Mapping[str, Kind] = NOTHING,
+    remedy: str = MAKES_IT,
+    missing: str = "",
+) -> Any:
     """Return the content of a JSON file that one of our stages wrote.
 
     Args:
         path: the file.
         what: it is, for messages, e.g. "file of metrics".
-        keys: that it must have; if any are named, it must be an object.
+        types: of the values that it must have; if any are named, it must be an object.
+        optional: types of values that it may have.
         remedy: what makes it again, the end of a message.
         missing: the same for a file that is not there; '' for the rule that makes it.
 
     Raises:
-        UserError: it is missing, unreadable, cut off, or lacks a key.
+        UserError: it is missing, unreadable, cut off, lacks a value, or has one of another type.
     """
     content = parse_generated(generated_bytes(path, what, remedy, missing), path, what, remedy)
-    absent = [key for key in keys if not isinstance(content, dict) or key not in content]
+    absent = [key for key in types if not isinstance(content, dict) or key not in content]
     if absent:
-        raise UserError(f"{path}: not a {what}, or one without '{', '.join(absent)}'; {remedy}")
+        raise UserError(f"{path}: not a {what}, or one without '{', '.join(absent)}'; {if_made(remedy)}")
+    for key, kind in {**optional, **types}.items():
+        if key in content and not isinstance(content[key], kind):
+            found = shown(content[key])
+            raise UserError(f"{path}: '{key}' of this {what} was edited, or damaged; found {found}; {if_made(remedy)}")
     return content
 
 
@@ -87,8 +108,10 @@ def generated_bytes(path: Path, what: str, remedy: str = MAKES_IT, missing: str 
         return path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: no such {what}; {missing or f'`{to_make(path)}` makes it'}") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: a folder; expected a {what}, which is a file; give that") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot read this {what} ({error.strerror}); {remedy}") from None
+        raise UserError(f"{path}: cannot read this {what} ({error.strerror}); {if_made(remedy)}") from None
 
 
 def parse_generated(data: bytes, path: Path, what: str, remedy: str) -> Any:
@@ -96,7 +119,7 @@ def parse_generated(data: bytes, path: Path, what: str, remedy: str) -> Any:
     try:
         return parse_json(data)
     except ValueError as error:
-        raise UserError(f"{path}: not a {what}, or one that is cut off ({error}); {remedy}") from None
+        raise UserError(f"{path}: not a {what}, or one that is cut off ({error}); {if_made(remedy)}") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -28,8 +28,8 @@ from simformer.objective import Objective
 from simformer.provenance import Meter, facts
 from simformer.schedule import set_learning_rate
 from simformer.stop_signal import Stop, StopFlag, stop_flag, stopped_after
-from simformer.strict_json import read_generated
 from simformer.trackers import TERMS, CsvLog, StepMeans, TensorBoardLog
+from simformer.training_record import read_record
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 Item = TypeVar("Item")
@@ -208,7 +208,7 @@ class TrainOutputs:
     def are_of(self, config: RunConfig) -> bool:
         """Return whether all are there, from a training with these settings."""
         there = all(path.exists() for path in (self.model, self.log, self.facts))
-        return there and read_generated(self.facts, "record of a training", "hash")["hash"] == config.hash
+        return there and read_record(self.facts)["hash"] == config.hash
 
 
 def _backward(

@@ -56,7 +56,7 @@ def with_bars(results: pd.DataFrame, runs: list[dict[str, Any]]) -> pd.DataFrame
     if (results["n"] > 1).any():
         return table
     for run in runs:
-        evaluation = Evaluation.load([Path(shard) for shard in run["evaluation"]])
+        evaluation = Evaluation.load([Path(shard) for shard in run["evaluation"]], run.get("hash"))
         split = Split.load(Path(run["groups"]))
         require_groups(evaluation.identity, split)
         mine = (table[["dataset", "split", "method"]] == [run["dataset"], run["split"], run["method"]]).all(axis=1)

@@ -42,7 +42,7 @@ def compare(spec: dict[str, Any]) -> pd.DataFrame:
     tested: dict[tuple[str, str], Evaluation] = {}
     for run in spec["runs"]:
         place = run["dataset"], run["split"]
-        loaded = Evaluation.load([Path(shard) for shard in run["evaluation"]])
+        loaded = Evaluation.load([Path(shard) for shard in run["evaluation"]], run.get("hash"))
         evaluations.setdefault((*place, run["method"]), []).append(loaded)
         split = splits.setdefault(place, Split.load(Path(run["groups"])))
         require_groups(loaded.identity, split)

@@ -40,7 +40,7 @@ def per_class(spec: dict[str, Any]) -> pd.DataFrame:
 
 def _place(place: tuple[str, str], runs: list[dict[str, Any]]) -> pd.DataFrame:
     split = Split.load(Path(runs[0]["groups"]))
-    evaluation = Evaluation.load([Path(shard) for shard in runs[0]["evaluation"]])
+    evaluation = Evaluation.load([Path(shard) for shard in runs[0]["evaluation"]], runs[0].get("hash"))
     require_groups(evaluation.identity, split)
     pixels = evaluation.truth.sum(axis=0)
     share = 100 * pixels / max(1, pixels.sum())

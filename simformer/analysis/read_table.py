@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from simformer.errors import MAKES_IT, UserError, to_make
+from simformer.errors import UserError, if_made, to_make
 
 NAMES = ("dataset", "split", "method", "label", "metric")
 """Columns that hold names: one such as "NA" or "nan" stays a name, while an empty number is NaN."""
@@ -30,10 +30,10 @@ def read_table(path: Path, *columns: str, **options: Any) -> pd.DataFrame:
     except FileNotFoundError:
         raise UserError(f"{path}: no such table; `{to_make(path)}` makes it") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot read this table ({error.strerror}); {MAKES_IT}") from None
+        raise UserError(f"{path}: cannot read this table ({error.strerror}); {if_made()}") from None
     except ValueError as error:  # so are all that pandas has for files that it cannot parse
         reason = " ".join(str(error).split())
-        raise UserError(f"{path}: not a table, or one that is cut off ({reason}); {MAKES_IT}") from None
+        raise UserError(f"{path}: not a table, or one that is cut off ({reason}); {if_made()}") from None
     if missing := [name for name in columns if name not in table]:
-        raise UserError(f"{path}: not the table that is expected, it has no column '{missing[0]}'; {MAKES_IT}")
+        raise UserError(f"{path}: not the table that is expected, it has no column '{missing[0]}'; {if_made()}")
     return table

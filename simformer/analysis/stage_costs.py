@@ -13,7 +13,7 @@ from simformer.analysis.read_table import read_table
 from simformer.analysis.table_text import csv_text, markdown
 from simformer.data.files import atomic_write_text
 from simformer.errors import UserError
-from simformer.strict_json import read_generated
+from simformer.training_record import read_record
 
 ENDING = ".benchmark.tsv"
 SEED, PART = re.compile(r"seed(\d+)"), re.compile(r"\d+of\d+")
@@ -58,7 +58,7 @@ def _line(path: Path, results: Path) -> dict[str, Any] | None:
         folders.append(stem)
     measured = read_table(path, "s", "max_rss", sep="\t", na_values="-")
     facts = path.with_name("train.json")
-    known = read_generated(facts, "record of a training", "device") if stem == "train" and facts.exists() else {}
+    known = read_record(facts) if stem == "train" and facts.exists() else {}
     return {
         "dataset": parts[0],
         "split": parts[1],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 from simformer.analysis.markup import strong
 from simformer.analysis.table_text import csv_text, latex, markdown, pivot
 from simformer.data.files import atomic_write_text
+from simformer.data.identity import OtherRun
 from simformer.errors import UserError, to_make
 from simformer.metrics import run_metrics
 from simformer.visible import visible
@@ -19,19 +21,20 @@ from simformer.visible import visible
 KEYS = ["dataset", "split", "method", "metric"]
 
 
-def collect(spec: dict[str, Any]) -> pd.DataFrame:
+def collect(spec: dict[str, Any], absent: Collection[str] = ()) -> pd.DataFrame:
     """Read the metrics of the runs of a table and aggregate them over seeds.
 
     Args:
         spec: `rows` (list of {method, label}), `metrics` (names), `runs` (list of {dataset, split, method, seed,
             path to metrics.json, and what `run_metrics` compares}), `reported` (dataset -> split -> method -> metric ->
             percent).
+        absent: files of runs that are not there, or of other runs.
     Returns: one line per (dataset, split, method, metric), in the order of rows and metrics, with `mean`, `std`
-        (sample deviation over seeds; empty for one seed), `n`, `missing` (runs whose file is not there), `reported`,
+        (sample deviation over seeds; empty for one seed), `n`, `missing` (runs whose file is absent), `reported`,
         `delta` = mean - reported; percent. A metric that no seed defines (a mean over no class, or no finished run)
         has an empty mean and n = 0.
     """
-    values = pd.DataFrame([line for run in spec["runs"] for line in _lines(run, spec["metrics"])])
+    values = pd.DataFrame([line for run in spec["runs"] for line in _lines(run, spec["metrics"], absent)])
     values["value"] = values["value"].astype(float).where(lambda value: value.abs() < math.inf)
     groups = values.groupby(KEYS, sort=False)
     table = groups["value"].agg(["mean", "std", "count"]).reset_index().rename(columns={"count": "n"})
@@ -46,10 +49,9 @@ def collect(spec: dict[str, Any]) -> pd.DataFrame:
     return table
 
 
-def _lines(run: dict[str, Any], metrics: list[str]) -> list[dict[str, Any]]:
+def _lines(run: dict[str, Any], metrics: list[str], absent: Collection[str]) -> list[dict[str, Any]]:
     """Return one line per metric of a run; without values if it is not finished."""
-    path = Path(run["path"])
-    content = run_metrics(run, *metrics) if path.exists() else None
+    content = None if run["path"] in absent else run_metrics(run, *metrics)
     known = {k: run[k] for k in ("dataset", "split", "method", "seed")} | {"missing": content is None}
     return [known | {"metric": metric, "value": content[metric] if content else None} for metric in metrics]
 
@@ -59,6 +61,18 @@ def missing_runs(spec: dict[str, Any]) -> list[str]:
     return [run["path"] for run in spec["runs"] if not Path(run["path"]).exists()]
 
 
+def other_runs(spec: dict[str, Any]) -> list[str]:
+    """Return the files that are there, but hold numbers of other settings or another split than the study's."""
+    found = []
+    for run in spec["runs"]:
+        try:
+            if Path(run["path"]).exists():
+                run_metrics(run)
+        except OtherRun:
+            found.append(run["path"])
+    return found
+
+
 def write_table(spec: dict[str, Any], csv: Path, *, partial: bool = False) -> None:
     """Write a table as `csv`, and beside it as Markdown (.md) and LaTeX (.tex, booktabs).
 
@@ -66,8 +80,8 @@ def write_table(spec: dict[str, Any], csv: Path, *, partial: bool = False) -> No
         spec: see `collect` and `table_text.pivot`; also `title`, and of a partial table `command`, which makes the
             file of a run that it is given.
         csv: path of the csv.
-        partial: make the table from the runs that are there; the others are shown as missing, and the commands that
-            make them are listed below the table.
+        partial: make the table from the runs that are there; the others, and those of other settings than the study's,
+            are shown as missing, and the commands that make them are listed below the table.
     Raises: UserError if runs are missing and the table is not partial.
     """
     absent = missing_runs(spec)
@@ -76,16 +90,19 @@ def write_table(spec: dict[str, Any], csv: Path, *, partial: bool = False) -> No
             f"{csv}: {len(absent)} of {len(spec['runs'])} runs are missing, first {absent[0]}; `{to_make(csv)}` makes "
             f"them, `{to_make(csv.parent / 'partial' / csv.name)}` makes the table without them"
         )
-    table = collect(spec)
+    others = other_runs(spec) if partial else []
+    table = collect(spec, {*absent, *others})
     seeds = sorted({run["seed"] for run in spec["runs"]})
-    commands = [f"{spec['command']} {shlex.quote(target)}" for target in absent]
+    commands = [f"{spec['command']} {shlex.quote(target)}" for target in absent + others]
     atomic_write_text(csv, csv_text(table, "%.4f"))
-    text = render(table, spec, seeds, commands)
+    text = render(table, spec, seeds, commands, others)
     for suffix, content in text.items():
         atomic_write_text(csv.with_suffix(suffix), content)
 
 
-def render(table: pd.DataFrame, spec: dict[str, Any], seeds: list[int], commands: list[str]) -> dict[str, str]:
+def render(
+    table: pd.DataFrame, spec: dict[str, Any], seeds: list[int], commands: list[str], others: Collection[str] = ()
+) -> dict[str, str]:
     """Return a collected table as Markdown and as LaTeX, by the suffix of the file.
 
     Args:
@@ -93,6 +110,7 @@ def render(table: pd.DataFrame, spec: dict[str, Any], seeds: list[int], commands
         spec: `title`, `rows`.
         seeds: of the runs.
         commands: that make the missing runs.
+        others: files of missing runs that hold numbers of other runs.
     """
     wide = pivot(table, spec)
     listed = ", ".join(map(str, seeds))
@@ -105,5 +123,11 @@ def render(table: pd.DataFrame, spec: dict[str, Any], seeds: list[int], commands
             f"Missing: {len(commands)} run(s), made by",
             "\n".join(f"    {visible(command, None)}" for command in commands),
         ]
+    if others:
+        parts.append(
+            f"{len(others)} of them are there with other settings or another split than the study's, and are not shown "
+            "above; where a command finds nothing to do, as in a folder that was copied, delete that folder first:"
+        )
+        parts.append("\n".join(f"    {visible(other, None)}" for other in others))
     missing = [f"missing: {command}" for command in commands]
     return {".md": "\n\n".join(parts) + "\n", ".tex": latex(wide, "method", spec["title"], note, missing)}

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from simformer.data.files import atomic_write_text
-from simformer.errors import MAKES_IT, UserError
+from simformer.errors import UserError, if_made
 from simformer.json_text import json_text
 from simformer.strict_json import read_generated
 
@@ -85,11 +85,11 @@ def load_claims(path: Path) -> list[Claim]:
     """Read what `save_claims` wrote; raises UserError when the file is missing or holds no claims."""
     content = read_generated(path, "file of claims")
     if not isinstance(content, list):
-        raise UserError(f"{path}: not a file of claims; {MAKES_IT}")
+        raise UserError(f"{path}: not a file of claims; {if_made()}")
     try:
         return [Claim(**claim) for claim in content]
     except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: not a file of claims ({error}); {MAKES_IT}") from None
+        raise UserError(f"{path}: not a file of claims ({error}); {if_made()}") from None
 
 
 def _content(claim: Claim) -> dict:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from simformer.baselines.network_spec import NetworkSettingsT, NetworkSpec
 from simformer.data.files import atomic_write_bytes
 from simformer.data.identity import Identity
-from simformer.errors import UserError, to_make
+from simformer.errors import UserError, if_made, to_make
 from simformer.models.weight_files import misfits
 from simformer.strict_json import parse_json
 
@@ -99,4 +99,4 @@ def _facts(path: Path) -> dict:
     except FileNotFoundError:
         raise UserError(f"{path}: no such network; `{to_make(path)}` trains it") from None
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
-        raise UserError(f"{path}: not a network of a baseline ({error}); {REMEDY}") from None
+        raise UserError(f"{path}: not a network of a baseline ({error}); {if_made(REMEDY)}") from None

@@ -101,7 +101,11 @@ def _loaded(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Trained
         raise UserError(f"--spec: {len(args.model)} models need as many different labels, found {spec['labels']}")
     if args.run is not qualitative and len(args.model) != 1:
         raise UserError(f"--model: this figure shows one model, found {len(args.model)}")
-    models = {label: load_model(m, device) for label, m in zip(spec["labels"], args.model, strict=True)}
+    hashes = spec.get("hashes") or [None] * len(args.model)
+    if len(hashes) != len(args.model):
+        raise UserError(f"--spec: {len(args.model)} models need as many hashes, found {len(hashes)}")
+    runs = zip(spec["labels"], args.model, hashes, strict=True)
+    models = {label: load_model(model, device, run) for label, model, run in runs}
     inference = parsed(InferenceSettings, args.inference, "--inference")
     index, split = DatasetIndex.load(args.index), Split.load(args.split)
     require_groups(index.identity, split)

@@ -112,6 +112,10 @@ INDEX = path("index", "audited index of the dataset")
 LABELS = path("labels", "labels.json of a label set")
 SPLIT = path("split", "split.yaml")
 MODEL = path("model", "model.safetensors")
+RUN: Option = (
+    "--run-hash",
+    {"default": None, "metavar": "HASH", "help": "refuse files of another run than the one whose config.yaml has it"},
+)
 THREADS: Option = ("--threads", {"type": count(1, 4096), "default": 1, "help": "CPU threads"})
 WORKERS: Option = ("--workers", {"type": count(1, 4096), "default": 1, "help": "processes"})
 DEVICE: Option = (

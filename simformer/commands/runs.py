@@ -14,6 +14,7 @@ from simformer.commands.options import (
     LABELS,
     MODEL,
     OUTPUT,
+    RUN,
     SHARD,
     SPLIT,
     THREADS,
@@ -125,7 +126,7 @@ def evaluate(args: argparse.Namespace) -> None:
     device = choose_device(args.device)
     settings = parsed(InferenceSettings, args.inference, "--inference")
     run(
-        load_model(args.model, device),
+        load_model(args.model, device, args.run_hash),
         args.data,
         DatasetIndex.load(args.index),
         settings,
@@ -140,7 +141,7 @@ def metrics(args: argparse.Namespace) -> None:
     from simformer.data.splits import Split
     from simformer.metrics import write_metrics
 
-    write_metrics(args.evaluation, Split.load(args.split), args.output)
+    write_metrics(args.evaluation, Split.load(args.split), args.output, args.run_hash)
 
 
 def simnet_f1(args: argparse.Namespace) -> None:
@@ -154,7 +155,8 @@ def simnet_f1(args: argparse.Namespace) -> None:
 
     torch.set_num_threads(args.threads)
     device = choose_device(args.device)
-    model, weak, true = load_model(args.model, device), LabelSet.load(args.weak), LabelSet.load(args.true)
+    model = load_model(args.model, device, args.run_hash)
+    weak, true = LabelSet.load(args.weak), LabelSet.load(args.true)
     run(model, args.data, weak, true, device, args.pairs, args.output)
 
 
@@ -171,8 +173,8 @@ def pseudo_labels(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     device = choose_device(args.device)
     settings = parsed(InferenceSettings, args.inference, "--inference")
-    labels = LabelSet.load(args.labels)
-    run(load_model(args.model, device), args.data, labels, settings, device, args.output, args.shard)
+    model, labels = load_model(args.model, device, args.run_hash), LabelSet.load(args.labels)
+    run(model, args.data, labels, settings, device, args.output, args.shard)
 
 
 def join_labels(args: argparse.Namespace) -> None:
@@ -207,12 +209,12 @@ def add(commands: argparse._SubParsersAction) -> None:
         ("--stop-after", {"type": count(1), "default": None, "help": "save the state and stop after this many steps"}),
         path("tensorboard", "folder for TensorBoard events", required=False, default=None),
     )  # fmt: skip
-    command(commands, evaluate, MODEL, DATA, INDEX, INFERENCE, THREADS, DEVICE, SHARD, OUTPUT)
-    command(commands, metrics, path("evaluation", "all shards of an evaluation", nargs="+"), SPLIT, OUTPUT)
+    command(commands, evaluate, MODEL, RUN, DATA, INDEX, INFERENCE, THREADS, DEVICE, SHARD, OUTPUT)
+    command(commands, metrics, path("evaluation", "all shards of an evaluation", nargs="+"), RUN, SPLIT, OUTPUT)
     command(
-        commands, simnet_f1, MODEL, DATA, path("weak", "labels.json of the masked label set"),
+        commands, simnet_f1, MODEL, RUN, DATA, path("weak", "labels.json of the masked label set"),
         path("true", "labels.json of the same images with all masks"), THREADS, DEVICE,
         ("--pairs", {"type": count(1), "default": 100, "help": "image pairs"}), OUTPUT,
     )  # fmt: skip
-    command(commands, pseudo_labels, MODEL, DATA, LABELS, INFERENCE, THREADS, DEVICE, SHARD, OUTPUT)
+    command(commands, pseudo_labels, MODEL, RUN, DATA, LABELS, INFERENCE, THREADS, DEVICE, SHARD, OUTPUT)
     command(commands, join_labels, LABELS, path("shards", "folders of all shards", nargs="+"), OUTPUT)

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import argparse
 
-from simformer.commands.options import DATA, DEVICE, INDEX, INFERENCE, MODEL, OUTPUT, THREADS, command, parsed, path
+from simformer.commands.options import (
+    DATA,
+    DEVICE,
+    INDEX,
+    INFERENCE,
+    MODEL,
+    OUTPUT,
+    RUN,
+    THREADS,
+    command,
+    parsed,
+    path,
+)
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -31,7 +43,8 @@ def site_predictions(args: argparse.Namespace) -> None:
     device = choose_device(args.device)
     settings = parsed(InferenceSettings, args.inference, "--inference")
     index = DatasetIndex.load(args.index)
-    write_predictions(load_model(args.model, device), args.data, index, settings, device, args.output)
+    model = load_model(args.model, device, args.run_hash)
+    write_predictions(model, args.data, index, settings, device, args.output)
 
 
 def site(args: argparse.Namespace) -> None:
@@ -60,7 +73,7 @@ def report_screenshots(args: argparse.Namespace) -> None:
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
     command(commands, site_images, DATA, INDEX, OUTPUT)
-    command(commands, site_predictions, MODEL, DATA, INDEX, INFERENCE, THREADS, DEVICE, OUTPUT)
+    command(commands, site_predictions, MODEL, RUN, DATA, INDEX, INFERENCE, THREADS, DEVICE, OUTPUT)
     command(commands, site, ("--spec", {"required": True, "help": "title and views, JSON"}), OUTPUT)
     command(
         commands,

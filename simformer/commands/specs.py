@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from simformer.baselines.settings import WalkSettings
 from simformer.config import parse
+from simformer.settings import Draw
 from simformer.strict_json import read_option
 
 
@@ -34,12 +35,14 @@ class RankedRow(Row):
 
 
 class Run(Spec):
-    """One training."""
+    """One training; `hash` and `novel` are those of the study, with which its files are compared."""
 
     dataset: str
     split: str
     method: str
     seed: int
+    hash: str | None = None
+    novel: str | Draw | None = None
 
 
 class ScoredRun(Run):
@@ -165,6 +168,7 @@ class FigureSpec(Spec):
     labels: Names
     images: list[str]
     count: int = Field(ge=1)
+    hashes: list[str] | None = None
 
 
 class SimilaritySpec(FigureSpec):

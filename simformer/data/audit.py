@@ -10,6 +10,7 @@ import numpy as np
 
 from simformer.data.audit_checks import count_problems, id_problems, list_problems, notes_on, photographs_in_both
 from simformer.data.audit_report import AuditReport, SubsetCounts
+from simformer.data.finished import named_with_sources
 from simformer.data.index import DatasetIndex, ImageRecord
 from simformer.data.inspection import Finding, Listed, inspect
 from simformer.data.layout import (
@@ -81,7 +82,7 @@ def audit(root: Path, workers: int, expect: Expected = NOTHING_EXPECTED) -> tupl
             if not any(_is_labelled(finding) for finding in found):
                 problems.append(f"{root / name}: every label map is entirely {IGNORE}; expected some labelled pixels")
     if problems:
-        raise UserError(describe_problems(root, problems))
+        raise UserError(describe_problems(named_with_sources(root), problems))
     counts = (_count(train, len(classes)), _count(test, len(classes)))
     notes = twice + notes_on(classes, (train, test), counts, images.unlisted(findings))
     index = DatasetIndex(classes, _records(train), _records(test))

@@ -49,7 +49,7 @@ class AuditReport:
     @staticmethod
     def load(path: Path) -> AuditReport:
         """Read what `save` wrote, or an older report without notes; UserError if it is not that."""
-        data = read_generated(path, REPORT, "classes", "train", "test", remedy=REMEDY)
+        data = read_generated(path, REPORT, {"classes": list, "train": dict, "test": dict}, remedy=REMEDY)
         try:
             subsets = (SubsetCounts(**{k: _tuple(v) for k, v in data[name].items()}) for name in ("train", "test"))
             return AuditReport(tuple(data["classes"]), *subsets, tuple(data.get("notes", ())))

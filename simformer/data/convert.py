@@ -177,9 +177,8 @@ def convert(conversion: Conversion, destination: Path, workers: int) -> None:
 
     Raises:
         UserError: all problems at once (missing or broken files, unequal sizes, ids out of range), the first 20
-            in words; or source and destination are in each other.
+            in words.
     """
-    _refuse_overlap(conversion.trees, destination)
     items = {item.name: item for item in (*conversion.train, *conversion.test)}
     with staged_layout(destination, _fingerprint(conversion)) as staging:
         done = _stems(staging / IMAGES) & _stems(staging / LABELS)
@@ -203,14 +202,6 @@ def _fingerprint(conversion: Conversion) -> str:
     """Return a text that changes with the source, its options, and the version of the results."""
     parts = (conversion.recipe, str(RECIPE_VERSION), *(tree.fingerprint() for tree in conversion.trees))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _refuse_overlap(trees: Sequence[Tree], destination: Path) -> None:
-    """Raise UserError if the result would replace its source, or be taken for a part of it."""
-    target = destination.resolve()
-    for path in (tree.path.resolve() for tree in trees if tree.path.is_dir()):
-        if path.is_relative_to(target) or target.is_relative_to(path):
-            raise UserError(f"{path}: source and destination {target} are in each other; name another source")
 
 
 def _stems(folder: Path) -> set[str]:

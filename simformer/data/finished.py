@@ -34,9 +34,19 @@ def origin(source: Source, trees: Iterable[Tree]) -> str:
     return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
 
 
-def note_finished(place: Path, origin: str) -> None:
-    """Note that a dataset has been prepared."""
-    atomic_write_text(place / FINISHED, json.dumps({"origin": origin, "files": _files(place)}) + "\n")
+def note_finished(place: Path, origin: str, sources: Iterable[Path]) -> None:
+    """Note that a dataset has been prepared, and from which folders and archives."""
+    content = {"origin": origin, "files": _files(place), "sources": [str(Path(path).absolute()) for path in sources]}
+    atomic_write_text(place / FINISHED, json.dumps(content) + "\n")
+
+
+def named_with_sources(place: Path) -> str:
+    """Return a dataset's folder, for messages, and what it was made from, if its note tells."""
+    try:
+        sources = parse_json((place / FINISHED).read_bytes())["sources"]
+        return f"{place} (made from {', '.join(sources)})" if sources else str(place)
+    except (OSError, ValueError, TypeError, KeyError):
+        return str(place)
 
 
 def is_finished(place: Path, origin: str) -> bool:
@@ -44,11 +54,11 @@ def is_finished(place: Path, origin: str) -> bool:
     note = place / FINISHED
     try:
         content = parse_json(note.read_bytes())
-        if missing_pieces(place) or content != {"origin": origin, "files": _files(place)}:
+        if missing_pieces(place) or (content["origin"], content["files"]) != (origin, _files(place)):
             return False
         finished = note.stat().st_mtime_ns
         return all(entry.stat().st_ctime_ns <= finished for entry in _entries(place))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError, KeyError):
         return False
 
 

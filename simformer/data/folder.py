@@ -23,6 +23,9 @@ from simformer.data.named_files import NamedFiles
 from simformer.data.staging import staged_layout
 from simformer.errors import UserError, describe_problems
 
+VOC_LISTS = "ImageSets/Segmentation"
+"""Where PASCAL VOC has its lists of images with label maps."""
+
 
 def import_folder(source: Path, destination: Path) -> None:
     """Bring a dataset in the prepared layout to its place; files are hard-linked where possible, else copied.
@@ -81,7 +84,14 @@ def _find_root(folder: Path, source: Path) -> Path:
         raise UserError(f"{source}: several datasets found ({names}); name one of them as the source")
     nearest = min([folder, *subfolders], key=lambda path: len(missing_pieces(path)))
     inside = "" if nearest == folder else f" (in its folder {nearest.name}/)"
+    voc = next((path for path in (folder, *subfolders, *folder.glob("*/*")) if (path / VOC_LISTS).is_dir()), None)
+    hint = ""
+    if voc is not None:
+        hint = (
+            f". {voc} is laid out as PASCAL VOC: name JPEGImages images and SegmentationClass labels, copy the lists "
+            f"{VOC_LISTS}/train.txt and val.txt to train.txt and test.txt, and write classes.json (docs/custom_data.md)"
+        )
     raise UserError(
         f"{source}: missing {', '.join(missing_pieces(nearest))}{inside}; expected {EXPECTED} at the top "
-        "or inside one top folder"
+        f"or inside one top folder{hint}"
     )

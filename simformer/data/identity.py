@@ -8,9 +8,14 @@ from typing import Any
 
 from simformer.data.splits import Split
 from simformer.errors import UserError
+from simformer.settings import Draw
 
 SHOWN = 4
 """Classes that a message names."""
+
+
+class OtherRun(UserError):
+    """A file of another run, or of another split, than the study's."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,37 @@ def require_groups(measured: Identity, split: Split) -> None:
     _require_classes(measured.classes, measured.where, split.classes, split.where)
     if measured.hidden and measured.hidden != split.novel:
         raise _other_split(measured, Identity(split.classes, None, split.novel, split.where))
+
+
+def require_run(where: object, found: str, expected: str | None) -> None:
+    """Raise UserError unless a file is of the run that it is used for.
+
+    Args:
+        where: a model, an evaluation or a file of numbers.
+        found: hash of the settings (`RunConfig.hash`) of the run that it comes from.
+        expected: hash of the run that it is used for; None if any will do.
+    """
+    if expected is not None and found != expected:
+        raise OtherRun(
+            f"{where}: of another run than this study's (settings {found}, here {expected}): settings have changed, or "
+            "a file or folder was copied; delete it and run snakemake again, or restore the settings"
+        )
+
+
+def require_novel(found: Split, expected: str | Draw | None, split: str) -> None:
+    """Raise UserError unless the novel classes of a file are those that the study names or draws.
+
+    Args:
+        found: classes and novel classes of the file.
+        expected: what the study says of the split (`Catalogue.novel`); None if that is not known.
+        split: its name.
+    """
+    if expected is not None and not found.has_novel(expected):
+        names = _names(Identity(found.classes, None, found.novel), found.novel)
+        raise OtherRun(
+            f"{found.where}: of another split than {split} of this study, with the novel classes {names}; give the "
+            "file of this split, or delete the folder of the split and run snakemake again"
+        )
 
 
 def _other_split(first: Identity, second: Identity) -> UserError:

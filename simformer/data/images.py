@@ -15,6 +15,7 @@ becomes 8-bit RGB, upright:
 | several frames or pages (GIF, APNG, TIFF)     | refused; of a phone's JPEG with further pictures, the first       |
 | EXIF or XMP orientation                       | turned upright                                                    |
 | ICC profile, gamma, gain map                  | not applied: values are taken as sRGB                             |
+| PNG text or profile that unpacks to over 1 MB | refused                                                           |
 | more than `LARGEST_PIXELS` pixels             | refused                                                           |
 
 Label maps are PNG files whose raw values are the ids:
@@ -236,6 +237,11 @@ def _opened(data: bytes, where: str) -> Iterator[Image.Image]:
         raise UserError(f"{where}: {text}") from error
     except DECODING_ERRORS as error:
         reason = str(error).strip() or type(error).__name__
+        if "MAX_TEXT" in reason:
+            raise UserError(
+                f"{where}: a text or colour profile in it unpacks to more than the 1 MB that is read; save the image "
+                "without metadata: exiftool -all= FILE"
+            ) from error
         raise UserError(f"{where}: truncated or corrupt ({reason}); copy or download it again") from error
 
 

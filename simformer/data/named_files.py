@@ -18,6 +18,9 @@ from simformer.errors import UserError
 LONGEST_NAME = 250
 """Bytes of a name in UTF-8: with the endings of what is made from an image, at most the 255 that most disks allow."""
 
+FLAGS = {"1", "0", "-1"}
+"""What stands behind a name in PASCAL VOC's lists of one class: shown, hard to see, not shown."""
+
 
 class NamedFiles:
     """The entries of a folder by name.
@@ -90,6 +93,12 @@ class NamedFiles:
         for mark, word in ((",", "commas"), (";", "semicolons"), ("\t", "tabs")):
             if mark in name and normal(name.split(mark)[0].strip()) in self.entries:
                 return f"; a list has one name per line, without {word}"
+        first, *columns = name.split()
+        if columns and set(columns) <= FLAGS and normal(first) in self.entries:
+            return (
+                f"; it is the name {first!r} with a column, as the lists of one class in PASCAL VOC have; a list has "
+                "names alone: write those of the images that you want"
+            )
         alike = self._by_look.get(_loose(name))
         if alike is not None:
             return f"; there is {alike!r}, which is spelt in another way (upper and lower case, white space, quotes)"

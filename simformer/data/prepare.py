@@ -19,7 +19,7 @@ from simformer.data.finished import is_finished, note_finished, origin
 from simformer.data.folder import import_folder
 from simformer.data.layout import FINISHED
 from simformer.data.scenes import generate_scenes
-from simformer.data.staging import real_place, refuse_foreign
+from simformer.data.staging import real_place, refuse_foreign, refuse_nesting
 from simformer.errors import UserError
 from simformer.paths import expand_path
 from simformer.run_lock import lock
@@ -50,6 +50,10 @@ def prepare(source: Source, fetched: Mapping[str, Path], destination: Path, work
     """
     trees = _open(source, fetched)
     place = real_place(destination)
+    paths = [tree.path for tree in trees.values()]
+    if isinstance(source, FolderSource):
+        paths.append(expand_path(source.path, "source.path"))
+    refuse_nesting(place, paths)
     made_from = origin(source, trees.values())
     with _one_process(place):
         if is_finished(place, made_from):
@@ -60,7 +64,7 @@ def prepare(source: Source, fetched: Mapping[str, Path], destination: Path, work
         _import(source, trees, destination, workers)
         if replaced:
             say(f"{destination}: the dataset that was there is replaced: its source or its files have changed")
-        note_finished(place, made_from)
+        note_finished(place, made_from, paths)
 
 
 def _import(source: Source, trees: Mapping[str, Tree], destination: Path, workers: int) -> None:

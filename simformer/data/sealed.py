@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simformer.data.files import atomic_write_text
-from simformer.errors import MAKES_IT, UserError
+from simformer.errors import MAKES_IT, UserError, if_made
 from simformer.strict_json import generated_bytes, parse_generated
 
 SEAL = re.compile(rb'\{"seal": "([0-9a-f]{16})",\n')
@@ -42,8 +42,10 @@ def read_sealed(path: Path, what: str, remedy: str = MAKES_IT) -> dict[str, Any]
     if match:
         return content
     if not isinstance(content, dict) or "seal" in content:
-        raise UserError(f"{path}: not a {what}, or one that was edited; {remedy}")
-    raise UserError(f"{path}: not a {what}, or one of an older version, which does not say what it is of; {remedy}")
+        raise UserError(f"{path}: not a {what}, or one that was edited; {if_made(remedy)}")
+    raise UserError(
+        f"{path}: not a {what}, or one of an older version, which does not say what it is of; {if_made(remedy)}"
+    )
 
 
 def _hash(data: bytes) -> str:

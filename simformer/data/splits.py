@@ -15,8 +15,8 @@ import yaml
 from simformer.config import read_yaml
 from simformer.data.class_names import normal
 from simformer.data.files import atomic_write_text
-from simformer.errors import UserError
-from simformer.settings import IGNORE
+from simformer.errors import UserError, if_made
+from simformer.settings import IGNORE, Draw
 
 WAYS = ("novel", "file", "seed", "full")
 """Keys of a specification of which each says by itself what is novel."""
@@ -46,13 +46,19 @@ class Split:
         content = read_yaml(path)
         classes, novel, base = (content.get(name) for name in ("classes", "novel", "base"))
         if not (isinstance(classes, list) and isinstance(novel, dict) and isinstance(base, dict)):
-            raise UserError(f"{path}: not a resolved split (novel, base, classes); delete it and run snakemake again")
+            raise UserError(f"{path}: not a resolved split (novel, base, classes); {if_made()}")
         if len(novel) + len(base) != len(classes) or novel | base != dict(enumerate(classes)):
             raise UserError(
                 f"{path}: its novel and base classes are not its classes, each once. This file is generated: edit the "
                 "study's splits instead, delete it and run snakemake again"
             )
         return cls(tuple(classes), tuple(sorted(novel)), str(path))
+
+    def has_novel(self, told: str | Draw) -> bool:
+        """Return whether the novel classes are those that a study names (as `names_hash`) or draws."""
+        if isinstance(told, str):
+            return names_hash(self.classes[i] for i in self.novel) == told
+        return _random_novel(len(self.classes), told) == self.novel
 
     def refuse_unseen(self, images: Iterable[Iterable[int]]) -> None:
         """Check that the training images show every novel class, and a base class at all.
@@ -98,7 +104,7 @@ def make_split(classes: tuple[str, ...], spec: dict[str, Any]) -> Split:
     if spec.get("full"):
         return Split(classes, ())
     if spec.get("seed") is not None:
-        return Split(classes, _random_novel(len(classes), spec["seed"], tuple(spec["ratio"])))
+        return Split(classes, _random_novel(len(classes), Draw(seed=spec["seed"], ratio=tuple(spec["ratio"]))))
     if spec.get("file") is not None:
         novel = _pinned(classes, Path(spec["file"]))
     else:
@@ -118,12 +124,12 @@ def make_split(classes: tuple[str, ...], spec: dict[str, Any]) -> Split:
     return Split(classes, tuple(sorted(novel)))
 
 
-def _random_novel(count: int, seed: int, ratio: tuple[int, int]) -> tuple[int, ...]:
-    base, novel = ratio
+def _random_novel(count: int, draw: Draw) -> tuple[int, ...]:
+    base, novel = draw.ratio
     size = round(count * novel / (base + novel))
     if not 0 < size < count:
         raise UserError(f"split: ratio {base}:{novel} of {count} classes leaves one side empty; choose another ratio")
-    return tuple(sorted(np.random.default_rng(seed).permutation(count)[:size].tolist()))
+    return tuple(sorted(np.random.default_rng(draw.seed).permutation(count)[:size].tolist()))
 
 
 def _ids(classes: tuple[str, ...], names: list[str], side: str) -> list[int]:

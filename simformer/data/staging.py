@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -65,6 +65,24 @@ def refuse_foreign(place: Path) -> None:
                 f"{place / folder}: holds {len(found)} files of no prepared dataset, such as '{found[-1]}', and "
                 "would be replaced; move them away, or set `data` of the study to another folder"
             )
+
+
+def refuse_nesting(place: Path, sources: Iterable[Path]) -> None:
+    """Raise UserError if a dataset would be put into a folder that it is made from, or over its source.
+
+    Args:
+        place: where the dataset is to be put (`real_place`).
+        sources: folders and archives that it is made from. A file beside the pieces of the dataset may stay there.
+    """
+    for source in sources:
+        real = Path(os.path.realpath(source))
+        if real.is_dir() and (place.is_relative_to(real) or real.is_relative_to(place)):
+            raise UserError(
+                f"{source}: source and destination {place} are in each other; name another source, or another folder "
+                "for the dataset: --output, or `data` of the study"
+            )
+        if not real.is_dir() and any(real.is_relative_to(place / folder) for folder in FOLDERS):
+            raise UserError(f"{real}: the dataset's source lies in a folder that would be replaced; move it elsewhere")
 
 
 @contextmanager

@@ -8,9 +8,10 @@ from pathlib import Path
 from simformer.catalogue import Catalogue
 from simformer.doctor.check import Check
 from simformer.errors import UserError
-from simformer.paths import expand_path
+from simformer.paths import elsewhere, expand_path, own_file
 from simformer.plan import Plan
 from simformer.sources import archives
+from simformer.study_checks import initial_weights, weights_file
 
 FETCH = "snakemake fetch_all --cores 1 --configfile {study} (on a machine with internet)"
 
@@ -20,14 +21,9 @@ def check_inputs(catalogue: Catalogue, plan: Plan) -> Iterator[Check]:
     for dataset in dict.fromkeys(training.cell[0] for training in plan.trainings):
         yield _dataset(catalogue, dataset)
     cells = [training.cell for training in plan.missing]
-    for dataset, backbone, source in dict.fromkeys((c[0], *_weights(catalogue, *c)) for c in cells):
+    for dataset, backbone, source in initial_weights(catalogue, cells):
         if source != "none":
             yield _backbone(catalogue, dataset, backbone, source)
-
-
-def _weights(catalogue: Catalogue, dataset: str, split: str, method: str, seed: int) -> tuple[str, str]:
-    model = catalogue.run(dataset, split, method, seed).settings.model
-    return model.backbone, model.weights
 
 
 def _dataset(catalogue: Catalogue, dataset: str) -> Check:
@@ -44,7 +40,7 @@ def _dataset(catalogue: Catalogue, dataset: str) -> Check:
     except UserError as error:
         return Check(name, "problem", *_split_fix(error))
     if absent := [f"{key}: {path}" for key, path in paths.items() if not path.exists()]:
-        return Check(name, "problem", f"not there: {', '.join(absent)}", _elsewhere(own))
+        return Check(name, "problem", f"not there: {', '.join(absent)}", elsewhere([*own.values()]))
     fetched = [key for key, archive in archives(source).items() if archive.path is None]
     if waiting := [key for key in fetched if not (root / "downloads" / dataset / key).exists()]:
         fix = FETCH.format(study=catalogue.source)
@@ -54,29 +50,19 @@ def _dataset(catalogue: Catalogue, dataset: str) -> Check:
 
 def _backbone(catalogue: Catalogue, dataset: str, backbone: str, source: str) -> Check:
     name = f"weights {dataset}"
-    file = Path(catalogue.study.data, "weights", f"{dataset}.{backbone}.safetensors")
+    file = weights_file(catalogue, dataset, backbone)
     if file.exists():
         return Check(name, "ok", str(file))
     if source == "imagenet":
         fix = FETCH.format(study=catalogue.source)
         return Check(name, "warning", f"{backbone}, ImageNet: to be downloaded", fix)
     try:
-        path = expand_path(source, "model.weights")
+        return Check(name, "ok", f"{backbone} from {own_file(source, 'model.weights')}")
     except UserError as error:
         return Check(name, "problem", *_split_fix(error))
-    if not path.exists():
-        return Check(name, "problem", f"not there: {path}", _elsewhere({"model.weights": source}))
-    return Check(name, "ok", f"{backbone} from {path}")
 
 
 def _split_fix(error: UserError) -> tuple[str, str]:
     """Take apart what was found and what to type."""
     found, _, fix = str(error).partition("; ")
     return found, fix
-
-
-def _elsewhere(written: dict[str, str]) -> str:
-    changed = [text for text in written.values() if "$" in text]
-    if changed:
-        return f"set {', '.join(changed)} to where it is"
-    return f"give its place in the study: {', '.join(written)}"

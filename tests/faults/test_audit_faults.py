@@ -35,6 +35,18 @@ def notes_of(data):
     return audit(data, 1)[1].notes
 
 
+@pytest.mark.parametrize("note", [True, False])
+def test_the_line_names_what_the_dataset_was_made_from(source, tmp_path, capsys, note):
+    data = tmp_path / "made"
+    option = json.dumps({"kind": "folder", "path": str(source)})
+    assert main(["prepare", "--source", option, "--output", str(data)]) == 0
+    (data / "labels/train0.png").unlink()
+    if not note:
+        (data / ".prepared").write_text('{"origin": "of an older version", "files": ""}')
+    made_from = f" (made from {source})" if note else ""
+    refused(audit_arguments(data), tmp_path, capsys, f"{data}{made_from}: 1 problem found in this dataset: ")
+
+
 FROM_ONE = {i: i + 1 for i in range(5)}
 
 WRONG_IDS = {

@@ -1,14 +1,17 @@
 """What doctor and plan find before any job does: splits that do not fit, and folders that cannot be written."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from simformer.cli import main
+from simformer.data.index import DatasetIndex
 from simformer.doctor.caches import check_caches
+from simformer.doctor.examine import examine
 from tests.faults.harness import refused
-from tests.stubs import by_name
+from tests.stubs import by_name, touch
 
 STUDY = "config/mine.yaml"
 SPLITS = {
@@ -55,6 +58,79 @@ def test_a_split_that_does_not_fit_is_found_by_the_plan(folder, capsys, split, s
     write_study(folder, "{novel: [cow]}", split)
     refused(["plan", "--study", STUDY], folder, capsys, f"{STUDY}: datasets.mydata.splits.2: ", *says)
     refused(["status", "--study", STUDY], folder, capsys, *says)
+
+
+TWICE = {
+    "named in another order": ("{novel: [cow, sky]}", "{novel: [sky, cow]}"),
+    "named and pinned": ("{novel: [cow]}", "{file: cow.yaml}"),
+    "named and given by its base": ("{novel: [cow]}", "{novel: [cow], base: [sky, grass, sheep, barn]}"),
+    "drawn twice": ("{seed: 3, ratio: [3, 1]}", "{seed: 3, ratio: [3, 1]}"),
+    "drawn by equal shares": ("{seed: 3, ratio: [3, 1]}", "{seed: 3, ratio: [6, 2]}"),
+}
+
+
+@pytest.mark.parametrize("name", TWICE)
+@pytest.mark.parametrize("prepared", [True, False])
+def test_two_equal_splits_are_found_by_the_plan(folder, capsys, name, prepared):
+    (folder / "cow.yaml").write_text("novel: {2: cow}\n")
+    write_study(folder, "{novel: [grass]}", *TWICE[name])
+    if not prepared:
+        if name == "drawn by equal shares":
+            pytest.skip("only the classes tell that both are one")
+        (folder / "data/mydata/classes.json").unlink()
+    line = refused(["plan", "--study", STUDY], folder, capsys, f"{STUDY}: datasets.mydata.splits.3: ", "of split 2")
+    assert "would count twice" in line and "anew" not in line
+
+
+def test_a_novel_class_that_no_training_image_shows_is_found_by_the_plan(folder, capsys):
+    data, index = folder / "data/mydata", folder / "data/mydata/index.json"
+    content = DatasetIndex.load(index)
+    blind = [replace(record, labels=tuple(i for i in record.labels if i != 2)) for record in content.train]
+    replace(content, train=tuple(blind)).save(index)
+    write_study(folder, "{novel: [sky]}", "{novel: [cow]}")
+    says = ["splits.2: no training image shows the novel class 'cow' (id 2)", f"remove {data.relative_to(folder)}"]
+    refused(["plan", "--study", STUDY], folder, capsys, *says)
+    check = next(check for check in examine(Path(STUDY)) if check.name == "mydata split2")
+    assert check.level == "problem" and "no training image shows the novel class 'cow'" in check.found
+    index.write_text("{}")  # Snakemake makes it again
+    assert main(["plan", "--study", STUDY]) == 0
+
+
+WEIGHTS = {
+    "None": "'None' would be the path of a file; write none",
+    "null": "datasets/mydata.yaml: key 'settings.model.weights'",
+    "'~'": "write none (for a file of that name ./~)",
+    "NONE": "write none",
+    "ImageNet": "write imagenet",
+}
+
+
+@pytest.mark.parametrize(("text", "says"), WEIGHTS.items())
+def test_a_word_for_no_weights_that_is_none(folder, capsys, text, says):
+    file = folder / "config/datasets/mydata.yaml"
+    file.write_text(file.read_text().replace("weights: none", f"weights: {text}"))
+    write_study(folder, "{novel: [cow]}")
+    refused(["plan", "--study", STUDY], folder, capsys, "settings.model.weights", says)
+
+
+def test_weights_that_are_not_there_are_told_by_the_plan(folder, capsys, monkeypatch):
+    def told(weights: str) -> list[str]:
+        file.write_text(text.replace("weights: none", f"weights: {weights}"))
+        assert main(["plan", "--study", STUDY]) == 0
+        return [line for line in capsys.readouterr().out.splitlines() if "problem" in line]
+
+    file = folder / "config/datasets/mydata.yaml"
+    text = file.read_text()
+    write_study(folder, "{novel: [cow]}")
+    monkeypatch.delenv("WEIGHTS", raising=False)
+    assert told("none") == told("imagenet") == told("other.yaml") == []
+    key = "  problem: datasets.mydata.settings.model.weights"
+    assert told("gone.pth") == [f"{key}: not there: gone.pth; give its place in the study: gone.pth"]
+    assert told("$WEIGHTS")[0].startswith(f"{key} needs environment variable WEIGHTS, which is not set; type WEIGHTS=")
+    monkeypatch.setenv("WEIGHTS", "/gone")
+    assert told("$WEIGHTS") == [f"{key}: not there: /gone; set $WEIGHTS to where it is"]
+    touch(folder / "data/weights/mydata.resnet50.safetensors")
+    assert told("gone.pth") == []
 
 
 def test_the_line_says_how_to_go_on_with_other_classes(folder, capsys):

@@ -16,6 +16,7 @@ from tests.faults.world import CAM, SIZES, command, edit_label, train_options
 DATASET = "belongs to another dataset"
 SPLIT = "belongs to another split"
 CLASSES = "has other classes"
+RUN = "of another run than this study's"
 AGAIN = "delete it and run snakemake again"
 
 
@@ -42,6 +43,11 @@ def simnet(root, model="model1", weak="masked1", true="true"):
 def metrics(root, shards, split="split1"):
     files = [root / f"{shard}.npz" for shard in shards]
     return command("metrics", evaluation=files, split=root / f"{split}.yaml", output=root / "new.json")
+
+
+def of_a_run(arguments):
+    """Add the hash of another run than the model's."""
+    return [*arguments, "--run-hash", "feed" * 4]
 
 
 def train(root, config, given, data="data"):
@@ -80,9 +86,9 @@ def audit_page(root, index="data", report="data", split="split1"):
     return command("audit_page", **files, splits=root / f"{split}.yaml", output=root / "new.json")
 
 
-def figure(root, model="model1", index="data", split="split1"):
+def figure(root, model="model1", index="data", split="split1", **more):
     files = {"model": root / model / "model.safetensors", "data": root / index, "index": root / index / "index.json"}
-    shown = {"inference": SIZES, "spec": json.dumps({"labels": ["a"], "images": [], "count": 1, "title": "t"})}
+    shown = {"inference": SIZES, "spec": json.dumps({"labels": ["a"], "images": [], "count": 1, "title": "t", **more})}
     return command("qualitative", **files, split=root / f"{split}.yaml", **shown, device="cpu", output=root / "new.pdf")
 
 
@@ -92,9 +98,10 @@ def gallery(root, masked="masked1", true="true"):
     return on_labels(root, "map_gallery", masked, **files)
 
 
-def intervals(root, methods, split="split1"):
+def intervals(root, methods, split="split1", **more):
     runs = [
         {"dataset": "d", "split": "s", "method": name, "seed": 0, "groups": str(root / f"{split}.yaml")}
+        | more
         | {"evaluation": [str(root / f"{name}/{shard}.npz") for shard in ("1of2", "2of2")]}
         for name in methods
     ]
@@ -121,6 +128,22 @@ MIXED = {
     "pseudo_labels: labels of another dataset": (lambda r: pseudo(r, given="other1", data="other"), DATASET),
     "pseudo_labels: labels with all masks": (lambda r: pseudo(r, given="true"), "kind 'full'", "'weak'"),
     "pseudo_labels: images of another dataset": (lambda r: pseudo(r, data="other"), "train1.png", "since the audit"),
+    "evaluate: a model of another run": (lambda r: of_a_run(evaluate(r)), "model1/model.safetensors", RUN),
+    "metrics: an evaluation of another run": (
+        lambda r: of_a_run(metrics(r, ["model1/1of2", "model1/2of2"])), "model1/1of2.npz", RUN,
+    ),
+    "pseudo_labels: a teacher of another run": (lambda r: of_a_run(pseudo(r)), RUN),
+    "simnet_f1: a model of another run": (lambda r: of_a_run(simnet(r)), RUN),
+    "figure: a model of another run": (lambda r: figure(r, hashes=["feed" * 4]), RUN),
+    "intervals: an evaluation of another run": (
+        lambda r: intervals(r, ["model1", "oracle"], hash="feed" * 4), "model1/1of2.npz", RUN,
+    ),
+    "train: labels of another split": (
+        lambda r: train(r, "model1", "masked2"), "masked2/labels.json", "another split than split1", "'sky'",
+    ),
+    "train: labels of another draw": (
+        lambda r: train(r, "drawn", "masked1"), "masked1/labels.json", "another split than split1", "'cow', 'sheep'",
+    ),
     "simnet_f1: a model of another split": (lambda r: simnet(r, "model2"), SPLIT),
     "simnet_f1: true labels of another dataset": (lambda r: simnet(r, true="other_true"), DATASET),
     "simnet_f1: no true labels": (lambda r: simnet(r, true="masked1"), "kind 'weak'", "'full'"),

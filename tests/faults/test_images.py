@@ -1,5 +1,7 @@
 """The contract of `simformer.data.images`: what each kind of picture becomes, and which ones are refused."""
 
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -115,6 +117,8 @@ def test_a_palette_with_a_clear_colour_is_laid_on_white():
     assert (decode_image(data, "a")[indices == 3] == 255).all()
 
 
+HUGE = zlib.compress(bytes(2_000_000))
+"""A text of PNG that unpacks to more than Pillow reads."""
 REFUSED = {
     "empty": (b"", "empty (0 bytes), not an image"),
     "text": (b"hello", "not an image"),
@@ -146,6 +150,10 @@ REFUSED = {
     "nothing visible": (saved(rgba(np.zeros_like(ALPHA)), "PNG"), "every pixel is transparent, so nothing is seen"),
     "one clear gray": (saved(Image.new("L", (9, 9), 5), "PNG", transparency=5), "every pixel is transparent"),
     "too many pixels": (png(np.zeros((1, 1), np.uint8), 1, 0, side=(30000, 30000)), "30000x30000 = 900,000,000 pixels"),
+    "a huge text": (
+        png(GRAY, 8, 0, ((b"zTXt", b"a\0\0" + HUGE),)),
+        "a text or colour profile in it unpacks to more",
+    ),
     "truncated JPEG": (saved(picture(), "JPEG")[:900], "truncated or corrupt"),
     "truncated WebP": (saved(picture(), "WEBP")[:200], "; "),
     "truncated TIFF": (saved(picture(), "TIFF")[:3000], "; "),
@@ -193,6 +201,10 @@ LABELS_REFUSED = {
     "turned by EXIF": (saved(Image.fromarray(LABEL), "PNG", exif=exif(6)), "EXIF orientation 6"),
     "mirrored by EXIF": (saved(Image.fromarray(LABEL), "PNG", exif=exif(2)), "EXIF orientation 2"),
     "frames": (frames("PNG"), "2 frames or pages"),
+    "a huge text": (
+        png(LABEL, 8, 0, ((b"zTXt", b"a\0\0" + HUGE),)),
+        "without metadata: exiftool -all= FILE",
+    ),
     "empty": (b"", "empty (0 bytes)"),
     "too many pixels": (png(np.zeros((1, 1), np.uint8), 8, 0, side=(20000, 20000)), "at most 178,956,970 are read"),
 }

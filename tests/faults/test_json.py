@@ -72,6 +72,31 @@ def test_every_reader_names_the_file(tmp_path, name, bad):
     assert "snakemake" in line or "; expected {" in line
 
 
+EDITED = {
+    "audit.json": [{"classes": "a", "train": {}, "test": {}}, {"classes": ["a"], "train": [], "test": {}}],
+    "metrics.json": [{"novel": "12"}, {"novel": 1, "run": 5}, {"novel": 1, "run": "0", "novel_classes": "cow"}],
+    "tuning/a.json": [{"logits": 1, "stopped": None, "exploded": {}}, {"logits": [1], "stopped": "no", "exploded": {}}],
+    f"{TRAINING}/train.json": [
+        {"hash": 1, "device": "cpu"},
+        {"hash": "0", "device": None},
+        {"hash": "0", "device": "cpu", "steps_per_second": "fast"},
+        {"hash": "0", "device": "cpu", "seconds": [1]},
+    ],
+}
+"""What somebody may have written into a generated file."""
+
+
+@pytest.mark.parametrize(("name", "content"), [(name, content) for name, each in EDITED.items() for content in each])
+def test_a_value_of_another_type_is_named(tmp_path, name, content):
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+    with pytest.raises(
+        UserError, match=rf"^{path}: '\w+' of this .* was edited, or damaged; found .*; if snakemake made this"
+    ):
+        READERS[name](path)
+
+
 GENERATED = sorted(READERS.keys() - {"classes.json", "train.json", f"{TRAINING}/train.json", "tuning/a.json"})
 
 

@@ -109,6 +109,8 @@ BAD_ENTRIES = {
     "train3,": "a list has one name per line, without commas",
     "train3, train4": "a list has one name per line, without commas",
     "train3;1": "without semicolons",
+    "train3  1": "it is the name 'train3' with a column, as the lists of one class in PASCAL VOC have",
+    "train3 -1": "a list has names alone: write those of the images that you want",
     "train3\t1": "is not a plain name: it holds the invisible character '\\t'",
     "train3\u200b": "is not a plain name: it holds the invisible character '\\u200b'",
     "# a comment": "a list has no comments: remove this line",

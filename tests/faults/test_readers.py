@@ -100,6 +100,47 @@ def test_files_of_an_older_version(world, capsys, file, sealed):
     refused(READERS[file](world), world, capsys, file, "version", "again")
 
 
+OWN = {
+    "labels": lambda r, own: command("fill_labels", labels=own, output=r / "new"),
+    "maps": lambda r, own: command("mix", labels=r / "masked1/labels.json", maps=own, gamma=0.1, output=r / "new"),
+    "index": lambda r, own: command("image_labels", index=own, output=r / "new"),
+    "split": lambda r, own: command("metrics", evaluation=r / "model1/1of2.npz", split=own, output=r / "new"),
+    "evaluation": lambda r, own: command("metrics", evaluation=own, split=r / "split1.yaml", output=r / "new"),
+    "table": lambda r, own: command("sweeps", table=own, spec=SWEEP, output=r / "new"),
+    "report": lambda r, own: command(
+        "audit_page", data=r / "data", index=r / "data/index.json", report=own, splits=r / "split1.yaml", output="new",
+    ),
+    "network": lambda r, own: command(
+        "cam", network=own, data=r / "data", labels=r / "image/labels.json", settings="{}", output=r / "new",
+    ),
+    "config": lambda r, own: command("import_weights", source=own, config=own, data=r / "data", output=r / "new"),
+}  # fmt: skip
+"""Commands that are given a user's own file, or a folder, where they expect one that was made."""
+SWEEP = json.dumps({"title": "t", "reference": "m", "panels": {"d": {"s": {"k": {"m": 1}}}}})
+
+
+@pytest.mark.parametrize("own", ["folder", "notes.json", "notes.yaml", "photo.png"])
+@pytest.mark.parametrize("name", OWN)
+def test_files_of_the_users_own_are_to_stay(world, capsys, name, own):
+    path = world / own
+    if own == "folder":
+        path.mkdir()
+        (path / "thesis").touch()
+    else:
+        path.write_bytes({"notes.json": b'{"a": 1}', "notes.yaml": b"a: 1\n", "photo.png": b"\x89PNG\r\n"}[own])
+    line = refused(OWN[name](world, path), world, capsys, str(path))
+    assert "delete" not in line or "if snakemake made this one, delete it" in line
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.9])
+def test_a_configuration_of_a_run_that_is_cut_off(world, capsys, share):
+    path = world / "model1.yaml"
+    path.write_text(path.read_text()[: int(share * path.stat().st_size)])
+    options = command("import_weights", source="x", config=path, data=world / "data", output=world / "new")
+    line = refused(options, world, capsys, str(path), "generated", "delete it, and `snakemake --cores 1 ")
+    assert line.endswith("model1.yaml` makes it again")
+
+
 EVALUATIONS = {
     "confusion": lambda a: {"confusion": a["confusion"] + 1},
     "confusion of another size": lambda a: {"confusion": a["confusion"][1:, 1:]},

@@ -109,7 +109,7 @@ def test_costs_of_stages_in_strange_folders(tmp_path):
     folder = tmp_path / "input" / "a|b" / "split1" / "**m**" / "seed0"
     folder.mkdir(parents=True)
     (folder / "train.benchmark.tsv").write_text("s\tmax_rss\nNaN\t-\n")
-    (folder / "train.json").write_text('{"seconds": NaN, "memory_mb": null}')
+    (folder / "train.json").write_text('{"hash": "0", "device": "cpu", "seconds": null, "memory_mb": null}')
     write_stage_costs(tmp_path / "input", tmp_path / "costs.csv")
     written(tmp_path)
     assert cells_of((tmp_path / "costs.md").read_text())[1][:3] == ["a|b", "split1", "**m**"]

@@ -13,6 +13,8 @@ from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import ClassifierSettings
 from simformer.cli import main
 from simformer.data.images import encode_label, read_label
+from simformer.data.splits import names_hash
+from simformer.settings import Draw
 from tests.faults.harness import CLASSES
 
 SIZES = '{"short_edge": 48, "max_long_edge": 96}'
@@ -55,12 +57,15 @@ def make_world(root: Path, prepared: Path, new_config: Callable) -> None:
     make("crop_labels", labels=root / "true/labels.json", split=root / "split1.yaml", output=root / "crop1")
     make("fill_labels", labels=root / "masked1/labels.json", output=root / "fill1")
     make("image_labels", index=root / "data/index.json", output=root / "image")
-    for name, labels, kind in (
-        ("model1", "masked1", "weak"),
-        ("model2", "masked2", "weak"),
-        ("oracle", "true", "full"),
+    drawn = Draw(seed=0, ratio=(3, 2))
+    new_config({"optim": {"steps": 1}}).model_copy(update={"novel": drawn}).save(root / "drawn.yaml")
+    for name, labels, kind, novel in (
+        ("model1", "masked1", "weak", names_hash(["cow", "sheep"])),
+        ("model2", "masked2", "weak", names_hash(["sky"])),
+        ("oracle", "true", "full", None),
     ):
-        new_config({"optim": {"steps": 1}}, labels=kind).save(root / f"{name}.yaml")
+        config = new_config({"optim": {"steps": 1}}, labels=kind)
+        config.model_copy(update={"novel": novel}).save(root / f"{name}.yaml")
         make("train", **train_options(root, f"{name}.yaml", labels, root / name))
     inference = {"inference": SIZES, "device": "cpu", "data": root / "data"}
     for name in ("model1", "model2", "oracle"):

@@ -63,6 +63,7 @@ def test_the_metrics_file_holds_the_scores_of_the_split(trained, scenes, split, 
     write_metrics([tmp_path / "1of1.npz"], split, tmp_path / "metrics.json")
     found = json.loads((tmp_path / "metrics.json").read_text())
     assert found.pop("run") == trained.config.hash
+    assert found.pop("classes") == list(split.classes)
     assert found.pop("novel_classes") == [split.classes[k] for k in split.novel]
     assert found == scores(result.confusion, split.classes, split.novel)
 

@@ -87,6 +87,7 @@ def test_a_trained_model_is_measured_the_same_every_time(scenes, masked, full, n
         assert json.loads(path.read_text()) == results[-1]
     assert results[0] == results[1]
     assert results[0].pop("run") == trained.config.hash
+    assert results[0].pop("classes") == list(masked.classes)
     assert results[0].pop("novel_classes") == [masked.classes[k] for k in masked.novel]
     assert set(results[0]) == set(METRICS["simnet_f1"])
     assert all(0 <= value <= 100 for value in results[0].values()) and any(results[0].values())

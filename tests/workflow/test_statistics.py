@@ -22,7 +22,7 @@ def test_a_partial_table_trains_nothing_and_follows_the_runs_that_are_there(pipe
     metrics = pipeline.folder / CELL
     metrics.parent.mkdir(parents=True)
     run = Catalogue.read(pipeline.folder / "config/tiny.yaml").run("scenes", "split1", "simformer", 0).hash
-    whose = {"run": run, "novel_classes": list(NOVEL_NAMES)}
+    whose = {"run": run, "classes": ["sky", *NOVEL_NAMES], "novel_classes": list(NOVEL_NAMES)}
     metrics.write_text(json.dumps(whose | {"novel": 12.34, "base": 50.0, "all": 40.0}))
     try:
         assert pipeline.planned(target) == {("partial_table", "experiment=table2")}

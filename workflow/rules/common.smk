@@ -175,7 +175,23 @@ def split_spec(wildcards):
 
 def run_settings(wildcards):
     run = CATALOGUE.run(wildcards.dataset, wildcards.split, wildcards.method, int(wildcards.seed))
-    return sorted_json(run.flat())
+    return sorted_json(run.flat() | {"novel": novel_classes(wildcards.dataset, wildcards.split)})
+
+
+@cache
+def novel_classes(dataset, split):
+    """What the study says of the novel classes of a split, with which label sets and numbers are compared."""
+    return CATALOGUE.novel(dataset, split)
+
+
+@cache
+def model_hash(dataset, split, method, seed):
+    """Hash of the training whose model a (dataset, split, method, seed) uses."""
+    return CATALOGUE.run(dataset, CATALOGUE.trained_split(split, method), method, int(seed)).hash
+
+
+def run_hash(wildcards):
+    return model_hash(**{name: wildcards[name] for name in CELL})
 
 
 def training_labels(wildcards):
@@ -265,23 +281,23 @@ def pseudo_shards(wildcards):
     return [run_file(f"pseudo/{shard}").format(**wildcards) for shard in shards("train", wildcards.dataset)]
 
 
+def gallery_cells(wildcards):
+    """The (dataset, split, method, seed) of an experiment's methods, first seed of the study."""
+    experiment = CATALOGUE.experiment(wildcards.experiment)
+    seed = (experiment.seeds or STUDY.seeds)[0]
+    place = {"dataset": wildcards.dataset, "split": wildcards.split, "seed": seed}
+    return [place | {"method": method} for method in experiment.methods]
+
+
 def gallery_models(wildcards):
-    """Models of an experiment's methods, first seed of the study."""
-    return [
-        run_file("model.safetensors").format(
-            dataset=wildcards.dataset,
-            split=CATALOGUE.trained_split(wildcards.split, method),
-            method=method,
-            seed=(CATALOGUE.experiment(wildcards.experiment).seeds or STUDY.seeds)[0],
-        )
-        for method in CATALOGUE.experiment(wildcards.experiment).methods
-    ]
+    return [trained("model.safetensors", cell) for cell in gallery_cells(wildcards)]
 
 
 def gallery_spec(wildcards):
     experiment = CATALOGUE.experiment(wildcards.experiment)
     labels = [CATALOGUE.method(method).label for method in experiment.methods]
-    return sorted_json({"title": experiment.title, "labels": labels, "images": [], "count": 6})
+    hashes = [model_hash(**cell) for cell in gallery_cells(wildcards)]
+    return sorted_json({"title": experiment.title, "labels": labels, "images": [], "count": 6, "hashes": hashes})
 
 
 def first_table_pages():

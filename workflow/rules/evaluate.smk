@@ -21,8 +21,9 @@ rule evaluate:
         version=RECIPE_VERSION,
         data=subpath(input.index, parent=True),
         inference=inference_settings,
+        run=run_hash,
     shell:
-        "simformer evaluate --model {input.model:q} --data {params.data:q} --index {input.index:q}"
+        "simformer evaluate --model {input.model:q} --run-hash {params.run:q} --data {params.data:q} --index {input.index:q}"
         " --inference {params.inference:q} --threads {threads} --shard {wildcards.shard} --output {output:q} > {log:q} 2>&1"
 
 
@@ -40,8 +41,10 @@ rule metrics:
         "../../envs/simformer.yaml"
     params:
         version=RECIPE_VERSION,
+        run=run_hash,
     shell:
-        "simformer metrics --evaluation {input.evaluation:q} --split {input.split:q} --output {output:q} > {log:q} 2>&1"
+        "simformer metrics --evaluation {input.evaluation:q} --run-hash {params.run:q} --split {input.split:q}"
+        " --output {output:q} > {log:q} 2>&1"
 
 
 rule simnet_f1:
@@ -64,6 +67,7 @@ rule simnet_f1:
     params:
         version=RECIPE_VERSION,
         data=dataset_folder,
+        run=run_hash,
     shell:
-        "simformer simnet_f1 --model {input.model:q} --data {params.data:q} --weak {input.weak:q} --true {input.true:q}"
-        " --threads {threads} --output {output:q} > {log:q} 2>&1"
+        "simformer simnet_f1 --model {input.model:q} --run-hash {params.run:q} --data {params.data:q}"
+        " --weak {input.weak:q} --true {input.true:q} --threads {threads} --output {output:q} > {log:q} 2>&1"

@@ -14,10 +14,8 @@ def experiment_runs(wildcards):
 
 @cache
 def whose(dataset, split, method, seed):
-    """What the numbers of a cell carry: the hash of its training's settings, and of the names of the novel classes."""
-    novel = CATALOGUE.named_novel(dataset, split)
-    run = CATALOGUE.run(dataset, CATALOGUE.trained_split(split, method), method, seed)
-    return {"hash": run.hash} | ({} if novel is None else {"novel": novel})
+    """What the numbers of a cell must be of: the hash of its training's settings, and the novel classes."""
+    return {"hash": model_hash(dataset, split, method, seed), "novel": novel_classes(dataset, split)}
 
 
 def experiment_metrics(wildcards):
@@ -50,7 +48,9 @@ def compared_runs(wildcards):
     compared = {method for pair in experiment.compare for method in pair}
     cells = [dict(zip(CELL, cell)) for cell in CATALOGUE.cells(wildcards.experiment)]
     return [
-        cell | {"evaluation": evaluation_shards(cell), "groups": split_file("split.yaml").format(**cell)}
+        cell
+        | {"evaluation": evaluation_shards(cell), "groups": split_file("split.yaml").format(**cell)}
+        | {"hash": model_hash(**cell)}
         for cell in cells
         if cell["method"] in compared
     ]

@@ -13,10 +13,13 @@ def figure_place(wildcards):
     return {"dataset": figure.dataset, "split": f"split{figure.split}", "seed": figure.seed}
 
 
-def figure_models(wildcards):
+def figure_cells(wildcards):
     place = figure_place(wildcards)
-    methods = CATALOGUE.figure(wildcards.figure).methods
-    return [trained("model.safetensors", place | {"method": method}) for method in methods]
+    return [place | {"method": method} for method in CATALOGUE.figure(wildcards.figure).methods]
+
+
+def figure_models(wildcards):
+    return [trained("model.safetensors", cell) for cell in figure_cells(wildcards)]
 
 
 def figure_index(wildcards):
@@ -34,7 +37,9 @@ def figure_inference(wildcards):
 def figure_spec(wildcards):
     figure = CATALOGUE.figure(wildcards.figure)
     labels = [CATALOGUE.method(method).label for method in figure.methods]
-    return sorted_json(figure.model_dump(include={"title", "images", "count", "pixel"}) | {"labels": labels})
+    hashes = [model_hash(**cell) for cell in figure_cells(wildcards)]
+    content = figure.model_dump(include={"title", "images", "count", "pixel"})
+    return sorted_json(content | {"labels": labels, "hashes": hashes})
 
 
 def figure_files():

@@ -105,8 +105,9 @@ rule pseudo_shard:
         version=RECIPE_VERSION,
         data=dataset_folder,
         inference=inference_settings,
+        run=run_hash,
     shell:
-        "simformer pseudo_labels --model {input.model:q} --data {params.data:q} --labels {input.labels:q}"
+        "simformer pseudo_labels --model {input.model:q} --run-hash {params.run:q} --data {params.data:q} --labels {input.labels:q}"
         " --inference {params.inference:q} --threads {threads} --shard {wildcards.shard} --output {output:q} > {log:q} 2>&1"
 
 

@@ -44,8 +44,9 @@ rule site_predictions:
         version=RECIPE_VERSION,
         data=subpath(input.index, parent=True),
         inference=inference_settings,
+        run=run_hash,
     shell:
-        "simformer site_predictions --model {input.model:q} --data {params.data:q} --index {input.index:q}"
+        "simformer site_predictions --model {input.model:q} --run-hash {params.run:q} --data {params.data:q} --index {input.index:q}"
         " --inference {params.inference:q} --threads {threads} --output {output.predictions:q} > {log:q} 2>&1"
 
 

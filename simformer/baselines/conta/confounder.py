@@ -16,7 +16,7 @@ from simformer.baselines.maps import ClassMaps, MapSet
 from simformer.data.files import atomic_write_bytes
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelSet
-from simformer.errors import UserError, to_make
+from simformer.errors import UserError, if_made, to_make
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Confounder:
         except FileNotFoundError:
             raise UserError(f"{path}: no such average masks; `{to_make(path)}` makes them") from None
         except (SafetensorError, KeyError, OSError) as error:
-            raise UserError(f"{path}: not average masks ({error}); delete it and run snakemake again") from None
+            raise UserError(f"{path}: not average masks ({error}); {if_made()}") from None
         masks, known = found.masks, found.known
         square = masks.ndim == 3 and masks.shape[1] == masks.shape[2] and known.shape == masks.shape[:1]
         if not square or known.dtype != torch.bool or not torch.isfinite(masks).all():

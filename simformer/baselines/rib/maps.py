@@ -186,7 +186,9 @@ def read_tuning(root: Path, image: LabelledImage) -> dict:
     """Return what the fine-tuning of an image was like; raises UserError if its file is missing or damaged."""
     remedy = f"delete {root / 'maps' / image.name}.npz too, and run snakemake again"
     path, what = tuning_path(root, image), "record of a fine-tuning"
-    return read_generated(path, what, "logits", "stopped", "exploded", remedy=remedy, missing=remedy)
+    return read_generated(
+        path, what, {"logits": list, "stopped": int | None, "exploded": dict}, remedy=remedy, missing=remedy
+    )
 
 
 def tuning_path(root: Path, image: LabelledImage) -> Path:

@@ -27,7 +27,7 @@ def results(tmp_path):
         benchmark(maps / "psa/train.benchmark.tsv", 5)
         benchmark(maps / "seeds/seeds.benchmark.tsv", 3)
     (tmp_path / "scenes/full/maps/seam/seed0/train.json").write_text(
-        json.dumps({"seconds": 80.5, "steps": 750, "device": "cpu", "memory_mb": 500})
+        json.dumps({"hash": "0", "seconds": 80.5, "steps": 750, "device": "cpu", "memory_mb": 500})
     )
     benchmark(tmp_path / "scenes/split1/seam_retrained/seed0/mixed/mixed.benchmark.tsv", 2)
     benchmark(tmp_path / "other.benchmark.tsv", 1000)

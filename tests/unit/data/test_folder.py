@@ -152,6 +152,14 @@ def test_a_missing_part(source, tmp_path, piece, top):
     assert_refused(broken, tmp_path / "out", f"missing {piece}{inside}; expected images/, labels/, classes.json")
 
 
+@pytest.mark.parametrize("top", ["", "VOCdevkit/VOC2012"])
+def test_the_layout_of_pascal_voc_is_known(tmp_path, top):
+    for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (tmp_path / "voc" / top / name).mkdir(parents=True)
+    where = tmp_path / "voc" / top
+    assert_refused(tmp_path / "voc", tmp_path / "out", f"{where} is laid out as PASCAL VOC: name JPEGImages images")
+
+
 def test_two_datasets_in_one_source(source, tmp_path):
     for name in ("one", "two"):
         import_folder(source, tmp_path / "both" / name)

@@ -1,0 +1,86 @@
+"""What is wrong with a study that can be told before anything is made: its splits, and files that are not there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from simformer.catalogue import Catalogue, Cell
+from simformer.data.index import DatasetIndex
+from simformer.data.layout import CLASSES, read_classes
+from simformer.data.splits import make_split
+from simformer.errors import UserError
+from simformer.paths import own_file
+
+
+def split_problems(catalogue: Catalogue) -> dict[tuple[str, int], str]:
+    """Resolve every split, as far as its pinned file, the classes and the index of its dataset are there.
+
+    Returns: what is wrong, in a line, by dataset and number of the split.
+    """
+    problems = {}
+    for dataset, mine in catalogue.study.datasets.items():
+        folder = Path(catalogue.study.data, dataset)
+        prepared, index = (folder / CLASSES).exists(), _index(folder)
+        first: dict[object, int] = {}
+        for number in mine.splits:
+            where = f"{catalogue.source}: datasets.{dataset}.splits.{number}"
+            try:
+                novel = _resolve(catalogue, dataset, number, folder if prepared else None, index)
+            except UserError as error:
+                told = str(error).removeprefix("split: ")
+                hint = f" (by {folder / CLASSES}; remove {folder} if the dataset is to be made anew)"
+                problems[dataset, number] = f"{where}: {told}{hint if prepared else ''}"
+                continue
+            if (other := first.setdefault(novel, number)) != number:
+                problems[dataset, number] = (
+                    f"{where}: the same novel classes as those of split {other}, which would count twice; change one "
+                    "of the two, or remove it"
+                )
+    return problems
+
+
+def _index(folder: Path) -> DatasetIndex | None:
+    """Return the index of a dataset; None if there is none that can be read, which Snakemake makes again."""
+    try:
+        return DatasetIndex.load(folder / "index.json")
+    except UserError:
+        return None
+
+
+def _resolve(
+    catalogue: Catalogue, dataset: str, number: int, folder: Path | None, index: DatasetIndex | None
+) -> object:
+    """Return what tells the novel classes of a split from those of another; raises UserError as `make_split`."""
+    name = f"split{number}"
+    spec = json.loads(catalogue.split_json(dataset, name))
+    if folder is not None:
+        split = make_split(read_classes(folder), spec)
+        if index is not None and index.classes == split.classes:
+            split.refuse_unseen(record.labels for record in index.train)
+        return split.novel
+    if spec["file"] and not Path(spec["file"]).exists():
+        return spec["file"]
+    return json.dumps(catalogue.novel(dataset, name))
+
+
+def initial_weights(catalogue: Catalogue, cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
+    """Return dataset, backbone and source of the initial weights of some trainings, each once."""
+    models = ((cell[0], catalogue.run(*cell).settings.model) for cell in cells)
+    return list(dict.fromkeys((dataset, model.backbone, model.weights) for dataset, model in models))
+
+
+def weights_file(catalogue: Catalogue, dataset: str, backbone: str) -> Path:
+    """Return where checked initial weights are kept."""
+    return Path(catalogue.study.data, "weights", f"{dataset}.{backbone}.safetensors")
+
+
+def absent_weights(catalogue: Catalogue, cells: Iterable[Cell]) -> Iterator[str]:
+    """Yield a line for each file of initial weights that is to be read and is not there."""
+    for dataset, backbone, source in initial_weights(catalogue, cells):
+        if source not in ("none", "imagenet") and not weights_file(catalogue, dataset, backbone).exists():
+            try:
+                own_file(source, f"datasets.{dataset}.settings.model.weights")
+            except UserError as error:
+                yield str(error)
