@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-from simformer.stop_signal import stops_delayed
+from simformer.stop_signal import LEFTOVERS, stops_delayed
 
 POLL_SECONDS = 2.0
 REMIND_SECONDS = 600.0
@@ -60,6 +60,7 @@ def _take(path: Path, held: ExitStack) -> str | None:
                 with stream:
                     return stream.read()
             if _is_at(stream, path):
+                LEFTOVERS.add(path)
                 held.callback(_release, path, stream)
                 stream.truncate()
                 now = f"{datetime.now():%Y-%m-%d %H:%M:%S}"
@@ -72,6 +73,7 @@ def _take(path: Path, held: ExitStack) -> str | None:
 def _release(path: Path, stream: TextIO) -> None:
     with stops_delayed():
         path.unlink(missing_ok=True)
+        LEFTOVERS.discard(path)
         stream.close()
 
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from simformer.errors import Interrupted, UserError
@@ -22,6 +23,8 @@ INSIST_SECONDS = 5.0
 """Pause after which a `Stop` is raised again."""
 DELAY_SECONDS, LONGEST_DELAY = 0.02, 3.0
 """A signal looks again after this pause whether an import has ended; after the longest delay it ends the process."""
+LEFTOVERS: set[Path] = set()
+"""Files that a process removes when it ends, also when it ends in that way."""
 LONGEST_WAIT = 1800.0
 """Seconds that a training waits for a batch."""
 NO_BATCH = (
@@ -112,6 +115,8 @@ class Stops:
         if _delays or _is_importing(frame):
             if time.monotonic() - self._since > LONGEST_DELAY:
                 os.write(sys.stderr.fileno(), f"{self.text}\n".encode())
+                for path in LEFTOVERS:
+                    path.unlink(missing_ok=True)
                 os._exit(128 + self.number)
             signal.setitimer(signal.ITIMER_REAL, DELAY_SECONDS)
             return

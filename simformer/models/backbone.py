@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from simformer.models.torchvision_ops import torchvision
-
 TINY_STEM = 16
 TINY_CHANNELS = (24, 32, 64, 96)
 
@@ -64,6 +62,8 @@ def build_backbone(name: str) -> Backbone:
 
 
 def _resnet(name: str) -> Backbone:
+    from simformer.models.torchvision_ops import torchvision  # here: it takes a second, which `tiny` need not pay
+
     network = getattr(torchvision.models, name)(norm_layer=torchvision.ops.FrozenBatchNorm2d)
     layers = {key: layer for key, layer in network.named_children() if key not in ("avgpool", "fc")}
     channels = (256, 512, 1024, 2048) if name == "resnet50" else (64, 128, 256, 512)
@@ -71,6 +71,8 @@ def _resnet(name: str) -> Backbone:
 
 
 def _mobilenet_v2() -> Backbone:
+    from simformer.models.torchvision_ops import torchvision
+
     network = torchvision.models.mobilenet_v2(norm_layer=torchvision.ops.FrozenBatchNorm2d)
     # The last layers before each halving of the resolution, and the final 1x1 convolution.
     return Backbone(dict(network.features.named_children()), ("3", "6", "13", "18"), (24, 32, 96, 1280))

@@ -15,7 +15,6 @@ from simformer.data.files import atomic_write_bytes
 from simformer.errors import UserError
 from simformer.models.backbone import Backbone, build_backbone
 from simformer.models.checkpoint_names import HEAD, detectron2_name
-from simformer.models.torchvision_ops import torchvision
 from simformer.models.weight_files import misfits, read_tensors
 
 ENUMS = {
@@ -81,6 +80,8 @@ def _download(backbone_name: str) -> Mapping[str, Tensor]:
             f"model.weights: there are no ImageNet weights for model.backbone '{backbone_name}'; "
             "type  model.weights: none"
         )
+    from simformer.models.torchvision_ops import torchvision  # here: see `backbone.py`
+
     weights = getattr(torchvision.models, ENUMS[backbone_name]).IMAGENET1K_V1
     patience = socket.getdefaulttimeout()
     try:

@@ -113,3 +113,23 @@ def test_a_signal_while_the_file_is_made_leaves_none(tmp_path, monkeypatch):
     with pytest.raises(Stop), stops_raise(until_exit=False), run_lock(tmp_path / "state"):
         time.sleep(5)
     assert not list(tmp_path.iterdir())
+
+
+AMID_AN_IMPORT = """
+import sys
+from pathlib import Path
+from simformer import stop_signal
+from simformer.run_lock import run_lock
+stop_signal.LONGEST_DELAY = 0.1
+with stop_signal.stops_raise(until_exit=True), run_lock(Path(sys.argv[1])):
+    import slow_library
+"""
+
+
+def test_a_process_that_ends_amid_an_import_leaves_none(tmp_path):
+    (tmp_path / "slow_library.py").write_text("import os, signal, time\nos.kill(os.getpid(), 15)\ntime.sleep(20)\n")
+    command = [sys.executable, "-c", AMID_AN_IMPORT, str(tmp_path / "state")]
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=15)
+    assert done.returncode == 143 and done.stderr == "interrupted: SIGTERM; the same command goes on\n"
+    assert not (tmp_path / "state.lock").exists()
