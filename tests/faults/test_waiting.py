@@ -72,6 +72,7 @@ def small_shared_memory() -> bool:
     return shutil.which("unshare") and subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not small_shared_memory(), reason="only root can make a small /dev/shm")
 def test_too_little_shared_memory(start, arguments):
     """Docker's default: 64 MB of /dev/shm."""

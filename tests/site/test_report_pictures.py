@@ -20,6 +20,7 @@ def write_report(path, page):
     return path
 
 
+@pytest.mark.slow
 def test_the_first_entry_of_both_categories_is_opened(page_path, tmp_path):
     report_screenshots(write_report(tmp_path / "report.zip", PAGE % FIGURES), tmp_path / "out")
     pictures = {path.stem: read_image(path) for path in (tmp_path / "out").glob("*.png")}

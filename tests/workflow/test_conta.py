@@ -46,6 +46,7 @@ def test_every_round_is_made_once_and_round_0_is_the_plain_classifier(pipeline, 
         assert responses(planned, rule) == ["classifier", "conta1", "conta2"]
 
 
+@pytest.mark.slow
 def test_one_round_more_plans_its_own_jobs_alone(pipeline, study):
     plans = {}
     for count in (1, 2, 3):

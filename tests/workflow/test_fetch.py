@@ -70,6 +70,7 @@ def test_plan_fetches_what_has_addresses_only(downloads):
     assert ("fetch", "dataset=mine, archive=labels") not in downloads.planned(INDEX)
 
 
+@pytest.mark.slow
 def test_initial_weights_belong_to_what_is_fetched(pipeline):
     done = pipeline.snakemake("--dry-run", "fetch_all", study="config/config.yaml")
     assert "data/weights/ade20k.resnet50.safetensors" in done.stdout + done.stderr

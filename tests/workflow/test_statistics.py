@@ -39,6 +39,7 @@ def test_a_figure_asks_for_its_models_alone(pipeline):
     assert trained == {"dataset=scenes, split=split1, method=simformer, seed=0"}
 
 
+@pytest.mark.slow
 def test_mistakes_in_a_figure_are_named(pipeline):
     path = pipeline.folder / "config/figures/fig5.yaml"
     content = yaml.safe_load(path.read_text())

@@ -52,7 +52,7 @@ def honest(scenes, split, tmp_path_factory):
     return everything(scenes.data, scenes.index, split, tmp_path_factory.mktemp("honest"))
 
 
-@pytest.mark.parametrize("how", ["permute", "reassign"])
+@pytest.mark.parametrize("how", ["permute", pytest.param("reassign", marks=pytest.mark.slow)])
 def test_u7_e10_no_hidden_pixel_reaches_networks_maps_seeds_or_mixed_labels(
     scenes, split, honest, tmp_path_factory, how
 ):
