@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import cache
 
 from simformer import __version__
 from simformer.errors import AlreadyTold, Interrupted, UserError
@@ -16,6 +17,7 @@ from simformer.stop_signal import Stop, Stops, ignore_stops, stops_raise
 # Everything else is imported where it is used: a signal that comes earlier than `main` finds nobody who tells of it.
 
 
+@cache
 def _parser() -> argparse.ArgumentParser:
     from simformer.commands import (
         baselines,

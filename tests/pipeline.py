@@ -21,7 +21,7 @@ NOVEL_NAMES = tuple(DEMO["datasets"]["scenes"]["splits"][1]["novel"])
 TINY = {
     "results": "results/tiny",
     "seeds": [0],
-    "experiments": ["spine", "table2"],
+    "experiments": ["spine", "modules"],
     "datasets": {
         "scenes": {
             "splits": {1: {"novel": list(NOVEL_NAMES)}},
@@ -37,6 +37,10 @@ TINY = {
     },
 }
 
+PAIR = ["simformer_pr_pi", "simformer"]
+MODULES = {"title": "What the complementary loss brings", "methods": PAIR, "compare": [PAIR[::-1]]}
+"""A second table, which shares a method with the first."""
+
 
 class Pipeline:
     """A working copy of the repository with `config/tiny.yaml`."""
@@ -48,6 +52,7 @@ class Pipeline:
             source = ROOT / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
         (folder / "slurm").symlink_to((ROOT / "slurm").readlink())
+        (folder / "config/experiments/modules.yaml").write_text(yaml.safe_dump(MODULES))
         self.study(TINY)
         self._files = {path: path.read_text() for path in self._editable()}
 

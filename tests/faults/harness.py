@@ -22,7 +22,7 @@ CLASSES = ("sky", "grass", "cow", "sheep", "barn")
 TRAIN = tuple(f"train{number}" for number in range(8))
 TEST = tuple(f"test{number}" for number in range(4))
 SIDE = 64
-PROGRESS = re.compile(r"\d+%\||it/s|image/s")
+PROGRESS = re.compile(r"\d%\||it/s|image/s")
 """Tells the lines of a progress bar."""
 
 
@@ -63,16 +63,23 @@ def audit_arguments(data: Path, index: str = "new.json", report: str = "report.j
 
 def listing(folder: Path) -> dict[str, str]:
     """Return every path below a folder with what tells its content: a checksum, or where a link leads."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        name = str(path.relative_to(folder))
-        if path.is_symlink():
-            found[name] = f"-> {path.readlink()}"
-        elif path.is_file():
-            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
-        else:
-            found[name] = "folder" if path.is_dir() else "other"
-    return found
+    found: dict[str, str] = {}
+    folders = [os.fspath(folder)]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                name = os.path.relpath(entry.path, folder)
+                if entry.is_symlink():
+                    found[name] = f"-> {os.readlink(entry.path)}"
+                elif entry.is_file():
+                    with open(entry.path, "rb") as file:
+                        found[name] = hashlib.sha256(file.read()).hexdigest()
+                elif entry.is_dir():
+                    found[name] = "folder"
+                    folders.append(entry.path)
+                else:
+                    found[name] = "other"
+    return dict(sorted(found.items()))
 
 
 def complaint(arguments: Sequence[object], capsys: pytest.CaptureFixture[str], status: int = 1) -> str:

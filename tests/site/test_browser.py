@@ -21,6 +21,7 @@ def test_a_page_that_never_answers(monkeypatch):
         browser.new_page().evaluate("() => new Promise(() => null)")
 
 
+@pytest.mark.slow
 def test_a_page_that_hangs(monkeypatch):
     monkeypatch.setattr(module, "LONGEST", 4.0)
     with pytest.raises(UserError, match="not done after"), open_browser() as browser:

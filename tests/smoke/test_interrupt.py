@@ -10,7 +10,7 @@ from tests.pipeline import TINY, Pipeline
 
 pytestmark = pytest.mark.slow
 
-STUDY = TINY | {"experiments": ["table2"]}
+STUDY = TINY | {"experiments": ["modules"]}
 
 
 @pytest.fixture(scope="module")

@@ -115,6 +115,7 @@ def test_a_second_process_waits_for_the_first_and_has_nothing_to_do(start, undis
     assert not (tmp_path / "state.lock").exists()
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_loses_no_more_than_the_steps_since_the_last_state(
     start, undisturbed, masked, run_training, tmp_path
 ):

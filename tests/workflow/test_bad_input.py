@@ -65,7 +65,11 @@ def test_after_mending_the_same_command_continues(user, source):
     ("split", "message"),
     [
         ({"novel": ["se"]}, "unknown class 'se' in novel; did you mean 'sea'?"),
-        ({"seed": 1, "ratio": [100, 1]}, "ratio 100:1 of 16 classes leaves one side empty"),
+        pytest.param(
+            {"seed": 1, "ratio": [100, 1]},
+            "ratio 100:1 of 16 classes leaves one side empty",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_split_mistakes(user, split, message):
@@ -74,6 +78,7 @@ def test_split_mistakes(user, split, message):
     assert failed.returncode != 0 and message in failed.stdout + failed.stderr
 
 
+@pytest.mark.slow
 def test_missing_source(user):
     shutil.rmtree(user.source)
     failed = user.snakemake("--cores", "1", "--show-failed-logs", INDEX)
@@ -81,6 +86,7 @@ def test_missing_source(user):
     assert str(user.source) in failed.stdout + failed.stderr
 
 
+@pytest.mark.slow
 def test_unreadable_weights(user):
     path = user.folder / "config/datasets/mine.yaml"
     path.write_text(path.read_text().replace("weights: none", "weights: broken.pth").replace("tiny", "mobilenet_v2"))

@@ -116,6 +116,7 @@ def test_claims_of_all_splits_and_seeds(pipeline, study):
     assert len(jobs_of(planned, "check_maps")) == 2 * 2 and len(jobs_of(planned, "classifier")) == 2
 
 
+@pytest.mark.slow
 def test_cleaned_seeds_are_a_variant_beside_the_others(pipeline, study):
     pipeline.study(study | {"experiments": ["retab"]})
     planned = pipeline.planned()

@@ -63,6 +63,7 @@ def test_one_round_more_plans_its_own_jobs_alone(pipeline, study):
     assert all("conta3" in wildcards or "conta2" in wildcards for _, wildcards in added)
 
 
+@pytest.mark.slow
 def test_controls_share_round_0_and_read_masks_only_if_they_use_them(pipeline, study):
     pipeline.study(study)
     planned = pipeline.planned(*(f"{MAPS}/{name}2/seed0/irn/maps.json" for name in ("conta", "conta_shuffled")))

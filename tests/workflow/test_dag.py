@@ -53,25 +53,28 @@ def test_the_page_of_pinned_splits_is_in_sync(tmp_path):
     )
 
 
+MISTAKES = [
+    ("seeds: [0]\nsedes: [1]\n", "config/bad.yaml: unknown key 'sedes'; did you mean 'seeds'?"),
+    ("seeds: [zero]\n", "config/bad.yaml: key 'seeds.0': "),
+    ("experiments: [tabel1]\n", "config/experiments/tabel1.yaml: no such file; did you mean"),
+    (
+        "datasets: {scenes: {splits: {1: {novel: [sea], base: [sea, sky]}}}}\n",
+        "config/bad.yaml: datasets.scenes.splits.1: classes both base and novel: sea",
+    ),
+    (
+        "datasets: {scenes: {splits: {1: {seed: 1}}, settings: {loss: {alfa: 1}}}}\n",
+        "config/bad.yaml: datasets.scenes: unknown key 'settings.loss.alfa'; did you mean 'settings.loss.alpha'?",
+    ),
+    (
+        "datasets: {scens: {splits: {1: {seed: 1}}}}\n",
+        "config/datasets/scens.yaml: no such file; did you mean",
+    ),
+]
+"""Lines of a study, and what is said of them."""
+
+
 @pytest.mark.parametrize(
-    ("edit", "message"),
-    [
-        ("seeds: [0]\nsedes: [1]\n", "config/bad.yaml: unknown key 'sedes'; did you mean 'seeds'?"),
-        ("seeds: [zero]\n", "config/bad.yaml: key 'seeds.0': "),
-        ("experiments: [tabel1]\n", "config/experiments/tabel1.yaml: no such file; did you mean"),
-        (
-            "datasets: {scenes: {splits: {1: {novel: [sea], base: [sea, sky]}}}}\n",
-            "config/bad.yaml: datasets.scenes.splits.1: classes both base and novel: sea",
-        ),
-        (
-            "datasets: {scenes: {splits: {1: {seed: 1}}, settings: {loss: {alfa: 1}}}}\n",
-            "config/bad.yaml: datasets.scenes: unknown key 'settings.loss.alfa'; did you mean 'settings.loss.alpha'?",
-        ),
-        (
-            "datasets: {scens: {splits: {1: {seed: 1}}}}\n",
-            "config/datasets/scens.yaml: no such file; did you mean",
-        ),
-    ],
+    ("edit", "message"), [*MISTAKES[:2], *(pytest.param(*mistake, marks=pytest.mark.slow) for mistake in MISTAKES[2:])]
 )
 def test_configuration_mistakes_are_named(pipeline, edit, message):
     study = "" if edit.startswith("datasets") else "datasets: {scenes: {splits: {1: {seed: 1}}}}\n"

@@ -41,13 +41,10 @@ def test_tables_have_every_row(finished):
     methods = ["fill_retrained", "simformer", "simformer_retrained", "oracle"]
     assert [r["method"] for r in rows if r["metric"] == "novel"] == methods
     assert all(r["n"] == "1" and 0 <= float(r["mean"]) <= 100 for r in rows)
-    text = (finished.folder / "results/tiny/table2.md").read_text()
-    assert [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| Pr")] == [
-        "Pr",
-        "Pr + Pi",
-        "Pr + Co",
-    ]
-    assert r"\toprule" in (finished.folder / "results/tiny/table2.tex").read_text()
+    text = (finished.folder / "results/tiny/modules.md").read_text()
+    rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")]
+    assert rows[-2:] == ["Pr + Pi", "SimFormer"], text
+    assert r"\toprule" in (finished.folder / "results/tiny/modules.tex").read_text()
     pictures = "scenes/split1/gallery.spine", "scenes/split1/curves.spine", "figures/comparison.spine"
     for picture in pictures:
         assert (finished.folder / f"results/tiny/{picture}.png").stat().st_size > 10_000
@@ -81,10 +78,10 @@ def test_the_site_shows_the_first_experiment(finished):
 
 def test_a_method_added_to_the_site_adds_only_its_part(finished):
     path = finished.folder / "config/experiments/spine.yaml"
-    path.write_text(path.read_text().replace("methods: [", "methods: [simformer_pr, "))
+    path.write_text(path.read_text().replace("methods: [", "methods: [simformer_pr_pi, "))
     jobs = finished.planned("results/tiny/gallery/index.html")
     assert jobs == {
-        ("site_predictions", "dataset=scenes, split=split1, method=simformer_pr, seed=0"),
+        ("site_predictions", "dataset=scenes, split=split1, method=simformer_pr_pi, seed=0"),
         ("site", ""),
     }
 
@@ -96,15 +93,15 @@ def test_the_report_is_made_without_network_and_captions_everything(finished):
     with zipfile.ZipFile(finished.folder / "report.zip") as report:
         names = report.namelist()
         (page,) = (report.read(name).decode() for name in names if name.endswith("report.html"))
-    for result in ("pages/spine.html", "pages/intervals_table2.html", "gallery.spine.png"):
+    for result in ("pages/spine.html", "pages/intervals_modules.html", "gallery.spine.png"):
         assert result in page, result
-    assert "Table 2." in page and "What the modules bring" in page
+    assert "What the complementary loss brings" in page
     assert any(name.endswith("spine.html") for name in names)
 
 
 def test_nothing_is_left_to_do(finished):
     assert finished.planned() == set()
-    assert "7 trainings, 7 done, 0 to do" in finished.snakemake("--dry-run").stderr
+    assert "5 trainings, 5 done, 0 to do" in finished.snakemake("--dry-run").stderr
 
 
 def test_comments_and_key_order_plan_nothing(finished, tiny):
@@ -133,14 +130,14 @@ def test_another_number_of_gpus_plans_nothing(finished):
 def test_new_split_plans_exactly_its_jobs(finished, study_with, tiny):
     finished.study(study_with(datasets__scenes__splits={**tiny["datasets"]["scenes"]["splits"], 2: {"seed": 7}}))
     jobs = finished.planned()
-    pages = {(rule, f"experiment={name}") for rule in ("table", "intervals") for name in ("spine", "table2")}
+    pages = {(rule, f"experiment={name}") for rule in ("table", "intervals") for name in ("spine", "modules")}
     pages |= {(rule, "experiment=spine") for rule in ("comparison", "per_class")}
     pages |= {("audit_page", "dataset=scenes"), ("table_pages", ""), ("interval_pages", ""), ("site", "")}
     assert pages <= jobs, "what shows all splits shows the new one"
     for rule, wildcards in jobs - pages:
         assert "split=split2" in wildcards, (rule, wildcards)
     trained = {wildcards for rule, wildcards in jobs if rule == "train"}
-    assert len(trained) == 6  # all but the oracle, which is shared
+    assert len(trained) == 4  # all but the oracle, which is shared
     assert ("metrics", "dataset=scenes, split=split2, method=oracle, seed=0") in jobs
 
 
@@ -158,7 +155,7 @@ def test_method_setting_reruns_that_method_and_what_needs_it(finished):
     path.write_text(path.read_text().replace("beta: 0.0", "beta: 0.01"))
     jobs = finished.planned()
     assert all("method=simformer_pr_pi" in wildcards for rule, wildcards in jobs if rule not in PAGES)
-    assert ("table", "experiment=table2") in jobs and ("table", "experiment=spine") not in jobs
+    assert ("table", "experiment=modules") in jobs and ("table", "experiment=spine") not in jobs
 
 
 def test_more_shards_split_the_passes_and_train_nothing_but_the_retrained_model(finished, study_with):
@@ -166,7 +163,7 @@ def test_more_shards_split_the_passes_and_train_nothing_but_the_retrained_model(
     jobs = finished.planned()
     (retrained,) = {wildcards for rule, wildcards in jobs if rule == "train"}
     assert "method=simformer_retrained" in retrained
-    assert sum(rule == "evaluate" for rule, _ in jobs) == 2 * 7
+    assert sum(rule == "evaluate" for rule, _ in jobs) == 2 * 5
     assert sum(rule == "pseudo_shard" for rule, _ in jobs) == 3
 
 
@@ -176,4 +173,4 @@ def test_inference_setting_trains_nothing_but_the_retrained_model(finished, stud
     assert {w for rule, w in jobs if rule == "train"} == {
         "dataset=scenes, split=split1, method=simformer_retrained, seed=0"
     }
-    assert sum(rule == "evaluate" for rule, _ in jobs) == 7
+    assert sum(rule == "evaluate" for rule, _ in jobs) == 5

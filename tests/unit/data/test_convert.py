@@ -264,6 +264,7 @@ def many(tmp_path_factory):
     return write_zip(archive, files)
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_continued_not_repeated(many, tmp_path):
     """Killed with `kill -9` in the middle, the same command does only the rest, and the bytes are the same."""
     out, staging = tmp_path / "out", tmp_path / ".out.staging"

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
@@ -31,6 +33,7 @@ print(torchvision.models.resnet18(norm_layer=torchvision.ops.FrozenBatchNorm2d).
     assert run(code, tmp_path) == "1000"
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_is_declared(tmp_path):
     """`nms` exists, `qnms` does not, and there is no extension to load (an empty stand-in package)."""
     (tmp_path / "torchvision").mkdir()
