@@ -62,6 +62,7 @@ def test_what_stands_on_the_command_line_has_the_same_meaning(pipeline):
     assert status == 0 and "seed10" in said and "seed11" in said
 
 
+@pytest.mark.slow
 def test_a_later_study_file_wins(pipeline):
     (pipeline.folder / "config/x.yaml").write_text(study())
     (pipeline.folder / "config/y.yaml").write_text("seeds: [12]\n")
@@ -69,6 +70,7 @@ def test_a_later_study_file_wins(pipeline):
     assert status == 0 and "seed12" in said and "seed0" not in said
 
 
+@pytest.mark.slow
 def test_a_default_study_that_is_no_text(pipeline):
     path = pipeline.folder / DEFAULT
     text = path.read_text()

@@ -6,6 +6,8 @@ from simformer.analysis.site import browser as module
 from simformer.analysis.site.browser import find_chromium, open_browser
 from simformer.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _chromium():

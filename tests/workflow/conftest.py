@@ -1,4 +1,6 @@
-"""Working copies of the pipeline, untouched and finished."""
+"""Working copies of the pipeline, and studies to run in them."""
+
+import copy
 
 import pytest
 
@@ -23,10 +25,18 @@ def new_pipeline(tmp_path) -> Pipeline:
     return Pipeline(tmp_path / "pipeline")
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Pipeline:
-    """A copy in which the tiny study has been run to its tables."""
-    copy = Pipeline(tmp_path_factory.mktemp("finished"))
-    done = copy.snakemake("--cores", "2", "--show-failed-logs")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return copy
+@pytest.fixture
+def study_with(tiny):
+    """Return a function that copies the tiny study with changes, `a__b` meaning content["a"]["b"]."""
+    return lambda **changes: changed(tiny, changes)
+
+
+def changed(tiny, changes):
+    content = copy.deepcopy(tiny)
+    for path, value in changes.items():
+        node = content
+        *parents, last = path.split("__")
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = value
+    return content

@@ -46,6 +46,7 @@ def test_what_knows_no_mask_is_made_once_for_all_splits(pipeline, study):
     assert not [w for rule, w in planned if rule in ("classifier", "cam", "affinity", "refine") and "split" in w]
 
 
+@pytest.mark.slow
 def test_plain_maps_need_no_expansion_and_shards_are_jobs(pipeline, study):
     study["datasets"]["scenes"]["shards"] = {"train": 3}
     pipeline.study(study)
@@ -96,6 +97,7 @@ def test_from_nothing_to_mixed_labels_and_a_measured_network_and_what_edits_make
     assert all("method=cam_retrained" in wildcards for _, wildcards in changed)
 
 
+@pytest.mark.slow
 def test_claims_are_measured_on_request_for_the_first_split_alone(pipeline, study):
     pipeline.study(study)
     assert {"check_maps", "map_gallery", "stage_costs"}.isdisjoint({rule for rule, _ in pipeline.planned()})

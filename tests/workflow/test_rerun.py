@@ -1,31 +1,22 @@
-"""The tiny study from nothing to its tables, and what an edit makes run again."""
+"""One table from nothing, and what an edit makes run again."""
 
-import copy
 import csv
 import json
-import zipfile
 
 import pytest
 
-PAGES = ("table", "table_pages", "intervals", "interval_pages", "t_test", "comparison", "per_class", "curves")
-"""Rules that show several methods, splits and seeds together."""
+from tests.pipeline import Pipeline
+
+TABLE = "results/tiny/modules.md"
 
 
-@pytest.fixture
-def study_with(tiny):
-    """Return a function that copies the tiny study with changes, `a__b` meaning content["a"]["b"]."""
-    return lambda **changes: changed(tiny, changes)
-
-
-def changed(tiny, changes):
-    content = copy.deepcopy(tiny)
-    for path, value in changes.items():
-        node = content
-        *parents, last = path.split("__")
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[last] = value
-    return content
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Pipeline:
+    """A copy in which the smaller table of the tiny study has been made."""
+    copy = Pipeline(tmp_path_factory.mktemp("finished"))
+    done = copy.snakemake("--cores", "2", "--show-failed-logs", TABLE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return copy
 
 
 @pytest.fixture(autouse=True)
@@ -35,142 +26,47 @@ def restore(finished):
     finished.restore()
 
 
-def test_tables_have_every_row(finished):
-    with (finished.folder / "results/tiny/spine.csv").open() as stream:
-        rows = list(csv.DictReader(stream))
-    methods = ["fill_retrained", "simformer", "simformer_retrained", "oracle"]
-    assert [r["method"] for r in rows if r["metric"] == "novel"] == methods
-    assert all(r["n"] == "1" and 0 <= float(r["mean"]) <= 100 for r in rows)
-    text = (finished.folder / "results/tiny/modules.md").read_text()
-    rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")]
-    assert rows[-2:] == ["Pr + Pi", "SimFormer"], text
-    assert r"\toprule" in (finished.folder / "results/tiny/modules.tex").read_text()
-    pictures = "scenes/split1/gallery.spine", "scenes/split1/curves.spine", "figures/comparison.spine"
-    for picture in pictures:
-        assert (finished.folder / f"results/tiny/{picture}.png").stat().st_size > 10_000
-    assert "sea" in (finished.folder / "results/tiny/per_class/spine.md").read_text()
-
-
 def test_table_holds_what_the_runs_measured(finished):
     run = finished.folder / "results/tiny/scenes/split1/simformer/seed0"
     measured = json.loads((run / "metrics.json").read_text())
-    with (finished.folder / "results/tiny/spine.csv").open() as stream:
+    with (finished.folder / TABLE.replace(".md", ".csv")).open() as stream:
         found = {r["metric"]: float(r["mean"]) for r in csv.DictReader(stream) if r["method"] == "simformer"}
     assert found == pytest.approx({name: measured[name] for name in ("novel", "base", "all")}, abs=1e-3)
-
-
-def test_oracle_is_trained_once_and_shared(finished):
-    assert (finished.folder / "results/tiny/scenes/full/oracle/seed0/model.safetensors").exists()
-    assert not (finished.folder / "results/tiny/scenes/split1/oracle/seed0/model.safetensors").exists()
-    assert (finished.folder / "results/tiny/scenes/split1/oracle/seed0/metrics.json").exists()
-
-
-def test_the_site_shows_the_first_experiment(finished):
-    contents = (finished.folder / "results/tiny/gallery/contents.js").read_text()
-    (view,) = json.loads(contents[len("receive(") : -3])["views"]
-    methods = {entry["method"]: entry["folder"] for entry in view["methods"]}
-    assert list(methods) == ["fill_retrained", "simformer", "simformer_retrained", "oracle"]
-    assert methods["oracle"] == "scenes/full/oracle/seed0", "trained once, so written once"
-    assert all(
-        (finished.folder / f"results/tiny/gallery/{folder}/predictions.js").exists() for folder in methods.values()
-    )
-
-
-def test_a_method_added_to_the_site_adds_only_its_part(finished):
-    path = finished.folder / "config/experiments/spine.yaml"
-    path.write_text(path.read_text().replace("methods: [", "methods: [simformer_pr_pi, "))
-    jobs = finished.planned("results/tiny/gallery/index.html")
-    assert jobs == {
-        ("site_predictions", "dataset=scenes, split=split1, method=simformer_pr_pi, seed=0"),
-        ("site", ""),
-    }
-
-
-def test_the_report_is_made_without_network_and_captions_everything(finished):
-    nowhere = "http://127.0.0.1:9"
-    done = finished.snakemake("--report", "report.zip", http_proxy=nowhere, https_proxy=nowhere)
-    assert done.returncode == 0, done.stdout + done.stderr
-    with zipfile.ZipFile(finished.folder / "report.zip") as report:
-        names = report.namelist()
-        (page,) = (report.read(name).decode() for name in names if name.endswith("report.html"))
-    for result in ("pages/spine.html", "pages/intervals_modules.html", "gallery.spine.png"):
-        assert result in page, result
-    assert "What the complementary loss brings" in page
-    assert any(name.endswith("spine.html") for name in names)
-
-
-def test_nothing_is_left_to_do(finished):
-    assert finished.planned() == set()
-    assert "5 trainings, 5 done, 0 to do" in finished.snakemake("--dry-run").stderr
 
 
 def test_comments_and_key_order_plan_nothing(finished, tiny):
     for path in (finished.folder / "config").rglob("*.yaml"):
         path.write_text("# a comment\n" + path.read_text())
     finished.study({key: tiny[key] for key in reversed(tiny)})
-    assert finished.planned() == set()
+    assert finished.planned(TABLE) == set()
 
 
 def test_another_methods_file_plans_nothing(finished):
     path = finished.folder / "config/methods/mine.yaml"
     path.write_text("label: Mine\ninherits: simformer\nsettings: {loss: {alpha: 0.3}}\n")
-    assert finished.planned() == set()
+    assert finished.planned(TABLE) == set()
 
 
 def test_library_edit_plans_nothing(finished):
     path = finished.folder / "simformer/train.py"
     path.write_text(path.read_text() + "\n# a comment\n")
-    assert finished.planned() == set()
+    assert finished.planned(TABLE) == set()
 
 
 def test_another_number_of_gpus_plans_nothing(finished):
-    assert finished.planned("--set-resources", "train:gpu=4") == set()
-
-
-def test_new_split_plans_exactly_its_jobs(finished, study_with, tiny):
-    finished.study(study_with(datasets__scenes__splits={**tiny["datasets"]["scenes"]["splits"], 2: {"seed": 7}}))
-    jobs = finished.planned()
-    pages = {(rule, f"experiment={name}") for rule in ("table", "intervals") for name in ("spine", "modules")}
-    pages |= {(rule, "experiment=spine") for rule in ("comparison", "per_class")}
-    pages |= {("audit_page", "dataset=scenes"), ("table_pages", ""), ("interval_pages", ""), ("site", "")}
-    assert pages <= jobs, "what shows all splits shows the new one"
-    for rule, wildcards in jobs - pages:
-        assert "split=split2" in wildcards, (rule, wildcards)
-    trained = {wildcards for rule, wildcards in jobs if rule == "train"}
-    assert len(trained) == 4  # all but the oracle, which is shared
-    assert ("metrics", "dataset=scenes, split=split2, method=oracle, seed=0") in jobs
+    assert finished.planned("--set-resources", "train:gpu=4", "--", TABLE) == set()
 
 
 def test_new_seed_plans_exactly_its_jobs(finished, study_with):
     finished.study(study_with(seeds=[0, 3]))
-    jobs = finished.planned()
-    assert {rule for rule, _ in jobs} == {
-        "resolve_config", "train", "evaluate", "pseudo_shard", "pseudo_labels", "metrics", *PAGES,
-    }  # fmt: skip
-    assert all("seed=3" in wildcards for rule, wildcards in jobs if rule not in PAGES)
+    jobs = finished.planned(TABLE)
+    assert {rule for rule, _ in jobs} == {"resolve_config", "train", "evaluate", "metrics", "table"}
+    assert all("seed=3" in wildcards for rule, wildcards in jobs if rule != "table")
 
 
 def test_method_setting_reruns_that_method_and_what_needs_it(finished):
     path = finished.folder / "config/methods/simformer_pr_pi.yaml"
     path.write_text(path.read_text().replace("beta: 0.0", "beta: 0.01"))
-    jobs = finished.planned()
-    assert all("method=simformer_pr_pi" in wildcards for rule, wildcards in jobs if rule not in PAGES)
-    assert ("table", "experiment=modules") in jobs and ("table", "experiment=spine") not in jobs
-
-
-def test_more_shards_split_the_passes_and_train_nothing_but_the_retrained_model(finished, study_with):
-    finished.study(study_with(datasets__scenes__shards={"train": 3, "test": 2}))
-    jobs = finished.planned()
-    (retrained,) = {wildcards for rule, wildcards in jobs if rule == "train"}
-    assert "method=simformer_retrained" in retrained
-    assert sum(rule == "evaluate" for rule, _ in jobs) == 2 * 5
-    assert sum(rule == "pseudo_shard" for rule, _ in jobs) == 3
-
-
-def test_inference_setting_trains_nothing_but_the_retrained_model(finished, study_with):
-    finished.study(study_with(datasets__scenes__inference={"short_edge": 64}))
-    jobs = finished.planned()
-    assert {w for rule, w in jobs if rule == "train"} == {
-        "dataset=scenes, split=split1, method=simformer_retrained, seed=0"
-    }
-    assert sum(rule == "evaluate" for rule, _ in jobs) == 5
+    jobs = finished.planned(TABLE)
+    assert {rule for rule, _ in jobs} == {"resolve_config", "train", "evaluate", "metrics", "table"}
+    assert all("method=simformer_pr_pi" in wildcards for rule, wildcards in jobs if rule != "table")

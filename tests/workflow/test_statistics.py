@@ -54,6 +54,7 @@ def test_mistakes_in_a_figure_are_named(pipeline):
         assert done.returncode != 0 and message in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_first_table_without_iou_has_no_page_of_classes(pipeline, tiny):
     pipeline.study(tiny | {"experiments": ["table3"]})
     rules = {rule for rule, _ in pipeline.planned()}
