@@ -99,6 +99,7 @@ def difference(a, b) -> float:
     return max([float((x - y).abs().max() / x.abs().max().clamp(min=1e-300)) for x, y in pairs if x.any()], default=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*KINDS, *(f"{kind}, one by one" for kind in KINDS)])
 def test_two_processes_find_the_gradients_of_one(computed, kind):
     one, two = computed.one[kind], computed.two[kind]
@@ -120,6 +121,7 @@ def test_two_processes_find_the_gradients_of_one(computed, kind):
     assert unused == ({"0.class_head.weight", "0.class_head.bias"} if "unused" in kind else set())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trained", "reference"),
     [
@@ -144,6 +146,7 @@ def test_trainings_do_not_depend_on_the_number_of_processes(computed, trained, r
     assert facts[1]["resumed_at"] == (2 if "begun" in trained else 0)
 
 
+@pytest.mark.slow
 def test_dropout_of_a_resumed_training_is_that_of_an_undisturbed_one(computed):
     weights = [
         load_file(computed.root / "two" / name / "model.safetensors") for name in ("dropout", "dropout, stopped")
@@ -154,6 +157,7 @@ def test_dropout_of_a_resumed_training_is_that_of_an_undisturbed_one(computed):
     )
 
 
+@pytest.mark.slow
 def test_only_the_first_process_writes(computed):
     first, second = computed.written
     assert any("model.safetensors" in name for name in first) and any("state.pt" in name for name in first)
