@@ -16,6 +16,7 @@ from simformer.data.files import atomic_write_bytes, atomic_write_text
 from simformer.data.identity import Identity, OtherRun, require_dataset, require_groups, require_novel, require_run
 from simformer.data.splits import Split
 from simformer.errors import MAKES_IT, UserError, if_made, to_make
+from simformer.explain import shown
 from simformer.json_text import json_text
 from simformer.settings import IGNORE, Draw
 from simformer.shards import WHOLE, Shard, require_all
@@ -227,7 +228,12 @@ def run_metrics(run: Mapping[str, Any], *names: str) -> dict[str, Any]:
         e.g. in a copied folder.
     """
     path = Path(run["path"])
-    content = read_generated(path, "file of metrics", dict.fromkeys(names, NUMBER | dict), optional=OWNER)
+    types = {name: dict if name == "iou" else NUMBER for name in names}
+    content = read_generated(path, "file of metrics", types, optional=OWNER)
+    for name in names:
+        values = content[name].values() if name == "iou" else [content[name]]
+        if wrong := [value for value in values if not _is_percentage(value)]:
+            raise UserError(f"{path}: '{name}' was edited, or damaged; found {shown(wrong[0])}; {if_made()}")
     if run.get("hash") is None:
         return content
     if not {"run", "classes", "novel_classes"} <= content.keys():
@@ -235,6 +241,10 @@ def run_metrics(run: Mapping[str, Any], *names: str) -> dict[str, Any]:
     require_run(path, content["run"], run["hash"])
     require_novel(_split_of(content, path), _told(run.get("novel")), run["split"])
     return content
+
+
+def _is_percentage(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and 0 <= value <= 100 + 1e-9)
 
 
 def _split_of(content: Mapping[str, Any], path: Path) -> Split:

@@ -18,7 +18,7 @@ from simformer.errors import MAKES_IT, UserError, if_made, to_make
 from simformer.explain import shown
 
 Kind = type | UnionType
-"""What `isinstance` takes."""
+"""What `isinstance` takes; no value of ours is true or false."""
 NUMBER = float | int | None
 """A number of ours; JSON's null where there is none."""
 NOTHING: Mapping[str, Kind] = MappingProxyType({})
@@ -96,7 +96,7 @@ def read_generated(
     if absent:
         raise UserError(f"{path}: not a {what}, or one without '{', '.join(absent)}'; {if_made(remedy)}")
     for key, kind in {**optional, **types}.items():
-        if key in content and not isinstance(content[key], kind):
+        if key in content and (isinstance(content[key], bool) or not isinstance(content[key], kind)):
             found = shown(content[key])
             raise UserError(f"{path}: '{key}' of this {what} was edited, or damaged; found {found}; {if_made(remedy)}")
     return content

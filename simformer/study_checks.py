@@ -12,6 +12,7 @@ from simformer.data.layout import CLASSES, read_classes
 from simformer.data.splits import make_split
 from simformer.errors import UserError
 from simformer.paths import own_file
+from simformer.study import SplitSpec
 
 
 def split_problems(catalogue: Catalogue) -> dict[tuple[str, int], str]:
@@ -23,7 +24,7 @@ def split_problems(catalogue: Catalogue) -> dict[tuple[str, int], str]:
     for dataset, mine in catalogue.study.datasets.items():
         folder = Path(catalogue.study.data, dataset)
         prepared, index = (folder / CLASSES).exists(), _index(folder)
-        first: dict[object, int] = {}
+        seen: dict[object, list[int]] = {}
         for number in mine.splits:
             where = f"{catalogue.source}: datasets.{dataset}.splits.{number}"
             try:
@@ -33,12 +34,20 @@ def split_problems(catalogue: Catalogue) -> dict[tuple[str, int], str]:
                 hint = f" (by {folder / CLASSES}; remove {folder} if the dataset is to be made anew)"
                 problems[dataset, number] = f"{where}: {told}{hint if prepared else ''}"
                 continue
-            if (other := first.setdefault(novel, number)) != number:
-                problems[dataset, number] = (
-                    f"{where}: the same novel classes as those of split {other}, which would count twice; change one "
-                    "of the two, or remove it"
-                )
+            for other in seen.setdefault(novel, []):
+                if _in_one_table(mine.splits[other], mine.splits[number]):
+                    problems[dataset, number] = (
+                        f"{where}: the same novel classes as those of split {other}, which would count twice; change "
+                        "one of the two, or remove it"
+                    )
+                    break
+            seen[novel].append(number)
     return problems
+
+
+def _in_one_table(first: SplitSpec, second: SplitSpec) -> bool:
+    """Return whether two splits may belong to the same table."""
+    return first.only is None or second.only is None or not set(first.only).isdisjoint(second.only)
 
 
 def _index(folder: Path) -> DatasetIndex | None:

@@ -56,7 +56,8 @@ def _line(path: Path, results: Path) -> dict[str, Any] | None:
     folders, stem = list(parts[place + 1 : -1]), path.name.removesuffix(ENDING)
     if not PART.fullmatch(stem) and stem not in folders[-1:]:
         folders.append(stem)
-    measured = read_table(path, "s", "max_rss", sep="\t", na_values="-")
+    numbers = dict.fromkeys(("s", "max_rss"), float)
+    measured = read_table(path, *numbers, sep="\t", na_values=["-", "NaN", ""], dtype=numbers)
     facts = path.with_name("train.json")
     known = read_record(facts) if stem == "train" and facts.exists() else {}
     return {

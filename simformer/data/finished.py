@@ -57,7 +57,7 @@ def is_finished(place: Path, origin: str) -> bool:
         if missing_pieces(place) or (content["origin"], content["files"]) != (origin, _files(place)):
             return False
         finished = note.stat().st_mtime_ns
-        return all(entry.stat().st_ctime_ns <= finished for entry in _entries(place))
+        return all(entry.stat().st_mtime_ns <= finished for entry in _entries(place))
     except (OSError, ValueError, TypeError, KeyError):
         return False
 

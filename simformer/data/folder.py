@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from simformer.data.archive import link, unpack
@@ -28,7 +29,7 @@ VOC_LISTS = "ImageSets/Segmentation"
 
 
 def import_folder(source: Path, destination: Path) -> None:
-    """Bring a dataset in the prepared layout to its place; files are hard-linked where possible, else copied.
+    """Bring a dataset in the prepared layout to its place; pictures are hard-linked where possible, lists copied.
 
     Args:
         source: a folder, or a tar (plain or compressed) or zip archive, that holds the layout at its top or
@@ -51,9 +52,11 @@ def import_folder(source: Path, destination: Path) -> None:
         root = _find_root(folder, source)
         if root.resolve() == destination.resolve():
             raise UserError(f"{source}: source and destination are the same folder; name another source")
-        paths = _pictures(root, source) + [root / piece for piece in PIECES if piece not in FOLDERS]
-        for path in paths:
+        for path in _pictures(root, source):
             link(path, staging / path.relative_to(root))
+        for piece in PIECES:
+            if piece not in FOLDERS:  # copied: Snakemake sets the time of these, which would be that of the source too
+                shutil.copyfile(root / piece, staging / piece)
 
 
 def _pictures(root: Path, source: Path) -> list[Path]:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from simformer.catalogue import Catalogue
 from simformer.cli import main
 from simformer.data.index import DatasetIndex
 from simformer.doctor.caches import check_caches
 from simformer.doctor.examine import examine
+from simformer.study_checks import split_problems
 from tests.faults.harness import refused
 from tests.stubs import by_name, touch
 
@@ -80,6 +82,11 @@ def test_two_equal_splits_are_found_by_the_plan(folder, capsys, name, prepared):
         (folder / "data/mydata/classes.json").unlink()
     line = refused(["plan", "--study", STUDY], folder, capsys, f"{STUDY}: datasets.mydata.splits.3: ", "of split 2")
     assert "would count twice" in line and "anew" not in line
+
+
+def test_equal_splits_of_different_tables_are_none(folder):
+    write_study(folder, "{novel: [grass]}", "{novel: [cow], only: [spine]}", "{novel: [cow], only: [table2]}")
+    assert not split_problems(Catalogue.read(Path(STUDY)))
 
 
 def test_a_novel_class_that_no_training_image_shows_is_found_by_the_plan(folder, capsys):

@@ -74,7 +74,15 @@ def test_every_reader_names_the_file(tmp_path, name, bad):
 
 EDITED = {
     "audit.json": [{"classes": "a", "train": {}, "test": {}}, {"classes": ["a"], "train": [], "test": {}}],
-    "metrics.json": [{"novel": "12"}, {"novel": 1, "run": 5}, {"novel": 1, "run": "0", "novel_classes": "cow"}],
+    "metrics.json": [
+        {"novel": {}},
+        {"novel": True},
+        {"novel": 400},
+        {"novel": -1},
+        {"novel": "12"},
+        {"novel": 1, "run": 5},
+        {"novel": 1, "run": "0", "novel_classes": "cow"},
+    ],
     "tuning/a.json": [{"logits": 1, "stopped": None, "exploded": {}}, {"logits": [1], "stopped": "no", "exploded": {}}],
     f"{TRAINING}/train.json": [
         {"hash": 1, "device": "cpu"},
@@ -92,9 +100,23 @@ def test_a_value_of_another_type_is_named(tmp_path, name, content):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content))
     with pytest.raises(
-        UserError, match=rf"^{path}: '\w+' of this .* was edited, or damaged; found .*; if snakemake made this"
+        UserError, match=rf"^{path}: '\w+' (of this .* )?was edited, or damaged; found .*; if snakemake made this"
     ):
         READERS[name](path)
+
+
+def test_an_iou_that_is_none_is_named(tmp_path):
+    (tmp_path / "metrics.json").write_text('{"iou": {"cow": "x"}}')
+    with pytest.raises(UserError, match="metrics.json: 'iou' was edited, or damaged; found 'x'"):
+        run_metrics({"path": tmp_path / "metrics.json"}, "iou")
+
+
+def test_a_benchmark_that_holds_text_is_named(tmp_path):
+    path = tmp_path / TRAINING / "train.benchmark.tsv"
+    path.parent.mkdir(parents=True)
+    path.write_text("s\tmax_rss\nabc\t1\n")
+    with pytest.raises(UserError, match="train.benchmark.tsv: not a table, or one that is cut off"):
+        stage_costs(tmp_path)
 
 
 GENERATED = sorted(READERS.keys() - {"classes.json", "train.json", f"{TRAINING}/train.json", "tuning/a.json"})

@@ -14,7 +14,7 @@ import pytest
 from simformer.cli import main
 from simformer.data.layout import FINISHED, LABELS, PIECES, missing_pieces, write_lists
 from simformer.data.staging import staged_layout
-from tests.faults.harness import listing, prepare_arguments, refused
+from tests.faults.harness import listing, prepare_arguments, refused, write_dataset
 from tests.pipeline import TINY, Pipeline
 
 OTHER = {"kind": "scenes", "size": 32, "train": 2, "test": 1}
@@ -247,6 +247,21 @@ def edit(data):
 
 def edit_list(data):
     (data / "train.txt").write_text((data / "train.txt").read_text().swapcase())
+
+
+def test_a_second_dataset_of_one_source_does_not_make_the_first_an_old_one(tmp_path, capsys):
+    """Pictures are hard links to the source: another link to them, or Snakemake's touch of the lists, is no change."""
+    source = write_dataset(tmp_path / "source")
+    first, second = (prepare_arguments(source, tmp_path / name) for name in ("first", "second"))
+    assert main(first) == 0
+    for piece in ("classes.json", "train.txt", "test.txt"):
+        os.utime(tmp_path / "first" / piece)
+    assert main(second) == 0
+    before = listing(tmp_path)
+    capsys.readouterr()
+    assert main(first) == 0
+    assert "already prepared from this source; nothing to do" in capsys.readouterr().err
+    assert listing(tmp_path) == before
 
 
 @pytest.mark.parametrize("change", [add, remove, edit, edit_list])
