@@ -25,6 +25,9 @@ DELAY_SECONDS, LONGEST_DELAY = 0.02, 3.0
 """A signal looks again after this pause whether an import has ended; after the longest delay it ends the process."""
 LEFTOVERS: set[Path] = set()
 """Files that a process removes when it ends, also when it ends in that way."""
+_delays = 0
+_kept = 0
+"""Number of a signal whose `Stop` waits for the end of an import or of a `stops_delayed` block; 0 for none."""
 LONGEST_WAIT = 1800.0
 """Seconds that a training waits for a batch."""
 NO_BATCH = (
@@ -91,7 +94,11 @@ def stopped_after(step: int, number: int) -> Interrupted:
 
 @contextmanager
 def stop_flag() -> Iterator[StopFlag]:
-    """Note SIGTERM and SIGINT in this block, instead of ending at once."""
+    """Note SIGTERM and SIGINT in this block, instead of ending at once; raises `Stop` if one came shortly before."""
+    global _kept
+    if number := _kept:
+        _kept = 0
+        raise Stop(number)
     flag = StopFlag()
     with _handled(dict.fromkeys(SIGNALS, flag.receive)):
         yield flag
@@ -112,6 +119,8 @@ class Stops:
         """Handle a signal; an import, which may take an exception badly, or a `stops_delayed` block ends first."""
         if not self.number:
             self.number, self._since = number, time.monotonic()
+        global _kept
+        _kept = self.number
         if _delays or _is_importing(frame):
             if time.monotonic() - self._since > LONGEST_DELAY:
                 os.write(sys.stderr.fileno(), f"{self.text}\n".encode())
@@ -120,6 +129,7 @@ class Stops:
                 os._exit(128 + self.number)
             signal.setitimer(signal.ITIMER_REAL, DELAY_SECONDS)
             return
+        _kept = 0
         signal.setitimer(signal.ITIMER_REAL, INSIST_SECONDS, INSIST_SECONDS)
         raise Stop(self.number)
 
@@ -142,6 +152,7 @@ def stops_raise(until_exit: bool) -> Iterator[Stops]:
     Args:
         until_exit: whether the process ends with the block: signals then change nothing any more.
     """
+    global _kept
     stops = Stops()
     with _handled(dict.fromkeys((*SIGNALS, signal.SIGALRM), stops.receive)):
         try:
@@ -149,6 +160,7 @@ def stops_raise(until_exit: bool) -> Iterator[Stops]:
         finally:
             if _is_main_thread():
                 signal.setitimer(signal.ITIMER_REAL, 0)
+                _kept = 0
             if until_exit:
                 ignore_stops()
     if until_exit:
@@ -161,9 +173,6 @@ def ignore_stops() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-
-
-_delays = 0
 
 
 @contextmanager

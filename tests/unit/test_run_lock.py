@@ -13,7 +13,7 @@ import pytest
 
 from simformer import run_lock as module
 from simformer.run_lock import run_lock
-from simformer.stop_signal import Stop, stops_raise
+from simformer.stop_signal import Stop, stop_flag, stops_delayed, stops_raise
 
 HOLDER = """
 import sys, time
@@ -133,3 +133,11 @@ def test_a_process_that_ends_amid_an_import_leaves_none(tmp_path):
     done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=15)
     assert done.returncode == 143 and done.stderr == "interrupted: SIGTERM; the same command goes on\n"
     assert not (tmp_path / "state.lock").exists()
+
+
+def test_a_signal_that_was_delayed_is_not_lost_where_a_training_begins():
+    with pytest.raises(Stop), stops_raise(until_exit=False):
+        with stops_delayed():
+            os.kill(os.getpid(), signal.SIGINT)
+        with stop_flag() as flag, flag.while_waiting():
+            time.sleep(1)

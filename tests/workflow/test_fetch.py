@@ -25,7 +25,7 @@ from simformer.settings import SceneSettings
 if sys.argv[1] != "prepare":
     sys.exit(main())
 print(sys.argv)
-generate_scenes(Path(sys.argv[sys.argv.index("--output") + 1]), SceneSettings(size=48, train=4, test=2))
+generate_scenes(Path(sys.argv[sys.argv.index("--output") + 1]), SceneSettings(size=48, train=24, test=2))
 """
 
 
