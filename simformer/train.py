@@ -115,9 +115,6 @@ def train(
     groups_per_step = optim.batch_images // optim.group_images
     batches = training_steps(training.groups, groups_per_step, first, last, runtime.workers, share)
     title = f"{config.method} seed {config.seed}"
-    progress = tqdm(
-        range(first, last), title, initial=first, total=optim.steps, mininterval=5, disable=processes.rank > 0
-    )
     saved = first
 
     def save(done: int) -> None:
@@ -132,6 +129,9 @@ def train(
         saved = done
 
     with stop_flag() as flag, closing(batches):
+        progress = tqdm(
+            range(first, last), title, initial=first, total=optim.steps, mininterval=5, disable=processes.rank > 0
+        )
         for step in progress:
             groups = next_batch(batches, flag, save, step, processes)
             factor = set_learning_rate(training.optimizer, step, optim)

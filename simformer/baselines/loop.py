@@ -76,7 +76,6 @@ def run_training(training: NetworkTraining, state: Path, outputs: TrainOutputs, 
     log = CsvLog(state / LOG_FILE, first, (*COLUMNS, *training.columns))
     batches = training_steps(training.samples, batch, first, last, runtime.workers)
     title = f"{training.spec.kind} seed {training.spec.seed}"
-    progress = tqdm(range(first, last), title, initial=first, total=training.steps, mininterval=5)
     started, saved = time.monotonic(), first
 
     def save(done: int) -> None:
@@ -87,6 +86,7 @@ def run_training(training: NetworkTraining, state: Path, outputs: TrainOutputs, 
         saved = done
 
     with stop_flag() as flag, closing(batches):
+        progress = tqdm(range(first, last), title, initial=first, total=training.steps, mininterval=5)
         for step in progress:
             means.add(_advance(training, step, next_batch(batches, flag, save, step)))
             done = step + 1
