@@ -47,7 +47,7 @@ test: setup
 	@pytest -q -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-slow: setup
-	@echo "Slow tests (interrupted studies, Slurm, real photographs): a quarter of an hour on 2 cores; the end lists what was skipped and why."
+	@echo "Slow tests (interrupted studies, Slurm, real photographs): about 18 minutes on 2 cores; the end lists what was skipped and why."
 	@pytest -q -rs -n $(CORES) --dist loadfile --no-loadscope-reorder -m slow
 
 lint: setup

@@ -25,6 +25,22 @@ def new_pipeline(tmp_path) -> Pipeline:
     return Pipeline(tmp_path / "pipeline")
 
 
+@pytest.fixture(scope="module")
+def finished(request, tmp_path_factory) -> Pipeline:
+    """A copy in which the `TARGETS` of a module's tests have been made."""
+    pipeline = Pipeline(tmp_path_factory.mktemp("finished"))
+    done = pipeline.snakemake("--cores", "2", "--show-failed-logs", "--", *request.module.TARGETS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return pipeline
+
+
+@pytest.fixture
+def restored(finished):
+    """Put the study and the configuration files of that copy back after each edit."""
+    yield
+    finished.restore()
+
+
 @pytest.fixture
 def study_with(tiny):
     """Return a function that copies the tiny study with changes, `a__b` meaning content["a"]["b"]."""

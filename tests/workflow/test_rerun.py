@@ -5,25 +5,10 @@ import json
 
 import pytest
 
-from tests.pipeline import Pipeline
-
+pytestmark = pytest.mark.usefixtures("restored")
 TABLE = "results/tiny/modules.md"
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Pipeline:
-    """A copy in which the smaller table of the tiny study has been made."""
-    copy = Pipeline(tmp_path_factory.mktemp("finished"))
-    done = copy.snakemake("--cores", "2", "--show-failed-logs", TABLE)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return copy
-
-
-@pytest.fixture(autouse=True)
-def restore(finished):
-    """Put the study and the configuration files back after each edit."""
-    yield
-    finished.restore()
+TARGETS = [TABLE]
+"""What the copy of these tests has made."""
 
 
 def test_table_holds_what_the_runs_measured(finished):
