@@ -95,10 +95,7 @@ def stopped_after(step: int, number: int) -> Interrupted:
 @contextmanager
 def stop_flag() -> Iterator[StopFlag]:
     """Note SIGTERM and SIGINT in this block, instead of ending at once; raises `Stop` if one came shortly before."""
-    global _kept
-    if number := _kept:
-        _kept = 0
-        raise Stop(number)
+    _raise_kept()
     flag = StopFlag()
     with _handled(dict.fromkeys(SIGNALS, flag.receive)):
         yield flag
@@ -203,6 +200,7 @@ def time_limit(seconds: float, error: Exception) -> Iterator[None]:
     def late(number: int, frame: FrameType | None) -> None:
         raise error
 
+    _raise_kept()  # its timer is taken here
     with _handled({signal.SIGALRM: late}):
         if _is_main_thread():
             signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -211,6 +209,13 @@ def time_limit(seconds: float, error: Exception) -> Iterator[None]:
         finally:
             if _is_main_thread():
                 signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _raise_kept() -> None:
+    global _kept
+    if number := _kept:
+        _kept = 0
+        raise Stop(number)
 
 
 @contextmanager

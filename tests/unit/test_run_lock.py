@@ -12,8 +12,9 @@ import time
 import pytest
 
 from simformer import run_lock as module
+from simformer.errors import UserError
 from simformer.run_lock import run_lock
-from simformer.stop_signal import Stop, stop_flag, stops_delayed, stops_raise
+from simformer.stop_signal import Stop, stop_flag, stops_delayed, stops_raise, time_limit
 
 HOLDER = """
 import sys, time
@@ -135,9 +136,14 @@ def test_a_process_that_ends_amid_an_import_leaves_none(tmp_path):
     assert not (tmp_path / "state.lock").exists()
 
 
-def test_a_signal_that_was_delayed_is_not_lost_where_a_training_begins():
+@pytest.mark.parametrize("begun", [stop_flag, lambda: time_limit(60, UserError("late"))], ids=["training", "waiting"])
+def test_a_signal_that_was_delayed_is_not_lost_where_its_timer_is_taken(begun):
     with pytest.raises(Stop), stops_raise(until_exit=False):
         with stops_delayed():
             os.kill(os.getpid(), signal.SIGINT)
-        with stop_flag() as flag, flag.while_waiting():
-            time.sleep(1)
+        with begun() as flag:
+            if flag is None:
+                time.sleep(1)
+            else:
+                with flag.while_waiting():
+                    time.sleep(1)
