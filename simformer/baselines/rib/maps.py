@@ -152,7 +152,8 @@ def rib_maps(
     def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
         for batch in equal_sizes(images, settings.images_at_once):
             for image, found in zip(batch, tuner.trajectories(data, batch, len(labels.classes)), strict=True):
-                atomic_write_text(tuning_path(manifest.parent, image), json_text(_facts(found)) + "\n")
+                record = json_text(_facts(found)) + "\n"
+                atomic_write_text(tuning_path(manifest.parent, image), record, durable=False)
                 yield image, tuner.class_maps(image, found)
 
     written = write_maps(labels, identity, compute, manifest, shard)
