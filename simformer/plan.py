@@ -221,7 +221,7 @@ def _told(times: Sequence[Hours | None], unit: str) -> str:
     known = [time for time in times if time]
     unknown = len(times) - len(known)
     if not known:
-        return "not measured (a finished training of the same method tells, or `make gpu-check` on such a GPU)"
+        return "not measured; a finished training of the same method tells"
     total = sum(time.hours for time in known)
     sources = [f"{count} {source}" for source, count in Counter(time.source for time in known).items()]
     more = [f"{unknown} not measured"] if unknown else []

@@ -107,7 +107,7 @@ def test_what_splits_and_tables_share_is_counted_once(catalogue):
 def test_what_was_not_measured_is_called_so(catalogue):
     plan = make_plan(catalogue)
     assert {(training.gpu, training.cpu) for training in plan.trainings} == {(None, None)}
-    assert "  time on GPUs: not measured (a finished training" in plan.text(gpu_here=True)
+    assert "  time on GPUs: not measured; a finished training" in plan.text(gpu_here=True)
     assert "  no GPU on this machine; time on its CPU: not measured" in plan.text(gpu_here=False)
     assert "no GPU" not in plan.text(gpu_here=True)
 
