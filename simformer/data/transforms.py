@@ -34,8 +34,7 @@ class Crop:
 
 def normalise(images: Tensor) -> Tensor:
     """Turn raw RGB images [B, 3, H, W] in 0..255 into network input with ImageNet mean and deviation."""
-    mean = images.new_tensor(PIXEL_MEAN, dtype=torch.float32)[:, None, None]
-    std = images.new_tensor(PIXEL_STD, dtype=torch.float32)[:, None, None]
+    mean, std = torch.tensor([PIXEL_MEAN, PIXEL_STD]).to(images.device, non_blocking=True)[:, :, None, None]
     return (images.float() - mean) / std
 
 
