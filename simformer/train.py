@@ -17,6 +17,8 @@ from simformer.config import RunConfig
 from simformer.data.files import atomic_write_text
 from simformer.data.labels import LabelSet
 from simformer.data.loader import training_steps
+from simformer.data.transfer import on_device
+from simformer.devices import set_precision
 from simformer.distributed import ALONE, Processes
 from simformer.errors import UserError
 from simformer.json_text import json_text
@@ -82,6 +84,7 @@ def train(
     if device.index is not None and device.type == "cuda":
         torch.cuda.set_device(device)
     optim = config.settings.optim
+    set_precision(optim.precision, device)
     share = processes.share(optim)
     training = build_training(config, data, labels, weights, device)
     means, meter = StepMeans(), Meter(device)
@@ -106,7 +109,7 @@ def train(
             logs.append(TensorBoardLog(runtime.tensorboard, first))
     last = min(optim.steps, runtime.stop_after or optim.steps)
     groups_per_step = optim.batch_images // optim.group_images
-    batches = training_steps(training.groups, groups_per_step, first, last, runtime.workers, share)
+    batches = on_device(training_steps(training.groups, groups_per_step, first, last, runtime.workers, share), device)
     title = f"{config.method} seed {config.seed}"
     saved = first
 

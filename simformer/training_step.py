@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -54,6 +56,9 @@ class TrainingStep:
         optim = config.settings.optim
         self.training, self.config, self.means, self.share, self.processes = training, config, means, share, processes
         self.device = next(training.model.parameters()).device
+        if optim.compile:  # the losses stay as they are: the number of targets changes from step to step
+            for part in (training.model.backbone, training.model.pixel_decoder, training.model.transformer):
+                part.compile(dynamic=False)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=optim.precision == "fp16")
         objective = Objective(training.model, training.simnet, training.loss, PRECISIONS[optim.precision]).train()
         self.objective = processes.parallel(objective, unused=training.loss.leaves_heads_out)
@@ -92,13 +97,14 @@ class TrainingStep:
             if processes.size > 1:  # dropout differs between processes, and does not depend on an interruption
                 torch.manual_seed(seeds[0])
             with processes.accumulate(self.objective, last=first + per_forward >= len(groups)):
-                with processes.together():
+                with processes.together(), _compiler_faults():
                     try:
                         terms = self.objective(chunk, num_masks, num_groups, seeds, slots[0])
                     except FloatingPointError as error:
                         raise _non_finite(str(error), _names(chunk), step) from None
-                # The losses of the processes add up, but the mean of their gradients is taken.
-                self.scaler.scale(total(terms) * processes.size).backward()
+                with _compiler_faults():
+                    # The losses of the processes add up, but the mean of their gradients is taken.
+                    self.scaler.scale(total(terms) * processes.size).backward()
             absent = sums.new_zeros(())
             sums += torch.stack([terms.get(name, absent).detach().double() for name in TERMS])
         return sums
@@ -123,6 +129,21 @@ class TrainingStep:
                 raise _non_finite(f"the gradient norm is {norm}", names, step.step)
             sums = self.processes.sum(terms)
             self.means.add({"total": math.fsum(sums), **dict(zip(TERMS, sums, strict=True)), "grad_norm": norm})
+
+
+@contextmanager
+def _compiler_faults() -> Iterator[None]:
+    """Turn what goes wrong in torch.compile into a line for the user."""
+    try:
+        yield
+    except Exception as error:
+        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        raise UserError(
+            f"optim.compile: PyTorch cannot compile the network here ({lines[0]}); it needs a C++ compiler, and Triton "
+            "on a GPU. Install them, or set optim.compile: false, which is another run"
+        ) from None
 
 
 def _sampling_seed(seed: int, step: int, group: int) -> int:

@@ -71,8 +71,8 @@ def matching_costs(
     ids = pad_sequence([t.class_ids for t in targets], batch_first=True, padding_value=NO_CLASS)
     own_mask = pad_sequence([t.has_mask for t in targets], batch_first=True)
     columns = torch.stack([ids, torch.where(own_mask, ids, NO_CLASS)]).to(device, non_blocking=True)
-    labels = to_grid(torch.stack([t.label_map for t in targets]), size).flatten(1)
-    masks = labels[:, None] == columns[1, :, :, None]
+    labels = to_grid(torch.stack([t.label_map for t in targets]), size).flatten(1).short()
+    masks = labels[:, None] == columns[1, :, :, None].short()
     visible = masks.any(-1)
     with full_precision(mask_logits):
         costs = []

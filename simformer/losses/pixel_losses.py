@@ -58,15 +58,19 @@ class _WithGradient(torch.autograd.Function):
         at_once = max(1, limit // (logits.shape[1] * masks.shape[1] * masks.shape[2]))
         losses, gradients = [], []
         for some, truth in zip(logits.split(at_once), masks.split(at_once), strict=True):
-            union, chosen = (rows.T @ some @ columns).float().max(1)
-            values, by_union = _focal_dice_with_gradient(union.clamp(min=floor).flatten(1), truth.flatten(1))
-            by_union = by_union.view(2, *union.shape).masked_fill_(union < floor, 0)[:, :, None]
-            if some.shape[1] > 1:
-                by_union = by_union * (
-                    chosen[:, None] == torch.arange(some.shape[1], device=chosen.device)[:, None, None]
-                )
+            pixels = (rows.T @ some @ columns).float()
+            union, chosen = (pixels[:, 0], None) if some.shape[1] == 1 else pixels.max(1)
+            bounded = union if floor == -math.inf else union.clamp(min=floor)
+            values, by_union = _focal_dice_with_gradient(bounded.flatten(1), truth.flatten(1))
+            by_union = by_union.view(2, *union.shape)
+            if floor != -math.inf:
+                by_union.masked_fill_(union < floor, 0)
+            by_pixel = by_union[:, :, None].to(wide)
+            if chosen is not None:
+                query = torch.arange(some.shape[1], device=chosen.device)[:, None, None]
+                by_pixel = by_pixel * (chosen[:, None] == query)
             losses.append(values)
-            gradients.append(rows.to(wide) @ by_union.to(wide) @ columns.T.to(wide))
+            gradients.append(rows.to(wide) @ by_pixel @ columns.T.to(wide))
         ctx.save_for_backward(torch.cat(gradients, dim=1))
         return torch.cat(losses)
 

@@ -101,7 +101,8 @@ class SimFormerLoss:
             terms["cls"] = weights.cls * cls.sum()
         if weights.focal or weights.dice:
             chosen = matches.with_mask
-            masks = label_maps[matches.image[chosen]] == matches.class_id[chosen, None, None]
+            ids = matches.class_id[chosen].to(label_maps.dtype)
+            masks = label_maps[matches.image[chosen]] == ids[:, None, None]
             layer = matches.layer[chosen]
             focal, dice = mask_losses(matched[chosen], masks, layer, layers, num_masks, num_groups)
             terms["focal"], terms["dice"] = weights.focal * focal.sum(), weights.dice * dice.sum()

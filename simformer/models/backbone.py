@@ -97,7 +97,7 @@ def frozen_batch_norm() -> type[nn.Module]:
             scale = self.weight * (self.running_var + self.eps).rsqrt()
             shift = self.bias - self.running_mean * scale
             scale, shift = (t.to(x.dtype)[:, None, None] for t in (scale, shift))
-            return x * scale + shift
+            return torch.addcmul(shift, x, scale)
 
     return FrozenBatchNorm2d
 
