@@ -33,6 +33,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ from simformer.errors import UserError
 from simformer.json_text import json_text
 from simformer.provenance import code_version
 from tests.gpu.page import write_page
-from tests.gpu.report import Context, Report, tidy
+from tests.gpu.report import ROOT, Context, Report, tidy
 from tests.gpu.sizes import SIZES, Sizes
 
 JSON, PAGE = "acceptance.json", "acceptance.md"
@@ -72,41 +73,26 @@ class Part:
 
 
 PARTS = (
-    Part("a", "The card computes what the CPU computes", "tests.gpu.numbers:run", 60),
-    Part("b", "Killed and resumed, and on two processes", "tests.gpu.resume:run", 70),
-    Part("c", "Speed and memory", "tests.gpu.speed:run", 170),
-    Part("d", "Waiting for images", "tests.gpu.loading:run", 50),
-    Part("e", "Beside other programs", "tests.gpu.peers:run", 70),
-    Part("f", "The demo's SimFormer", "tests.gpu.demo:run", 80),
+    Part("a", "The card computes what the CPU computes", "tests.gpu.numbers:run", 50),
+    Part("b", "Killed and resumed, and on two processes", "tests.gpu.resume:run", 60),
+    Part("c", "Speed and memory", "tests.gpu.speed:run", 155),
+    Part("d", "Waiting for images", "tests.gpu.loading:run", 40),
+    Part("e", "Beside other programs", "tests.gpu.peers:run", 105),
+    Part("f", "The demo's SimFormer", "tests.gpu.demo:run", 70),
 )
 
 
-def run_apart(begin: Callable[[Report], None], path: Path, seconds: float) -> dict[str, Any]:
-    """Run a function in a forked process of its own, which ends in time, and with it all that it started.
+def run_apart(begin: Callable[[Report], None], path: Path, seconds: float, method: str = "fork") -> dict[str, Any]:
+    """Run a function in a process of its own, which ends in time, and with it all that it started.
 
     Args:
-        begin: called in the child with the report that it fills.
+        begin: called in the child with the report that it fills; picklable.
         path: JSON of the report.
         seconds: it may take.
+        method: 'fork', or 'spawn', which takes seconds more.
     Returns: the report, whose `status` is 'finished', 'failed' or 'out of time'.
     """
-
-    def child() -> None:
-        os.setsid()
-        report = Report(path, seconds)
-        report.save()
-        with path.with_suffix(".trace").open("w") as trace:
-            faulthandler.dump_traceback_later(seconds + GRACE, exit=True, file=trace)
-            try:
-                begin(report)
-            except BaseException as error:
-                first = (str(error).splitlines() or [""])[0]
-                report.end("failed", tidy(f"{type(error).__name__}: {first}"), traceback.format_exc())
-            else:
-                report.end("finished")
-            faulthandler.cancel_dump_traceback_later()
-
-    process = multiprocessing.get_context("fork").Process(target=child)
+    process = multiprocessing.get_context(method).Process(target=_child, args=(begin, path, seconds))
     process.start()
     try:
         process.join(seconds + 2 * GRACE)
@@ -129,13 +115,30 @@ def run_apart(begin: Callable[[Report], None], path: Path, seconds: float) -> di
     return content
 
 
+def _child(begin: Callable[[Report], None], path: Path, seconds: float) -> None:
+    """Call a function, write how it ended, and give up with a traceback when it hangs."""
+    os.setsid()
+    report = Report(path, seconds)
+    report.save()
+    with path.with_suffix(".trace").open("w") as trace:
+        faulthandler.dump_traceback_later(seconds + GRACE, exit=True, file=trace)
+        try:
+            begin(report)
+        except BaseException as error:
+            first = (str(error).splitlines() or [""])[0]
+            report.end("failed", tidy(f"{type(error).__name__}: {first}"), traceback.format_exc())
+        else:
+            report.end("finished")
+        faulthandler.cancel_dump_traceback_later()
+
+
 def accept(folder: Path, sizes: Sizes, wanted: str, parts: Sequence[Part], minutes: float) -> dict[str, Any]:
     """Run parts one after the other; JSON and page are written after each. Returns what the JSON holds."""
     work = Path(tempfile.mkdtemp(prefix="simformer-acceptance-"))
     ends = time.monotonic() + 60 * minutes
     try:
         print(f"looking for {wanted} ...", file=sys.stderr)
-        found = _machine(wanted, work / "machine.json")
+        found, method = _machine(wanted, work / "machine.json")
         result = {
             "format": 1,
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -156,12 +159,10 @@ def accept(folder: Path, sizes: Sizes, wanted: str, parts: Sequence[Part], minut
             print(f"({part.letter}) {part.title}: at most {seconds:.0f} s", file=sys.stderr)
             place = work / part.letter
             place.mkdir()
-            context = Context(found["device"], sizes, place)
-            result["parts"][part.letter] = {"title": part.title} | run_apart(
-                lambda report, part=part, context=context: _run(part, context, report),
-                work / f"{part.letter}.json",
-                seconds,
-            )
+            context = Context(found["device"], sizes, place, found["gpus"])
+            begin = partial(_run, part, context)
+            found_here = run_apart(begin, work / f"{part.letter}.json", seconds, method)
+            result["parts"][part.letter] = {"title": part.title} | found_here
             _conclude(result, finished=number == len(parts) - 1)
             _write(folder, result)
         return result
@@ -174,21 +175,27 @@ def _run(part: Part, context: Context, report: Report) -> None:
     getattr(importlib.import_module(module), function)(context, report)
 
 
-def _machine(wanted: str, path: Path) -> dict[str, Any]:
-    """Return the machine's facts, asked in a process of its own: a parent that uses CUDA could not fork.
+def _machine(wanted: str, path: Path) -> tuple[dict[str, Any], str]:
+    """Return the machine's facts, and how the parts' processes are begun.
+
+    They are asked in a process of its own: one that uses CUDA could not fork. Should the libraries have used CUDA while
+    they were imported, processes are spawned.
 
     Raises: UserError if the device is not there.
     """
+    for method in ("fork", "spawn"):
+        content = run_apart(partial(_ask, wanted), path, 60, method)
+        if content["status"] == "finished":
+            return content["machine"], method
+        if "fork" not in content["reason"]:
+            break
+    raise UserError(f"--device {wanted}: {content['reason'].removeprefix('UserError: ')}")
 
-    def ask(report: Report) -> None:
-        from tests.gpu.machine import machine
 
-        report.content["machine"] = machine(wanted)
+def _ask(wanted: str, report: Report) -> None:
+    from tests.gpu.machine import machine
 
-    content = run_apart(ask, path, 60)
-    if content["status"] != "finished":
-        raise UserError(f"--device {wanted}: {content['reason']}")
-    return content["machine"]
+    report.content["machine"] = machine(wanted)
 
 
 def _conclude(result: dict[str, Any], finished: bool) -> None:
@@ -244,6 +251,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=8.0, help="time for all parts together")
     parser.add_argument("--page-only", action="store_true", help="write the page again from the JSON, run nothing")
     args = parser.parse_args(arguments)
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # asks for cards without using CUDA in this process
     try:
         if args.page_only:
             atomic_write_text(args.output / PAGE, write_page(_read(args.output / JSON)))

@@ -1,7 +1,7 @@
-"""(a) The card computes what the CPU computes: step, gradients, golden numbers; bf16 and compiled networks beside fp32.
+"""(a) The card computes what the CPU computes: step, gradients, golden numbers; bf16 and compiled beside fp32.
 
-A network with random weights has queries that cost nearly the same, so that a rounding error can change the matching. The
-step is therefore compared in two halves: the network, driven backwards by given gradients, and the losses with the
+A network with random weights has queries that cost nearly the same, so that a rounding error can change the matching.
+The step is therefore compared in two halves: the network, driven backwards by given gradients, and the losses with the
 gradients of what they read, on one output.
 """
 
@@ -45,22 +45,21 @@ def run(context: Context, report: Report) -> None:
     case = workloads.resized(case, images=2, model=case.model | {"dropout": 0.0})
     with tf32(False):
         report.attempt("golden numbers", lambda: golden(context, report))
-        host = report.attempt("the step on the CPU", lambda: Half.new(case, "cpu"))
-        if host is None:
-            return
-        plain = report.attempt("the network, forwards and backwards", lambda: Driven.of(host, None))
-        card = report.attempt("the step on the card", lambda: Half.new(case, context.device))
-        if plain is None or card is None:
-            return
-        report.attempt("network, fp32", lambda: same_network(report, card, plain))
-        report.attempt("losses, fp32", lambda: same_losses(report, card, host))
+        report.attempt("halves of the step", lambda: halves(context, report, case))
         free(context)
-        report.attempt("network, bf16", lambda: bf16_network(report, card, plain))
-        report.attempt("compiled network", lambda: compiled_network(context, report, card, plain), 30)
-        free(context)
-        del card, host
         report.attempt("whole step", lambda: whole_step(context, report, case))
         report.attempt("loss that is not finite", lambda: not_finite(context, report, case))
+
+
+def halves(context: Context, report: Report, case: workloads.Case) -> None:
+    """Compare the network, and the losses on one output, with the CPU's."""
+    host, card = Half.new(case, "cpu"), Half.new(case, context.device)
+    plain = Driven.of(host, None)
+    report.attempt("network, fp32", lambda: same_network(report, card, plain))
+    report.attempt("losses, fp32", lambda: same_losses(report, card, host))
+    free(context)
+    report.attempt("network, bf16", lambda: bf16_network(report, card, plain))
+    report.attempt("compiled network", lambda: compiled_network(context, report, card, plain), 30)
 
 
 def golden(context: Context, report: Report) -> None:

@@ -19,6 +19,7 @@ STEP_COLUMNS = (
     ("to_host_bytes", "to host, MB"),
 )
 VERDICTS = {True: "passed", False: "**FAILED**", None: ""}
+REACHED = {True: "reached", False: "not reached", None: ""}
 
 
 def write_page(result: dict[str, Any]) -> str:
@@ -40,7 +41,7 @@ def write_page(result: dict[str, Any]) -> str:
         if part["steps"]:
             lines += ["", *_steps(part["steps"])]
         if part["rows"]:
-            rows = [[r["name"], _value(r), _bound(r), VERDICTS[r["passed"]], r["note"]] for r in part["rows"]]
+            rows = [[r["name"], _value(r), _bound(r), _verdict(r), r["note"]] for r in part["rows"]]
             lines += ["", *_table(("what", "found", "bound", "verdict", "note"), rows)]
         traces = [(row["name"], row["traceback"]) for row in part["rows"] if row.get("traceback")]
         traces += [(part["title"], part["traceback"])] if part.get("traceback") else []
@@ -107,6 +108,10 @@ def _cell(key: str, step: dict[str, Any]) -> str:
 
 def _value(row: dict[str, Any]) -> str:
     return "" if row["value"] is None else f"{row['value']:.4g} {row['unit']}".strip()
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    return VERDICTS[row["passed"]] or REACHED[row.get("reached")]
 
 
 def _bound(row: dict[str, Any]) -> str:

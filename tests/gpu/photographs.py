@@ -1,4 +1,4 @@
-"""A dataset that is nobody's: synthetic photographs as JPEG files, with as many classes as a case has, and its labels."""
+"""A dataset that is nobody's: synthetic photographs as JPEG files, with the classes of a case, and its labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a step does on a card: kernels, busy time, waits of the host, bytes that travel. Read from PyTorch's profiler."""
+"""What a step does on a card: kernels, busy time, waits of the host, bytes that travel, by PyTorch's profiler."""
 
 from __future__ import annotations
 

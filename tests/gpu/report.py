@@ -27,11 +27,13 @@ class Context:
         device: 'cpu', or the card that is examined, e.g. 'cuda:0'.
         sizes: of everything that is run.
         folder: for files of the part; it is new and empty.
+        cards: visible ones.
     """
 
     device: str
     sizes: Sizes
     folder: Path
+    cards: int = 0
 
     @property
     def on_card(self) -> bool:
@@ -72,10 +74,25 @@ class Report:
         note: str = "",
     ) -> None:
         """Report a number that must lie within bounds; one that is not finite does not."""
-        passed = math.isfinite(value)
-        passed = passed and (at_most is None or value <= at_most) and (at_least is None or value >= at_least)
         bounds = {"at_most": at_most, "at_least": at_least}
+        passed = _within(value, **bounds)
         self._add({"name": name, "value": value, "unit": unit, **bounds, "passed": passed, "note": note})
+
+    def target(
+        self,
+        name: str,
+        value: float,
+        unit: str,
+        *,
+        at_most: float | None = None,
+        at_least: float | None = None,
+        note: str = "",
+    ) -> None:
+        """Report a number that is wanted within bounds; missing them is told, but the card is not to blame."""
+        bounds = {"at_most": at_most, "at_least": at_least}
+        reached = _within(value, **bounds)
+        row = {"name": name, "value": value, "unit": unit, **bounds, "passed": None, "reached": reached, "note": note}
+        self._add(row)
 
     def holds(self, name: str, passed: bool, note: str = "") -> None:
         """Report a check that is either true or not."""
@@ -127,8 +144,14 @@ class Report:
         self.content["rows"].append(row)
         self.save()
         verdict = {True: "passed", False: "FAILED", None: ""}[row["passed"]]
+        verdict = verdict or {True: "reached", False: "not reached", None: ""}[row.get("reached")]
         shown = "" if row["value"] is None else f"{row['value']:.4g} {row['unit']}"
         print("  " + "  ".join(text for text in (row["name"], shown, verdict, row["note"]) if text), file=sys.stderr)
+
+
+def _within(value: float, at_most: float | None, at_least: float | None) -> bool:
+    """Whether a number is finite and within bounds."""
+    return math.isfinite(value) and (at_most is None or value <= at_most) and (at_least is None or value >= at_least)
 
 
 def tidy(text: str) -> str:

@@ -22,7 +22,7 @@ class Sizes:
         photographs: JPEG files of the synthetic dataset, (height, width) of each in `photograph`.
         workers: numbers of loading processes that are compared.
         resume_steps: steps of the trainings that are killed and go on.
-        demo: changes of the demo's settings and scenes, as in a study; empty for the demo itself.
+        demo: changes of the demo: `source` of its scenes, `settings` with dotted keys; empty for the demo itself.
     """
 
     name: str
@@ -65,6 +65,6 @@ TINY = Sizes(
     photograph=(96, 128),
     workers=(0, 1),
     resume_steps=8,
-    demo={"source": {"train": 24, "test": 8}, "settings": {"optim": {"steps": 3}}},
+    demo={"source": {"train": 24, "test": 8}, "settings": {"optim.steps": 3}},
 )
 SIZES = {sizes.name: sizes for sizes in (PAPER, TINY)}

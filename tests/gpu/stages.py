@@ -1,4 +1,4 @@
-"""What follows a training: class maps, walks, evaluation, pseudo-labels, on the photographs and at the paper's sizes."""
+"""What follows a training: class maps, walks, evaluation, pseudo-labels, on photographs of the paper's sizes."""
 
 from __future__ import annotations
 

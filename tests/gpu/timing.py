@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -71,7 +72,7 @@ def time_steps(step: Step, device: str, steps: int, warmup: int, seconds: float)
         step()
         marks.append(_mark(device))
     wait_for(device)
-    return Times(tuple(_between(first, second) for first, second in zip(marks, marks[1:], strict=False)))
+    return Times(tuple(_between(first, second) for first, second in pairwise(marks)))
 
 
 def time_in_turn(steps: Mapping[str, Step], device: str, rounds: int, warmup: int, seconds: float) -> dict[str, Times]:
@@ -115,7 +116,7 @@ def _between(first: float | torch.cuda.Event, second: float | torch.cuda.Event) 
 
 @contextmanager
 def tf32(allowed: bool | None) -> Iterator[None]:
-    """Let matrix products and convolutions of single precision use TF32 within the block, or forbid it; None: neither."""
+    """Let products and convolutions of single precision use TF32 within the block, or forbid it; None: neither."""
     if allowed is None:
         yield
         return
