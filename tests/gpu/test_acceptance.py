@@ -153,13 +153,10 @@ def test_the_whole_program_with_nothing_but_what_it_needs(tmp_path):
     """In an environment without Snakemake, pandas, matplotlib, transformers ..., as on a machine without internet."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True)
     (site,) = (tmp_path / "env/lib").glob("python*/site-packages")
-    for folder in map(Path, [entry for entry in sys.path if entry.endswith("site-packages")]):
-        for package in NEEDED:
-            for found in (folder / package, folder / f"{package}.py", *folder.glob(f"{package}.libs")):
-                if found.exists() and not (site / found.name).exists():
-                    (site / found.name).symlink_to(found)
-        for libraries in folder.glob("*.libs"):
-            (site / libraries.name).symlink_to(libraries)
+    for folder in (Path(entry) for entry in sys.path if entry.endswith("site-packages")):
+        found = [folder / name for package in NEEDED for name in (package, f"{package}.py")]
+        for path in [path for path in found if path.exists()] + list(folder.glob("*.libs")):
+            (site / path.name).symlink_to(path)
     began = os.times().children_user
     call = ["-m", "tests.gpu.acceptance", "--output", tmp_path / "out", "--size", "tiny", "--device", "cpu"]
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
