@@ -73,12 +73,12 @@ class Part:
 
 
 PARTS = (
-    Part("a", "The card computes what the CPU computes", "tests.gpu.numbers:run", 50),
-    Part("b", "Killed and resumed, and on two processes", "tests.gpu.resume:run", 60),
-    Part("c", "Speed and memory", "tests.gpu.speed:run", 155),
-    Part("d", "Waiting for images", "tests.gpu.loading:run", 40),
-    Part("e", "Beside other programs", "tests.gpu.peers:run", 105),
-    Part("f", "The demo's SimFormer", "tests.gpu.demo:run", 70),
+    Part("a", "The card computes what the CPU computes", "tests.gpu.numbers:run", 60),
+    Part("b", "Killed and resumed, and on two processes", "tests.gpu.resume:run", 50),
+    Part("c", "Speed and memory", "tests.gpu.speed:run", 140),
+    Part("d", "Waiting for images", "tests.gpu.loading:run", 35),
+    Part("e", "Beside other programs", "tests.gpu.peers:run", 125),
+    Part("f", "The demo's SimFormer", "tests.gpu.demo:run", 60),
 )
 
 

@@ -33,6 +33,8 @@ BF16_OUTPUT, BF16_COSINE, BF16_TOTAL = 3e-2, 0.97, 5e-2
 """Relative to fp32 on the same device; the cosine is that of all gradients together. On a CPU: 9e-3 and 0.991."""
 TOTAL = 1e-3
 """Of a whole step's loss relative to the CPU, where the matching is free to differ."""
+COMPILER = 40.0
+"""Seconds without which nothing is compiled."""
 RESIDUAL = 0.3
 """Factor of each residual branch's last norm: with constant statistics random networks would otherwise grow without
 bound, and every rounding error with them."""
@@ -58,7 +60,7 @@ def halves(context: Context, report: Report, case: workloads.Case) -> None:
     report.attempt("losses, fp32", lambda: same_losses(report, card, host))
     free(context)
     report.attempt("network, bf16", lambda: bf16_network(report, card, plain))
-    report.attempt("compiled network", lambda: compiled_network(context, report, card, plain), 30)
+    report.attempt("compiled network", lambda: compiled_network(context, report, card, plain), COMPILER)
 
 
 def golden(context: Context, report: Report) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from simformer.analysis.markup import cells, code, name
+
 STEP_COLUMNS = (
     ("case", "case"),
     ("work", "work"),
@@ -41,12 +43,12 @@ def write_page(result: dict[str, Any]) -> str:
         if part["steps"]:
             lines += ["", *_steps(part["steps"])]
         if part["rows"]:
-            rows = [[r["name"], _value(r), _bound(r), _verdict(r), r["note"]] for r in part["rows"]]
+            rows = [[name(r["name"]), _value(r), _bound(r), _verdict(r), name(r["note"])] for r in part["rows"]]
             lines += ["", *_table(("what", "found", "bound", "verdict", "note"), rows)]
         traces = [(row["name"], row["traceback"]) for row in part["rows"] if row.get("traceback")]
         traces += [(part["title"], part["traceback"])] if part.get("traceback") else []
-        for name, text in traces:
-            lines += ["", f"Where {name} broke:", "", *(f"    {line}" for line in text.rstrip().splitlines())]
+        for what, text in traces:
+            lines += ["", f"Where {name(what)} broke:", "", *(f"    {line}" for line in text.rstrip().splitlines())]
     return "\n".join(lines) + "\n"
 
 
@@ -80,9 +82,9 @@ def _steps(steps: list[dict[str, Any]]) -> list[str]:
         lines += ["", "A dash means: " + "; ".join(reasons) + "."]
     for step in steps:
         if step.get("sync_places"):
-            name = f"{step['case']}, {step['work']}, {step['mode']}, {step['images']} images"
-            lines += ["", f"Where the host waits for the card ({name}, times per step):", ""]
-            lines += [f"- `{place}` {count}" for place, count in step["sync_places"].items()]
+            work = f"{step['case']}, {step['work']}, {step['mode']}, {step['images']} images"
+            lines += ["", f"Where the host waits for the card ({work}, times per step):", ""]
+            lines += [f"- {code(place)} {count}" for place, count in step["sync_places"].items()]
     return lines
 
 
@@ -124,7 +126,5 @@ def _bound(row: dict[str, Any]) -> str:
 
 
 def _table(head: tuple[str, ...] | list[str], rows: list[list[Any]]) -> list[str]:
-    cells = [
-        ["-" if cell is None else str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows
-    ]
-    return [f"| {' | '.join(row)} |" for row in (list(head), ["---"] * len(head), *cells)]
+    shown = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    return [cells(row) for row in (list(head), ["---"] * len(head), *shown)]

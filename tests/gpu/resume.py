@@ -27,6 +27,8 @@ from tests.gpu.scenes import Scenes, config, prepare, train_arguments
 SCENES = {"train": 24, "test": 8}
 KILLS = 2
 RANK_STEPS = 5
+ALIKE = {"optim.steps": RANK_STEPS, "optim.precision": "fp32", "model.dropout": 0.0}
+"""Settings with which two processes do what one does; dropout would differ."""
 WEIGHTS, LOSSES = 1e-3, 1e-4
 """Bounds for two processes in single precision, relative to one: all weights together, and the loss of each step."""
 
@@ -43,7 +45,7 @@ def run(context: Context, report: Report) -> None:
 
 def killed(context: Context, report: Report, scenes: Scenes) -> None:
     """Train twice undisturbed, and once killed again and again; the networks must be equal to the byte."""
-    chosen, folder = config({"optim.steps": context.sizes.resume_steps}), context.folder
+    chosen, folder = config(context.sizes.resume), context.folder
     calls = {
         name: train_arguments(scenes, chosen, folder / name, context.device, checkpoint_every=1)
         for name in ("whole", "again", "killed")
@@ -104,7 +106,7 @@ def _log(folder: Path) -> list[dict[str, str]]:
 
 def two_processes(context: Context, report: Report, scenes: Scenes) -> None:
     """Train some steps with one process and with two, and compare weights and losses."""
-    chosen = config({"optim.steps": RANK_STEPS, "optim.precision": "fp32", "model.dropout": 0.0})
+    chosen = config(context.sizes.resume | ALIKE)
     folder, log = context.folder, context.folder / "ranks.log"
     one = train_arguments(scenes, chosen, folder / "one", context.device)
     alone = start(one, folder / "one.log")

@@ -21,7 +21,7 @@ class Sizes:
         backbone: of the baselines' networks.
         photographs: JPEG files of the synthetic dataset, (height, width) of each in `photograph`.
         workers: numbers of loading processes that are compared.
-        resume_steps: steps of the trainings that are killed and go on.
+        resume: settings of the trainings that are killed and go on, with dotted keys; otherwise they are the demo's.
         demo: changes of the demo: `source` of its scenes, `settings` with dotted keys; empty for the demo itself.
     """
 
@@ -35,7 +35,7 @@ class Sizes:
     photographs: int
     photograph: tuple[int, int]
     workers: tuple[int, ...]
-    resume_steps: int
+    resume: dict
     demo: dict
 
 
@@ -50,7 +50,7 @@ PAPER = Sizes(
     photographs=64,
     photograph=(480, 640),
     workers=(0, 2, 4, 8, 16),
-    resume_steps=40,
+    resume={"optim.steps": 40},
     demo={},
 )
 TINY = Sizes(
@@ -64,7 +64,7 @@ TINY = Sizes(
     photographs=6,
     photograph=(96, 128),
     workers=(0, 1),
-    resume_steps=8,
+    resume={"optim.steps": 8, "optim.batch_images": 4, "augment.crop": 48, "augment.short_edges": [48]},
     demo={"source": {"train": 24, "test": 8}, "settings": {"optim.steps": 3}},
 )
 SIZES = {sizes.name: sizes for sizes in (PAPER, TINY)}

@@ -147,7 +147,7 @@ def compiled(context: Context, case: workloads.Case) -> list[Job]:
     if not context.on_card:
         return []
     job = _training(context, case, "simformer", "bf16+compile", compile_networks)
-    return [replace(job, needs=45.0)]
+    return [replace(job, needs=50.0)]
 
 
 def compile_networks(training: Training) -> Training:
