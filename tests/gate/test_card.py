@@ -6,6 +6,8 @@ import torch
 
 from tests.gate.counting import CARD, as_on_a_card, counting
 from tests.gate.counts import QUICK, counted
+from tests.gate.tasks import random_values
+from tests.workloads import TINY, build
 
 ON_CARD = QUICK["tiny", CARD]
 TRAININGS = [task for task in ON_CARD if task.startswith(("simformer", "maskformer"))]
