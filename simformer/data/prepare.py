@@ -7,13 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from simformer.data.ade20k import ade20k
 from simformer.data.archive import Tree, open_tree
-from simformer.data.coco_json import coco_json
-from simformer.data.coco_stuff_10k import coco_stuff_10k
-from simformer.data.coco_stuff_maps import coco_stuff_maps
 from simformer.data.convert import convert
-from simformer.data.fetch import check_file
 from simformer.data.files import say
 from simformer.data.finished import is_finished, note_finished, origin
 from simformer.data.folder import import_folder
@@ -33,6 +28,8 @@ from simformer.sources import (
     Source,
     archives,
 )
+
+# Readers of published datasets are imported where they are used: scenes need neither h5py, pycocotools nor requests.
 
 
 def prepare(source: Source, fetched: Mapping[str, Path], destination: Path, workers: int) -> None:
@@ -77,12 +74,20 @@ def _import(source: Source, trees: Mapping[str, Tree], destination: Path, worker
         case FolderSource():
             import_folder(expand_path(source.path, "source.path"), destination)
         case CocoStuff10kSource():
+            from simformer.data.coco_stuff_10k import coco_stuff_10k
+
             convert(coco_stuff_10k(trees["archive"]), destination, workers)
         case CocoStuffMapsSource():
+            from simformer.data.coco_stuff_maps import coco_stuff_maps
+
             convert(coco_stuff_maps(trees["labels"], images, source.subset), destination, workers)
         case CocoJsonSource():
+            from simformer.data.coco_json import coco_json
+
             convert(coco_json(annotations, images, source.subset), destination, workers)
         case Ade20kSource():
+            from simformer.data.ade20k import ade20k
+
             convert(ade20k(trees["archive"]), destination, workers)
 
 
@@ -109,6 +114,8 @@ def _open(source: Source, fetched: Mapping[str, Path]) -> dict[str, Tree]:
         if archive.path is not None:
             path = expand_path(archive.path, f"source.{name}.path")
         elif name in fetched:
+            from simformer.data.fetch import check_file
+
             path = fetched[name]
             check_file(archive, path)
         else:

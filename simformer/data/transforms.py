@@ -33,10 +33,14 @@ class Crop:
 
 
 def normalise(images: Tensor) -> Tensor:
-    """Turn raw RGB images [B, 3, H, W] in 0..255 into network input with ImageNet mean and deviation."""
-    mean = images.new_tensor(PIXEL_MEAN, dtype=torch.float32)[:, None, None]
-    std = images.new_tensor(PIXEL_STD, dtype=torch.float32)[:, None, None]
-    return (images.float() - mean) / std
+    """Turn raw RGB images [B, 3, H, W] in 0..255 into network input with ImageNet mean and deviation.
+
+    The constants stay numbers: as tensors they would be copied to the device each time, for which the host waits.
+    """
+    result = images.to(torch.float32, copy=True)
+    for channel, mean, deviation in zip(result.unbind(-3), PIXEL_MEAN, PIXEL_STD, strict=True):
+        channel.sub_(mean).div_(deviation)
+    return result
 
 
 def resized_shape(height: int, width: int, short_edge: int, max_long_edge: int) -> tuple[int, int]:

@@ -7,7 +7,8 @@ import pytest
 from simformer.analysis.results_page import results_page
 
 ROOT = Path(__file__).resolve().parents[2]
-KEPT = sorted(ROOT.glob("docs/results/*/*.md"))
+STUDIES = {path.stem for path in ROOT.glob("config/*.yaml")}
+KEPT = sorted(path for path in ROOT.glob("docs/results/*/*.md") if path.parent.name in STUDIES)
 README = (ROOT / "README.md").read_text()
 
 

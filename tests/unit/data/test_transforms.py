@@ -200,3 +200,8 @@ def test_normalisation_uses_the_imagenet_statistics():
     found = normalise(pixel)
     assert (found.shape, found.dtype) == ((2, 3, 4, 5), torch.float32)
     assert torch.allclose(found[1, :, 3, 2], expected, atol=1e-6)
+
+
+def test_normalisation_leaves_its_input_alone():
+    images = torch.full((1, 3, 2, 2), 100.0)
+    assert not torch.equal(normalise(images), images) and (images == 100).all()

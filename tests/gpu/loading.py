@@ -1,0 +1,111 @@
+"""(d) How long a training waits for its images: JPEG files are decoded and augmented as in the paper."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from contextlib import closing
+
+import torch
+
+from simformer.build import build_training
+from simformer.config import RunConfig
+from simformer.data.loader import training_steps
+from simformer.settings import TrainSettings
+from tests import workloads
+from tests.gpu.photographs import Photographs
+from tests.gpu.report import Context, Report
+from tests.gpu.speed import free, photographs
+from tests.gpu.stages import dataset_file
+from tests.gpu.timing import wait_for
+
+WAIT = 0.05
+"""Share of a step that is to be spent waiting at most, with the best number of loading processes."""
+FIRST = 4
+"""Steps at the beginning that do not count: memory is allocated, queues fill."""
+
+
+def run(context: Context, report: Report) -> None:
+    """Measure how fast images are made, then a training with several numbers of loading processes."""
+    case = workloads.resized(workloads.CASES[context.sizes.cases[0]], images=context.sizes.images)
+    shots = report.attempt("synthetic photographs", lambda: photographs(context, case))
+    if shots is None:
+        return
+    chosen = settings(case)
+    report.attempt("one process", lambda: alone(context, report, case, chosen, shots))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    counts = [count for count in context.sizes.workers if count <= max(1, cores)]
+    shares = {}
+    for number, count in enumerate(counts):
+        seconds = report.left() / (len(counts) - number + 0.5)
+        found = report.attempt(
+            f"{count} loading processes",
+            lambda count=count, seconds=seconds: waiting(context, report, case, chosen, shots, count, seconds),
+            needs=3,
+        )
+        if found is not None:
+            shares[count] = found
+        free(context)
+    if not context.on_card:
+        report.missing("share of a step spent waiting", "a CPU that trains has no core left for loading")
+    elif shares:
+        best = min(shares, key=shares.__getitem__)
+        note = f"with {best} loading processes; the card's host has {cores} cores"
+        report.target("share of a step spent waiting, the best", shares[best], "of 1", at_most=WAIT, note=note)
+
+
+def settings(case: workloads.Case) -> RunConfig:
+    """Return the case's SimFormer with the augmentation of its dataset's file."""
+    config = case.config("simformer")
+    content = config.settings.model_dump()
+    content["augment"] = dataset_file(case).get("settings", {}).get("augment", {}) | {"crop": case.crop}
+    return config.model_copy(update={"settings": TrainSettings.model_validate(content)})
+
+
+def alone(
+    context: Context, report: Report, case: workloads.Case, chosen: RunConfig, shots: Photographs, pairs: int = 8
+) -> None:
+    """Tell how many images one process decodes, augments and labels in a second."""
+    groups = build_training(chosen, shots.data, shots.weak, None, torch.device("cpu")).groups
+    pairs = pairs if context.on_card else 2
+    times = []
+    for number in range(pairs):
+        started = time.perf_counter()
+        groups[number]
+        times.append((time.perf_counter() - started) / 2)
+    median = statistics.median(times)
+    height, width = context.sizes.photograph
+    note = f"JPEG of {width} x {height}, crop {case.crop}, {1000 * median:.1f} ms each"
+    report.number("images that one process decodes and augments", 1 / median, "images/s", note)
+
+
+def waiting(
+    context: Context,
+    report: Report,
+    case: workloads.Case,
+    chosen: RunConfig,
+    shots: Photographs,
+    count: int,
+    seconds: float,
+) -> float:
+    """Train some steps, as the loop does; returns the share of their time that was spent waiting for images."""
+    device, began = context.device, time.monotonic()
+    training = build_training(chosen, shots.data, shots.weak, None, torch.device(device))
+    groups: list = []
+    step = workloads.Step(chosen, training, groups)
+    last = FIRST + context.sizes.steps
+    waited, whole = [], []
+    with closing(training_steps(training.groups, case.images // 2, 0, last, count)) as batches:
+        while len(whole) < last and (len(whole) <= FIRST or time.monotonic() - began < seconds):
+            started = time.perf_counter()
+            groups[:] = next(batches)
+            loaded = time.perf_counter()
+            step()
+            wait_for(device)
+            waited.append(loaded - started)
+            whole.append(time.perf_counter() - started)
+    share = sum(waited[FIRST:]) / sum(whole[FIRST:])
+    note = f"{len(whole) - FIRST} steps of {case.images} images, {1000 * statistics.median(whole[FIRST:]):.0f} ms each"
+    report.number(f"share of a step spent waiting, {count} loading processes", share, "of 1", note)
+    return share

@@ -1,0 +1,94 @@
+"""The demo's scenes and settings, made by the real commands: what is trained in the parts on resuming and the demo."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from simformer.catalogue import Catalogue
+from simformer.config import RunConfig
+from tests.gpu.commands import run
+from tests.gpu.report import ROOT
+
+DATASET, SPLIT, METHOD = "scenes", "split1", "simformer"
+STUDY = ROOT / "config/demo.yaml"
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Prepared scenes.
+
+    Attributes:
+        folder: of everything below.
+        data: in the prepared layout.
+        index: audited.
+        split: the demo's.
+        labels: with hidden novel pixels.
+        inference: test-time sizes, JSON.
+    """
+
+    folder: Path
+    data: Path
+    index: Path
+    split: Path
+    labels: Path
+    inference: str
+
+
+def prepare(folder: Path, changes: Mapping[str, Any], seconds: float) -> Scenes:
+    """Make the demo's scenes and labels with the commands that its rules call.
+
+    Args:
+        folder: new files go there.
+        changes: of the scenes' source, e.g. {'train': 24}.
+        seconds: each command may take.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    dataset = yaml.safe_load((ROOT / "config/datasets" / f"{DATASET}.yaml").read_text())
+    made = Scenes(
+        folder,
+        folder / "data",
+        folder / "index.json",
+        folder / "split.yaml",
+        folder / "weak" / "labels.json",
+        json.dumps(dataset["inference"]),
+    )
+    source, log = json.dumps(dataset["source"] | changes), folder / "prepare.log"
+    spec = Catalogue.read(STUDY).split_json(DATASET, SPLIT)
+    data, index = ("--data", made.data), ("--index", made.index)
+    run(["prepare", "--source", source, "--output", made.data], log, seconds)
+    run(["audit", *data, *index, "--report", folder / "audit.json", "--expect", "{}"], log, seconds)
+    run(["split", *data, "--spec", spec, "--output", made.split], log, seconds)
+    run(["mask_labels", *data, *index, "--split", made.split, "--output", made.labels.parent], log, seconds)
+    return made
+
+
+def config(changes: Mapping[str, Any]) -> RunConfig:
+    """Return the demo's SimFormer, seed 0.
+
+    Args:
+        changes: of its settings, with dotted keys, e.g. {'optim.steps': 8}.
+    """
+    return RunConfig.from_flat(Catalogue.read(STUDY).run(DATASET, SPLIT, METHOD, 0).flat() | changes, str(STUDY))
+
+
+def train_arguments(scenes: Scenes, chosen: RunConfig, folder: Path, device: str, **options: object) -> list[object]:
+    """Save a configuration in a folder, and return the command line that trains it there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    chosen.save(folder / "config.yaml")
+    given = {
+        "config": folder / "config.yaml",
+        "data": scenes.data,
+        "labels": scenes.labels,
+        "state": folder / "state",
+        "model": folder / "model.safetensors",
+        "log": folder / "log.csv",
+        "facts": folder / "train.json",
+        "device": device,
+    } | options
+    return ["train", *(text for name, value in given.items() for text in (f"--{name.replace('_', '-')}", value))]
