@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -53,7 +54,7 @@ def make_target(label_map: Tensor, padding: Tensor, image_labels: list[int]) -> 
 
     Returns: the Target; base classes that the crop cut away are not in it, image-level labels always are.
     """
-    with_mask = [int(i) for i in torch.unique(label_map) if i != IGNORE]
+    with_mask = np.flatnonzero(np.bincount(label_map.numpy().ravel(), minlength=IGNORE)[:IGNORE]).tolist()
     without_mask = sorted(set(image_labels) - set(with_mask))
     class_ids = torch.tensor(with_mask + without_mask, dtype=torch.int64)
     return Target(class_ids, torch.arange(len(class_ids)) < len(with_mask), label_map, padding)

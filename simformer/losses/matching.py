@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -134,6 +133,10 @@ def match(class_logits: Tensor, mask_logits: Tensor, targets: list[Target], sett
 
 def _solve(costs: list[np.ndarray], starts: np.ndarray) -> np.ndarray:
     """Assign every layer of every image: costs [L, N, M] each -> layer, image, query, row, int64 [4, T]."""
+    from scipy.optimize import (
+        linear_sum_assignment,
+    )  # here: it takes a third of a second, and not every command matches
+
     pairs = []
     for image, layers in enumerate(costs):
         for layer, cost in enumerate(layers):
