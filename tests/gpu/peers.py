@@ -13,8 +13,9 @@ from simformer.metrics import confusion_matrix
 from simformer.models.maskformer import MaskFormer
 from simformer.settings import TrainSettings
 from tests import workloads
+from tests.gpu.needs import why_not_compiled
 from tests.gpu.report import Context, Report
-from tests.gpu.speed import ONLY_ON_A_CARD, free
+from tests.gpu.speed import free
 from tests.gpu.timing import Step, Times, time_in_turn
 from tests.reference.step import plain_step
 
@@ -40,14 +41,15 @@ def run(context: Context, report: Report) -> None:
     free(context)
     if _there(report, "torchmetrics", "torchmetrics' confusion matrix"):
         report.attempt("confusion matrix", lambda: confusion(context, report, case, report.left() * 0.2))
-    if theirs and context.on_card:  # last, since nothing can interrupt the compiler
+    why = why_not_compiled(context.on_card)
+    if theirs and not why:  # last, since nothing can interrupt the compiler
         report.attempt("training steps, compiled", lambda: compiled(context, report, case, report.left()), COMPILER)
         free(context)
         report.attempt(
             "inference, compiled", lambda: inference_compiled(context, report, case, report.left()), COMPILER
         )
     elif theirs:
-        report.missing(f"{THEIRS}, {HALF}", ONLY_ON_A_CARD)
+        report.missing(f"{THEIRS}, {HALF}", why)
 
 
 def _images(context: Context) -> int:

@@ -12,6 +12,7 @@ import torch
 from simformer.build import Training
 from simformer.settings import TrainSettings
 from tests import workloads
+from tests.gpu.needs import why_not_compiled
 from tests.gpu.networks import Baselines
 from tests.gpu.photographs import Photographs, write_photographs
 from tests.gpu.profile import profile_steps, sync_places
@@ -102,6 +103,8 @@ def run(context: Context, report: Report) -> None:
     if shots:
         _all(context, report, after_training(context, first, shots))
         _all(context, report, baselines(context, first, shots))
+    if why := why_not_compiled(context.on_card):
+        report.missing("compiled networks", why)
     _all(context, report, compiled(context, first))
     for case in others:
         mine = report.attempt("synthetic photographs", lambda case=case: photographs(context, case), NEEDS)
@@ -144,7 +147,7 @@ def _training(
 
 def compiled(context: Context, case: workloads.Case) -> list[Job]:
     """Return SimFormer's step with compiled backbone, pixel decoder and transformer; the losses stay as they are."""
-    if not context.on_card:
+    if why_not_compiled(context.on_card):
         return []
     job = _training(context, case, "simformer", "bf16+compile", compile_networks)
     return [replace(job, needs=50.0)]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.gpu import acceptance, report
-from tests.gpu.acceptance import JSON, PAGE, Part, main
+from tests.gpu import acceptance, needs, report
+from tests.gpu.acceptance import Part, main
 from tests.gpu.page import write_page
 from tests.pipeline import ROOT
 
@@ -23,6 +23,7 @@ NEEDED = (
     "functorch", "torchgen",
 )  # fmt: skip
 HERE = "tests.gpu.test_acceptance"
+JSON, PAGE = "cpu.json", "cpu.md"
 
 
 def good(context, report):
@@ -125,6 +126,8 @@ def test_the_page_can_be_made_again(tmp_path, capsys, monkeypatch):
     capsys.readouterr()
     assert main([*call, "--page-only"]) == 1
     assert "error: " in (told := capsys.readouterr().err) and "without --page-only" in told and told.count("\n") == 1
+    (tmp_path / JSON).write_text("{}")
+    assert main([*call, "--page-only"]) == 1 and f"error: {tmp_path / JSON}: not what" in capsys.readouterr().err
 
 
 def test_a_device_that_is_not_there_and_wrong_options(tmp_path, capsys):
@@ -134,6 +137,12 @@ def test_a_device_that_is_not_there_and_wrong_options(tmp_path, capsys):
         with pytest.raises(SystemExit) as ended:
             main(["--output", str(tmp_path), *wrong])
         assert ended.value.code == 2
+
+
+def test_a_missing_package_is_told_in_one_line(monkeypatch):
+    monkeypatch.setitem(needs.NEEDS, "no_such_module", "no-such-package")
+    with pytest.raises(SystemExit, match=r"error: this Python \(.*\) lacks no-such-package; type `.* -m pip install"):
+        needs.require()
 
 
 def test_paths_of_the_machine_are_taken_out():
