@@ -67,6 +67,8 @@ def build_training(
     if weights is not None:
         initialise_backbone(model.backbone, weights)
     model.to(device)
+    if settings.optim.precision != "fp32":  # the order of memory in which half precision is fast
+        model.to(memory_format=torch.channels_last)
     if simnet is not None:
         simnet.to(device)
     chooser = None if settings.pairing.mode == "none" else PairChooser(labels, settings.pairing.mode)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import platform
 import re
 import tempfile
 import time
@@ -42,6 +43,31 @@ def choose_device(wanted: str) -> torch.device:
     if number >= visible or not visible:
         raise UserError(f"--device {wanted}: PyTorch finds {visible} GPU(s) here, numbered from 0; type --device auto")
     return torch.device("cuda", lease(1)[0] if number < 0 else number)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Tell whether a device computes in bf16: without units for it, a training would take many times as long."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if platform.machine() in ("x86_64", "AMD64"):
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def set_precision(precision: str, device: torch.device) -> None:
+    """Prepare a device for trainings in a precision: TF32 for what stays in single precision, but not with fp32.
+
+    Raises: UserError if the device does not compute in it.
+    """
+    if precision == "bf16" and not has_bf16(device):
+        what = torch.cuda.get_device_name(device) if device.type == "cuda" else "this processor"
+        raise UserError(
+            f"optim.precision: bf16, but {what} does not compute in it; train elsewhere, or write "
+            f"optim: {{precision: {'fp16' if device.type == 'cuda' else 'fp32'}}} under the settings of the dataset or "
+            "method, which is another run"
+        )
+    torch.set_float32_matmul_precision("highest" if precision == "fp32" else "high")
+    torch.backends.cudnn.allow_tf32 = precision != "fp32"
 
 
 def lease(count: int) -> list[int]:

@@ -35,11 +35,14 @@ class Objective(nn.Module):
         self, groups: Sequence[Group], num_masks: float, num_groups: int, seeds: Sequence[int], first_slot: int
     ) -> dict[str, Tensor]:
         """Compute what the groups add to the loss of the step: arguments and result as in `SimFormerLoss`."""
-        device = next(self.model.parameters()).device
-        images = normalise(torch.cat([group.images for group in groups]).to(device, non_blocking=True))
-        targets = [target.to(device) for group in groups for target in group.targets]
-        with torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32):
+        device, half = next(self.model.parameters()).device, self.precision != torch.float32
+        groups = [group.to(device) for group in groups]
+        images = normalise(torch.cat([group.images for group in groups]))
+        if half:
+            images = images.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device.type, self.precision, enabled=half):
             output = self.model(images)
+        targets = [target for group in groups for target in group.targets]
         return self.loss(
             output,
             targets,

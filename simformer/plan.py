@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from simformer.analysis.cost import Hours, disk_bytes, training_images, training_time
+from simformer.analysis.speeds import Card, read_cards
 from simformer.baselines.conta.rounds import networks_behind
 from simformer.catalogue import FULL_SPLIT, Catalogue, Cell
 from simformer.errors import UserError
@@ -29,7 +31,7 @@ class Training:
         status: 'done', 'changed' (done with other settings), 'interrupted' or 'to do'.
         steps: optimiser steps.
         images: images seen, repetitions included.
-        gpu, cpu: estimated time on one GPU and on one CPU core.
+        gpu, cpu: estimated time on one GPU and on CPUs; None where no speed was measured.
     """
 
     cell: Cell
@@ -37,8 +39,8 @@ class Training:
     status: str
     steps: int
     images: int
-    gpu: Hours
-    cpu: Hours
+    gpu: Hours | None
+    cpu: Hours | None
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Plan:
     Attributes:
         title: study and experiments.
         trainings: in an order in which teachers come before their students.
-        unshared_trainings, unshared_gpu_hours: the same grid if every cell of every table were trained by itself.
+        unshared: the trainings of the same grid if every cell of every table were trained by itself.
         disk: bytes that the missing results will take, about.
         downloads: archive -> bytes (None: size not published) that are still to be fetched.
         map_networks: files of the networks behind class maps -> whether they are there; not in the estimates.
@@ -57,8 +59,7 @@ class Plan:
 
     title: str
     trainings: tuple[Training, ...]
-    unshared_trainings: int
-    unshared_gpu_hours: float
+    unshared: tuple[Training, ...]
     disk: float
     downloads: dict[str, int | None]
     map_networks: dict[Path, bool]
@@ -93,33 +94,28 @@ class Plan:
             groups.setdefault((training.cell[0], training.cell[2]), []).append(training)
         for (dataset, method), group in groups.items():
             missing = [t for t in group if t.status != "done"]
-            images, hours = sum(t.images for t in missing) / 1e6, sum(t.gpu.hours for t in missing)
+            images = sum(t.images for t in missing) / 1e6
+            hours = f"{sum(t.gpu.hours for t in missing):.1f}" if all(t.gpu for t in missing) else "?"
             counts = len(group) - len(missing), len(missing), group[0].steps
-            lines.append(row.format(dataset, method, *counts, f"{images:.1f} M", f"{hours:.1f}"))
+            lines.append(row.format(dataset, method, *counts, f"{images:.1f} M", hours))
         unusual = [t for t in self.trainings if t.status in ("changed", "interrupted")]
         return lines + [f"  {t.status:<12} {t.folder}" for t in unusual]
 
     def _cost(self, gpu_here: bool) -> list[str]:
         missing = self.missing
-        measured = sum(t.gpu.measured for t in missing)
-        basis = (
-            f"{measured} of {len(missing)} from measured speeds, the others from stated ones"
-            if measured
-            else ("stated speeds, simformer/analysis/cost.py; finished runs replace them")
-        )
-        shared = sum(t.gpu.hours for t in self.trainings)
         sizes = [size for size in self.downloads.values() if size is not None]
         unknown = len(self.downloads) - len(sizes)
         downloads = f"{sum(sizes) / 1e9:.1f} GB to download" if self.downloads else "nothing to download"
         downloads += f" and {unknown} file(s) of unknown size" if unknown else ""
+        shared, alone = ([t.gpu for t in some] for some in (self.trainings, self.unshared))
         lines = [
-            f"  estimate: {_hours(t.gpu for t in missing)} GPU-hours ({basis})",
-            f"  whole grid: {len(self.trainings)} trainings, {shared:.1f} GPU-hours; if nothing were shared between "
-            f"splits and tables {self.unshared_trainings}, {self.unshared_gpu_hours:.1f}",
+            f"  time on GPUs: {_told([t.gpu for t in missing], 'GPU-hours')}",
+            f"  whole grid: {len(shared)} trainings{_hours(shared)}; if nothing were shared between splits and tables "
+            f"{len(alone)}{_hours(alone)}",
             f"  disk: about {self.disk / 1e9:.1f} GB; {downloads}",
         ]
         if not gpu_here:
-            lines.append(f"  no GPU on this machine: about {_hours(t.cpu for t in missing)} hours of one CPU core")
+            lines.append(f"  no GPU on this machine; time on its CPU: {_told([t.cpu for t in missing], 'hours')}")
         return lines
 
 
@@ -141,13 +137,13 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
     cells = list(dict.fromkeys(unshared))
     folders = {cell: Path(catalogue.study.results, *cell[:3], f"seed{cell[3]}") for cell in cells}
     facts = {cell: _facts(folder) for cell, folder in folders.items()}
-    found = {cell: _training(catalogue, cell, folder, facts) for cell, folder in folders.items()}
+    cards = read_cards()
+    found = {cell: _training(catalogue, cell, folder, facts, cards) for cell, folder in folders.items()}
     wanted = [training.cell for training in found.values() if training.status != "done"]
     return Plan(
         f"{catalogue.source} ({', '.join(names)})",
         tuple(found.values()),
-        len(unshared),
-        sum(found[cell].gpu.hours for cell in unshared),
+        tuple(found[cell] for cell in unshared),
         disk_bytes(catalogue, wanted),
         _downloads(catalogue, {dataset for dataset, *_ in wanted}),
         {path: path.exists() for path in _map_networks(catalogue, cells)},
@@ -170,7 +166,9 @@ def _unshared(catalogue: Catalogue, experiments: Sequence[str]) -> list[Cell]:
     ]
 
 
-def _training(catalogue: Catalogue, cell: Cell, folder: Path, facts: dict[Cell, dict]) -> Training:
+def _training(
+    catalogue: Catalogue, cell: Cell, folder: Path, facts: dict[Cell, dict], cards: Sequence[Card]
+) -> Training:
     run = catalogue.run(*cell)
     like = [f for other, f in facts.items() if f and (other[0], other[2]) == (cell[0], cell[2])]
     mine = facts[cell]
@@ -178,7 +176,7 @@ def _training(catalogue: Catalogue, cell: Cell, folder: Path, facts: dict[Cell, 
         status = "done" if mine["hash"] == run.hash else "changed"
     else:
         status = "interrupted" if (folder / "state" / "state.pt").exists() else "to do"
-    times = (training_time(run, like, gpu) for gpu in (True, False))
+    times = (training_time(run, like, cards, gpu) for gpu in (True, False))
     return Training(cell, folder, status, run.settings.optim.steps, training_images(run), *times)
 
 
@@ -218,6 +216,18 @@ def _downloads(catalogue: Catalogue, datasets: Iterable[str]) -> dict[str, int |
     }
 
 
-def _hours(times: Iterable[Hours]) -> str:
-    total = sum(time.hours for time in times)
-    return f"{total:.1f}" if total >= 1 else f"{total:.2f}"
+def _told(times: Sequence[Hours | None], unit: str) -> str:
+    """Return the sum of the times that are known, by what they are known, and for how many trainings they are not."""
+    known = [time for time in times if time]
+    unknown = len(times) - len(known)
+    if not known:
+        return "not measured; a finished training of the same method tells"
+    total = sum(time.hours for time in known)
+    sources = [f"{count} {source}" for source, count in Counter(time.source for time in known).items()]
+    more = [f"{unknown} not measured"] if unknown else []
+    return f"{total:.{1 if total >= 1 else 2}f} {unit} (trainings: {'; '.join(sources + more)})"
+
+
+def _hours(times: Sequence[Hours | None]) -> str:
+    """Return the sum of some times, if all are known, else nothing."""
+    return f", {sum(time.hours for time in times if time):.1f} GPU-hours" if all(times) else ""

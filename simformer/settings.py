@@ -243,7 +243,16 @@ class OptimSettings(Settings):
     clip_norm: Annotated[float, Field(gt=0)] = Field(
         0.01, description="Bound of the global L2 gradient norm over the whole model, SimNet included."
     )
-    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="Autocast precision of the forward pass.")
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "bf16",
+        description="Arithmetic of the networks (autocast); losses stay in single precision. bf16 needs a GPU from "
+        "Ampere on, or a CPU with AVX512-BF16 or AMX; fp16 is for older GPUs; fp32 takes about twice the time.",
+    )
+    compile: bool = Field(
+        False,
+        description="Compile backbone, pixel decoder and transformer with torch.compile: minutes at the start, faster "
+        "steps on a GPU.",
+    )
 
     @model_validator(mode="after")
     def _groups(self) -> OptimSettings:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from simformer import slurm
-from simformer.analysis.cost import Hours
 from simformer.analysis.finish import hours_until_end
 from simformer.catalogue import Catalogue, Cell
 from simformer.plan import Training, make_plan
@@ -28,8 +27,7 @@ class TrainingStatus:
         state: one of `STATES`.
         steps: optimiser steps in all.
         progress: how far it is.
-        hours: estimated time until its end, once it runs.
-        measured: whether that is from its own speed or a finished run's, not from an assumed one.
+        hours: estimated time until its end, once it runs; None where no speed was measured.
         reason: the error of a failed one, or why Slurm ended an interrupted one; None if unknown.
         log: log of its job.
         slurm_logs: folder of Slurm's own logs of the job; None without one.
@@ -42,8 +40,7 @@ class TrainingStatus:
     state: str
     steps: int
     progress: Progress
-    hours: float
-    measured: bool
+    hours: float | None
     reason: str | None
     log: Path
     slurm_logs: Path | None
@@ -87,9 +84,9 @@ class Status:
         tables: experiment -> numbers that are there, and all that its table needs.
         failed_jobs: preparation, labels, evaluation and so on.
         device: 'GPU' or 'CPU-core', what `hours` are of.
-        hours: estimated hours of training that are left, of one device.
+        hours: estimated hours of training that are left, of one device, of the trainings whose speed was measured.
         jobs: trainings at a time that `end` assumes.
-        end: estimated hours until all are trained.
+        end: estimated hours until all are trained; None if the speed of one was not measured.
     """
 
     title: str
@@ -99,7 +96,7 @@ class Status:
     device: str
     hours: float
     jobs: int
-    end: float
+    end: float | None
 
     def of(self, *states: str) -> list[TrainingStatus]:
         """Return the trainings that are in one of some states."""
@@ -131,8 +128,8 @@ def make_status(
     """
     names = tuple(experiments or catalogue.study.experiments)
     plan = make_plan(catalogue, names)
-    measured = [t.gpu.measured for t in plan.trainings if t.gpu.measured or t.cpu.measured]
-    gpu = any(measured) if measured else gpu_here
+    own = {kind for t in plan.trainings for kind, time in (("gpu", t.gpu), ("cpu", t.cpu)) if time and time.in_study}
+    gpu = "gpu" in own if own else gpu_here
     numbers = {name: _numbers(catalogue, name) for name in names}
     needed: dict[Cell, dict[Path, None]] = {training.cell: {} for training in plan.trainings}
     for file, cell in (pair for pairs in numbers.values() for pair in pairs):
@@ -149,6 +146,7 @@ def make_status(
             found.append(_open(*arguments, now, gpu, job, job_logs if job_logs.is_dir() else None))
     there = {file for training in found for file in training.results}
     running_first = sorted((t for t in found if t.state != "done"), key=lambda t: t.state != "running")
+    left = {training.cell: training.hours for training in running_first}
     jobs = jobs or max(1, sum(training.state == "running" for training in found))
     return Status(
         title=plan.title,
@@ -156,9 +154,9 @@ def make_status(
         tables={name: (sum(file in there for file, _ in pairs), len(pairs)) for name, pairs in numbers.items()},
         failed_jobs=_failed_jobs(Path(catalogue.study.results, "logs")),
         device="GPU" if gpu else "CPU-core",
-        hours=sum(training.hours for training in found),
+        hours=sum(hours for hours in left.values() if hours is not None),
         jobs=jobs,
-        end=hours_until_end({t.cell: t.hours for t in running_first}, _teachers(catalogue, plan.trainings), jobs),
+        end=None if None in left.values() else hours_until_end(left, _teachers(catalogue, plan.trainings), jobs),
     )
 
 
@@ -171,7 +169,6 @@ def _done(training: Training, needed: tuple[Path, ...], log: Path) -> TrainingSt
         steps=training.steps,
         progress=Progress(training.steps),
         hours=0.0,
-        measured=True,
         reason=None,
         log=log,
         slurm_logs=None,
@@ -204,14 +201,12 @@ def _open(
         state, reason = "interrupted", slurm.last_words(slurm_logs) if slurm_logs else None
     else:
         state = "changed" if training.status == "changed" else "missing"
-    hours = _hours_left(training, progress, state == "running", gpu)
     return TrainingStatus(
         cell=training.cell,
         state=state,
         steps=training.steps,
         progress=progress,
-        hours=hours.hours,
-        measured=hours.measured,
+        hours=_hours_left(training, progress, state == "running", gpu),
         reason=reason,
         log=log,
         slurm_logs=slurm_logs,
@@ -221,13 +216,13 @@ def _open(
     )
 
 
-def _hours_left(training: Training, progress: Progress, running: bool, gpu: bool) -> Hours:
+def _hours_left(training: Training, progress: Progress, running: bool, gpu: bool) -> float | None:
     """Estimate by its own speed if it runs, else by the plan's; what is not saved is to be done again."""
     steps = training.steps - (progress.step if running or progress.saved is not None else 0)
     if running and progress.speed:
-        return Hours(steps / progress.speed / 3600, True)
+        return steps / progress.speed / 3600
     whole = training.gpu if gpu else training.cpu
-    return Hours(whole.hours * steps / training.steps, whole.measured)
+    return whole and whole.hours * steps / training.steps
 
 
 def _log(catalogue: Catalogue, cell: Cell) -> Path:

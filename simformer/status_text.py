@@ -176,13 +176,18 @@ def _failed_job(job: FailedJob) -> list[str]:
 def _left(status: Status, now: datetime) -> list[str]:
     if len(status.of("done")) == len(status.trainings):
         return []
-    end = now + timedelta(hours=status.end)
-    total = f"{status.hours:.1f}" if status.hours >= 1 else f"{status.hours:.2f}"
     unfinished = [training for training in status.trainings if training.state != "done"]
-    measured = sum(training.measured for training in unfinished)
-    basis = f"{measured} of {len(unfinished)} from measured speeds, others from stated ones"
+    unknown = sum(training.hours is None for training in unfinished)
+    if unknown == len(unfinished):
+        return ["left: no training of these methods was measured; the first that runs tells"]
+    total = f"{status.hours:.1f}" if status.hours >= 1 else f"{status.hours:.2f}"
+    more = f", and {unknown} trainings whose speed was not measured" if unknown else ""
+    lines = [f"left: {total} {status.device}-hours of training, by measured speeds{more}"]
+    if status.end is None:
+        return lines
+    end = now + timedelta(hours=status.end)
     return [
-        f"left: {total} {status.device}-hours of training ({basis})",
+        *lines,
         f"end: in {duration(3600 * status.end)} ({end:%a %d %b %Y %H:%M}), {status.jobs} at a time, "
         "without label making and evaluation",
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
 from tqdm import tqdm
 
 from simformer.build import Training, build_training, save_model
@@ -18,20 +16,19 @@ from simformer.checkpoint import file_hash, load_state, remove_state, save_state
 from simformer.config import RunConfig
 from simformer.data.files import atomic_write_text
 from simformer.data.labels import LabelSet
-from simformer.data.loader import Group, training_steps
+from simformer.data.loader import training_steps
+from simformer.data.transfer import on_device
+from simformer.devices import set_precision
 from simformer.distributed import ALONE, Processes
 from simformer.errors import UserError
 from simformer.json_text import json_text
-from simformer.losses.mask import count_masks
-from simformer.losses.total import total
-from simformer.objective import Objective
 from simformer.provenance import Meter, facts
 from simformer.schedule import set_learning_rate
 from simformer.stop_signal import Stop, StopFlag, stop_flag, stopped_after
-from simformer.trackers import TERMS, CsvLog, StepMeans, TensorBoardLog
+from simformer.trackers import CsvLog, StepMeans, TensorBoardLog
 from simformer.training_record import read_record
+from simformer.training_step import TrainingStep
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 Item = TypeVar("Item")
 LOG_FILE = "log.csv"
 """Name of the growing log in the state directory."""
@@ -87,15 +84,16 @@ def train(
     if device.index is not None and device.type == "cuda":
         torch.cuda.set_device(device)
     optim = config.settings.optim
+    set_precision(optim.precision, device)
     share = processes.share(optim)
     training = build_training(config, data, labels, weights, device)
-    scaler = torch.amp.GradScaler(device.type, enabled=optim.precision == "fp16")
     means, meter = StepMeans(), Meter(device)
+    step = TrainingStep(training, config, means, share, processes)
     parts = {
         "model": training.model,
         "optimizer": training.optimizer,
         "loss": training.loss,
-        "scaler": scaler,
+        "scaler": step.scaler,
         "means": means,
         "usage": meter,
     }
@@ -103,8 +101,6 @@ def train(
         parts["simnet"] = training.simnet
     identity = {"settings": config.hash, "labels": labels.hash, "initial weights": file_hash(weights)}
     first = load_state(state, parts, identity)
-    objective = Objective(training.model, training.simnet, training.loss, PRECISIONS[optim.precision]).train()
-    objective = processes.parallel(objective, unused=training.loss.leaves_heads_out)
 
     logs = []
     if processes.rank == 0:
@@ -113,7 +109,7 @@ def train(
             logs.append(TensorBoardLog(runtime.tensorboard, first))
     last = min(optim.steps, runtime.stop_after or optim.steps)
     groups_per_step = optim.batch_images // optim.group_images
-    batches = training_steps(training.groups, groups_per_step, first, last, runtime.workers, share)
+    batches = on_device(training_steps(training.groups, groups_per_step, first, last, runtime.workers, share), device)
     title = f"{config.method} seed {config.seed}"
     saved = first
 
@@ -122,6 +118,7 @@ def train(
         nonlocal saved
         if done == saved:
             return
+        step.settle()
         _collect(training, meter, share, processes)
         with processes.together():
             if processes.rank == 0:
@@ -132,16 +129,15 @@ def train(
         progress = tqdm(
             range(first, last), title, initial=first, total=optim.steps, mininterval=5, disable=processes.rank > 0
         )
-        for step in progress:
-            groups = next_batch(batches, flag, save, step, processes)
-            factor = set_learning_rate(training.optimizer, step, optim)
+        for number in progress:
+            groups = next_batch(batches, flag, save, number, processes)
+            factor = set_learning_rate(training.optimizer, number, optim)
             with processes.in_turn(training.simnet):
-                terms = _backward(training, objective, groups, scaler, config, step, share, processes)
-            norm = _update(training, groups, scaler, optim.clip_norm, step, processes)
-            means.add(terms | {"grad_norm": norm})
+                step(groups, number)
             meter.count()
-            done = step + 1
+            done = number + 1
             if done % runtime.log_every == 0 or done == optim.steps:
+                step.settle()
                 row = means.take()
                 meter.sample()
                 with processes.together():
@@ -209,90 +205,6 @@ class TrainOutputs:
         """Return whether all are there, from a training with these settings."""
         there = all(path.exists() for path in (self.model, self.log, self.facts))
         return there and read_record(self.facts)["hash"] == config.hash
-
-
-def _backward(
-    training: Training,
-    objective: nn.Module,
-    groups: list[Group],
-    scaler: torch.amp.GradScaler,
-    config: RunConfig,
-    step: int,
-    share: range,
-    processes: Processes,
-) -> dict[str, float]:
-    """Accumulate the gradient of one step; returns the weighted terms of the loss (Eq. 5) and their total.
-
-    All counts and sums are those of the whole step, of which this process has the groups numbered `share`.
-    """
-    optim = config.settings.optim
-    per_forward = min(optim.groups_per_forward or len(groups), len(groups))
-    num_groups = optim.batch_images // optim.group_images
-    num_masks = processes.sum([count_masks([target for group in groups for target in group.targets])])[0]
-    training.optimizer.zero_grad(set_to_none=True)
-    sums = dict.fromkeys(TERMS, 0.0)
-    for first in range(0, len(groups), per_forward):
-        chunk = groups[first : first + per_forward]
-        slots = share[first : first + per_forward]
-        seeds = [_sampling_seed(config.seed, step, slot) for slot in slots]
-        if processes.size > 1:  # dropout differs between processes, and does not depend on an interruption
-            torch.manual_seed(seeds[0])
-        with processes.accumulate(objective, last=first + per_forward >= len(groups)):
-            with processes.together():
-                try:
-                    terms = objective(chunk, num_masks, num_groups, seeds, slots[0])
-                except FloatingPointError as error:
-                    raise _non_finite(str(error), _names(chunk), step) from None
-                values = dict(zip(terms, torch.stack(list(terms.values())).detach().tolist(), strict=True))
-                bad = [f"{name} = {value}" for name, value in values.items() if not math.isfinite(value)]
-                if bad:
-                    raise _non_finite(f"term(s) of the loss not finite: {', '.join(bad)}", _names(chunk), step)
-            # The losses of the processes add up, but the mean of their gradients is taken.
-            scaler.scale(total(terms) * processes.size).backward()
-        for name, value in values.items():
-            sums[name] += value
-    sums = dict(zip(sums, processes.sum(list(sums.values())), strict=True))
-    return {"total": math.fsum(sums.values()), **sums}
-
-
-def _sampling_seed(seed: int, step: int, group: int) -> int:
-    """Seed of the pixel sampling of one group: a function of (seed, step, group)."""
-    return ((seed * 1_000_003 + step) * 1_009 + group) % 2**63
-
-
-def _update(
-    training: Training,
-    groups: list[Group],
-    scaler: torch.amp.GradScaler,
-    clip_norm: float,
-    step: int,
-    processes: Processes,
-) -> float:
-    """Clip the global gradient norm over all networks together, and step; returns the norm.
-
-    In fp16 the scaler skips a step whose gradient overflows; otherwise that is an error, before any weight
-    is spoilt.
-    """
-    scaler.unscale_(training.optimizer)
-    parameters = [p for module in training.modules for p in module.parameters() if p.requires_grad]
-    norm = float(torch.nn.utils.clip_grad_norm_(parameters, clip_norm))
-    if not math.isfinite(norm) and not scaler.is_enabled():
-        names = [name for part in processes.gather(_names(groups)) for name in part]
-        raise _non_finite(f"the gradient norm is {norm}", names, step)
-    scaler.step(training.optimizer)
-    scaler.update()
-    return norm
-
-
-def _names(groups: list[Group]) -> list[str]:
-    return [name for group in groups for name in group.names]
-
-
-def _non_finite(what: str, names: list[str], step: int) -> UserError:
-    return UserError(
-        f"step {step}: {what}. Images of the batch: {', '.join(names)}. Lower optim.lr, or set optim.precision: bf16 "
-        "or fp32; the last saved state is untouched"
-    )
 
 
 def _collect(training: Training, meter: Meter, share: range, processes: Processes) -> None:

@@ -22,9 +22,10 @@ from simformer.data.labels import LabelSet
 from simformer.data.loader import training_steps
 from simformer.data.transforms import normalise
 from simformer.distributed import ALONE, Processes, join
-from simformer.objective import Objective
 from simformer.provenance import Meter
-from simformer.train import Runtime, TrainOutputs, _backward, _collect, train
+from simformer.trackers import TERMS, StepMeans
+from simformer.train import Runtime, TrainOutputs, _collect, train
+from simformer.training_step import TrainingStep
 
 CPU = torch.device("cpu")
 
@@ -64,14 +65,14 @@ def _gradients(config: RunConfig, data: Path, labels: LabelSet, processes: Proce
     """Gradients of the first two steps, both at the initial weights, and all else that they change."""
     optim = config.settings.optim
     training = build_training(config, data, labels, None, CPU)
-    objective = Objective(training.model, training.simnet, training.loss, torch.float32).train()
-    objective = processes.parallel(objective, unused=training.loss.leaves_heads_out)
-    scaler, share = torch.amp.GradScaler("cpu", enabled=False), processes.share(optim)
+    share = processes.share(optim)
+    training_step = TrainingStep(training, config, StepMeans(), share, processes)
     batches = training_steps(training.groups, optim.batch_images // optim.group_images, 0, 2, 0, share)
     terms, gradients = [], []
     for step, groups in enumerate(batches):
         with processes.in_turn(training.simnet):
-            terms.append(_backward(training, objective, groups, scaler, config, step, share, processes))
+            own = training_step.backward(groups, step).tolist()
+            terms.append(dict(zip(TERMS, processes.sum(own), strict=True)))
         found = {f"{k}.{n}": p.grad for k, m in enumerate(training.modules) for n, p in m.named_parameters()}
         gradients.append({name: grad if grad is None else grad.clone() for name, grad in found.items()})
     _collect(training, Meter(CPU), share, processes)

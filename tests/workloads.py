@@ -13,16 +13,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from simformer import train as loop
 from simformer.build import Training, build_training
 from simformer.config import RunConfig
 from simformer.data.labels import LabelSet
 from simformer.data.loader import Group
 from simformer.data.targets import make_target
 from simformer.distributed import ALONE
-from simformer.objective import Objective
 from simformer.schedule import set_learning_rate
 from simformer.settings import IGNORE, TrainSettings
+from simformer.trackers import StepMeans
+from simformer.training_step import TrainingStep
 
 METHODS = ("simformer", "maskformer")
 """The full method on pairs of images, and its segmentation network alone on all masks (FullyOracle)."""
@@ -144,6 +144,33 @@ def new_groups(case: Case, method: str, seed: int = 0) -> list[Group]:
     return [new_group(case, method, number, seed) for number in range(case.images // 2)]
 
 
+class Step:
+    """Steps of the training loop on the same data; the only place here that knows how the loop makes them.
+
+    Args:
+        config: the resolved run.
+        training: networks, loss, optimiser.
+        groups: data of a step, on the host; may be replaced between steps.
+    """
+
+    def __init__(self, config: RunConfig, training: Training, groups: list[Group]) -> None:
+        self.optim = config.settings.optim
+        self.training, self.groups, self.means, self.done = training, groups, StepMeans(), 0
+        share = range(self.optim.batch_images // self.optim.group_images)
+        self.step = TrainingStep(training, config, self.means, share, ALONE)
+
+    def __call__(self) -> None:
+        """Do a step; as in the loop, what it has computed stays on the device."""
+        set_learning_rate(self.training.optimizer, self.done % self.optim.steps, self.optim)
+        self.step(self.groups, self.done)
+        self.done += 1
+
+    def terms(self) -> dict[str, float]:
+        """Return what would be logged: means over the steps since the last call."""
+        self.step.settle()
+        return self.means.take()
+
+
 @dataclass(frozen=True)
 class Workload:
     """A training that can be stepped.
@@ -152,14 +179,14 @@ class Workload:
         case, config: sizes and settings.
         training: networks, loss, optimiser, as `simformer train` builds them.
         groups: data of a step, on the host.
-        step: does one whole training step and returns the terms of its loss.
+        step: does one whole training step.
     """
 
     case: Case
     config: RunConfig
     training: Training
     groups: list[Group]
-    step: Callable[[], dict[str, float]]
+    step: Step
 
 
 def build(
@@ -182,28 +209,7 @@ def build(
     training = build_training(config, Path("no-files"), case.label_set(method), None, torch.device(device))
     training = wrap(training) if wrap else training
     groups = new_groups(case, method)
-    return Workload(case, config, training, groups, training_step(config, training, groups, torch.device(device)))
-
-
-def training_step(
-    config: RunConfig, training: Training, groups: list[Group], device: torch.device
-) -> Callable[[], dict[str, float]]:
-    """Return what does a step of the training loop; the only place here that knows how the loop does it."""
-    optim = config.settings.optim
-    scaler = torch.amp.GradScaler(device.type, enabled=optim.precision == "fp16")
-    objective = Objective(training.model, training.simnet, training.loss, loop.PRECISIONS[optim.precision]).train()
-    done = 0
-
-    def step() -> dict[str, float]:
-        nonlocal done
-        set_learning_rate(training.optimizer, done % optim.steps, optim)
-        share = range(len(groups))
-        terms = loop._backward(training, objective, groups, scaler, config, done, share, ALONE)
-        norm = loop._update(training, groups, scaler, optim.clip_norm, done, ALONE)
-        done += 1
-        return terms | {"grad_norm": norm}
-
-    return step
+    return Workload(case, config, training, groups, Step(config, training, groups))
 
 
 def resized(case: Case, **changes: int) -> Case:

@@ -1,20 +1,15 @@
-"""What trainings cost before they are run: hours and disk. Measured where a finished run can tell."""
+"""What trainings cost before they are run: hours, where their speed was measured, and disk."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from simformer.analysis.speeds import Card, Facts, find_speed
 from simformer.catalogue import Catalogue, Cell
 from simformer.config import RunConfig
 from simformer.sources import archives
 
-GPU_MEGAPIXELS = {"resnet50": 4.0, "resnet18": 10.0, "mobilenet_v2": 10.0, "tiny": 40.0}
-"""Assumed training speed on one GPU, megapixels (crop x crop x images) per second; stated, not measured."""
-CPU_MEGAPIXELS = {"resnet50": 0.05, "resnet18": 0.15, "mobilenet_v2": 0.25, "tiny": 0.5}
-"""The same on one CPU core; `tiny` and `mobilenet_v2` from logs of the demo and of MSRC-21, the others are guesses."""
 MODEL_BYTES = {"resnet50": 166e6, "resnet18": 80e6, "mobilenet_v2": 75e6, "tiny": 3e6}
 """Size of one trained model's file, about."""
 MAP_BYTES = 280e3
@@ -22,38 +17,29 @@ MAP_BYTES = 280e3
 LABEL_BYTES = 5e3
 """Size of one compressed label map, about (measured on 21 maps of COCO-Stuff)."""
 
-Facts = Mapping[str, Any]
-"""Content of a finished run's train.json."""
-
 
 @dataclass(frozen=True)
 class Hours:
-    """Training time of one run; `measured` tells a finished run's speed from the stated assumption."""
+    """Training time of one run on one device.
+
+    Attributes:
+        hours: on one device.
+        source: who measured the speed, for the user.
+        in_study: whether a run of the study tells it.
+    """
 
     hours: float
-    measured: bool
+    source: str
+    in_study: bool
 
 
-def training_time(run: RunConfig, finished: Iterable[Facts], gpu: bool) -> Hours:
-    """Estimate the time of one training on one device; that of a finished run on several is their sum.
+def training_time(run: RunConfig, finished: Iterable[Facts], cards: Sequence[Card], gpu: bool) -> Hours | None:
+    """Estimate the time of one training on one device, that of several being their sum; None if it was not measured.
 
-    Args:
-        run: its settings.
-        finished: facts of finished runs of the same dataset and method; the last that tells its speed counts,
-            if it ran on the same kind of device.
-        gpu: whether a GPU will train, or a CPU core.
+    Args: see `find_speed`.
     """
-    optim = run.settings.optim
-    speeds = [
-        f["steps_per_second"] / f.get("processes", 1)
-        for f in finished
-        if (f["device"] != "cpu") == gpu and 0 < (f.get("steps_per_second") or 0) < math.inf
-    ]
-    if speeds:
-        return Hours(optim.steps / speeds[-1] / 3600, True)
-    assumed = (GPU_MEGAPIXELS if gpu else CPU_MEGAPIXELS)[run.settings.model.backbone]
-    megapixels = optim.steps * optim.batch_images * run.settings.augment.crop**2 / 1e6
-    return Hours(megapixels / assumed / 3600, False)
+    speed = find_speed(run, finished, cards, gpu)
+    return speed and Hours(run.settings.optim.steps * speed.seconds / 3600, speed.source, speed.in_study)
 
 
 def training_images(run: RunConfig) -> int:

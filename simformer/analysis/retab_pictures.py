@@ -14,7 +14,8 @@ from torch import Tensor
 from simformer.analysis.map_gallery import HEAT, choose_scenes
 from simformer.analysis.palette import class_colours
 from simformer.analysis.style import figure_text
-from simformer.baselines.maps import ClassMaps, MapSet
+from simformer.baselines.class_maps import ClassMaps
+from simformer.baselines.maps import MapSet
 from simformer.baselines.mixing import mix_scores
 from simformer.baselines.retab.cells import STRIDE
 from simformer.baselines.retab.propagation import NONE_OF_THEM, Propagation, own_labels, pixels_of

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
-from torch.utils.checkpoint import checkpoint
 
-from simformer.baselines.stencil import Offset, inside, segment, shifted
+from simformer.baselines.stencil import Offset, Windows, inside, segment
 from simformer.settings import IGNORE
 
 EPSILON = 1e-5
@@ -69,15 +68,41 @@ def boundary_affinity(boundary: Tensor, offsets: tuple[Offset, ...]) -> Tensor:
         offsets: O offsets of the partners j.
     Returns: in [0, 1], [B, O, h, w]; meaningless where the partner lies outside the grid.
     """
+    return 1 - HighestOnTheWay.apply(boundary, offsets)
 
-    def at(b: Tensor, offset: Offset) -> Tensor:
-        return 1 - torch.stack([shifted(b, cell, 0.0) for cell in segment(offset)]).amax(dim=0)
 
-    if not (torch.is_grad_enabled() and boundary.requires_grad):
-        return torch.stack([at(boundary, offset) for offset in offsets], dim=1)
-    # Computed again backwards: the ways of all offsets together are hundreds of maps.
-    kept = [checkpoint(at, boundary, offset, use_reentrant=False, preserve_rng_state=False) for offset in offsets]
-    return torch.stack(kept, dim=1)
+class HighestOnTheWay(torch.autograd.Function):
+    """Highest value on the way to the partner at each offset, [B, h, w] to [B, O, h, w]; 0 counts outside the grid.
+
+    The gradient is written out, as the ways of all offsets together are hundreds of maps. It goes to the cells that
+    have the highest value, in equal parts.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, boundary: Tensor, offsets: tuple[Offset, ...]) -> Tensor:
+        """Compute the highest values."""
+        at = Windows(boundary, offsets, 0.0)
+        highest = boundary[:, None].repeat(1, len(offsets), 1, 1)
+        for number, offset in enumerate(offsets):
+            for cell in segment(offset):
+                torch.maximum(highest[:, number], at[cell], out=highest[:, number])
+        ctx.offsets = offsets
+        ctx.save_for_backward(boundary, highest)
+        return highest
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+        """Gradient for the boundary, from that of the highest values."""
+        boundary, highest = ctx.saved_tensors
+        at, result = (Windows(grid, ctx.offsets, 0.0) for grid in (boundary, torch.zeros_like(boundary)))
+        for number, offset in reversed(list(enumerate(ctx.offsets))):  # in autograd's own order, to the last bit
+            cells = segment(offset)
+            reached = torch.stack([at[cell] for cell in cells]) == highest[:, number]
+            part = gradient[:, number] / reached.sum(dim=0)
+            for cell, mask in reversed(list(zip(cells, reached, strict=True))):
+                result[cell].add_(part * mask)
+        return result[0, 0].clone(), None
 
 
 def pair_kinds(cells: Tensor, offsets: tuple[Offset, ...]) -> tuple[Tensor, Tensor]:
@@ -88,7 +113,8 @@ def pair_kinds(cells: Tensor, offsets: tuple[Offset, ...]) -> tuple[Tensor, Tens
         offsets: O offsets of the partners.
     Returns: (same, different), bool [B, O, h, w].
     """
-    partners = torch.stack([shifted(cells, offset, IGNORE) for offset in offsets], dim=1)
+    at = Windows(cells, offsets, IGNORE)
+    partners = torch.stack([at[offset] for offset in offsets], dim=1)
     known = (cells != IGNORE)[:, None] & (partners != IGNORE)
     agree = cells[:, None] == partners
     return known & agree, known & ~agree

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from simformer.baselines.cam import class_activation_maps
+from simformer.baselines.class_maps import ClassMaps
 from simformer.baselines.crop_training import CropBatch, train_on_crops
-from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
+from simformer.baselines.maps import MapSet, settings_hash, write_maps
 from simformer.baselines.network_file import StoredNetwork, read_network
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import CamSettings, ClassifierSettings

@@ -7,19 +7,13 @@ rewritten while network and settings stay the same, which their `identity` tells
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+from typing import TYPE_CHECKING
 
 from simformer.config import RECIPE_VERSION
-from simformer.data.files import atomic_write_bytes
 from simformer.data.identity import Identity, require_blind, require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.sealed import read_sealed, write_sealed
@@ -27,40 +21,10 @@ from simformer.errors import MAKES_IT, UserError
 from simformer.settings import Settings
 from simformer.shards import WHOLE, Shard
 
+if TYPE_CHECKING:
+    from simformer.baselines.class_maps import ClassMaps
 
-@dataclass(frozen=True)
-class ClassMaps:
-    """Scores of the classes of one image.
-
-    Attributes:
-        classes: ids of the P classes among its image-level labels, ascending.
-        scores: >= 0, float [P, h, w]; half precision on disk.
-        stride: pixels per cell.
-        extent: (height, width) in pixels of the image as it was inferred; the grid may reach beyond it.
-    """
-
-    classes: tuple[int, ...]
-    scores: Tensor
-    stride: int
-    extent: tuple[int, int]
-
-    def select(self, classes: Sequence[int]) -> ClassMaps:
-        """Return the maps of some classes; raises UserError if one has none."""
-        if missing := sorted(set(classes) - set(self.classes)):
-            raise UserError(f"no map of class {missing[0]}; there are maps of {list(self.classes)}")
-        rows = [self.classes.index(c) for c in classes]
-        return ClassMaps(tuple(classes), self.scores[rows], self.stride, self.extent)
-
-    def at_size(self, height: int, width: int) -> Tensor:
-        """Return the scores at a size in pixels, float [P, height, width], by bilinear interpolation."""
-        if not self.classes:
-            return torch.zeros(0, height, width)
-        rows, columns = (side * self.stride for side in self.scores.shape[-2:])
-        full = F.interpolate(self.scores.float()[None], size=(rows, columns), mode="bilinear", align_corners=False)
-        full = full[..., : self.extent[0], : self.extent[1]]
-        if full.shape[-2:] != (height, width):
-            full = F.interpolate(full, size=(height, width), mode="bilinear", align_corners=False)
-        return full[0]
+# The maps themselves (torch) are imported where they are read and written: to join shards takes the manifests alone.
 
 
 @dataclass(frozen=True)
@@ -88,10 +52,12 @@ class MapSet:
         """Return the maps of an image; raises UserError if there are none or they were changed."""
         if name not in self.checksums:
             raise UserError(f"{self.root / 'maps.json'}: no maps of image '{name}'; it belongs to another label set")
-        stored = _read(self.root, name)
+        from simformer.baselines.class_maps import maps_path, read_maps
+
+        stored = read_maps(self.root, name)
         if stored is None or stored[1] != self.checksums[name]:
             raise UserError(
-                f"{_path(self.root, name)}: missing, or not the file that maps.json names; delete "
+                f"{maps_path(self.root, name)}: missing, or not the file that maps.json names; delete "
                 f"{self.root / 'maps.json'} and run snakemake again"
             )
         return stored[2]
@@ -138,20 +104,20 @@ def write_maps(
     Returns: the maps of the shard.
     Raises: UserError for scores that are not finite.
     """
+    from simformer.baselines.class_maps import read_maps, write_image
+
     images, root = labels.images, manifest.parent
     mine = [images[i] for i in shard.positions(len(images))]
     checksums: dict[str, str] = {}
     missing = []
     for image in mine:
-        stored = _read(root, image.name)
+        stored = read_maps(root, image.name)
         if stored is not None and stored[0] == (identity, image.image_sha256):
             checksums[image.name] = stored[1]
         else:
             missing.append(image)
     for image, maps in compute(missing):
-        if not torch.isfinite(maps.scores).all():
-            raise UserError(f"the maps of image '{image.name}' are not finite; train the network anew")
-        checksums[image.name] = _write(root, image, identity, maps)
+        checksums[image.name] = write_image(root, image, identity, maps)
     written = MapSet(
         identity,
         replace(labels.identity, where=str(manifest)),
@@ -192,37 +158,3 @@ def gather_maps(manifests: Sequence[Path], labels: LabelSet, destination: Path) 
     )
     gathered.save(destination)
     return gathered
-
-
-def _path(root: Path, name: str) -> Path:
-    return root / "maps" / f"{name}.npz"
-
-
-def _write(root: Path, image: LabelledImage, identity: str, maps: ClassMaps) -> str:
-    scores = maps.scores.to(torch.float16).cpu().numpy()
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        scores=scores,
-        classes=np.array(maps.classes, np.uint8),
-        geometry=np.array([maps.stride, *maps.extent], np.int32),
-        identity=np.array([identity, image.image_sha256]),
-    )
-    atomic_write_bytes(_path(root, image.name), buffer.getvalue(), durable=False)
-    return _checksum(scores)
-
-
-def _read(root: Path, name: str) -> tuple[tuple[str, str], str, ClassMaps] | None:
-    """Return identity, checksum and maps of an image's file; None if there is no such file, or only a broken one."""
-    try:
-        with np.load(_path(root, name), allow_pickle=False) as content:
-            stride, *extent = content["geometry"].tolist()
-            scores, identity = content["scores"], tuple(content["identity"].tolist())
-            maps = ClassMaps(tuple(content["classes"].tolist()), torch.from_numpy(scores), stride, tuple(extent))
-    except Exception:  # what a killed writer or a bad disk leaves can fail in any way
-        return None
-    return identity, _checksum(scores), maps
-
-
-def _checksum(scores: np.ndarray) -> str:
-    return hashlib.sha256(scores.tobytes()).hexdigest()[:16]

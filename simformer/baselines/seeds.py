@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from simformer.baselines.class_maps import ClassMaps
 from simformer.baselines.crf import dense_crf
-from simformer.baselines.maps import ClassMaps, MapSet
+from simformer.baselines.maps import MapSet
 from simformer.baselines.pamr import pamr
 from simformer.baselines.settings import SeedSettings
 from simformer.data.checked import read_photograph

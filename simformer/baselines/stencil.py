@@ -42,6 +42,26 @@ def shifted(grid: Tensor, offset: Offset, fill: float) -> Tensor:
     return padded[..., top : top + height, left : left + width]
 
 
+class Windows:
+    """A grid with a margin, so that it is moved along any of some offsets, or back, without a copy.
+
+    Args:
+        grid: [..., h, w].
+        offsets: the farthest of them set the margin.
+        fill: value of the margin.
+    """
+
+    def __init__(self, grid: Tensor, offsets: tuple[Offset, ...], fill: float) -> None:
+        self.height, self.width = grid.shape[-2:]
+        self.rows, self.columns = (max(abs(offset[axis]) for offset in offsets) for axis in (0, 1))
+        self.padded = F.pad(grid, (self.columns, self.columns, self.rows, self.rows), value=fill)
+
+    def __getitem__(self, offset: Offset) -> Tensor:
+        """Return a view of what `shifted` returns as a copy."""
+        top, left = self.rows + offset[0], self.columns + offset[1]
+        return self.padded[..., top : top + self.height, left : left + self.width]
+
+
 def inside(offset: Offset, height: int, width: int) -> tuple[Cells, Cells]:
     """Index the cells whose partner at an offset lies inside the grid, and these partners, in [..., h, w]."""
     dy, dx = offset

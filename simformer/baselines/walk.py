@@ -7,11 +7,13 @@ up: N x N numbers for a grid of N cells, and 2 N^3 operations per squaring. Appl
 from __future__ import annotations
 
 import warnings
+from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from simformer.baselines.stencil import Offset, shifted
+from simformer.baselines.stencil import Offset, Windows
 
 
 def transition(
@@ -34,30 +36,61 @@ def transition(
     Returns: the transpose of T as a sparse CSR matrix [N, N], N = h w cells in row-major order; rows sum to 1.
     """
     height, width = affinity.shape[-2:]
+    graph = _graph(height, width, offsets, affinity.device)
     weight = affinity**beta
-    one = torch.ones_like(weight[0])
-    send = one if send is None else send.to(weight.dtype)
-    receive = one if receive is None else receive.to(weight.dtype)
-    after = [(offset, weight[i], shifted(send, offset, 0.0)) for i, offset in enumerate(offsets)]
-    before = [
-        ((-dy, -dx), shifted(weight[i], (-dy, -dx), 0.0), shifted(send, (-dy, -dx), 0.0))
-        for i, (dy, dx) in enumerate(offsets)
-    ]
-    entries = [*before[::-1], ((0, 0), one, one), *after]
-    inside = torch.stack([shifted(one, offset, 0.0) for offset, _, _ in entries]).flatten(1) > 0
-    gates = [one if offset == (0, 0) else sender * receive for offset, _, sender in entries]
-    weights = torch.stack([w * gate for (_, w, _), gate in zip(entries, gates, strict=True)]).flatten(1) * inside
+    back = Windows(weight, offsets, 0.0)
+    before = [back[-dy, -dx][i] for i, (dy, dx) in enumerate(offsets)]
+    weights = torch.stack([*before[::-1], torch.ones_like(weight[0]), *weight])
+    if send is not None or receive is not None:
+        one = torch.ones_like(weight[0])
+        senders = Windows(one if send is None else send.to(weight.dtype), offsets, 0.0)
+        opposite = [(-dy, -dx) for dy, dx in offsets]
+        gates = torch.stack([senders[offset] for offset in (*opposite[::-1], (0, 0), *offsets)])
+        gates = gates if receive is None else gates * receive.to(weight.dtype)
+        gates[len(offsets)] = 1.0
+        weights = weights * gates
+    weights = weights.flatten(1) * graph.inside
     weights = weights / weights.sum(dim=0)
-    cells = torch.arange(height * width, dtype=torch.int32, device=weight.device)
-    steps = torch.tensor([dy * width + dx for (dy, dx), _, _ in entries], dtype=torch.int32, device=weight.device)
-    first = torch.zeros(height * width + 1, dtype=torch.int32, device=weight.device)
-    first[1:] = inside.sum(dim=0).cumsum(dim=0)
-    columns = (cells[:, None] + steps)[inside.T]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
         return torch.sparse_csr_tensor(
-            first, columns, weights.T[inside.T], size=(height * width,) * 2, check_invariants=False
+            graph.first,
+            graph.columns,
+            weights.T.reshape(-1)[graph.chosen],
+            size=(height * width,) * 2,
+            check_invariants=False,
         )
+
+
+class _Graph(NamedTuple):
+    """Which cells of a grid are neighbours, along O offsets, to their own place, and along the opposite offsets.
+
+    Attributes:
+        inside: whether the partner lies inside the grid, bool [2 O + 1, N].
+        first: where each cell's entries begin among those of all cells, int32 [N + 1].
+        columns: neighbour of each entry, int32.
+        chosen: place of each entry in [N, 2 O + 1], int64.
+    """
+
+    inside: Tensor
+    first: Tensor
+    columns: Tensor
+    chosen: Tensor
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def _graph(height: int, width: int, offsets: tuple[Offset, ...], device: torch.device) -> _Graph:
+    """Find the neighbours once for all images of a size."""
+    every = (*((-dy, -dx) for dy, dx in reversed(offsets)), (0, 0), *offsets)
+    at = Windows(torch.ones(height, width, dtype=torch.bool, device=device), offsets, False)
+    inside = torch.stack([at[offset] for offset in every]).flatten(1)
+    cells = torch.arange(height * width, dtype=torch.int32, device=device)
+    steps = torch.tensor([dy * width + dx for dy, dx in every], dtype=torch.int32, device=device)
+    first = torch.zeros(height * width + 1, dtype=torch.int32, device=device)
+    first[1:] = inside.sum(dim=0).cumsum(dim=0)
+    chosen = inside.T.flatten().nonzero()[:, 0]
+    return _Graph(inside, first, (cells[:, None] + steps).flatten()[chosen], chosen)
 
 
 def walk(scores: Tensor, transposed: Tensor, steps: int) -> Tensor:

@@ -94,11 +94,14 @@ def gather_maps(args: argparse.Namespace) -> None:
 
 def seeds(args: argparse.Namespace) -> None:
     """Write the confident pixels of class maps as a label set."""
+    import torch
+
     from simformer.baselines.maps import MapSet
     from simformer.baselines.seeds import write_seeds
     from simformer.baselines.settings import SeedSettings
     from simformer.data.labels import LabelSet
 
+    torch.set_num_threads(1)  # maps of one image are small: threads cost more than they bring
     settings = parsed(SeedSettings, args.settings, "--settings")
     write_seeds(MapSet.load(args.maps), args.data, LabelSet.load(args.labels), settings, args.output)
 
@@ -121,10 +124,13 @@ def refine(args: argparse.Namespace) -> None:
 
 def mix(args: argparse.Namespace) -> None:
     """Write mixed labels: base masks, and the best present novel class of the maps elsewhere."""
+    import torch
+
     from simformer.baselines.maps import MapSet
     from simformer.baselines.mixing import mixed_labels
     from simformer.data.labels import LabelSet
 
+    torch.set_num_threads(1)  # maps of one image are small: threads cost more than they bring
     mixed_labels(MapSet.load(args.maps), LabelSet.load(args.labels), args.gamma, args.output)
 
 

@@ -11,12 +11,15 @@ from simformer.commands.options import DATA, LABELS, OUTPUT, Option, command, co
 
 def check_maps(args: argparse.Namespace) -> None:
     """Measure the claims about all class maps of a dataset, with the true masks of training images."""
+    import torch
+
     from simformer.baselines.claims import save_claims
     from simformer.baselines.map_arms import read_arms
     from simformer.baselines.map_checks import map_claims
     from simformer.commands.specs import Arms, read_spec
     from simformer.data.labels import LabelSet
 
+    torch.set_num_threads(1)  # maps of one image are small: threads cost more than they bring
     labels = (LabelSet.load(file) for file in (args.labels, args.truth, args.fill))
     save_claims(args.output, map_claims(read_arms(read_spec(Arms, args.arms, "--arms")), *labels))
 
@@ -31,11 +34,14 @@ def baseline_checks(args: argparse.Namespace) -> None:
 
 def map_gallery(args: argparse.Namespace) -> None:
     """Draw training images beside truth, class maps of one novel class, and mixed labels."""
+    import torch
+
     from simformer.analysis.map_gallery import draw_map_gallery
     from simformer.baselines.map_arms import read_arms
     from simformer.commands.specs import Arms, read_spec
     from simformer.data.labels import LabelSet
 
+    torch.set_num_threads(1)  # maps of one image are small: threads cost more than they bring
     labels = (LabelSet.load(file) for file in (args.labels, args.truth))
     draw_map_gallery(read_arms(read_spec(Arms, args.arms, "--arms")), args.data, *labels, args.images, args.output)
 

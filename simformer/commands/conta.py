@@ -38,10 +38,13 @@ def predictions(args: argparse.Namespace) -> None:
 
 def confounder(args: argparse.Namespace) -> None:
     """Average the predicted masks of each class over the training images."""
+    import torch
+
     from simformer.baselines.conta.confounder import confounder as run
     from simformer.baselines.maps import MapSet
     from simformer.data.labels import LabelSet
 
+    torch.set_num_threads(1)  # maps of one image are small: threads cost more than they bring
     predicted, cams = MapSet.load(args.predicted), MapSet.load(args.maps)
     run(predicted, cams, LabelSet.load(args.labels), args.threshold).save(args.output)
 

@@ -50,11 +50,14 @@ def retab_boundary_maps(args: argparse.Namespace) -> None:
 
 def retab_seeds(args: argparse.Namespace) -> None:
     """Write base masks joined with the seeds of novel classes away from boundaries, as a label set."""
+    import torch
+
     from simformer.baselines.maps import MapSet
     from simformer.baselines.retab.cells import write_base_and_seeds
     from simformer.baselines.retab.settings import TwoStageSettings
     from simformer.data.labels import LabelSet
 
+    torch.set_num_threads(1)  # maps of one image are small: threads cost more than they bring
     threshold = parsed(TwoStageSettings, args.settings, "--settings").boundary
     masked, seeds = LabelSet.load(args.labels), LabelSet.load(args.seeds)
     write_base_and_seeds(masked, seeds, MapSet.load(args.boundaries), threshold, args.output)
@@ -132,6 +135,8 @@ def check_retab(args: argparse.Namespace) -> None:
 
 def retab_pictures(args: argparse.Namespace) -> None:
     """Draw boundaries, affinities, walked maps and labels of training images."""
+    import torch
+
     from simformer.analysis.retab_pictures import draw_retab_pictures
     from simformer.baselines.maps import MapSet
     from simformer.baselines.retab.propagation import Propagation
@@ -139,6 +144,7 @@ def retab_pictures(args: argparse.Namespace) -> None:
     from simformer.data.labels import LabelSet
     from simformer.devices import choose_device
 
+    torch.set_num_threads(1)  # maps of one image are small: threads cost more than they bring
     settings = parsed(TwoStageSettings, args.settings, "--settings")
     propagation = Propagation(args.network, settings, choose_device(args.device))
     sets = (MapSet.load(file) for file in (args.maps, args.boundaries, args.walked))

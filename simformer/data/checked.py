@@ -1,13 +1,15 @@
 """Photographs and label maps, read only if they are what the audit or the label set saw: the way of all later stages.
 
 A file is hashed once per process. It is hashed again if its size, its times or its place on the disk have changed,
-so an edit in place, of a file to which a prepared dataset has a hard link, is noticed too.
+so an edit in place, of a file to which a prepared dataset has a hard link, is noticed too. Small pictures stay in
+memory (kept_pictures.py) until then.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -16,11 +18,13 @@ from numpy.typing import NDArray
 
 from simformer.data.images import decode_image, decode_label
 from simformer.data.index import ImageRecord
+from simformer.data.kept_pictures import KeptPictures
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError
 
 _verified: set[int] = set()
 """Hashes of (path, state of the file, checksum) of what was compared; numbers, as there may be 100 000 of them."""
+_kept = KeptPictures()
 
 
 class Photograph(Protocol):
@@ -48,7 +52,7 @@ def read_photograph(data: Path, image: Photograph) -> NDArray[np.uint8]:
 
 def read_photograph_file(path: Path, checksum: str) -> NDArray[np.uint8]:
     """Read a photograph whose file must have a sha256; see `read_photograph`."""
-    return decode_image(_audited(path, checksum), str(path))
+    return _audited(path, checksum, decode_image)
 
 
 def read_truth(data: Path, record: ImageRecord) -> NDArray[np.uint8]:
@@ -56,8 +60,7 @@ def read_truth(data: Path, record: ImageRecord) -> NDArray[np.uint8]:
 
     Raises: UserError if the file is missing or is not the one that was audited.
     """
-    path = data / record.label
-    return decode_label(_audited(path, record.label_sha256), str(path))
+    return _audited(data / record.label, record.label_sha256, decode_label)
 
 
 def read_label_map(labels: LabelSet, image: LabelledImage) -> NDArray[np.uint8]:
@@ -69,18 +72,20 @@ def read_label_map(labels: LabelSet, image: LabelledImage) -> NDArray[np.uint8]:
     remedy = f"delete {manifest} and run snakemake again"
     if not image.label:
         raise UserError(f"{manifest}: it holds image-level labels alone, no label maps; give a label set with masks")
-    content, state = _read(path, remedy)
-    known = hash((str(path), state, image.label_sha256))
     changed = UserError(f"{path}: changed since the label set was written; {remedy}")
-    try:
-        label_map = decode_label(content, str(path))
-    except UserError:
-        raise changed from None
-    if known not in _verified:
-        if label_map.shape != (image.height, image.width) or label_checksum(label_map) != image.label_sha256:
-            raise changed
-        _verified.add(known)
-    return label_map
+
+    def decoded(content: bytes, known: int) -> NDArray[np.uint8]:
+        try:
+            label_map = decode_label(content, str(path))
+        except UserError:
+            raise changed from None
+        if known not in _verified:
+            if label_map.shape != (image.height, image.width) or label_checksum(label_map) != image.label_sha256:
+                raise changed
+            _verified.add(known)
+        return label_map
+
+    return _picture(path, remedy, image.label_sha256, decoded)
 
 
 def label_checksum(label_map: NDArray[np.uint8]) -> str:
@@ -88,25 +93,46 @@ def label_checksum(label_map: NDArray[np.uint8]) -> str:
     return hashlib.sha256(label_map.tobytes()).hexdigest()
 
 
-def _audited(path: Path, checksum: str) -> bytes:
-    """Return the content of a file of a prepared dataset; UserError unless it is as audited."""
+def _audited(path: Path, checksum: str, decode: Callable[[bytes, str], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Return a picture of a prepared dataset; UserError unless its file is as audited."""
     remedy = "put the audited file back, or delete index.json of this dataset and run snakemake again"
-    content, state = _read(path, remedy)
-    known = hash((str(path), state, checksum))
-    if known not in _verified:
-        if hashlib.sha256(content).hexdigest() != checksum:
-            raise UserError(f"{path}: changed since the audit (or it is a file of another dataset); {remedy}")
-        _verified.add(known)
-    return content
+
+    def decoded(content: bytes, known: int) -> NDArray[np.uint8]:
+        if known not in _verified:
+            if hashlib.sha256(content).hexdigest() != checksum:
+                raise UserError(f"{path}: changed since the audit (or it is a file of another dataset); {remedy}")
+            _verified.add(known)
+        return decode(content, str(path))
+
+    return _picture(path, remedy, f"{decode.__name__} {checksum}", decoded)
 
 
-def _read(path: Path, remedy: str) -> tuple[bytes, tuple[int, ...]]:
-    """Return the content of a file, and what changes when the file does."""
+def _picture(
+    path: Path, remedy: str, expected: str, decoded: Callable[[bytes, int], NDArray[np.uint8]]
+) -> NDArray[np.uint8]:
+    """Return a picture: a kept one if its file is as it was, else one that is read.
+
+    Args:
+        path: its file.
+        remedy: what to do if it cannot be read, for messages.
+        expected: what tells the picture apart from others that may be read from the file.
+        decoded: checks and decodes the content of the file; the number stands for file, state and expectation.
+    """
+    name = str(path)
     try:
-        with path.open("rb") as stream:
+        with open(name, "rb") as stream:
             state = os.fstat(stream.fileno())
-            return stream.read(), (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+            known = hash(
+                (name, expected, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+            )
+            picture = _kept.find(known)
+            if picture is not None:
+                return picture
+            content = stream.read()
     except FileNotFoundError:
         raise UserError(f"{path}: not there any more; {remedy}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
+    picture = decoded(content, known)
+    _kept.keep(known, picture)
+    return picture

@@ -79,9 +79,9 @@ def atomic_write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
         raise
 
 
-def atomic_write_text(path: Path, data: str) -> None:
+def atomic_write_text(path: Path, data: str, durable: bool = True) -> None:
     """Write a text file in UTF-8 with `atomic_write_bytes`."""
-    atomic_write_bytes(path, data.encode("utf-8"))
+    atomic_write_bytes(path, data.encode("utf-8"), durable)
 
 
 def _umask() -> int:

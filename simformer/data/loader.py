@@ -7,7 +7,7 @@ images. Resuming at step t needs no stored sampler or worker state: group g of s
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -39,6 +39,11 @@ class Group:
     images: Tensor
     targets: list[Target]
     names: list[str]
+
+    def to(self, device: torch.device) -> Group:
+        """Return the same group with images and label maps on another device."""
+        targets = [target.to(device) for target in self.targets]
+        return replace(self, images=self.images.to(device, non_blocking=True), targets=targets)
 
 
 class TrainingGroups(Dataset[Group]):

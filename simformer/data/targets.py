@@ -1,8 +1,8 @@
-"""What one training image tells the losses: class ids, masks, and where the labelled base region is."""
+"""What one training image tells the losses: class ids, and where the labelled base region is."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,25 +14,33 @@ from simformer.settings import IGNORE
 class Target:
     """Targets of one padded training crop, as the losses of Eq. 1-5 see them (Sec. 3.1).
 
+    The ids stay on the host, where matching needs them; the maps live where the network is.
+
     Attributes:
         class_ids: M ids present in the image: classes with a mask first (ascending), then those known
-            only by an image-level label (ascending), int64 [M].
-        masks: binary masks, all zero for classes without a mask, bool [M, H, W].
-        has_mask: whether a class has a mask (base) or only an image-level label (novel), bool [M].
+            only by an image-level label (ascending), int64 [M], on the host.
+        has_mask: whether a class has a mask (base: it owns a pixel of the label map) or only an image-level
+            label (novel), bool [M], on the host.
         label_map: class id per pixel; IGNORE for everything that is not labelled (hidden novel pixels,
             unlabelled pixels, padding), uint8 [H, W].
         padding: True on pixels added by padding, bool [H, W].
     """
 
     class_ids: Tensor
-    masks: Tensor
     has_mask: Tensor
     label_map: Tensor
     padding: Tensor
 
+    @property
+    def masks(self) -> Tensor:
+        """Binary masks, all zero for classes without a mask, bool [M, H, W], on the label map's device."""
+        ids = torch.where(self.has_mask, self.class_ids, -1).to(self.label_map.device)
+        return self.label_map == ids.to(torch.int16)[:, None, None]
+
     def to(self, device: torch.device | str) -> Target:
-        """Return the same target on another device."""
-        return Target(*(getattr(self, name).to(device, non_blocking=True) for name in self.__dataclass_fields__))
+        """Return the same target with its maps on another device."""
+        label_map, padding = (tensor.to(device, non_blocking=True) for tensor in (self.label_map, self.padding))
+        return replace(self, label_map=label_map, padding=padding)
 
 
 def make_target(label_map: Tensor, padding: Tensor, image_labels: list[int]) -> Target:
@@ -48,6 +56,4 @@ def make_target(label_map: Tensor, padding: Tensor, image_labels: list[int]) -> 
     with_mask = [int(i) for i in torch.unique(label_map) if i != IGNORE]
     without_mask = sorted(set(image_labels) - set(with_mask))
     class_ids = torch.tensor(with_mask + without_mask, dtype=torch.int64)
-    masks = label_map[None] == class_ids.to(torch.int16)[:, None, None]
-    has_mask = torch.arange(len(class_ids)) < len(with_mask)
-    return Target(class_ids, masks, has_mask, label_map, padding)
+    return Target(class_ids, torch.arange(len(class_ids)) < len(with_mask), label_map, padding)

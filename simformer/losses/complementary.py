@@ -7,11 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from simformer.losses.chunks import map_rows
-from simformer.losses.focal_dice import focal_dice
-from simformer.losses.grid import to_pixels
 from simformer.losses.matching import Matches
-from simformer.losses.precision import full_precision, promote
+from simformer.losses.pixel_losses import pixel_losses
+from simformer.losses.precision import full_precision
 from simformer.settings import LossSettings
 
 
@@ -43,19 +41,12 @@ def complementary_loss(
     """
     ignore_logit = math.log(settings.gamma / (1 - settings.gamma))
 
-    def per_image(logits: Tensor, region: Tensor) -> Tensor:
-        """Novel logits [S, Q, h, w] and region [S, H, W] of S (layer, image) -> loss [S]."""
-        pixels = to_pixels(logits.flatten(0, 1), region.shape[-2:]).unflatten(0, logits.shape[:2])
-        union = pixels.amax(1).clamp(min=ignore_logit).flatten(1)
-        focal, dice = focal_dice(union, region.flatten(1))
-        return settings.focal * focal + settings.dice * dice
-
     positions = matches.label_only
     layer, image = matches.layer[positions[:, 0]], matches.image[positions[:, 0]]
-    with full_precision(logits):
-        novel = promote(logits)[positions]
-        novel = novel.masked_fill((positions < 0)[:, :, None, None], ignore_logit)
-        losses = map_rows(per_image, positions.shape[1] * not_base[0].numel(), novel, not_base[image])
+    novel = logits[positions].masked_fill((positions < 0)[:, :, None, None], ignore_logit)
+    parts = pixel_losses(novel, not_base[image], ignore_logit)
+    with full_precision(parts):
+        losses = settings.focal * parts[:, 0] + settings.dice * parts[:, 1]
         by_image = losses.new_zeros(2, layers, len(not_base))
         by_image[:, layer, image] = torch.stack([losses, torch.ones_like(losses)])
         total, count = by_image.view(2, layers, -1, group_images).sum(-1)

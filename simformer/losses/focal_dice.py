@@ -32,18 +32,19 @@ def focal_dice(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def focal_dice_pairwise(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Both losses between every prediction and every mask, by matrix products.
+    """Both losses between every prediction and every mask of an image, by matrix products; without a gradient.
 
     Args:
-        logits: [..., P].
-        masks: bool [M, P].
+        logits: [B, N, P].
+        masks: bool [B, M, P].
 
-    Returns: focal and dice, [..., M] each.
+    Returns: focal and dice, [B, N, M] each.
     """
-    columns = masks.T.to(logits.dtype)
+    columns = masks.mT.to(logits.dtype)
     score, negative = logits.sigmoid(), F.softplus(logits)
-    positive = ALPHA * (1 - score).square() * (negative - logits)
-    negative = (1 - ALPHA) * score.square() * negative
-    focal = ((positive - negative) @ columns + negative.sum(-1, keepdim=True)) / logits.shape[-1]
+    positive = (1 - score).square_().mul_(negative - logits).mul_(ALPHA)
+    negative.mul_(score.square()).mul_(1 - ALPHA)
+    total = negative.sum(-1, keepdim=True)
+    focal = (positive.sub_(negative) @ columns + total) / logits.shape[-1]
     overlap = score @ columns
-    return focal, 1 - (2 * overlap + 1) / (score.sum(-1, keepdim=True) + columns.sum(0) + 1)
+    return focal, 1 - (2 * overlap + 1) / (score.sum(-1, keepdim=True) + columns.sum(-2, keepdim=True) + 1)

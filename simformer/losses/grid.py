@@ -34,8 +34,14 @@ def to_pixels(logits: Tensor, size: tuple[int, int]) -> Tensor:
 
     Returns: [T, H, W].
     """
+    rows, columns = enlargement(logits, size)
+    return rows.T @ logits @ columns
+
+
+def enlargement(logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Return the matrices [h, H] and [w, W] of bilinear enlargement, for logits [..., h, w] of some type and device."""
     rows, columns = (
         F.interpolate(torch.eye(small, dtype=logits.dtype, device=logits.device)[None], size=large, mode="linear")[0]
         for small, large in zip(logits.shape[-2:], size, strict=True)
     )
-    return rows.T @ logits @ columns
+    return rows, columns

@@ -6,10 +6,8 @@ import torch
 from torch import Tensor
 
 from simformer.data.targets import Target
-from simformer.losses.chunks import map_rows
-from simformer.losses.focal_dice import focal_dice
-from simformer.losses.grid import to_pixels
-from simformer.losses.precision import full_precision, promote
+from simformer.losses.pixel_losses import pixel_losses
+from simformer.losses.precision import full_precision
 
 
 def count_masks(targets: list[Target]) -> int:
@@ -35,14 +33,8 @@ def mask_losses(
 
     Returns: what these pairs add to the focal and to the dice loss of each layer, [L] each; 0 without pairs.
     """
-    with full_precision(logits):
-        losses = map_rows(_per_mask, masks.shape[1] * masks.shape[2], promote(logits), masks)
+    losses = pixel_losses(logits[:, None], masks)
+    with full_precision(losses):
         of_layer = (layer == torch.arange(layers, device=layer.device)[:, None]).to(losses.dtype)
         focal, dice = (of_layer @ losses / max(1.0, num_masks / num_groups) / num_groups).unbind(1)
         return focal, dice
-
-
-def _per_mask(logits: Tensor, masks: Tensor) -> Tensor:
-    """Focal and dice of each mask: logits [T, h, w], masks [T, H, W] -> [T, 2]."""
-    pixels, masks = to_pixels(logits, masks.shape[-2:]).flatten(1), masks.flatten(1)
-    return torch.stack(focal_dice(pixels, masks), dim=1)

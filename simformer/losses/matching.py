@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from simformer.data.targets import Target
 from simformer.losses.focal_dice import focal_dice_pairwise
 from simformer.losses.grid import to_grid
 from simformer.losses.precision import full_precision
 from simformer.settings import MatchingSettings
+
+NO_CLASS = -1
+"""Id of a column that only fills up the cost tensor."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Matches:
         layer, image, query: where the matched query is, int64 [T] each.
         row: its target, as a row of the targets of all images put one after another, int64 [T].
         class_id: class of that target, int64 [T].
-        with_mask: positions among the T pairs whose target has a non-empty mask, int64 [Tm].
+        with_mask: positions among the T pairs whose target has a mask, int64 [Tm].
         label_only: positions of the pairs whose target has only an image-level label, one row for each of
             the S (layer, image) that have any, filled up with -1, int64 [S, Q].
         base_ids: per image, the classes with a mask (on the host).
@@ -44,34 +48,55 @@ class Matches:
 
 
 @torch.no_grad()
-def matching_costs(class_logits: Tensor, mask_logits: Tensor, target: Target, settings: MatchingSettings) -> Tensor:
-    """Cost of giving each class of one image to each query: -p(class), and focal and dice against its mask.
+def matching_costs(
+    class_logits: Tensor, mask_logits: Tensor, targets: Sequence[Target], settings: MatchingSettings
+) -> Tensor:
+    """Cost of giving each class of an image to each query: -p(class), and focal and dice against its mask.
 
-    A class whose mask is empty at the embedding grid (always so without a mask) has the class cost only.
+    A class whose mask is empty at the embedding grid (always so without a mask) has the class cost only. All
+    images and layers are one tensor, filled up to the largest number M of classes of an image: what lies beyond an
+    image's own classes has no meaning.
 
     Args:
-        class_logits: [L, N, K+1].
-        mask_logits: [L, N, h, w].
-        target: targets of the image, M classes, at pixel resolution.
+        class_logits: [L, B, N, K+1].
+        mask_logits: [L, B, N, h, w].
+        targets: targets of the B images, at pixel resolution.
         settings: weights of the three costs, and the order of the columns.
 
-    Returns: float32 [L, N, M] whatever the input's precision. Columns are in the target's order, or, without
+    Returns: float32 [L, B, N, M] whatever the input's precision. Columns are in the target's order, or, without
         `remap_columns`, classes with a visible mask first (which callers then mistake for the target's order,
         as the released code does).
     """
+    device, size = mask_logits.device, mask_logits.shape[-2:]
+    ids = pad_sequence([t.class_ids for t in targets], batch_first=True, padding_value=NO_CLASS)
+    own_mask = pad_sequence([t.has_mask for t in targets], batch_first=True)
+    columns = torch.stack([ids, torch.where(own_mask, ids, NO_CLASS)]).to(device, non_blocking=True)
+    labels = to_grid(torch.stack([t.label_map for t in targets]), size).flatten(1).short()
+    masks = labels[:, None] == columns[1, :, :, None].short()
+    visible = masks.any(-1)
     with full_precision(mask_logits):
-        masks = to_grid(target.masks, mask_logits.shape[-2:]).flatten(1)
-        visible = masks.any(1)
-        focal, dice = focal_dice_pairwise(mask_logits.flatten(2).float(), masks)
-        probability = class_logits.float().softmax(-1)[..., target.class_ids]
-        cost = visible * (settings.focal * focal + settings.dice * dice) - settings.cls * probability
-        return cost if settings.remap_columns else cost[..., torch.argsort(~visible, stable=True)]
+        costs = []
+        for logits in mask_logits.flatten(3):  # one layer at a time, which bounds the memory
+            focal, dice = focal_dice_pairwise(logits.float(), masks)
+            costs.append(settings.focal * focal + settings.dice * dice)
+        wanted = columns[0].clamp(min=0)[:, None].expand(-1, class_logits.shape[2], -1)
+        probability = class_logits.float().softmax(-1).gather(-1, wanted.expand(len(class_logits), -1, -1, -1))
+        cost = visible[:, None] * torch.stack(costs) - settings.cls * probability
+        if settings.remap_columns:
+            return cost
+        order = torch.argsort(2 * (columns[0] == NO_CLASS) + ~visible, stable=True)
+        return cost.gather(-1, order[:, None].expand_as(wanted).expand_as(cost))
+
+
+def to_host(tensor: Tensor) -> np.ndarray:
+    """Copy a tensor to the host. This is the one place of a training step that waits for the device."""
+    return tensor.cpu().numpy()
 
 
 def match(class_logits: Tensor, mask_logits: Tensor, targets: list[Target], settings: MatchingSettings) -> Matches:
     """Match queries and classes at least cost, independently for each image and decoder layer.
 
-    The device is waited for once: costs and target facts of the whole batch travel to the host together.
+    The device is waited for once: the costs of the whole batch travel to the host together.
 
     Args:
         class_logits: [L, B, N, K+1].
@@ -83,39 +108,27 @@ def match(class_logits: Tensor, mask_logits: Tensor, targets: list[Target], sett
 
     Raises: FloatingPointError when a cost is not finite.
     """
-    layers, _, queries = class_logits.shape[:3]
-    costs = [matching_costs(class_logits[:, i], mask_logits[:, i], t, settings) for i, t in enumerate(targets)]
-    class_ids = torch.cat([t.class_ids for t in targets])
-    has_mask = torch.cat([t.has_mask for t in targets])
-    filled = torch.cat([t.masks.flatten(1).any(1) for t in targets])
-    facts = torch.stack([class_ids.float(), has_mask.float(), filled.float()]).flatten()
-    on_host = torch.cat([facts, *(cost.flatten() for cost in costs)]).cpu().numpy()
-
+    costs = to_host(matching_costs(class_logits, mask_logits, targets, settings))
     sizes = [len(t.class_ids) for t in targets]
-    starts = np.cumsum([0, *sizes])
-    ends = np.cumsum([3 * sum(sizes), *(layers * queries * m for m in sizes)])
-    facts, *costs = np.split(on_host, ends[:-1])
-    costs = [cost.reshape(layers, queries, m) for cost, m in zip(costs, sizes, strict=True)]
-    ids, base, filled = facts.reshape(3, -1).astype(np.int64)
-    pairs = _solve(costs, starts)
-    with_mask = np.flatnonzero(base[pairs[3]] & filled[pairs[3]])
-    label_only = _group(pairs, np.flatnonzero(base[pairs[3]] == 0))
+    pairs = _solve([costs[:, image, :, :size] for image, size in enumerate(sizes)], np.cumsum([0, *sizes]))
+    ids, base = (torch.cat([getattr(t, name) for t in targets]).numpy() for name in ("class_ids", "has_mask"))
+    with_mask = np.flatnonzero(base[pairs[3]])
+    label_only = _group(pairs, np.flatnonzero(~base[pairs[3]]))
 
-    indices = [pairs, with_mask, label_only]
+    indices = [np.concatenate([pairs, ids[pairs[3]][None]]), with_mask, label_only]
     on_device = torch.from_numpy(np.concatenate([array.ravel() for array in indices]))
     on_device = on_device.to(class_logits.device, non_blocking=True).split([array.size for array in indices])
-    layer, image, query, row = on_device[0].view(4, -1)
-    spans = [slice(start, end) for start, end in pairwise(starts)]
+    layer, image, query, row, class_id = on_device[0].view(5, -1)
     return Matches(
         layer=layer,
         image=image,
         query=query,
         row=row,
-        class_id=class_ids[row],
+        class_id=class_id,
         with_mask=on_device[1],
         label_only=on_device[2].view(label_only.shape),
-        base_ids=tuple(frozenset(ids[span][base[span] == 1].tolist()) for span in spans),
-        novel_ids=tuple(frozenset(ids[span][base[span] == 0].tolist()) for span in spans),
+        base_ids=tuple(frozenset(t.class_ids[t.has_mask].tolist()) for t in targets),
+        novel_ids=tuple(frozenset(t.class_ids[~t.has_mask].tolist()) for t in targets),
     )
 
 

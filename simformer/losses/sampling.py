@@ -1,6 +1,8 @@
-"""Sampling of J pixels per image for the similarity losses (Sec. 3.3, Sec. 3.4)."""
+"""Sampling of J pixels per image for the similarity losses (Sec. 3.3, Sec. 3.4), for G pairs of images at a time."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -8,18 +10,19 @@ from torch import Tensor
 from simformer.errors import UserError
 from simformer.settings import IGNORE, SimilaritySettings
 
+Generators = Sequence[torch.Generator]
+"""One source of randomness for each pair: what it draws depends on no other pair, and not on the pairs' device."""
 
-def sample_points(region: Tensor, count: int, generator: torch.Generator) -> Tensor:
+
+def sample_points(region: Tensor, count: int, generators: Generators) -> Tensor:
     """Draw pixels uniformly, without replacement, inside a region; what it lacks comes from outside it.
 
-    The draw depends on the generator's device only, not on the region's.
-
     Args:
-        region: bool [..., P].
+        region: bool [G, ..., P].
         count: pixels to draw per region.
-        generator: source of the random keys.
+        generators: G sources of the random keys.
 
-    Returns: indices into P, distinct within a region, int64 [..., count].
+    Returns: indices into P, distinct within a region, int64 [G, ..., count].
 
     Raises: UserError when there are fewer than `count` pixels.
     """
@@ -28,59 +31,66 @@ def sample_points(region: Tensor, count: int, generator: torch.Generator) -> Ten
             f"similarity.points: {count} pixels to draw, but the embedding grid has only {region.shape[-1]}; "
             "lower similarity.points or enlarge augment.crop"
         )
-    keys = torch.rand(region.shape, generator=generator, device=generator.device)
+    keys = torch.stack([torch.rand(region.shape[1:], generator=g, device=g.device) for g in generators])
     return (keys.to(region.device, non_blocking=True) + region).topk(count, dim=-1).indices
 
 
 def sample_base_points(
     labels: Tensor,
     padding: Tensor,
-    common_ids: frozenset[int],
+    common_ids: Sequence[frozenset[int]],
     settings: SimilaritySettings,
-    generator: torch.Generator,
+    generators: Generators,
 ) -> Tensor:
     """Draw the pixels of L_sim: mostly of one base class that both images have, the others from the rest.
 
     Args:
-        labels: class ids of a pair of images at the embedding grid, IGNORE where not base, [2, P].
-        padding: True on padded pixels, bool [2, P].
-        common_ids: base classes that both images have; one is drawn. Without any, all base pixels count.
+        labels: class ids of the images at the embedding grid, IGNORE where not base, [G, 2, P].
+        padding: True on padded pixels, bool [G, 2, P].
+        common_ids: of each pair, base classes that both images have; one is drawn. Without any, all base pixels
+            count.
         settings: J and the share of other pixels (padding excluded).
-        generator: source of randomness.
+        generators: G sources of randomness.
 
-    Returns: int64 [2, J], the pixels of the common class first.
+    Returns: int64 [G, 2, J], the pixels of the common class first.
     """
-    if common_ids:
-        ids = sorted(common_ids)
-        drawn = torch.randint(len(ids), (), generator=generator, device=generator.device)
-        region = labels == ids[int(drawn)]
-    else:
-        region = labels != IGNORE
+    wanted = torch.tensor([_draw(ids, g) for ids, g in zip(common_ids, generators, strict=True)], dtype=labels.dtype)
+    wanted = wanted.to(labels.device, non_blocking=True)[:, None, None]
+    region = (labels == wanted) ^ (wanted == IGNORE)
     others = round(settings.points * settings.other_share)
-    inside = sample_points(region, settings.points - others, generator)
-    outside = sample_points(~region & ~padding, others, generator)
-    return torch.cat([inside, outside], dim=1)
+    inside = sample_points(region, settings.points - others, generators)
+    outside = sample_points(~region & ~padding, others, generators)
+    return torch.cat([inside, outside], dim=-1)
+
+
+def _draw(ids: frozenset[int], generator: torch.Generator) -> int:
+    """Draw one of the ids; IGNORE if there is none."""
+    if not ids:
+        return IGNORE
+    return sorted(ids)[int(torch.randint(len(ids), (), generator=generator, device=generator.device))]
 
 
 def sample_novel_points(
-    labels: Tensor, padding: Tensor, settings: SimilaritySettings, generator: torch.Generator
+    labels: Tensor, padding: Tensor, settings: SimilaritySettings, generators: Generators
 ) -> Tensor:
     """Draw the pixels of L_dist outside the base region: hidden novel, unlabelled and, by default, padded.
 
     Args:
-        labels: class ids of a pair of images at the embedding grid, IGNORE where not base, [2, P].
-        padding: True on padded pixels, bool [2, P].
+        labels: class ids of the images at the embedding grid, IGNORE where not base, [G, 2, P].
+        padding: True on padded pixels, bool [G, 2, P].
         settings: J, and whether padding may be drawn.
-        generator: source of randomness.
+        generators: G sources of randomness.
 
-    Returns: int64 [2, J].
+    Returns: int64 [G, 2, J].
     """
     region = labels == IGNORE
     if not settings.sample_padding:
         region = region & ~padding
-    return sample_points(region, settings.points, generator)
+    return sample_points(region, settings.points, generators)
 
 
 def gather_points(maps: Tensor, points: Tensor) -> Tensor:
-    """Read maps [2, D, P] at points [2, J], giving vectors [2, J, D]."""
-    return maps[torch.arange(len(maps), device=maps.device)[:, None], :, points]
+    """Read maps [..., D, P] at points [..., J], giving vectors [..., J, D]."""
+    flat = maps.flatten(0, -3)
+    vectors = flat[torch.arange(len(flat), device=maps.device)[:, None], :, points.flatten(0, -2)]
+    return vectors.view(*points.shape, -1)

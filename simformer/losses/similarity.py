@@ -2,12 +2,13 @@
 
 Both compare the J sampled pixels of an input image with those of its reference image, in two directions:
 similarity [0, i, j] is between pixel i of the first and j of the second image, [1, i, j] the other way round.
+They do so for G pairs of images at a time.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,7 @@ from simformer.losses.precision import full_precision, promote
 from simformer.settings import IGNORE, SimilaritySettings
 
 SimNet = Callable[[Tensor, Tensor], Tensor]
-"""Maps pixels [2, J, C] and [2, I, C] to the probability that pixel i and j are of one class, [2, J, I]."""
+"""Maps pixels [G, 2, J, C] and [G, 2, I, C] to the probability that pixel i and j are of one class, [G, 2, J, I]."""
 
 
 class PairBalance:
@@ -38,19 +39,19 @@ class PairBalance:
         counted = similar[:, :: self.stride, :: self.stride]
         number = counted.sum()
         self.counts.append(torch.stack([counted.numel() - number, number]))
-        total = torch.stack([count.to(similar.device) for count in self.counts]).sum(0)
+        total = torch.stack([count.to(similar.device, non_blocking=True) for count in self.counts]).sum(0)
         return total.flip(0) / total.sum()
 
     def state_dict(self) -> dict[str, list[list[int]]]:
         """Return the window's counts, oldest first: {'counts': [[dissimilar, similar], ...]}."""
-        return {"counts": [count.tolist() for count in self.counts]}
+        return {"counts": torch.stack([count.cpu() for count in self.counts]).tolist()}
 
     def load_state_dict(self, state: dict[str, list[list[int]]]) -> None:
         """Replace the window by a stored one."""
         self.counts = deque(map(torch.tensor, state["counts"]), maxlen=self.counts.maxlen)
 
 
-def similarity_loss(features: Tensor, labels: Tensor, simnet: SimNet, balance: PairBalance) -> Tensor:
+def similarity_loss(features: Tensor, labels: Tensor, simnet: SimNet, balances: Sequence[PairBalance]) -> Tensor:
     """L_sim (Eq. 2): class-balanced binary cross-entropy of SimNet on pixel pairs with a base pixel in them.
 
     A pair is similar if both pixels have the same base class. A base pixel and one outside the base region
@@ -58,34 +59,41 @@ def similarity_loss(features: Tensor, labels: Tensor, simnet: SimNet, balance: P
     trains SimNet only.
 
     Args:
-        features: pixel embeddings of the two images, [2, J, C].
-        labels: class ids of these pixels, IGNORE where not base, [2, J].
+        features: pixel embeddings of the two images of each pair, [G, 2, J, C].
+        labels: class ids of these pixels, IGNORE where not base, [G, 2, J].
         simnet: similarity network, in training mode.
-        balance: running pair counts, updated here.
+        balances: running pair counts of each pair, updated here.
 
-    Returns: scalar; 0 if no pair is valid.
+    Returns: [G]; 0 where no pair of pixels is valid.
     """
-    features, partner = features.detach(), labels.flip(0)
-    probability = simnet(promote(features), promote(features.flip(0)))
-    similar = labels[:, :, None] == partner[:, None]
-    valid = (labels != IGNORE)[:, :, None] | (partner != IGNORE)[:, None]
+    partner = labels.flip(1)
+    probability = _similarities(simnet, features.detach())
+    similar = labels[..., None] == partner[:, :, None]
+    valid = (labels != IGNORE)[..., None] | (partner != IGNORE)[:, :, None]
     with full_precision(probability):
-        probability = promote(probability)
-        dissimilar_weight, similar_weight = balance.update(similar).to(probability.dtype)
+        shares = torch.stack([balance.update(own) for balance, own in zip(balances, similar, strict=True)])
+        dissimilar_weight, similar_weight = shares.to(probability.dtype)[:, :, None, None, None].unbind(1)
         weight = valid * torch.where(similar, similar_weight, dissimilar_weight)
-        entropy = F.binary_cross_entropy(probability, similar.to(probability.dtype), weight, reduction="sum")
-        return entropy / valid.sum().clamp(min=1)
+        entropy = F.binary_cross_entropy(probability, similar.to(probability.dtype), weight, reduction="none")
+        return entropy.sum((1, 2, 3)) / valid.sum((1, 2, 3)).clamp(min=1)
+
+
+def _similarities(simnet: SimNet, features: Tensor) -> Tensor:
+    """Run SimNet in the precision of the features, [G, 2, J, C]; returns its probabilities, at least single."""
+    half = features.dtype in (torch.bfloat16, torch.float16)
+    with torch.autocast(features.device.type, features.dtype if half else None, enabled=half):
+        return promote(simnet(features, features.flip(1)))
 
 
 def class_scores(class_logits: Tensor, mask_logits: Tensor, novel_ids: Tensor) -> Tensor:
     """Semantic scores of the novel classes: sum over queries of class probability times mask probability.
 
     Args:
-        class_logits: [2, N, K+1].
-        mask_logits: mask logits at the sampled pixels, [2, J, N].
+        class_logits: [..., N, K+1].
+        mask_logits: mask logits at the sampled pixels, [..., J, N].
         novel_ids: int64 [Kn].
 
-    Returns: [2, J, Kn], positive.
+    Returns: [..., J, Kn], positive.
     """
     with full_precision(class_logits):
         return promote(mask_logits).sigmoid() @ promote(class_logits).softmax(-1)[..., novel_ids]
@@ -95,21 +103,22 @@ def distillation_loss(scores: Tensor, features: Tensor, simnet: SimNet, settings
     """L_dist (Eq. 3): the cosine of two pixels' novel scores follows the similarity that SimNet sees.
 
     Args:
-        scores: novel scores of the sampled pixels of the two images, [2, J, Kn].
-        features: their pixel embeddings, [2, J, C]; no gradient flows into them or into SimNet.
+        scores: novel scores of the sampled pixels of the two images of each pair, [G, 2, J, Kn].
+        features: their pixel embeddings, [G, 2, J, C]; no gradient flows into them or into SimNet.
         simnet: the teacher, in training mode.
         settings: student (cross-image, or as released same-image), form and clamp.
 
-    Returns: scalar, the mean over all 2 J J pairs; 'cce' is never positive.
+    Returns: the mean over the 2 J J pixel pairs of each pair of images, [G]; 'cce' is never positive.
     """
     with torch.no_grad():
-        teacher = promote(simnet(promote(features), promote(features.flip(0))))
+        teacher = _similarities(simnet, features)
     with full_precision(scores):
         unit = F.normalize(promote(scores), dim=-1, eps=1e-8)
-        partner = unit.flip(0) if settings.student == "cross" else unit
-        student = (unit @ partner.transpose(1, 2)).relu()
+        partner = unit.flip(1) if settings.student == "cross" else unit
+        student = (unit @ partner.mT).relu()
         if settings.form == "cce":
             sure, unsure = (teacher - 0.5).relu(), (0.5 - teacher).relu()
-            return -(sure * (1 + student).log() + unsure * (2 - student).log()).mean()
+            return -(sure * (1 + student).log() + unsure * (2 - student).log()).mean((1, 2, 3))
         low, high = settings.clamp, 1 - settings.clamp
-        return F.binary_cross_entropy(student.clamp(low, high), teacher.clamp(low, high).to(student.dtype))
+        sides = student.clamp(low, high), teacher.clamp(low, high).to(student.dtype)
+        return torch.stack([F.binary_cross_entropy(*pair) for pair in zip(*sides, strict=True)])

@@ -101,7 +101,8 @@ class SimFormerLoss:
             terms["cls"] = weights.cls * cls.sum()
         if weights.focal or weights.dice:
             chosen = matches.with_mask
-            masks = torch.cat([target.masks for target in targets])[matches.row[chosen]]
+            ids = matches.class_id[chosen].to(label_maps.dtype)
+            masks = label_maps[matches.image[chosen]] == ids[:, None, None]
             layer = matches.layer[chosen]
             focal, dice = mask_losses(matched[chosen], masks, layer, layers, num_masks, num_groups)
             terms["focal"], terms["dice"] = weights.focal * focal.sum(), weights.dice * dice.sum()
@@ -131,21 +132,29 @@ class SimFormerLoss:
         """Sum L_sim and L_dist over the pairs; labels and padding at the embedding grid, [B, P] each."""
         if self.group_images != 2 or len(seeds) != len(labels) // 2:
             raise ValueError(f"SimNet needs groups of 2 images (found {self.group_images}) and a seed for each")
-        class_logits, mask_logits = output.class_logits[-1], output.mask_logits[-1].flatten(2)
-        embeddings, novel_ids = output.embeddings.flatten(2), self.novel_ids.to(labels.device)
+        of_pairs = output.class_logits[-1], output.mask_logits[-1].flatten(2), output.embeddings.flatten(2)
+        maps = (labels, padding, *of_pairs)
+        labels, padding, class_logits, mask_logits, embeddings = (t.unflatten(0, (-1, 2)) for t in maps)
+        novel_ids = self.novel_ids.to(labels.device, non_blocking=True)
         sim = dist = torch.zeros((), device=labels.device)
-        for group, seed in enumerate(seeds):
-            pair, balance = slice(2 * group, 2 * group + 2), self._balance(first_slot + group)
-            generator = torch.Generator().manual_seed(seed)
-            common = frozenset.intersection(*matches.base_ids[pair])
-            points = sample_base_points(labels[pair], padding[pair], common, self.similarity, generator)
-            features = gather_points(embeddings[pair].detach(), points)
-            sim = sim + similarity_loss(features, labels[pair].gather(1, points), simnet, balance)
-            if self.loss.alpha and frozenset.intersection(*matches.novel_ids[pair]):
-                points = sample_novel_points(labels[pair], padding[pair], self.similarity, generator)
-                features = gather_points(embeddings[pair].detach(), points)
-                scores = class_scores(class_logits[pair], gather_points(mask_logits[pair], points), novel_ids)
-                dist = dist + distillation_loss(scores, features, simnet, self.similarity)
+        at_once = _pairs_at_once(labels.device, len(seeds))
+        for first in range(0, len(seeds), at_once):
+            pairs = range(first, first + at_once)
+            own = slice(pairs.start, pairs.stop)
+            generators = [torch.Generator().manual_seed(seeds[pair]) for pair in pairs]
+            common = [frozenset.intersection(*matches.base_ids[2 * pair : 2 * pair + 2]) for pair in pairs]
+            points = sample_base_points(labels[own], padding[own], common, self.similarity, generators)
+            features = gather_points(embeddings[own].detach(), points)
+            balances = [self._balance(first_slot + pair) for pair in pairs]
+            sim = sim + similarity_loss(features, labels[own].gather(-1, points), simnet, balances).sum()
+            taught = [p for p in pairs if frozenset.intersection(*matches.novel_ids[2 * p : 2 * p + 2])]
+            if self.loss.alpha and taught:
+                own = own if len(taught) == at_once else torch.tensor(taught).to(labels.device, non_blocking=True)
+                generators = [generators[pair - first] for pair in taught]
+                points = sample_novel_points(labels[own], padding[own], self.similarity, generators)
+                features = gather_points(embeddings[own].detach(), points)
+                scores = class_scores(class_logits[own], gather_points(mask_logits[own], points), novel_ids)
+                dist = dist + distillation_loss(scores, features, simnet, self.similarity).sum()
         return sim, dist
 
     def _balance(self, slot: int) -> PairBalance:
@@ -163,6 +172,11 @@ class SimFormerLoss:
         self.balances.clear()
         for slot, counts in state.items():
             self._balance(int(slot)).load_state_dict(counts)
+
+
+def _pairs_at_once(device: torch.device, pairs: int) -> int:
+    """Return how many pairs of images share an operation: all on a GPU; one on a CPU, where more leave its cache."""
+    return 1 if device.type == "cpu" else pairs
 
 
 def total(terms: dict[str, Tensor]) -> Tensor:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+import torch
 from torch import Tensor, nn
 
 TINY_STEM = 16
@@ -64,7 +67,7 @@ def build_backbone(name: str) -> Backbone:
 def _resnet(name: str) -> Backbone:
     from simformer.models.torchvision_ops import torchvision  # here: it takes a second, which `tiny` need not pay
 
-    network = getattr(torchvision.models, name)(norm_layer=torchvision.ops.FrozenBatchNorm2d)
+    network = getattr(torchvision.models, name)(norm_layer=frozen_batch_norm())
     layers = {key: layer for key, layer in network.named_children() if key not in ("avgpool", "fc")}
     channels = (256, 512, 1024, 2048) if name == "resnet50" else (64, 128, 256, 512)
     return Backbone(layers, ("layer1", "layer2", "layer3", "layer4"), channels)
@@ -73,9 +76,30 @@ def _resnet(name: str) -> Backbone:
 def _mobilenet_v2() -> Backbone:
     from simformer.models.torchvision_ops import torchvision
 
-    network = torchvision.models.mobilenet_v2(norm_layer=torchvision.ops.FrozenBatchNorm2d)
+    network = torchvision.models.mobilenet_v2(norm_layer=frozen_batch_norm())
     # The last layers before each halving of the resolution, and the final 1x1 convolution.
     return Backbone(dict(network.features.named_children()), ("3", "6", "13", "18"), (24, 32, 96, 1280))
+
+
+@cache
+def frozen_batch_norm() -> type[nn.Module]:
+    """Return torchvision's frozen batch norm, which keeps the precision of its input.
+
+    Torchvision's own multiplies by buffers of single precision: under autocast every feature map would grow to
+    single precision, and shrink again in the next convolution.
+    """
+    from simformer.models.torchvision_ops import torchvision
+
+    class FrozenBatchNorm2d(torchvision.ops.FrozenBatchNorm2d):
+        def forward(self, x: Tensor) -> Tensor:
+            if x.dtype not in (torch.bfloat16, torch.float16):
+                return super().forward(x)
+            scale = self.weight * (self.running_var + self.eps).rsqrt()
+            shift = self.bias - self.running_mean * scale
+            scale, shift = (t.to(x.dtype)[:, None, None] for t in (scale, shift))
+            return torch.addcmul(shift, x, scale)
+
+    return FrozenBatchNorm2d
 
 
 class ResidualBlock(nn.Module):

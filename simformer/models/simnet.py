@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -20,19 +21,19 @@ class ResidualBlock(nn.Module):
         """Finish the block from the output of its `linear1`, which the caller computes (see SimNet).
 
         Args:
-            hidden: output of `linear1`, [P, width].
-            shortcut: what is added to the result, [P, width].
+            hidden: output of `linear1`, [P, G, width].
+            shortcut: what is added to the result, [P, G, width].
 
-        Returns: [P, width].
+        Returns: [P, G, width].
         """
-        hidden = self.norm1(hidden).relu()
-        return self.norm2(self.linear2(hidden)).relu() + shortcut
+        hidden = normalise_groups(self.norm1, hidden).relu()
+        return normalise_groups(self.norm2, self.linear2(hidden)).relu() + shortcut
 
 
 class SimNet(nn.Module):
     """Three residual blocks on pairs of pixel embeddings and a two-way softmax (Sec. 3.3; released code).
 
-    Batch norm uses, in train mode, the statistics of all pairs of one call: call it once per image pair.
+    Batch norm uses, in train mode, the statistics of all pixel pairs of one image pair.
 
     Args:
         dim: C, width of the pixel embeddings.
@@ -49,29 +50,34 @@ class SimNet(nn.Module):
         """Compare every pixel of one image with every pixel of another: R_hat of Eq. 2.
 
         Args:
-            a: embeddings of J pixels, for each of D directions of an image pair, [D, J, C].
-            b: embeddings of I pixels to compare them with, [D, I, C].
+            a: embeddings of J pixels, for each of D directions of G image pairs, [G, D, J, C], or of one, [D, J, C].
+            b: embeddings of I pixels to compare them with, [G, D, I, C] or [D, I, C].
 
-        Returns: probability that the pair [a_j ; b_i] is similar, in [0, 1], [D, J, I].
+        Returns: probability that the pixels a_j and b_i are similar, in [0, 1], at least in single precision,
+            [G, D, J, I] or [D, J, I].
         """
+        if a.dim() == 3:
+            return self(a[None], b[None])[0]
         hidden = linear_on_pairs(self.blocks[0].linear1, a, b)
         shortcut = linear_on_pairs(self.projection, a, b).relu()
-        return self.similarity(hidden.flatten(0, 2), shortcut.flatten(0, 2)).view(hidden.shape[:-1])
+        probability = self.similarity(hidden.flatten(0, 2), shortcut.flatten(0, 2))
+        return probability.view(hidden.shape[:-1]).movedim(-1, 0)
 
     def similarity(self, hidden: Tensor, shortcut: Tensor) -> Tensor:
-        """Run the network on P pairs from the first block's `linear1` and its shortcut.
+        """Run the network on P pixel pairs of G image pairs from the first block's `linear1` and its shortcut.
 
         Args:
-            hidden: blocks[0].linear1 of the concatenated pair, [P, width].
-            shortcut: ReLU of the projection of the concatenated pair, [P, width].
+            hidden: blocks[0].linear1 of the concatenated pair, [P, G, width].
+            shortcut: ReLU of the projection of the concatenated pair, [P, G, width].
 
-        Returns: probability of 'similar', [P].
+        Returns: probability of 'similar', [P, G].
         """
         first, *others = self.blocks
         x = first(hidden, shortcut)
         for block in others:
             x = block(block.linear1(x), x)
-        return self.head(x).softmax(dim=-1)[:, 1]
+        logits = self.head(x)
+        return logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(dim=-1)[..., 1]
 
 
 def linear_on_pairs(linear: nn.Linear, a: Tensor, b: Tensor) -> Tensor:
@@ -81,10 +87,34 @@ def linear_on_pairs(linear: nn.Linear, a: Tensor, b: Tensor) -> Tensor:
 
     Args:
         linear: layer with 2 C inputs.
-        a: [D, J, C].
-        b: [D, I, C].
+        a: [G, D, J, C].
+        b: [G, D, I, C].
 
-    Returns: [D, J, I, outputs].
+    Returns: [D, J, I, G, outputs].
     """
     weight_a, weight_b = linear.weight.chunk(2, dim=1)
-    return F.linear(a, weight_a)[:, :, None] + F.linear(b, weight_b, linear.bias)[:, None]
+    of_a, of_b = (y.movedim(0, 2).contiguous() for y in (F.linear(a, weight_a), F.linear(b, weight_b, linear.bias)))
+    return of_a[:, :, None] + of_b[:, None]
+
+
+def normalise_groups(norm: nn.BatchNorm1d, x: Tensor) -> Tensor:
+    """Apply batch norm to each of G groups of rows by itself, as if it had been called for one after the other.
+
+    Args:
+        norm: the layer; its running statistics follow.
+        x: [P, G, width].
+
+    Returns: [P, G, width].
+    """
+    groups = x.shape[1]
+    if groups == 1 or not norm.training:
+        return norm(x.flatten(0, 1)).view_as(x)
+    means, variances = torch.zeros(2, groups * norm.num_features, dtype=norm.running_mean.dtype, device=x.device)
+    y = F.batch_norm(
+        x.flatten(1), means, variances, norm.weight.repeat(groups), norm.bias.repeat(groups), True, 1.0, norm.eps
+    )
+    for group in range(groups):  # momentum 1 has left the statistics of each group
+        for running, found in ((norm.running_mean, means), (norm.running_var, variances)):
+            running.lerp_(found.view(groups, -1)[group], norm.momentum)
+    norm.num_batches_tracked += groups
+    return y.view_as(x)

@@ -1,6 +1,7 @@
 """L_comp (Eq. 4) against a plain loop, and where its gradient goes."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -78,13 +79,7 @@ def test_images_without_a_novel_class_are_skipped(new_batch):
 def test_padding_is_a_negative(new_batch, blank_target):
     """On an image of padding only, a larger novel score costs more."""
     output, _ = new_batch(images=1, layers=1, labels=[])
-    target = type(blank_target)(
-        torch.tensor([4]),
-        torch.zeros(1, 16, 16, dtype=torch.bool),
-        torch.tensor([False]),
-        blank_target.label_map,
-        blank_target.padding,
-    )
+    target = replace(blank_target, class_ids=torch.tensor([4]), has_mask=torch.tensor([False]))
     loss, _ = run(output, [target], 1, 1)
     loss.sum().backward()
     assert (output.mask_logits.grad >= 0).all() and output.mask_logits.grad.any()

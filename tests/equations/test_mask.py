@@ -7,6 +7,7 @@ from simformer.losses import chunks
 from simformer.losses.focal_dice import focal_dice, focal_dice_pairwise
 from simformer.losses.mask import count_masks, mask_losses
 from simformer.losses.matching import match
+from simformer.losses.pixel_losses import pixel_losses
 from simformer.settings import MatchingSettings
 
 LOGITS = torch.tensor([[-2.0, -1.0, 0.0, 0.5], [1.0, 2.0, -0.5, 0.0]])
@@ -18,7 +19,7 @@ def test_reference_numbers():
     focal, dice = focal_dice(LOGITS, MASKS)
     assert focal.mean().item() == pytest.approx(0.0331652, abs=1e-6)
     assert dice.mean().item() == pytest.approx(0.2555856, abs=1e-6)
-    focal, dice = focal_dice_pairwise(LOGITS, MASKS)
+    focal, dice = (cost[0] for cost in focal_dice_pairwise(LOGITS[None], MASKS[None]))
     expected = torch.tensor([[0.0196403, 0.2502526], [0.4754086, 0.0466902]])
     torch.testing.assert_close(focal, expected, atol=1e-6, rtol=0)
     expected = torch.tensor([[0.2806022, 0.6061972], [0.4981084, 0.2305691]])
@@ -99,4 +100,48 @@ def test_single_precision_under_autocast(matched):
         mixed = mask_losses(rounded, masks, layer, 3, 9, 2)
     for a, b in zip(mixed, mask_losses(rounded.float(), masks, layer, 3, 9, 2), strict=True):
         assert a.dtype == torch.float32
-        torch.testing.assert_close(a, b)
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("proposals", [1, 3])
+@pytest.mark.parametrize("floor", [-float("inf"), -1.5])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.02), (torch.float16, 0.004)])
+def test_the_path_of_half_precision_has_the_losses_and_gradients_of_the_other(proposals, floor, dtype, tolerance):
+    generator = torch.Generator().manual_seed(0)
+    rounded = (3 * torch.randn(5, proposals, 6, 9, generator=generator)).to(dtype)
+    masks = torch.rand(5, 24, 36, generator=generator) < 0.3
+    masks[0], masks[1] = False, True
+    weights = torch.rand(5, 2, generator=generator)
+    results = []
+    for logits in (rounded.clone(), rounded.float()):
+        losses = pixel_losses(logits.requires_grad_(), masks, floor)
+        (weights * losses).sum().backward()
+        results.append((losses, logits.grad.float()))
+    (losses, gradient), (expected, by_autograd) = results
+    assert losses.dtype == torch.float32
+    torch.testing.assert_close(losses, expected, rtol=tolerance, atol=tolerance)
+    assert (gradient - by_autograd).abs().max() < 3 * tolerance * by_autograd.abs().max()
+    assert (gradient - by_autograd).norm() < tolerance * by_autograd.norm()
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_rows_at_once_change_nothing_in_half_precision(size, monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    logits, masks = torch.randn(7, 2, 4, 4, generator=generator), torch.rand(7, 16, 16, generator=generator) < 0.5
+    results = []
+    for pixels in (size * 2 * 256, chunks.PIXELS_IN_CACHE):
+        monkeypatch.setattr(chunks, "PIXELS_IN_CACHE", pixels)
+        leaf = logits.bfloat16().requires_grad_()
+        losses = pixel_losses(leaf, masks, -1.0)
+        losses.sum().backward()
+        results.append((losses, leaf.grad))
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_half_precision_stays_finite_at_extreme_logits_and_without_rows():
+    logits = torch.tensor([[-300.0, 300.0], [300.0, -300.0]]).bfloat16().expand(2, 1, 2, 2).requires_grad_()
+    masks = torch.eye(2, dtype=torch.bool).expand(2, 2, 2)
+    losses = pixel_losses(logits, masks)
+    losses.sum().backward()
+    assert losses.isfinite().all()
+    assert pixel_losses(logits[:0], masks[:0]).shape == (0, 2)

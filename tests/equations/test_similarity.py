@@ -7,9 +7,16 @@ import torch
 from torch import nn
 
 from simformer.errors import UserError
-from simformer.losses.sampling import gather_points, sample_base_points, sample_novel_points, sample_points
-from simformer.losses.similarity import PairBalance, class_scores, distillation_loss, similarity_loss
+from simformer.losses.sampling import gather_points
+from simformer.losses.similarity import PairBalance, class_scores
 from simformer.settings import SimilaritySettings
+from tests.equations.one_pair import (
+    distillation_loss,
+    sample_base_points,
+    sample_novel_points,
+    sample_points,
+    similarity_loss,
+)
 
 
 class TinySimNet(nn.Module):

@@ -5,12 +5,14 @@ import copy
 import pytest
 import torch
 
+import simformer.losses.total
 from simformer.losses.mask import count_masks
-from simformer.losses.sampling import gather_points, sample_base_points, sample_novel_points
-from simformer.losses.similarity import PairBalance, class_scores, distillation_loss, similarity_loss
+from simformer.losses.sampling import gather_points
+from simformer.losses.similarity import PairBalance, class_scores
 from simformer.losses.total import SimFormerLoss, total
 from simformer.models.simnet import SimNet
 from simformer.settings import LossSettings, MatchingSettings, SimilaritySettings
+from tests.equations.one_pair import distillation_loss, sample_base_points, sample_novel_points, similarity_loss
 
 NOVEL = (4, 5, 6)
 SIMILARITY = SimilaritySettings(points=8, balance_stride=2)
@@ -60,6 +62,16 @@ def test_a_split_step_adds_up_to_the_whole(new_batch, splits):
     parts, parts_state = run(new_batch, splits)
     torch.testing.assert_close(parts, whole, rtol=1e-10, atol=1e-12)
     assert parts_state == state and list(state) == ["0", "1", "2", "3"]
+
+
+def test_pairs_at_once_are_as_pairs_one_after_the_other(new_batch, monkeypatch):
+    """As on a GPU. Only SimNet's running statistics, which training does not read, see the calls in another order."""
+    single, state = run(new_batch, (4,))
+    monkeypatch.setattr(simformer.losses.total, "_pairs_at_once", lambda device, pairs: pairs)
+    together, other_state = run(new_batch, (4,))
+    assert len(single.pop()) == len(together.pop()) == 18  # the statistics
+    torch.testing.assert_close(together, single, rtol=1e-10, atol=1e-12)
+    assert other_state == state
 
 
 def test_state_can_be_stored(new_batch):

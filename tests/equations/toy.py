@@ -15,10 +15,11 @@ from simformer.losses.complementary import complementary_loss
 from simformer.losses.grid import to_grid
 from simformer.losses.matching import match
 from simformer.losses.sampling import gather_points
-from simformer.losses.similarity import PairBalance, class_scores, distillation_loss, similarity_loss
+from simformer.losses.similarity import PairBalance, class_scores
 from simformer.losses.total import SimFormerLoss
 from simformer.models.simnet import SimNet
 from simformer.settings import LossSettings, MatchingSettings, SimilaritySettings
+from tests.equations.one_pair import distillation_loss, similarity_loss
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "simformer_toy.json").read_text())
 NOVEL, LOSS = (2, 5, 7), LossSettings(gamma=0.05)

@@ -176,5 +176,4 @@ def test_a_training_log_has_empty_cells(tmp_path):
 @pytest.mark.parametrize("speed", [NAN, INF, 0.0, -1.0, None])
 def test_a_speed_that_is_none_is_not_used(speed, new_config):
     run = new_config()
-    told = training_time(run, [{"device": "cpu", "steps_per_second": speed}], gpu=False)
-    assert told == training_time(run, [], gpu=False) and math.isfinite(told.hours) and not told.measured
+    assert training_time(run, [{"device": "cpu", "steps_per_second": speed}], (), gpu=False) is None

@@ -18,7 +18,9 @@ from unittest import mock
 
 import torch
 from torch import Tensor
+from torch.optim import optimizer
 from torch.overrides import TorchFunctionMode
+from torch.utils import _foreach_utils
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
@@ -45,7 +47,7 @@ class Counts:
         allocated_bytes: their bytes.
         peak_bytes: most bytes of them in use at a time.
         to_card_bytes, to_host_bytes: copies between the host and the card.
-        waits: times that the host waits for the card. Without a card only operators of SIZED_BY_VALUES count.
+        waits: times that the host waits for the card.
     """
 
     operators: int = 0
@@ -139,10 +141,9 @@ class CountingMode(TorchDispatchMode):
             return 1.0 if given[0].is_floating_point() else 0
         by_mask = name in INDEXING and any(i is not None and i.dtype in (torch.bool, torch.uint8) for i in args[1])
         sized = name == "repeat_interleave" and kwargs.get("output_size") is None
-        if name in SIZED_BY_VALUES or by_mask or sized:
-            self.wait(f"{name} by a mask" if by_mask else name, given[0])
-            if on_card:
-                raise RuntimeError(f"{self.waits[-1]}: the size of the result depends on values on the card")
+        if on_card and (name in SIZED_BY_VALUES or by_mask or sized):
+            what = f"{name} by a mask" if by_mask else name
+            raise RuntimeError(f"{what}: the size of the result depends on values on the card")
         if name == "_to_copy" and args[0].device.type != torch.device(kwargs.get("device") or args[0].device).type:
             return self._cross(args[0], kwargs.get("non_blocking", False), lambda: func(*args, **kwargs))
         if name == "copy_" and args[0].device.type != args[1].device.type:
@@ -199,7 +200,7 @@ def counting(answer: Callable[[Tensor], Tensor] | None = None) -> Iterator[Count
     was_on = gc.isenabled()
     gc.disable()
     try:
-        with card_without_autocast(), CountingMode(answer) as mode, LiteralsMode(mode):
+        with as_on_a_card(), CountingMode(answer) as mode, LiteralsMode(mode):
             yield mode
     finally:
         if was_on:
@@ -207,12 +208,20 @@ def counting(answer: Callable[[Tensor], Tensor] | None = None) -> Iterator[Count
 
 
 @contextlib.contextmanager
-def card_without_autocast() -> Iterator[None]:
-    """Let code that asks for autocast run on the `meta` device, which has none: nothing is cast there."""
+def as_on_a_card() -> Iterator[None]:
+    """Treat `meta` as a card in what PyTorch offers there by name of the device.
+
+    Optimisers and clipping take the way with one kernel for many tensors. Autocast, which `meta` lacks, does nothing.
+    """
     original = torch.autocast
 
     def autocast(device_type: str, *args: Any, **kwargs: Any) -> contextlib.AbstractContextManager:
         return contextlib.nullcontext() if device_type == CARD else original(device_type, *args, **kwargs)
 
-    with mock.patch("torch.autocast", autocast):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch("torch.autocast", autocast))
+        for module in (optimizer, _foreach_utils):
+            for name in ("_get_foreach_kernels_supported_devices", "_get_fused_kernels_supported_devices"):
+                devices = [*getattr(module, name)(), CARD]
+                stack.enter_context(mock.patch.object(module, name, lambda devices=devices: list(devices)))
         yield

@@ -21,7 +21,7 @@ from simformer.inference import ImageFile, predict
 from simformer.metrics import confusion_matrix
 from simformer.pseudo_labels import mix
 from simformer.settings import InferenceSettings
-from tests.gate.counting import CARD, CountingMode, counting
+from tests.gate.counting import CARD, CountingMode, as_on_a_card, counting
 from tests.workloads import ADE, COCO, TINY, Case, build, new_group
 
 MIDDLE = {"dim": 64, "heads": 4, "feedforward_dim": 128, "decoder_layers": 3, "simnet_dim": 64}
@@ -162,7 +162,8 @@ def count(task: str, case: Case, device: str) -> CountingMode:
         device: 'cpu', or 'meta' for a card.
     """
     torch.manual_seed(0)
-    work = TASKS[task](case, device)
+    with as_on_a_card():
+        work = TASKS[task](case, device)
     with counting(random_values) as mode:
         work()
     return mode

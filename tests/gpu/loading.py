@@ -93,7 +93,7 @@ def waiting(
     device, began = context.device, time.monotonic()
     training = build_training(chosen, shots.data, shots.weak, None, torch.device(device))
     groups: list = []
-    step = workloads.training_step(chosen, training, groups, torch.device(device))
+    step = workloads.Step(chosen, training, groups)
     last = FIRST + context.sizes.steps
     waited, whole = [], []
     with closing(training_steps(training.groups, case.images // 2, 0, last, count)) as batches:

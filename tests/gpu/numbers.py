@@ -7,7 +7,6 @@ gradients of what they read, on one output.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -237,7 +236,8 @@ def whole_step(context: Context, report: Report, case: workloads.Case) -> None:
     def first(device: str, precision: str) -> dict[str, float]:
         work = workloads.build(case, "simformer", device, precision)
         _tame(work.training.model)
-        return {name: float(value) for name, value in work.step().items()}
+        work.step()
+        return work.step.terms()
 
     host, card, half = first("cpu", "fp32"), first(context.device, "fp32"), first(context.device, "bf16")
     for name, found, bound in (("fp32", card, TOTAL), ("bf16", half, BF16_TOTAL)):
@@ -259,10 +259,11 @@ def not_finite(context: Context, report: Report, case: workloads.Case, most: int
     report.holds("... before any other weight is spoilt", not spoilt, ", ".join(spoilt[:3]))
 
 
-def _told(step: Callable[[], object], most: int) -> str:
-    for _ in range(most):
-        try:
+def _told(step: workloads.Step, most: int) -> str:
+    try:
+        for _ in range(most):
             step()
-        except Exception as error:
-            return str(error)
+        step.terms()
+    except Exception as error:
+        return str(error)
     return f"{most} steps went on"

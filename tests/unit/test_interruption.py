@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from simformer import train as training
 from simformer.errors import Interrupted
+from simformer.training_step import TrainingStep
 
 STEPS, EVERY = 32, 4
 
@@ -85,14 +85,14 @@ def test_ctrl_c_saves_the_state_of_the_last_step(start, tmp_path):
 
 
 def test_a_signal_amid_a_step_waits_for_its_end(masked, new_config, run_training, tmp_path, monkeypatch):
-    update = training._update
+    backward = TrainingStep.backward
 
-    def stopped(networks, groups, scaler, clip_norm, step, processes):
+    def stopped(self, groups, step):
         if step == 1:
             os.kill(os.getpid(), signal.SIGTERM)
-        return update(networks, groups, scaler, clip_norm, step, processes)
+        return backward(self, groups, step)
 
-    monkeypatch.setattr(training, "_update", stopped)
+    monkeypatch.setattr(TrainingStep, "backward", stopped)
     with pytest.raises(Interrupted, match="after step 2;"):
         run_training(new_config({"optim": {"steps": 4}}), masked, tmp_path)
     assert torch.load(tmp_path / "state" / "state.pt", weights_only=True)["step"] == 2

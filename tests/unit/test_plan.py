@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from simformer.analysis.speeds import Card
 from simformer.catalogue import Catalogue
 from simformer.errors import UserError
 from simformer.plan import make_plan, trainings
@@ -90,23 +91,36 @@ def test_many_trainings_are_summed_up_by_method(catalogue, monkeypatch):
 
 def test_what_splits_and_tables_share_is_counted_once(catalogue):
     plan = make_plan(catalogue)
-    one = plan.trainings[0].gpu.hours
-    assert sum(training.gpu.hours for training in plan.trainings) == pytest.approx(10 * one)
+    assert len(plan.trainings) == 10
     # Table one: 4 x (weak, again) and 4 oracles; table two: 4 oracles and 4 weak.
-    assert plan.unshared_gpu_hours == pytest.approx(20 * one)
-    assert plan.unshared_trainings == 20
+    assert len(plan.unshared) == 20
+    assert "  whole grid: 10 trainings; if nothing were shared between splits and tables 20" in plan.text(True)
+    for method, speed in (("weak", 1.0), ("again", 1.0), ("oracle", 0.5)):
+        cell = next(training.cell for training in plan.trainings if training.cell[2] == method)
+        folder = next(training.folder for training in plan.trainings if training.cell == cell)
+        finish(folder, catalogue.run(*cell).hash, device="H", steps_per_second=speed / 3600)
+    text = make_plan(catalogue).text(True)
+    # 8 trainings of 5 hours and 2 of 10; alone 12 and 8.
+    assert "10 trainings, 60.0 GPU-hours; if nothing were shared between splits and tables 20, 140.0 GPU-hours" in text
 
 
-def test_a_finished_run_replaces_the_assumed_speed_of_its_method(catalogue):
-    before = make_plan(catalogue)
-    finished = next(training for training in before.trainings if training.cell[2] == "oracle")
-    finish(finished.folder, catalogue.run(*finished.cell).hash, steps_per_second=0.001)
-    after = {training.cell: training for training in make_plan(catalogue).trainings}
-    for training in before.trainings:
-        now = after[training.cell]
-        assert not training.cpu.measured and now.gpu == training.gpu
-        assert now.cpu.measured == (training.cell[2] == "oracle")
-        assert now.cpu.hours == pytest.approx(5000 / 3600 if now.cpu.measured else training.cpu.hours)
+def test_what_was_not_measured_is_called_so(catalogue):
+    plan = make_plan(catalogue)
+    assert {(training.gpu, training.cpu) for training in plan.trainings} == {(None, None)}
+    assert "  time on GPUs: not measured; a finished training" in plan.text(gpu_here=True)
+    assert "  no GPU on this machine; time on its CPU: not measured" in plan.text(gpu_here=False)
+    assert "no GPU" not in plan.text(gpu_here=True)
+
+
+def test_a_finished_run_tells_the_speed_of_its_method_on_its_kind_of_device(catalogue):
+    first = next(training for training in make_plan(catalogue).trainings if training.cell[2] == "oracle")
+    finish(first.folder, catalogue.run(*first.cell).hash, steps_per_second=0.001)
+    plan = make_plan(catalogue)
+    for training in plan.trainings:
+        assert training.gpu is None and (training.cpu is not None) == (training.cell[2] == "oracle")
+        if training.cpu:
+            assert training.cpu.hours == pytest.approx(5000 / 3600)
+    assert "time on its CPU: 1.4 hours (trainings: 1 measured in this study on cpu; 8 not measured)" in plan.text(False)
 
 
 def test_a_finished_run_on_several_gpus_tells_the_speed_of_one(catalogue):
@@ -114,12 +128,28 @@ def test_a_finished_run_on_several_gpus_tells_the_speed_of_one(catalogue):
     folder = next(training.folder for training in make_plan(catalogue).trainings if training.cell == cell)
     finish(folder, catalogue.run(*cell).hash, device="H", processes=4, steps_per_second=8.0)
     (gpu,) = {training.gpu for training in make_plan(catalogue).trainings if training.cell[2] == "oracle"}
-    assert gpu.measured and gpu.hours == pytest.approx(5 / 2 / 3600)
+    assert gpu.source == "measured in this study on H" and gpu.hours == pytest.approx(5 / 2 / 3600)
 
 
-def test_without_a_gpu_the_plan_says_what_that_means(catalogue):
-    assert "no GPU on this machine: about" in make_plan(catalogue).text(gpu_here=False)
-    assert "no GPU" not in make_plan(catalogue).text(gpu_here=True)
+def test_the_acceptance_check_of_a_card_tells_until_a_finished_run_does(catalogue, tmp_path, monkeypatch):
+    changes = {"model": {"backbone": "resnet50"}, "augment": {"crop": 640}, "optim": {"steps": 3600}}
+    toys = FILES["datasets/toys"] | {"settings": changes}
+    (tmp_path / "config/datasets/toys.yaml").write_text(yaml.safe_dump(toys))
+    study = Catalogue(catalogue.study.model_dump(mode="json"), "study.yaml", tmp_path / "config")
+    optim = study.run(*trainings(study, ["two"])[0]).settings.optim
+    step = {"seconds": 0.5, "images": optim.batch_images, "mode": optim.precision}
+    card = Card("NVIDIA H100", "docs/results/gpu/h100.json", {"coco": {"simformer": step}})
+    monkeypatch.setattr("simformer.plan.read_cards", lambda: (card,))
+    plan = make_plan(study, ["two"])
+    assert {(t.cell[2], t.gpu and t.gpu.hours, t.cpu) for t in plan.trainings} == {
+        ("weak", 0.5, None),
+        ("oracle", None, None),
+    }
+    told = "4 measured on NVIDIA H100 (docs/results/gpu/h100.json); 2 not measured"
+    assert f"  time on GPUs: 2.0 GPU-hours (trainings: {told})" in plan.text(gpu_here=True)
+    done = next(training for training in plan.trainings if training.cell[2] == "weak")
+    finish(done.folder, study.run(*done.cell).hash, device="NVIDIA A100", steps_per_second=1.0)
+    assert "3.0 GPU-hours (trainings: 3 measured in this study on NVIDIA A100" in make_plan(study, ["two"]).text(True)
 
 
 def test_downloads_are_those_that_are_not_there_and_not_the_users_own(catalogue, tmp_path):

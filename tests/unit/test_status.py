@@ -110,7 +110,7 @@ def test_a_training_whose_files_grow_runs(study):
     touch(study.log, "weak seed 0:  42%|████ | 42/100 [00:21<00:29]", age=3)
     running = study.one()
     assert (running.state, running.progress.step, running.progress.speed) == ("running", 42, 2.0)
-    assert running.hours * 3600 == pytest.approx(29) and running.measured
+    assert running.hours * 3600 == pytest.approx(29)
     line = next(line for line in study.text().splitlines() if "42/100" in line)
     assert " ".join(line.split()) == "toys/split1/weak/seed0 42/100 2 steps/s 29 s left seen 3 s ago"
 
@@ -143,6 +143,8 @@ def test_what_was_not_saved_is_to_be_done_again(study):
     def hours():
         return study.one().hours
 
+    assert hours() is None
+    study.finish(("toys", "split1", "weak", 7), steps_per_second=1.0)
     whole = hours()
     touch(study.state / "log.csv", ROWS, age=1000)
     assert hours() == pytest.approx(whole)
@@ -200,6 +202,11 @@ def test_what_slurm_said_of_a_job_that_it_ended_is_told(study):
 
 
 def test_the_end_is_estimated_with_teachers_first(study):
+    assert study.look().end is None
+    assert "left: no training of these methods was measured; the first that runs tells" in study.text()
+    for method in ("weak", "again", "oracle"):  # finished runs of other settings: all are to be trained, at this speed
+        split = "full" if method == "oracle" else "split1"
+        finish(study.folder("toys", split, method, 0), "0" * 16, steps_per_second=1.0)
     whole = study.one().hours
     assert study.look().end == pytest.approx(10 * whole)
     assert study.look(jobs=2).end == pytest.approx(5 * whole)
@@ -213,8 +220,9 @@ def test_finished_trainings_tell_device_and_speed(study):
     status = study.look()
     assert status.device == "GPU"
     like = [t for t in status.trainings if t.cell[2] == "weak" and t.state != "done"]
-    assert len(like) == 3 and all(t.hours == pytest.approx(100 / 3600) and t.measured for t in like)
-    assert "3 of 9 from measured speeds" in study.text()
+    assert len(like) == 3 and all(t.hours == pytest.approx(100 / 3600) for t in like)
+    assert status.end is None
+    assert "left: 0.08 GPU-hours of training, by measured speeds, and 6 trainings whose speed was not" in study.text()
 
 
 def test_the_grid_has_a_row_per_method_and_a_symbol_per_seed(study):

@@ -17,8 +17,9 @@ from torch.nn import functional as F
 from simformer.baselines.affinity import feature_affinity, pair_kinds
 from simformer.baselines.affinity_network import AffinityNetwork
 from simformer.baselines.claims import Claim
+from simformer.baselines.class_maps import ClassMaps
 from simformer.baselines.expansion import cell_labels
-from simformer.baselines.maps import ClassMaps, MapSet
+from simformer.baselines.maps import MapSet
 from simformer.baselines.measures import average_precision, roc_auc
 from simformer.baselines.mixing import mix_scores
 from simformer.baselines.network_file import read_network

@@ -14,7 +14,8 @@ from torch.nn import functional as F
 from simformer.baselines.affinity import feature_affinity
 from simformer.baselines.affinity_network import AffinityNetwork
 from simformer.baselines.cam import inference_size
-from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
+from simformer.baselines.class_maps import ClassMaps
+from simformer.baselines.maps import MapSet, settings_hash, write_maps
 from simformer.baselines.network_file import read_network
 from simformer.baselines.retab.cells import STRIDE
 from simformer.baselines.retab.edge_network import EdgeNetwork

@@ -11,7 +11,8 @@ import torch
 
 from simformer.baselines.cam import equal_sizes
 from simformer.baselines.claims import Claim
-from simformer.baselines.maps import ClassMaps, MapSet
+from simformer.baselines.class_maps import ClassMaps
+from simformer.baselines.maps import MapSet
 from simformer.baselines.measures import average_precision, precision_recall, recall_at_precision
 from simformer.baselines.rib.maps import load_tuner, read_tuning
 from simformer.baselines.rib.settings import RibCheckSettings, RibSettings

@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from simformer.baselines.cam import GRID_STRIDE, divide_by_maximum, equal_sizes, inference_size, mirrored_views
+from simformer.baselines.class_maps import ClassMaps
 from simformer.baselines.classifier import KIND, Classifier
-from simformer.baselines.maps import ClassMaps, MapSet, settings_hash, write_maps
+from simformer.baselines.maps import MapSet, settings_hash, write_maps
 from simformer.baselines.network_file import read_network
 from simformer.baselines.rib.others import FreshCrops, Others, Pool, image_rng
 from simformer.baselines.rib.parts import STAGES, cut
@@ -152,7 +153,8 @@ def rib_maps(
     def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
         for batch in equal_sizes(images, settings.images_at_once):
             for image, found in zip(batch, tuner.trajectories(data, batch, len(labels.classes)), strict=True):
-                atomic_write_text(tuning_path(manifest.parent, image), json_text(_facts(found)) + "\n")
+                record = json_text(_facts(found)) + "\n"
+                atomic_write_text(tuning_path(manifest.parent, image), record, durable=False)
                 yield image, tuner.class_maps(image, found)
 
     written = write_maps(labels, identity, compute, manifest, shard)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from simformer.baselines.affinity import boundary_affinity, feature_affinity, pair_kinds, pair_loss
-from simformer.baselines.stencil import half_disc, segment
+from simformer.baselines.stencil import half_disc, segment, shifted
 
 OFFSETS = half_disc(5)
 
@@ -35,6 +35,25 @@ def test_affinity_of_a_boundary_map_is_one_minus_the_highest_on_the_way():
     for o, i, j in pairs(6, 7):
         way = [(i[0] + y, i[1] + x) for y, x in segment((j[0] - i[0], j[1] - i[1]))]
         assert torch.allclose(found[:, o, *i], 1 - torch.stack([boundary[:, *cell] for cell in way]).amax(dim=0))
+
+
+def test_the_gradient_through_a_boundary_map_is_that_of_autograd_to_the_last_bit():
+    """Trainings repeat older ones bit for bit; equal values on the way, which share the gradient, are among these."""
+    logits = torch.randn(2, 6, 7, generator=torch.Generator().manual_seed(0)).mul(3).round().div(3)
+    weights = torch.rand(2, len(OFFSETS), 6, 7, generator=torch.Generator().manual_seed(1))
+    gradients = []
+    for highest in (
+        lambda b: 1 - boundary_affinity(b, OFFSETS),
+        lambda b: torch.stack([_highest(b, offset) for offset in OFFSETS], dim=1),
+    ):
+        leaf = logits.clone().requires_grad_()
+        (highest(leaf.sigmoid()) * weights).sum().backward()
+        gradients.append(leaf.grad)
+    assert torch.equal(*gradients)
+
+
+def _highest(boundary: torch.Tensor, offset: tuple[int, int]) -> torch.Tensor:
+    return torch.stack([shifted(boundary, cell, 0.0) for cell in segment(offset)]).amax(dim=0)
 
 
 @pytest.mark.parametrize(("kind", "shape"), [(feature_affinity, (1, 2, 3, 4)), (boundary_affinity, (1, 3, 4))])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from simformer.baselines import crf
-from simformer.baselines.maps import ClassMaps
+from simformer.baselines.class_maps import ClassMaps
 from simformer.baselines.seeds import confident, image_seeds, write_seeds
 from simformer.baselines.settings import SeedSettings
 from simformer.data.images import read_label

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from simformer.baselines.stencil import half_disc, segment, shifted
+from simformer.baselines.stencil import Windows, half_disc, segment, shifted
 
 
 @pytest.mark.parametrize(("radius", "count"), [(5, 34), (10, 152)])
@@ -43,6 +43,14 @@ def test_shifting_looks_at_the_partner(offset):
         for x in range(5):
             v, u = y + offset[0], x + offset[1]
             assert result[y, x] == (grid[v, u] if 0 <= v < 4 and 0 <= u < 5 else -1.0)
+
+
+def test_windows_are_shifted_grids():
+    grid, offsets = torch.arange(40.0).reshape(2, 4, 5), half_disc(4)
+    at = Windows(grid, offsets, -1.0)
+    for dy, dx in offsets:
+        for offset in ((dy, dx), (-dy, -dx), (0, 0)):
+            assert torch.equal(at[offset], shifted(grid, offset, -1.0))
 
 
 def test_the_way_to_a_partner_is_a_thin_line_in_its_bounding_box():

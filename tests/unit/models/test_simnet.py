@@ -23,7 +23,7 @@ def wave(shape: torch.Size, scale: float, step: float, start: float = 0.0) -> to
 
 def concatenated_pairs(net: SimNet, pairs: torch.Tensor) -> torch.Tensor:
     """Run SimNet on pairs that are already concatenated, [P, 2 C] -> [P]."""
-    return net.similarity(net.blocks[0].linear1(pairs), net.projection(pairs).relu())
+    return net.similarity(net.blocks[0].linear1(pairs)[:, None], net.projection(pairs).relu()[:, None])[:, 0]
 
 
 def plain_forward(net: SimNet, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -142,3 +142,20 @@ def test_each_call_in_train_mode_updates_the_running_statistics():
     torch.testing.assert_close(norm.running_mean, 0.1 * hidden.mean(0))
     torch.testing.assert_close(norm.running_var, 0.9 + 0.1 * hidden.var(0))
     assert norm.num_batches_tracked == 1
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_image_pairs_at_once_are_as_image_pairs_one_after_the_other(training):
+    """Outputs, gradients and running statistics of three pairs; the second is far from the others."""
+    torch.manual_seed(0)
+    net = randomise(SimNet(6, 10)).double().train(training)
+    other = copy.deepcopy(net)
+    a = torch.randn(3, 2, 5, 6, dtype=torch.float64) + torch.tensor([0.0, 3.0, 0.0])[:, None, None, None]
+    b, goal = torch.randn(3, 2, 4, 6, dtype=torch.float64), torch.randn(3, 2, 5, 4, dtype=torch.float64)
+    found, expected = net(a, b), torch.stack([other(*pair) for pair in zip(a, b, strict=True)])
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    for result in (found, expected):
+        (result * goal).sum().backward()
+    for one, two in zip(net.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, two.grad, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(dict(net.named_buffers()), dict(other.named_buffers()), rtol=1e-12, atol=1e-12)

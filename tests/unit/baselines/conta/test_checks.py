@@ -10,8 +10,9 @@ import torch
 
 from simformer import cli
 from simformer.baselines.claims import load_claims
+from simformer.baselines.class_maps import ClassMaps
 from simformer.baselines.conta.checks import Inputs, RoundMaps, companions, conta_claims, mask_counts, spill_shares
-from simformer.baselines.maps import ClassMaps, write_maps
+from simformer.baselines.maps import write_maps
 from simformer.data.images import read_label
 from simformer.data.masking import mask_labels
 from simformer.data.splits import make_split

@@ -9,7 +9,7 @@ import torch
 
 from simformer import cli
 from simformer.baselines.claims import load_claims
-from simformer.baselines.maps import ClassMaps
+from simformer.baselines.class_maps import ClassMaps
 from simformer.baselines.retab.arms import View, counts, own_argmax, true_affinity
 from simformer.baselines.retab.checks import Inputs, retab_claims
 from simformer.baselines.retab.settings import TwoStageSettings

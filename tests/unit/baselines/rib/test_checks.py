@@ -6,7 +6,7 @@ import torch
 
 from simformer import cli
 from simformer.baselines.claims import load_claims
-from simformer.baselines.maps import ClassMaps
+from simformer.baselines.class_maps import ClassMaps
 from simformer.baselines.rib.checks import AREA, _best_iou, _matched, _recall, _where, find_pairs
 from simformer.baselines.rib.maps import rib_maps
 from simformer.baselines.rib.settings import RibSettings
