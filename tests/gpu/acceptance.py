@@ -167,7 +167,7 @@ def accept(folder: Path, sizes: Sizes, wanted: str, parts: Sequence[Part], minut
             print(f"({part.letter}) {part.title}: at most {seconds:.0f} s", file=sys.stderr)
             place = work / part.letter
             place.mkdir()
-            context = Context(found["device"], sizes, place, found["gpus"])
+            context = Context(found["device"], sizes, place, found["gpus"], found["bf16"])
             begin = partial(_run, part, context)
             found_here = run_apart(begin, work / f"{part.letter}.json", seconds, method)
             result["parts"][part.letter] = {"title": part.title} | found_here

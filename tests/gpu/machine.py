@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from simformer.devices import choose_device
+from simformer.devices import choose_device, has_bf16
 from tests.gpu.needs import NEEDS, PEERS
 
 OTHERS = {name: name for name in (*PEERS, "pandas", "triton")}
@@ -32,6 +32,7 @@ def machine(wanted: str) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "device": device,
         "gpu": None,
+        "bf16": has_bf16(torch.device(device)),
         "gpus": torch.cuda.device_count(),
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -52,7 +53,6 @@ def machine(wanted: str) -> dict[str, Any]:
         "multiprocessors": properties.multi_processor_count,
         "capability": f"{properties.major}.{properties.minor}",
         "cudnn": torch.backends.cudnn.version(),
-        "bf16": torch.cuda.is_bf16_supported(),
     }
     return facts | _asked(torch.device(device).index or 0)
 

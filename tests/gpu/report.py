@@ -28,12 +28,14 @@ class Context:
         sizes: of everything that is run.
         folder: for files of the part; it is new and empty.
         cards: visible ones.
+        bf16: whether the device computes in it.
     """
 
     device: str
     sizes: Sizes
     folder: Path
     cards: int = 0
+    bf16: bool = False
 
     @property
     def on_card(self) -> bool:

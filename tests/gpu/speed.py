@@ -73,7 +73,7 @@ class Job:
     Attributes:
         case, work, mode, images, as_trained: see `Measured`.
         build: returns the step.
-        allow_tf32: for single precision on the card; None leaves what PyTorch does by default.
+        allow_tf32: for what stays in single precision on the card; None leaves what PyTorch does by default.
         needs: seconds without which it is left out.
     """
 
@@ -141,8 +141,7 @@ def _training(
         return workloads.build(case, method, context.device, precision, wrap).step
 
     usual = mode == TrainSettings().optim.precision
-    allowed = None if precision != "fp32" else mode == "tf32"
-    return Job(case.name, method, mode, case.images, usual, build, allowed)
+    return Job(case.name, method, mode, case.images, usual, build, allow_tf32=mode != "fp32")
 
 
 def compiled(context: Context, case: workloads.Case) -> list[Job]:
@@ -156,7 +155,7 @@ def compiled(context: Context, case: workloads.Case) -> list[Job]:
 def compile_networks(training: Training) -> Training:
     """Compile what has fixed shapes, in place."""
     for part in (training.model.backbone, training.model.pixel_decoder, training.model.transformer):
-        part.compile()
+        part.compile(dynamic=False)
     return training
 
 

@@ -1,5 +1,6 @@
 """The acceptance of a GPU, on a machine without one: its program at tiny size, and what it does when parts break."""
 
+import importlib
 import json
 import os
 import signal
@@ -153,8 +154,8 @@ def test_paths_of_the_machine_are_taken_out():
 def test_every_part_is_there():
     assert [part.letter for part in acceptance.PARTS] == list("abcdef")
     for part in acceptance.PARTS:
-        module, function = part.run.split(":")
-        assert (ROOT / f"{module.replace('.', '/')}.py").exists() and function == "run"
+        module, _, function = part.run.partition(":")
+        assert callable(getattr(importlib.import_module(module), function))
 
 
 @pytest.mark.slow
@@ -178,7 +179,7 @@ def test_the_whole_program_with_nothing_but_what_it_needs(tmp_path):
     assert result["passed"] is True and result["gpu"] is None
     assert result["machine"]["libraries"]["pandas"] is None, "the environment holds more than is needed"
     rows = {row["name"]: row for part in result["parts"].values() for row in part["rows"]}
-    assert rows["a killed training gives the same network, bit for bit"]["passed"]
+    assert rows["a killed training gives the same network, bit for bit (fp32)"]["passed"]
     assert rows["Hugging Face's MaskFormer"]["note"] == "the package transformers is not installed here"
     steps = result["parts"]["c"]["steps"]
     assert {"simformer", "maskformer", "evaluation", "pseudo-labels", "SEAM", "RIB tuning"} <= {
