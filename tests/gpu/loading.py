@@ -19,7 +19,7 @@ from tests.gpu.photographs import Photographs
 from tests.gpu.report import Context, Report
 from tests.gpu.speed import free, photographs
 from tests.gpu.stages import dataset_file
-from tests.gpu.timing import wait_for
+from tests.gpu.timing import tf32, wait_for
 
 WAIT = 0.05
 """Share of a step that loading is to cost at most, with the best number of loading processes."""
@@ -35,16 +35,18 @@ def run(context: Context, report: Report) -> None:
         return
     chosen = settings(case)
     report.attempt("one process", lambda: alone(context, report, case, chosen, shots))
+    allowed = chosen.settings.optim.precision != "fp32"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     counts = [count for count in context.sizes.workers if count <= max(1, cores)]
     shares = {}
     for number, count in enumerate(counts):
         seconds = report.left() / (len(counts) - number + 0.5)
-        found = report.attempt(
-            f"{count} loading processes",
-            lambda count=count, seconds=seconds: waiting(context, report, case, chosen, shots, count, seconds),
-            needs=3,
-        )
+        with tf32(allowed):
+            found = report.attempt(
+                f"{count} loading processes",
+                lambda count=count, seconds=seconds: waiting(context, report, case, chosen, shots, count, seconds),
+                needs=3,
+            )
         if found is not None:
             shares[count] = found
         free(context)

@@ -102,7 +102,7 @@ class Half:
     @property
     def targets(self) -> list:
         """The targets of its images."""
-        return [target.to(self.device) for group in self.work.groups for target in group.targets]
+        return [target for group in self.work.groups for target in group.to(self.device).targets]
 
 
 @dataclass(frozen=True)

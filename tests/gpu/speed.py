@@ -128,7 +128,9 @@ def trainings(context: Context, case: workloads.Case) -> list[Job]:
 
 
 def _modes(context: Context) -> tuple[str, ...]:
-    return ("fp32", "tf32", "bf16") if context.on_card else ("fp32", "bf16")
+    if not context.on_card:
+        return "fp32", "bf16"
+    return "fp32", "tf32", "bf16" if context.bf16 else "fp16"
 
 
 def _training(
@@ -148,7 +150,7 @@ def compiled(context: Context, case: workloads.Case) -> list[Job]:
     """Return SimFormer's step with compiled backbone, pixel decoder and transformer; the losses stay as they are."""
     if why_not_compiled(context.on_card):
         return []
-    job = _training(context, case, "simformer", "bf16+compile", compile_networks)
+    job = _training(context, case, "simformer", f"{_modes(context)[-1]}+compile", compile_networks)
     return [replace(job, needs=50.0)]
 
 
