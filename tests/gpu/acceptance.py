@@ -147,6 +147,8 @@ def accept(folder: Path, sizes: Sizes, wanted: str, parts: Sequence[Part], minut
     try:
         print(f"looking for {wanted} ...", file=sys.stderr)
         found, method = _machine(wanted, work / "machine.json")
+        if found["device"] == "cpu" and wanted == "auto" and sizes.name == "paper":
+            raise UserError("no GPU is visible to PyTorch here; type --size tiny to run the same program on a CPU")
         result = {
             "format": 1,
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

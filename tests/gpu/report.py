@@ -113,6 +113,8 @@ class Report:
         """Report how fast some work is; the keys are those of `speed.Measured`."""
         self.content["steps"].append(row)
         self.save()
+        what = ", ".join(str(row[key]) for key in ("case", "work", "mode", "images"))
+        print(f"  {what} images  {1000 * row['seconds']:.1f} ms", file=sys.stderr)
 
     def attempt(self, name: str, measure: Callable[[], Found], needs: float = 0.0) -> Found | None:
         """Run one measurement; if it breaks, that is reported, and the next one runs all the same.

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.gpu import acceptance, needs, report
 from tests.gpu.acceptance import Part, main
@@ -134,6 +135,9 @@ def test_the_page_can_be_made_again(tmp_path, capsys, monkeypatch):
 def test_a_device_that_is_not_there_and_wrong_options(tmp_path, capsys):
     assert main(["--output", str(tmp_path), "--device", "cuda:7"]) == 1
     assert "error: --device cuda:7" in (told := capsys.readouterr().err) and "Traceback" not in told
+    if not torch.cuda.is_available():
+        assert main(["--output", str(tmp_path)]) == 1
+        assert "error: no GPU is visible to PyTorch here; type --size tiny" in capsys.readouterr().err
     for wrong in (["--only", "a,x"], ["--size", "huge"], ["--minutes", "many"]):
         with pytest.raises(SystemExit) as ended:
             main(["--output", str(tmp_path), *wrong])
