@@ -4,7 +4,7 @@ CORES ?= 2
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo demo-quick test test-slow lint reference
+.PHONY: help setup demo demo-quick test test-slow lint reference gpu-check
 
 help:
 	@echo "make demo       set up .venv, train the embedded demo, print Table 1, all rows (22 minutes on 2 cores)"
@@ -12,6 +12,7 @@ help:
 	@echo "make test       set up .venv, run the default tests (under 5 minutes on 2 cores)"
 	@echo "make test-slow  the slow tests: interrupted studies; a real Slurm and real photographs if they are there"
 	@echo "make lint       ruff, snakefmt and snakemake --lint"
+	@echo "make gpu-check  the acceptance check of a GPU, 8 minutes, with the Python that is there (docs/hpc.md)"
 	@echo "make reference  regenerate the schema, docs/configuration.md and docs/methods.md after a change of settings"
 
 # What a study needs, and on top of it what tests need.
@@ -58,3 +59,7 @@ lint: setup
 reference: setup
 	@simformer schema --schema workflow/schemas/study.schema.json --page docs/configuration.md \
 	  --methods docs/methods.md
+
+# Without setup: on a cluster the Python that has its PyTorch is the one to be examined.
+gpu-check:
+	@python3 -m tests.gpu.acceptance --output results/gpu

@@ -4,16 +4,19 @@
     python -m tests.gpu.acceptance --output DIR                # the same
     python -m tests.gpu.acceptance --output DIR --only a,c     # some parts
     python -m tests.gpu.acceptance --output DIR --size tiny    # the same program on a CPU, in a minute
-    python -m tests.gpu.acceptance --output DIR --page-only    # the page again, from the JSON
+    python -m tests.gpu.acceptance --output DIR --page-only    # the pages again, from the JSON files in DIR
 
 Every part runs in a process of its own and has its time: one that breaks, hangs or loses the card is reported, and the
-next one runs. acceptance.json is written after every part. The exit status is 1 if anything failed. docs/hpc.md says
-what is needed and how the page is read.
+next one runs. The JSON, DIR/<name of the card>.json, is written after every part, and the page beside it. The exit
+status is 1 if anything failed. docs/hpc.md says what is needed and how the page is read.
 
-Fields of acceptance.json that others read: `gpu` (the card's name, null on a CPU), `torch`, `commit`, `date`, and
+Fields of the JSON that others read: `gpu` (the card's name, null on a CPU), `torch`, `commit`, `date`, and
 `speed`: case ('coco', 'ade') -> work ('simformer', 'maskformer', 'classifier', ...) -> `seconds` per step,
 `images` of a step, `mode` (the precision in which the command trains).
 """
+
+# ruff: noqa: E402 (what is missing is told before it is imported; what the parts use is imported once, before
+# they are forked, PyTorch's compiler among it, which every AdamW imports)
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ import importlib
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import sys
@@ -37,10 +41,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.gpu.needs import require
+
+require()
+
 import torch
+import torch._dynamo
 
 import simformer
-import simformer.cli  # what the parts need is imported once, before they are forked
+import simformer.cli
 import simformer.train
 from simformer.data.files import atomic_write_text
 from simformer.errors import UserError
@@ -50,7 +59,6 @@ from tests.gpu.page import write_page
 from tests.gpu.report import ROOT, Context, Report, tidy
 from tests.gpu.sizes import SIZES, Sizes
 
-JSON, PAGE = "acceptance.json", "acceptance.md"
 GRACE = 10.0
 """Seconds between the end of a part's time, when its measurements stop by themselves, and its being killed."""
 
@@ -139,6 +147,8 @@ def accept(folder: Path, sizes: Sizes, wanted: str, parts: Sequence[Part], minut
     try:
         print(f"looking for {wanted} ...", file=sys.stderr)
         found, method = _machine(wanted, work / "machine.json")
+        if found["device"] == "cpu" and wanted == "auto" and sizes.name == "paper":
+            raise UserError("no GPU is visible to PyTorch here; type --size tiny to run the same program on a CPU")
         result = {
             "format": 1,
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -159,7 +169,7 @@ def accept(folder: Path, sizes: Sizes, wanted: str, parts: Sequence[Part], minut
             print(f"({part.letter}) {part.title}: at most {seconds:.0f} s", file=sys.stderr)
             place = work / part.letter
             place.mkdir()
-            context = Context(found["device"], sizes, place, found["gpus"])
+            context = Context(found["device"], sizes, place, found["gpus"], found["bf16"])
             begin = partial(_run, part, context)
             found_here = run_apart(begin, work / f"{part.letter}.json", seconds, method)
             result["parts"][part.letter] = {"title": part.title} | found_here
@@ -209,10 +219,16 @@ def _conclude(result: dict[str, Any], finished: bool) -> None:
         result["speed"].setdefault(row["case"], {}).setdefault(row["work"], told)
 
 
+def page_of(folder: Path, result: dict[str, Any]) -> Path:
+    """Return the page's path, which is named like the card; the JSON lies beside it."""
+    return folder / f"{re.sub('[^a-z0-9]+', '-', (result['gpu'] or 'cpu').lower()).strip('-')}.md"
+
+
 def _write(folder: Path, result: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    atomic_write_text(folder / JSON, json_text(result, indent=1) + "\n")
-    atomic_write_text(folder / PAGE, write_page(result))
+    page = page_of(folder, result)
+    atomic_write_text(page.with_suffix(".json"), json_text(result, indent=1) + "\n")
+    atomic_write_text(page, write_page(result))
 
 
 def failures(result: dict[str, Any]) -> list[str]:
@@ -244,19 +260,18 @@ def _letters(text: str) -> tuple[Part, ...]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.gpu.acceptance", description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, required=True, help="folder for acceptance.json and acceptance.md")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the JSON and the page")
     parser.add_argument("--size", choices=SIZES, default="paper", help="sizes of the paper, or tiny ones")
     parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu, cuda or cuda:N")
     parser.add_argument("--only", type=_letters, default=PARTS, metavar="a,c", help="parts to run; all by default")
     parser.add_argument("--minutes", type=float, default=8.0, help="time for all parts together")
-    parser.add_argument("--page-only", action="store_true", help="write the page again from the JSON, run nothing")
+    parser.add_argument("--page-only", action="store_true", help="write the pages of all JSON files again, run nothing")
     args = parser.parse_args(arguments)
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # asks for cards without using CUDA in this process
     try:
         if args.page_only:
-            atomic_write_text(args.output / PAGE, write_page(_read(args.output / JSON)))
-            return 0
+            return _pages_again(args.output)
         result = accept(args.output, SIZES[args.size], args.device, args.only, args.minutes)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -264,15 +279,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     told = failures(result)
     for line in told:
         print(f"failed: {line}", file=sys.stderr)
-    print(f"{'all checks passed' if not told else f'{len(told)} failed'}: {args.output / PAGE}", file=sys.stderr)
+    print(
+        f"{'all checks passed' if not told else f'{len(told)} failed'}: {page_of(args.output, result)}", file=sys.stderr
+    )
     return 1 if told else 0
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: {error}; run the acceptance without --page-only first") from None
+def _pages_again(folder: Path) -> int:
+    found = sorted(folder.glob("*.json"))
+    if not found:
+        raise UserError(f"{folder}: no JSON of an acceptance; run it without --page-only first")
+    for path in found:
+        try:
+            page = write_page(json.loads(path.read_text()))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: not what an acceptance writes ({error!r}); run it again") from None
+        atomic_write_text(path.with_suffix(".md"), page)
+    return 0
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ import torch
 from simformer.cli import main
 
 POLL = 0.02
+DETERMINED, PLAIN = "determined", "plain"
+"""How a command runs that is started anew."""
 
 
 def determined() -> None:
@@ -46,9 +48,9 @@ def fork(call: Callable[[], int], log: Path) -> int:
         return child
     status = 70
     try:
-        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(file, 1)
-        os.dup2(file, 2)
+        sys.stdout = sys.stderr = log.open("a", buffering=1)
+        os.dup2(sys.stdout.fileno(), 1)
+        os.dup2(sys.stdout.fileno(), 2)
         status = call()
     except BaseException:
         import traceback
@@ -61,9 +63,13 @@ def fork(call: Callable[[], int], log: Path) -> int:
 
 
 def _command(arguments: Sequence[object], before: Callable[[], None] | None) -> int:
+    words = [str(argument) for argument in arguments]
+    if torch.cuda._is_in_bad_fork():  # a library has used CUDA while it was imported: Python starts anew
+        how = DETERMINED if before is determined else PLAIN
+        os.execv(sys.executable, [sys.executable, "-m", "tests.gpu.commands", how, *words])
     if before is not None:
         before()
-    return main([str(argument) for argument in arguments])
+    return main(words)
 
 
 def end(process: int, seconds: float) -> int | None:
@@ -99,3 +105,9 @@ def last_lines(log: Path) -> str:
     """Return the end of what a command printed, for messages."""
     lines = log.read_text(errors="replace").replace("\r", "\n").splitlines() if log.exists() else []
     return " / ".join(line.strip() for line in lines if line.strip())[-400:]
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == DETERMINED:
+        determined()
+    sys.exit(main(sys.argv[2:]))

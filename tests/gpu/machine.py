@@ -12,10 +12,12 @@ from typing import Any
 
 import torch
 
-from simformer.devices import choose_device
+from simformer.devices import choose_device, has_bf16
+from tests.gpu.needs import NEEDS, PEERS
 
-LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "opencv-python-headless", "pillow", "pydantic", "safetensors")
-OPTIONAL = ("transformers", "torchmetrics", "pandas", "triton")
+OTHERS = {name: name for name in (*PEERS, "pandas", "triton")}
+"""Packages that may be missing."""
+
 QUERY = "driver_version,power.limit,clocks.max.sm,persistence_mode,mig.mode.current"
 
 
@@ -30,13 +32,14 @@ def machine(wanted: str) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "device": device,
         "gpu": None,
+        "bf16": has_bf16(torch.device(device)),
         "gpus": torch.cuda.device_count(),
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "libraries": {name: _version(name) for name in LIBRARIES + OPTIONAL},
+        "libraries": {package: _version(module, package) for module, package in (NEEDS | OTHERS).items()},
         "cuda": torch.version.cuda,
         "cudnn": None,
         "driver": None,
@@ -50,7 +53,6 @@ def machine(wanted: str) -> dict[str, Any]:
         "multiprocessors": properties.multi_processor_count,
         "capability": f"{properties.major}.{properties.minor}",
         "cudnn": torch.backends.cudnn.version(),
-        "bf16": torch.cuda.is_bf16_supported(),
     }
     return facts | _asked(torch.device(device).index or 0)
 
@@ -73,12 +75,12 @@ def _asked(index: int) -> dict[str, Any]:
     return {"driver" if key == "driver_version" else key: value for key, value in zip(QUERY.split(","), values)}  # noqa: B905
 
 
-def _version(package: str) -> str | None:
+def _version(module: str, package: str) -> str | None:
+    """Return a package's version, None without the package; its module is asked where the package has no record."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        module = sys.modules.get({"opencv-python-headless": "cv2", "pillow": "PIL"}.get(package, package))
-        return getattr(module, "__version__", None)
+        return getattr(sys.modules.get(module), "__version__", None)
 
 
 def _processor() -> str:

@@ -19,8 +19,9 @@ from simformer.losses.matching import match
 from simformer.models.maskformer import MaskFormer
 from tests import workloads
 from tests.equations.toy import golden_numbers
+from tests.gpu.needs import why_not_compiled
 from tests.gpu.report import Context, Report
-from tests.gpu.speed import ONLY_ON_A_CARD, compile_networks, free
+from tests.gpu.speed import compile_networks, free
 from tests.gpu.timing import tf32
 
 OUTPUTS = ("class_logits", "mask_logits", "embeddings")
@@ -101,7 +102,7 @@ class Half:
     @property
     def targets(self) -> list:
         """The targets of its images."""
-        return [target.to(self.device) for group in self.work.groups for target in group.targets]
+        return [target for group in self.work.groups for target in group.to(self.device).targets]
 
 
 @dataclass(frozen=True)
@@ -218,8 +219,8 @@ def bf16_network(report: Report, card: Half, plain: Driven) -> None:
 
 def compiled_network(context: Context, report: Report, card: Half, plain: Driven) -> None:
     """Compare the compiled network with the eager one, both in fp32; it stays compiled."""
-    if not context.on_card:
-        report.missing("compiled network against the eager one", ONLY_ON_A_CARD)
+    if why := why_not_compiled(context.on_card):
+        report.missing("compiled network against the eager one", why)
         return
     compile_networks(card.work.training)
     found = Driven.of(card, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simformer.analysis.markup import cells, code, name
+from tests.gpu.needs import NEEDS, PEERS
 
 STEP_COLUMNS = (
     ("case", "case"),
@@ -62,6 +63,7 @@ def _facts(result: dict[str, Any], machine: dict[str, Any]) -> list[tuple[str, A
         ("processor", f"{machine['processor']}, {machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB"),
         ("Python", machine["python"]),
         ("libraries", libraries),
+        ("needed", f"{', '.join(NEEDS.values())}; beside them {' and '.join(PEERS)} are measured where they are there"),
         ("commit", result["commit"]),
         ("date", result["date"]),
         ("sizes", result["size"]),

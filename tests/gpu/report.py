@@ -28,12 +28,14 @@ class Context:
         sizes: of everything that is run.
         folder: for files of the part; it is new and empty.
         cards: visible ones.
+        bf16: whether the device computes in it.
     """
 
     device: str
     sizes: Sizes
     folder: Path
     cards: int = 0
+    bf16: bool = False
 
     @property
     def on_card(self) -> bool:
@@ -111,6 +113,8 @@ class Report:
         """Report how fast some work is; the keys are those of `speed.Measured`."""
         self.content["steps"].append(row)
         self.save()
+        what = ", ".join(str(row[key]) for key in ("case", "work", "mode", "images"))
+        print(f"  {what} images  {1000 * row['seconds']:.1f} ms", file=sys.stderr)
 
     def attempt(self, name: str, measure: Callable[[], Found], needs: float = 0.0) -> Found | None:
         """Run one measurement; if it breaks, that is reported, and the next one runs all the same.

@@ -39,13 +39,14 @@ def run(context: Context, report: Report) -> None:
     scenes = report.attempt("scenes", lambda: prepare(context.folder / "scenes", SCENES, seconds))
     if scenes is None:
         return
-    report.attempt("killed and resumed", lambda: killed(context, report, scenes))
+    for precision in ("fp32", "bf16") if context.on_card and context.bf16 else ("fp32",):
+        report.attempt(f"killed and resumed, {precision}", lambda p=precision: killed(context, report, scenes, p))
     report.attempt("two processes", lambda: two_processes(context, report, scenes), 5)
 
 
-def killed(context: Context, report: Report, scenes: Scenes) -> None:
+def killed(context: Context, report: Report, scenes: Scenes, precision: str) -> None:
     """Train twice undisturbed, and once killed again and again; the networks must be equal to the byte."""
-    chosen, folder = config(context.sizes.resume), context.folder
+    chosen, folder = config(context.sizes.resume | {"optim.precision": precision}), context.folder / precision
     calls = {
         name: train_arguments(scenes, chosen, folder / name, context.device, checkpoint_every=1)
         for name in ("whole", "again", "killed")
@@ -66,12 +67,13 @@ def killed(context: Context, report: Report, scenes: Scenes) -> None:
             return
     models = {name: (folder / name / "model.safetensors").read_bytes() for name in calls}
     warned = _not_deterministic(logs["whole"])
-    mode = f"{chosen.settings.optim.precision}, deterministic mode"
-    report.holds(f"two trainings give the same network ({mode})", models["whole"] == models["again"], warned)
+    same = models["whole"] == models["again"]
+    report.holds(f"two trainings give the same network ({precision}, deterministic mode)", same, warned)
     note = f"killed with signal 9 after steps {steps} of {chosen.settings.optim.steps}"
-    report.holds("a killed training gives the same network, bit for bit", models["whole"] == models["killed"], note)
+    same = models["whole"] == models["killed"]
+    report.holds(f"a killed training gives the same network, bit for bit ({precision})", same, note)
     rows = {name: _log(folder / name) for name in calls}
-    report.holds("... and the same log", rows["whole"] == rows["killed"])
+    report.holds(f"... and the same log ({precision})", rows["whole"] == rows["killed"])
 
 
 def _kill_amid(call: list[object], log: Path, state: Path, chance: random.Random, seconds: float) -> int:
