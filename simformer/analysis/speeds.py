@@ -91,7 +91,8 @@ def _step(run: RunConfig, card: Card) -> float | None:
     settings = run.settings
     case = CASES.get((settings.model.backbone, settings.augment.crop), "")
     step = card.speed.get(case, {}).get("simformer" if settings.loss.sim > 0 else "maskformer", {})
-    same = step.get("images") == settings.optim.batch_images and step.get("mode") == settings.optim.precision
+    mode = settings.optim.precision + ("+compile" if settings.optim.compile else "")
+    same = step.get("images") == settings.optim.batch_images and step.get("mode") == mode
     return step["seconds"] if same and _positive(step.get("seconds")) else None
 
 

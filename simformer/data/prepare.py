@@ -70,7 +70,7 @@ def _import(source: Source, trees: Mapping[str, Tree], destination: Path, worker
     annotations = [tree for name, tree in trees.items() if name.startswith("annotations")]
     match source:
         case ScenesSource():
-            generate_scenes(destination, source)
+            generate_scenes(destination, source, workers)
         case FolderSource():
             import_folder(expand_path(source.path, "source.path"), destination)
         case CocoStuff10kSource():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from simformer.data.images import encode_label, encode_png
 from simformer.data.layout import IMAGES, LABELS, write_lists
+from simformer.data.pool import in_processes
 from simformer.data.shapes import SHAPES, draw_blob, draw_thing
 from simformer.data.staging import staged_layout
 from simformer.data.textures import HEADS, STUFF, Array, body_look, paint, random_look, smooth_noise
@@ -65,20 +67,26 @@ class Scene:
     parts: NDArray[np.uint8]
 
 
-def generate_scenes(destination: Path, settings: SceneSettings) -> None:
+def generate_scenes(destination: Path, settings: SceneSettings, workers: int = 1) -> None:
     """Write the training and test scenes in the prepared layout (`simformer.data.layout`).
 
-    Equal settings give equal bytes. An earlier layout at the destination is replaced once all is ready.
+    Equal settings give equal bytes, with any number of processes. An earlier layout at the destination is replaced once
+    all is ready.
     """
     subsets = {"train": settings.train, "test": settings.test}
     names = {subset: [f"{subset}_{i:05d}" for i in range(count)] for subset, count in subsets.items()}
+    places = [(split, i, name) for split, subset in enumerate(subsets) for i, name in enumerate(names[subset])]
     with staged_layout(destination) as root:
-        for split, subset in enumerate(subsets):
-            for i, name in enumerate(names[subset]):
-                scene = render_scene(settings, split, i)
-                (root / IMAGES / f"{name}.png").write_bytes(encode_png(scene.image))
-                (root / LABELS / f"{name}.png").write_bytes(encode_label(scene.label))
+        for _ in in_processes(partial(_write_scene, root, settings), places, workers, str(destination)):
+            pass
         write_lists(root, CLASS_NAMES, names["train"], names["test"])
+
+
+def _write_scene(root: Path, settings: SceneSettings, place: tuple[int, int, str]) -> None:
+    split, index, name = place
+    scene = render_scene(settings, split, index)
+    (root / IMAGES / f"{name}.png").write_bytes(encode_png(scene.image))
+    (root / LABELS / f"{name}.png").write_bytes(encode_label(scene.label))
 
 
 def render_scene(settings: SceneSettings, split: int, index: int) -> Scene:

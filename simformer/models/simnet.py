@@ -26,8 +26,8 @@ class ResidualBlock(nn.Module):
 
         Returns: [P, G, width].
         """
-        hidden = normalise_groups(self.norm1, hidden).relu()
-        return normalise_groups(self.norm2, self.linear2(hidden)).relu() + shortcut
+        hidden = normalise_groups(self.norm1, hidden).relu_()
+        return normalise_groups(self.norm2, self.linear2(hidden)).relu_() + shortcut
 
 
 class SimNet(nn.Module):
@@ -59,7 +59,7 @@ class SimNet(nn.Module):
         if a.dim() == 3:
             return self(a[None], b[None])[0]
         hidden = linear_on_pairs(self.blocks[0].linear1, a, b)
-        shortcut = linear_on_pairs(self.projection, a, b).relu()
+        shortcut = linear_on_pairs(self.projection, a, b).relu_()
         probability = self.similarity(hidden.flatten(0, 2), shortcut.flatten(0, 2))
         return probability.view(hidden.shape[:-1]).movedim(-1, 0)
 

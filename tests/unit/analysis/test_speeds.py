@@ -54,6 +54,7 @@ def test_a_damaged_page_is_named(keep, tmp_path):
         {"augment": {"crop": 608}},
         {"model": {"backbone": "resnet18"}},
         {"optim": {"precision": "bf16"}},
+        {"optim": {"compile": True}},
     ],
     ids=str,
 )

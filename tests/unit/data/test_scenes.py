@@ -69,6 +69,14 @@ def test_equal_settings_give_equal_bytes_and_another_seed_others(tmp_path):
     assert sum(a[name] != c[name] for name in a if name.endswith(".png")) == 16
 
 
+@pytest.mark.slow
+def test_several_processes_give_equal_bytes(tmp_path):
+    settings = SceneSettings(size=32, train=3, test=2)
+    for workers in (1, 2):
+        generate_scenes(tmp_path / str(workers), settings, workers)
+    assert digest(tmp_path / "1") == digest(tmp_path / "2")
+
+
 @settings(max_examples=10, deadline=None)
 @given(index=st.integers(0, 5000), seed=st.integers(-3, 3), split=st.integers(0, 1))
 def test_a_scene_depends_on_seed_split_and_index_alone(index, seed, split):
