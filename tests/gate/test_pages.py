@@ -10,7 +10,7 @@ KEPT = Path("docs/results/speed")
 MODULES = {"steps": "tests.benchmarks.steps_page", "growth": "tests.benchmarks.growth"}
 
 
-@pytest.mark.parametrize("path", sorted(KEPT.glob("*.json")), ids=lambda path: path.stem)
-def test_the_page_is_that_of_its_numbers(path):
-    page = importlib.import_module(MODULES[path.stem]).page(json.loads(path.read_text()))
-    assert path.with_suffix(".md").read_text() == page
+@pytest.mark.parametrize("name", [name for name in MODULES if (KEPT / f"{name}.json").exists()])
+def test_the_page_is_that_of_its_numbers(name):
+    page = importlib.import_module(MODULES[name]).page(json.loads((KEPT / f"{name}.json").read_text()))
+    assert (KEPT / f"{name}.md").read_text() == page
