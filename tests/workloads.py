@@ -6,7 +6,8 @@ workload.step()   # one whole training step; the data are the same each time
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from simformer.config import RunConfig
 from simformer.data.labels import LabelSet
 from simformer.data.loader import Group
 from simformer.data.targets import make_target
+from simformer.data.transfer import on_device
 from simformer.distributed import ALONE
 from simformer.schedule import set_learning_rate
 from simformer.settings import IGNORE, TrainSettings
@@ -158,17 +160,42 @@ class Step:
         self.training, self.groups, self.means, self.done = training, groups, StepMeans(), 0
         share = range(self.optim.batch_images // self.optim.group_images)
         self.step = TrainingStep(training, config, self.means, share, ALONE)
+        self.batches = on_device(self._batches(), self.step.device)
 
     def __call__(self) -> None:
         """Do a step; as in the loop, what it has computed stays on the device."""
+        groups = next(self.batches)
         set_learning_rate(self.training.optimizer, self.done % self.optim.steps, self.optim)
-        self.step(self.groups, self.done)
+        with single_precision_of(self.optim.precision):
+            self.step(groups, self.done)
         self.done += 1
 
     def terms(self) -> dict[str, float]:
         """Return what would be logged: means over the steps since the last call."""
         self.step.settle()
         return self.means.take()
+
+    def _batches(self) -> Generator[list[Group], None, None]:
+        while True:
+            yield self.groups
+
+
+@contextmanager
+def single_precision_of(precision: str) -> Iterator[None]:
+    """Let what stays in single precision use TF32, as `set_precision` does for a training in half precision.
+
+    With fp32 nothing is changed: a caller may want either. What was set before holds again afterwards, since several
+    programs are timed in one process.
+    """
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    if precision != "fp32":
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.allow_tf32 = True
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 @dataclass(frozen=True)

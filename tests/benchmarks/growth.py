@@ -110,7 +110,8 @@ def page(result: Mapping[str, Any]) -> str:
         "A SimFormer step in single precision; but for what is changed:",
         f"{result['case']}.",
         "'Power' is the exponent between the two largest values: 1 is in proportion, 2 as the square, 0 constant.",
-        "Peak memory is that of tensors made in the step, without weights and the optimiser's state.",
+        "Peak memory is that of tensors made in the step, without weights and the optimiser's state; it bends where",
+        "losses begin to be computed in parts. With K it also changes which classes the images show.",
         "",
         "![Counts against each size, relative to the smallest](growth.png)",
     ]

@@ -27,19 +27,21 @@ Pair = tuple[Callable[[], object], Callable[[], object]]
 def parts(case: Case) -> dict[str, Pair]:
     """Return every part: matching, SimNet's two losses with their gradients, confusion matrix."""
     return {
-        "matching": matching(case),
-        "SimNet part": simnet_part(case),
+        "matching": matching(case, torch.float32),
+        "matching, ours in bf16": matching(case, torch.bfloat16),
+        "SimNet part": simnet_part(case, torch.float32),
+        "SimNet part, ours in bf16": simnet_part(case, torch.bfloat16),
         "confusion matrix (against torchmetrics)": confusion(case),
     }
 
 
-def output_of(case: Case) -> SimpleNamespace:
-    """Random logits and embeddings of a step."""
+def output_of(case: Case, dtype: torch.dtype = torch.float32) -> SimpleNamespace:
+    """Random logits and embeddings of a step, as the network gives them in a precision."""
     generator, model = torch.Generator().manual_seed(0), case.settings("simformer").model
     layers, side = model.decoder_layers, case.crop // 4
 
     def normal(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=generator)
+        return torch.randn(shape, generator=generator).to(dtype).requires_grad_()
 
     return SimpleNamespace(
         class_logits=normal(layers, case.images, case.queries, case.classes + 1),
@@ -48,9 +50,9 @@ def output_of(case: Case) -> SimpleNamespace:
     )
 
 
-def matching(case: Case) -> Pair:
-    """All layers and images of a step; the released way goes through them one by one."""
-    output, settings = output_of(case), case.settings("simformer").matching
+def matching(case: Case, dtype: torch.dtype) -> Pair:
+    """All layers and images of a step; the released way goes through them one by one, in single precision."""
+    output, exact, settings = output_of(case, dtype), output_of(case), case.settings("simformer").matching
     targets = [target for group in new_groups(case, "simformer") for target in group.targets]
     images = [labelled(target) for target in targets]
 
@@ -60,18 +62,16 @@ def matching(case: Case) -> Pair:
     def plain() -> object:
         return [
             plain_match(*logits, image, settings)
-            for layer in zip(output.class_logits, output.mask_logits, strict=True)
+            for layer in zip(exact.class_logits, exact.mask_logits, strict=True)
             for *logits, image in zip(*layer, images, strict=True)
         ]
 
     return ours, plain
 
 
-def simnet_part(case: Case) -> Pair:
-    """L_sim and L_dist of all pairs of a step, forward and backward, in single precision."""
-    output, settings = output_of(case), case.settings("simformer")
-    output.class_logits.requires_grad_()
-    output.mask_logits.requires_grad_()
+def simnet_part(case: Case, dtype: torch.dtype) -> Pair:
+    """L_sim and L_dist of all pairs of a step, forward and backward; the released way is in single precision."""
+    output, exact, settings = output_of(case, dtype), output_of(case), case.settings("simformer")
     only = LossSettings(cls=0, focal=0, dice=0, beta=0)
     sections = only, settings.matching, settings.similarity, range(case.classes - case.novel, case.classes)
     targets = [target for group in new_groups(case, "simformer") for target in group.targets]
@@ -89,7 +89,7 @@ def simnet_part(case: Case) -> Pair:
         total(terms).backward()
 
     def plain() -> None:
-        last = output.class_logits[-1], output.mask_logits[-1], output.embeddings
+        last = exact.class_logits[-1], exact.mask_logits[-1], exact.embeddings
         terms = []
         for group in range(groups):
             pair = slice(2 * group, 2 * group + 2)

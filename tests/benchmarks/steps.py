@@ -1,6 +1,6 @@
 """Training steps of ours and of other programs on a CPU, in turn in one process, and the memory of each in its own.
 
-    python -m tests.benchmarks.steps --size paper --images 2 --steps 24 --output docs/results/speed   # 25 minutes
+    python -m tests.benchmarks.steps --size paper --images 2 --steps 24 --output docs/results/speed   # 40 minutes
     python -m tests.benchmarks.steps --size tiny
     python -m tests.benchmarks.steps --page docs/results/speed/steps.json          # the page again from its numbers
 
@@ -16,7 +16,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,8 @@ PROGRAMS: dict[str, Callable[[Case], Step]] = {
 """What is timed; the other programs run as they are shipped, Hugging Face's with autocast, too."""
 MEMORY_STEPS = 3
 """Steps after which a child process tells its peak memory."""
-PART_ROUNDS = 4
-"""A part is timed this many times as often as a step."""
+WARM_UP = 2
+"""Steps of each program before those that are timed."""
 
 
 def summary(times: Times) -> dict[str, Any]:
@@ -82,12 +82,12 @@ def child(program: str, case: Case) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def measure(case: Case, options: argparse.Namespace) -> dict[str, Any]:
-    """Time and weigh all programs and parts."""
+def measure(case: Case, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Weigh and time all programs, then each part; yields what is known after each of them."""
     names = [name for name in PROGRAMS if not options.programs or any(part in name for part in options.programs)]
     memory = {name: peak_memory(name, options) for name in names}
     steps = {name: PROGRAMS[name](case) for name in names}
-    found = time_in_turn(steps, "cpu", options.steps, 2, float("inf"))
+    found = time_in_turn(steps, "cpu", options.steps, WARM_UP, float("inf"))
     del steps
     result = {
         "date": datetime.date.today().isoformat(),
@@ -97,12 +97,13 @@ def measure(case: Case, options: argparse.Namespace) -> dict[str, Any]:
         "ratios": {name: ratios(found, name) for name in names if name.startswith("SimFormer")},
         "parts": {},
     }
+    yield result
     for name, (ours, other) in parts(case).items():
-        found = time_in_turn({"ours": ours, "other": other}, "cpu", PART_ROUNDS * options.steps, 2, float("inf"))
+        found = time_in_turn({"ours": ours, "other": other}, "cpu", options.steps, WARM_UP, float("inf"))
         result["parts"][name] = {key: summary(times) for key, times in found.items()} | {
             "ratio": ratios(found, "ours")["other"]
         }
-    return result
+        yield result
 
 
 def main() -> None:
@@ -126,13 +127,13 @@ def main() -> None:
     if options.child:
         print(child(options.child, case))
         return
-    result = measure(case, options)
+    for result in measure(case, options):  # a run that is ended leaves what it has found
+        if options.output is not None:
+            options.output.mkdir(parents=True, exist_ok=True)
+            (options.output / "steps.json").write_text(json_text(result, indent=1) + "\n")
+            (options.output / "steps.md").write_text(page(result))
     if options.output is None:
         print(page(result))
-        return
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "steps.json").write_text(json_text(result, indent=1) + "\n")
-    (options.output / "steps.md").write_text(page(result))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-TARGETS = {"matching": 10, "SimNet part": 5, "confusion matrix (against torchmetrics)": 5}
+TARGETS = {"matching": 10, "SimNet part": 5, "confusion matrix": 5}
 """How many times as fast a part should be."""
 STEP_TARGET, MEMORY_TARGET = 1.8, 0.6
 """Of SimFormer in bf16: so many times as fast as the others in fp32; at most this share of Hugging Face's memory."""
@@ -44,7 +44,7 @@ def page(result: Mapping[str, Any]) -> str:
         for name, value in result["parts"].items()
     ]
     heads = ["part", "ours, ms", "quartiles", "other, ms", "quartiles", "ratio", "quartiles"]
-    lines += ["", "Parts, in single precision:", "", *table(heads, rows)]
+    lines += ["", "Parts, in single precision if nothing else is said:", "", *table(heads, rows)]
     lines += ["", "## Against what was aimed at", "", *targets(result)]
     return "\n".join(lines) + "\n"
 
@@ -62,7 +62,9 @@ def targets(result: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"- Peak memory of {first}: {share:.0%} of {OTHERS[1]}; at most {MEMORY_TARGET:.0%} wanted: {state}."
         )
-    lines += [line(f"{name}", value["ratio"]["median"], TARGETS[name]) for name, value in result["parts"].items()]
+    for name, value in result["parts"].items():
+        wanted = next(number for part, number in TARGETS.items() if name.startswith(part))
+        lines.append(line(name, value["ratio"]["median"], wanted))
     return lines
 
 
