@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 PIXELS_AT_ONCE = 2**24
 """Pixels per chunk: 64 MiB for each float32 intermediate, about 40 masks of 640 x 640."""
 PIXELS_IN_CACHE = 2**19
-"""Pixels per chunk of what is not recomputed, on a CPU, whose cache then holds the intermediates."""
+"""Pixels per chunk on a CPU, whose cache then holds the intermediates, where nothing is recomputed."""
 
 
 def map_rows(function: Callable[..., Tensor], pixels_per_row: int, *tensors: Tensor) -> Tensor:

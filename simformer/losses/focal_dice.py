@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from simformer.losses.chunks import PIXELS_IN_CACHE
+
 ALPHA = 0.25
 """Weight of positive pixels in the focal loss; negative ones weigh 1 - ALPHA. The focusing exponent is 2."""
 
@@ -34,13 +36,26 @@ def focal_dice(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
 def focal_dice_pairwise(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     """Both losses between every prediction and every mask of an image, by matrix products; without a gradient.
 
+    On a CPU some predictions are treated at a time, so that what lies between stays in its cache.
+
     Args:
         logits: [B, N, P].
         masks: bool [B, M, P].
 
-    Returns: focal and dice, [B, N, M] each.
+    Returns: focal and dice, at least in single precision, [B, N, M] each.
     """
-    columns = masks.mT.to(logits.dtype)
+    columns = masks.mT.to(torch.promote_types(logits.dtype, torch.float32))
+    if logits.device.type != "cpu":
+        return _pairwise(logits, columns)
+    at_once = max(1, PIXELS_IN_CACHE // logits.shape[-1])
+    parts = [_pairwise(some, own) for image, own in zip(logits, columns, strict=True) for some in image.split(at_once)]
+    focal, dice = (torch.cat(part).view(*logits.shape[:-1], -1) for part in zip(*parts, strict=True))
+    return focal, dice
+
+
+def _pairwise(logits: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+    """Both losses of logits [..., N, P] and masks in columns [..., P, M]; see `focal_dice_pairwise`."""
+    logits = logits.to(columns.dtype)
     score, negative = logits.sigmoid(), F.softplus(logits)
     positive = (1 - score).square_().mul_(negative - logits).mul_(ALPHA)
     negative.mul_(score.square()).mul_(1 - ALPHA)

@@ -62,7 +62,7 @@ def matching_costs(
         targets: targets of the B images, at pixel resolution.
         settings: weights of the three costs, and the order of the columns.
 
-    Returns: float32 [L, B, N, M] whatever the input's precision. Columns are in the target's order, or, without
+    Returns: [L, B, N, M], at least in single precision. Columns are in the target's order, or, without
         `remap_columns`, classes with a visible mask first (which callers then mistake for the target's order,
         as the released code does).
     """
@@ -76,7 +76,7 @@ def matching_costs(
     with full_precision(mask_logits):
         costs = []
         for logits in mask_logits.flatten(3):  # one layer at a time, which bounds the memory
-            focal, dice = focal_dice_pairwise(logits.float(), masks)
+            focal, dice = focal_dice_pairwise(logits, masks)
             costs.append(settings.focal * focal + settings.dice * dice)
         wanted = columns[0].clamp(min=0)[:, None].expand(-1, class_logits.shape[2], -1)
         probability = class_logits.float().softmax(-1).gather(-1, wanted.expand(len(class_logits), -1, -1, -1))

@@ -26,8 +26,8 @@ class ResidualBlock(nn.Module):
 
         Returns: [P, G, width].
         """
-        hidden = normalise_groups(self.norm1, hidden).relu_()
-        return normalise_groups(self.norm2, self.linear2(hidden)).relu_() + shortcut
+        hidden = normed_relu(self.norm1, hidden)
+        return normed_relu(self.norm2, self.linear2(hidden)) + shortcut
 
 
 class SimNet(nn.Module):
@@ -97,7 +97,7 @@ def linear_on_pairs(linear: nn.Linear, a: Tensor, b: Tensor) -> Tensor:
     return of_a[:, :, None] + of_b[:, None]
 
 
-def normalise_groups(norm: nn.BatchNorm1d, x: Tensor) -> Tensor:
+def normed_relu(norm: nn.BatchNorm1d, x: Tensor) -> Tensor:
     """Apply batch norm to each of G groups of rows by itself, as if it had been called for one after the other.
 
     Args:
@@ -108,7 +108,7 @@ def normalise_groups(norm: nn.BatchNorm1d, x: Tensor) -> Tensor:
     """
     groups = x.shape[1]
     if groups == 1 or not norm.training:
-        return norm(x.flatten(0, 1)).view_as(x)
+        return norm(x.flatten(0, 1)).relu_().view_as(x)
     means, variances = torch.zeros(2, groups * norm.num_features, dtype=norm.running_mean.dtype, device=x.device)
     y = F.batch_norm(
         x.flatten(1), means, variances, norm.weight.repeat(groups), norm.bias.repeat(groups), True, 1.0, norm.eps
@@ -117,4 +117,4 @@ def normalise_groups(norm: nn.BatchNorm1d, x: Tensor) -> Tensor:
         for running, found in ((norm.running_mean, means), (norm.running_var, variances)):
             running.lerp_(found.view(groups, -1)[group], norm.momentum)
     norm.num_batches_tracked += groups
-    return y.view_as(x)
+    return y.relu_().view_as(x)
