@@ -66,8 +66,9 @@ def set_precision(precision: str, device: torch.device) -> None:
             f"optim: {{precision: {'fp16' if device.type == 'cuda' else 'fp32'}}} under the settings of the dataset or "
             "method, which is another run"
         )
-    torch.set_float32_matmul_precision("highest" if precision == "fp32" else "high")
-    torch.backends.cudnn.allow_tf32 = precision != "fp32"
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("highest" if precision == "fp32" else "high")
+        torch.backends.cudnn.allow_tf32 = precision != "fp32"
 
 
 def lease(count: int) -> list[int]:

@@ -102,12 +102,12 @@ def _sample(
         is_novel = torch.isin(labels, novel_ids)
         base = labels.masked_fill(is_novel, IGNORE)
         common = frozenset.intersection(*(frozenset(row.tolist()) - {IGNORE} for row in base))
-        generator = torch.Generator().manual_seed(seed * 1_009 + number)
+        generators = [torch.Generator().manual_seed(seed * 1_009 + number)]
         drawn = {
-            "base": (base, sample_base_points(base, padding, common, settings.similarity, generator)),
+            "base": (base, sample_base_points(base[None], padding[None], [common], settings.similarity, generators)[0]),
             "novel": (
                 labels.masked_fill(~is_novel, IGNORE),
-                sample_points(is_novel, settings.similarity.points, generator),
+                sample_points(is_novel[None], settings.similarity.points, generators)[0],
             ),
         }
         for group, (ids, points) in drawn.items():

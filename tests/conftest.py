@@ -31,7 +31,14 @@ TINY = {
     },
     "similarity": {"points": 20},
     "augment": {"crop": 48, "short_edges": [48, 56], "max_long_edge": 96},
-    "optim": {"steps": 4, "batch_images": 4, "lr": 0.001, "backbone_lr_factor": 1.0, "clip_norm": 1.0},
+    "optim": {
+        "steps": 4,
+        "batch_images": 4,
+        "lr": 0.001,
+        "backbone_lr_factor": 1.0,
+        "clip_norm": 1.0,
+        "precision": "fp32",
+    },
 }
 SINGLE = {"loss": {"alpha": 0, "beta": 0, "sim": 0}, "pairing": {"mode": "none"}}
 """Changes that make a plain MaskFormer training of single images."""
@@ -94,6 +101,12 @@ def new_config():
         return RunConfig(dataset="scenes", split="split1", method="tiny", seed=seed, labels=labels, settings=settings)
 
     return make
+
+
+@pytest.fixture
+def any_hardware(monkeypatch):
+    """Train in bf16 where the processor has no units for it, too: slowly, with the same results."""
+    monkeypatch.setattr("simformer.devices.has_bf16", lambda device: True)
 
 
 @pytest.fixture(scope="session")

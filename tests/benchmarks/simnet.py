@@ -15,6 +15,7 @@ from simformer.models.simnet import SimNet, linear_on_pairs
 
 def concatenated(linear: torch.nn.Linear, a: Tensor, b: Tensor) -> Tensor:
     """Apply a layer to every concatenated pair, building the D x J x I x 2C tensor."""
+    a, b = a[0], b[0]
     pairs = torch.cat([a[:, :, None].expand(-1, -1, b.shape[1], -1), b[:, None].expand(-1, a.shape[1], -1, -1)], dim=-1)
     return linear(pairs)
 
@@ -32,7 +33,7 @@ def seconds(layer, linear: torch.nn.Linear, a: Tensor, b: Tensor, runs: int) -> 
 def main(points: int = 100, dim: int = 256, runs: int = 7) -> None:
     """Print the comparison."""
     torch.set_num_threads(1)
-    a, b = (torch.randn(2, points, dim, requires_grad=True) for _ in range(2))
+    a, b = (torch.randn(1, 2, points, dim, requires_grad=True) for _ in range(2))
     linear = SimNet(dim).blocks[0].linear1
     times = {layer.__name__: seconds(layer, linear, a, b, runs) for layer in (concatenated, linear_on_pairs)}
     widest = {"concatenated": 2 * points**2 * 2 * dim, "linear_on_pairs": 2 * points**2 * linear.out_features}

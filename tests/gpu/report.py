@@ -160,4 +160,4 @@ def _within(value: float, at_most: float | None, at_least: float | None) -> bool
 
 def tidy(text: str) -> str:
     """Take the paths of this machine out of a traceback."""
-    return text.replace(f"{ROOT}/", "").replace(sys.prefix, "<python>").replace(str(Path.home()), "~")
+    return text.replace(sys.prefix, "<python>").replace(f"{ROOT}/", "").replace(str(Path.home()), "~")

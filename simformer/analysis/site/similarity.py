@@ -75,8 +75,8 @@ class SettledSimNet:
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
         """Compare pixels; see `SimNet.forward`. The softmax over two logits is the sigmoid of their difference."""
         (first, second), *others = self.layers
-        hidden = linear_on_pairs(first, a, b)
-        x = linear_on_pairs(self.projection, a, b).relu_()
+        hidden, x = (linear_on_pairs(layer, a[None], b[None]).squeeze(-2) for layer in (first, self.projection))
+        x.relu_()
         x += second(hidden.relu_()).relu_()
         for first, second in others:
             x += second(first(x).relu_()).relu_()
