@@ -38,6 +38,8 @@ def _gpus(precisions: set[str]) -> Iterator[Check]:
         return
     if not ready:
         yield _no_gpu(seen, driver.output.split()[0] if seen else "", torch.version.cuda)
+        if "bf16" in precisions and not shutil.which("sbatch"):
+            yield _bf16_of_the_processor()
         return
     devices = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
     names = ", ".join(f"{d.name} ({d.total_memory / 2**30:.0f} GiB)" for d in devices)
@@ -50,6 +52,16 @@ def _gpus(precisions: set[str]) -> Iterator[Check]:
         yield Check("bf16", "ok", f"not on {', '.join(old)}; the study does not use it")
     else:
         yield Check("bf16", "ok", f"supported; the study trains in {', '.join(sorted(precisions)) or '?'}")
+
+
+def _bf16_of_the_processor() -> Check:
+    import torch
+
+    from simformer.devices import has_bf16
+
+    if has_bf16(torch.device("cpu")):
+        return Check("bf16", "ok", "this processor computes in it")
+    return Check("bf16", "problem", "the study uses it; this processor does not compute in it", "optim.precision: fp32")
 
 
 def _no_gpu(seen: int, driver: str, build: str | None) -> Check:
