@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 KEPT = Path("docs/results/speed")
-MODULES = {"steps": "tests.benchmarks.steps_page", "growth": "tests.benchmarks.growth"}
+MODULES = {
+    "steps": "tests.benchmarks.steps_page",
+    "growth": "tests.benchmarks.growth",
+    "optimisations": "tests.benchmarks.optimisations",
+}
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if (KEPT / f"{name}.json").exists()])
