@@ -71,7 +71,9 @@ def test_the_log_holds_the_scheduled_rates_and_the_facts_describe_the_run(masked
 
 
 @pytest.mark.usefixtures("any_hardware")
-@pytest.mark.parametrize(("stop", "precision"), [(1, "fp32"), (3, "bf16"), (4, "fp16"), (4, "fp32")])
+@pytest.mark.parametrize(
+    ("stop", "precision"), [(1, "fp32"), (3, "bf16"), pytest.param(4, "fp16", marks=pytest.mark.slow), (4, "fp32")]
+)
 def test_a_resumed_training_equals_an_undisturbed_one(masked, new_config, run_training, tmp_path, stop, precision):
     config = new_config({"optim": {"steps": 6, "precision": precision}})
     assert config.settings.model.dropout > 0
