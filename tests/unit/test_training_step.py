@@ -16,7 +16,7 @@ from simformer.training_step import TrainingStep
 STEPS = 4
 
 
-@pytest.fixture(params=["bf16", "fp16"])
+@pytest.fixture(params=["bf16", pytest.param("fp16", marks=pytest.mark.slow)])
 def new_run(request, scenes, masked, new_config):
     """Factory of (step, its means, weights now, groups of every step); `waits` plays a GPU."""
 
