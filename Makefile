@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 help:
 	@echo "make demo       set up .venv, train the embedded demo, print Table 1, all rows (22 minutes on 2 cores)"
 	@echo "make demo-quick Table 1 without the class-map baselines, and Table 2 (10 minutes on 2 cores)"
-	@echo "make test       set up .venv, run the default tests (under 5 minutes on 2 cores)"
+	@echo "make test       set up .venv, run the default tests (5 to 6 minutes on 2 cores)"
 	@echo "make test-slow  the slow tests: interrupted studies; a real Slurm and real photographs if they are there"
 	@echo "make lint       ruff, snakefmt and snakemake --lint"
 	@echo "make gpu-check  the acceptance check of a GPU, 8 minutes, with the Python that is there (docs/hpc.md)"
@@ -44,11 +44,11 @@ demo demo-quick: $(VENV)/.ready
 	@echo "What next: README.md, 'From the demo to the paper'"
 
 test: setup
-	@echo "Default tests: under 5 minutes on 2 cores, no GPU, no network."
+	@echo "Default tests: 5 to 6 minutes on 2 cores, no GPU, no network."
 	@pytest -q -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-slow: setup
-	@echo "Slow tests (interrupted studies, Slurm, real photographs): about 18 minutes on 2 cores; the end lists what was skipped and why."
+	@echo "Slow tests (interrupted studies, Slurm, real photographs): 18 to 30 minutes on 2 cores; the end lists what was skipped and why."
 	@pytest -q -rs -n $(CORES) --dist loadfile --no-loadscope-reorder -m slow
 
 lint: setup

@@ -246,12 +246,12 @@ class OptimSettings(Settings):
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         "bf16",
         description="Arithmetic of the networks (autocast); losses stay in single precision. bf16 needs a GPU from "
-        "Ampere on, or a CPU with AVX512-BF16 or AMX; fp16 is for older GPUs; fp32 takes about twice the time.",
+        "Ampere on, or a CPU with AVX512-BF16 or AMX; fp16 is for older GPUs; fp32 takes about twice the time or more.",
     )
     compile: bool = Field(
         False,
-        description="Compile backbone, pixel decoder and transformer with torch.compile: minutes at the start, faster "
-        "steps on a GPU.",
+        description="Compile backbone, pixel decoder and transformer with torch.compile: a minute or more at the "
+        "start; meant for GPUs, where it has not been measured yet.",
     )
 
     @model_validator(mode="after")

@@ -6,8 +6,7 @@ workload.step()   # one whole training step; the data are the same each time
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from simformer.schedule import set_learning_rate
 from simformer.settings import IGNORE, TrainSettings
 from simformer.trackers import StepMeans
 from simformer.training_step import TrainingStep
+from tests.gpu.timing import tf32
 
 METHODS = ("simformer", "maskformer")
 """The full method on pairs of images, and its segmentation network alone on all masks (FullyOracle)."""
@@ -166,7 +166,7 @@ class Step:
         """Do a step; as in the loop, what it has computed stays on the device."""
         groups = next(self.batches)
         set_learning_rate(self.training.optimizer, self.done % self.optim.steps, self.optim)
-        with single_precision_of(self.optim.precision):
+        with tf32(None if self.optim.precision == "fp32" else True):  # as `set_precision` does
             self.step(groups, self.done)
         self.done += 1
 
@@ -178,24 +178,6 @@ class Step:
     def _batches(self) -> Generator[list[Group], None, None]:
         while True:
             yield self.groups
-
-
-@contextmanager
-def single_precision_of(precision: str) -> Iterator[None]:
-    """Let what stays in single precision use TF32, as `set_precision` does for a training in half precision.
-
-    With fp32 nothing is changed: a caller may want either. What was set before holds again afterwards, since several
-    programs are timed in one process.
-    """
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    if precision != "fp32":
-        torch.set_float32_matmul_precision("high")
-        torch.backends.cudnn.allow_tf32 = True
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 @dataclass(frozen=True)
