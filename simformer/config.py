@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -21,6 +21,7 @@ from simformer.errors import UserError, if_made, to_make
 from simformer.explain import explain, is_section, mistakes, origin
 from simformer.plain_yaml import load_plain
 from simformer.settings import Draw, Seed, Settings, TrainSettings
+from simformer.visible import visible
 
 RECIPE_VERSION = 1
 """Raised by hand when code changes results (data, labels, training, evaluation): everything is then made again."""
@@ -108,7 +109,7 @@ def parse(model: type[SettingsT], content: Mapping[str, Any], source: str, prefi
         lines = [explain(model, item, prefix) for item in mistakes(error)]
     except ValueError as error:
         lines = [str(error)]
-    raise UserError("\n".join(f"{source}: {line}" for line in dict.fromkeys(lines)))
+    raise _refusal(f"{source}: {line}" for line in lines)
 
 
 def parse_layers(
@@ -119,7 +120,7 @@ def parse_layers(
         return _validate(model, merge(*(content for _, content in layers)))
     except ValidationError as error:
         lines = [f"{origin(layers, item['loc'])}: {explain(model, item, prefix)}" for item in mistakes(error)]
-        raise UserError("\n".join(lines)) from None
+        raise _refusal(lines) from None
 
 
 def check_layer(model: type[BaseModel], content: Mapping[str, Any], source: str, prefix: str = "") -> None:
@@ -133,9 +134,14 @@ def check_layer(model: type[BaseModel], content: Mapping[str, Any], source: str,
     except ValidationError as error:
         own = [item for item in mistakes(error) if item["type"] != "value_error" or not is_section(model, item["loc"])]
         if own:
-            raise UserError("\n".join(f"{source}: {explain(model, item, prefix)}" for item in own)) from None
+            raise _refusal(f"{source}: {explain(model, item, prefix)}" for item in own) from None
     except ValueError as error:
-        raise UserError(f"{source}: {error}") from None
+        raise _refusal([f"{source}: {error}"]) from None
+
+
+def _refusal(lines: Iterable[str]) -> UserError:
+    """Return the error of some mistakes, a line each: line breaks in what a user wrote do not break the line."""
+    return UserError("\n".join(dict.fromkeys(visible(line, None) for line in lines)))
 
 
 def _validate(model: type[SettingsT], content: Any) -> SettingsT:

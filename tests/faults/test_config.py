@@ -155,6 +155,8 @@ MEANS = {
         ("baselines: {epochs: 3}", "did you mean 'baselines.classifier.epochs'?"),
         ("baselines: {retab_walk: {stages: true}}", "should be a whole number, found True"),
         ("source: {kind: scene}", "source.kind: unknown kind 'scene'; did you mean 'scenes'?"),
+        ('source: {kind: "sce\\nnes"}', "source.kind: unknown kind 'sce nes'"),
+        ('baselines: {"a\\u2028b": 1}', "unknown key 'baselines.a b'"),
         ("source: {size: 1e9}", "should be a whole number"),
         ("source: {size: 1000000}", "less than or equal to 8192"),
         ("expect: {train: none}", "should be a whole number, found 'none'"),
