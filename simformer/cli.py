@@ -61,7 +61,7 @@ def _run(given: list[str], stops: Stops) -> int:
     except BrokenPipeError:  # the reader has seen enough, as in `simformer plan | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes when it ends
     except UserError as error:
-        from simformer.visible import visible_lines
+        from simformer.text.visible import visible_lines
 
         print(f"error: {visible_lines(str(error))}", file=sys.stderr)
         return 1

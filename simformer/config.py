@@ -16,12 +16,12 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
-from simformer.data.files import atomic_write_text
+from simformer.atomic import atomic_write_text
 from simformer.errors import UserError, if_made, to_make
 from simformer.explain import explain, is_section, mistakes, origin
-from simformer.plain_yaml import load_plain
 from simformer.settings import Draw, Seed, Settings, TrainSettings
-from simformer.visible import visible
+from simformer.text.plain_yaml import load_plain
+from simformer.text.visible import visible
 
 RECIPE_VERSION = 1
 """Raised by hand when code changes results (data, labels, training, evaluation): everything is then made again."""

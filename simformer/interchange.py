@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from simformer.atomic import atomic_write_bytes
 from simformer.config import RunConfig
-from simformer.data.files import atomic_write_bytes
 from simformer.data.identity import Identity, require_dataset
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError

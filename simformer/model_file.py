@@ -12,11 +12,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from simformer.atomic import atomic_write_bytes
 from simformer.config import RunConfig
-from simformer.data.files import atomic_write_bytes
 from simformer.data.identity import Identity
 from simformer.errors import UserError, to_make
-from simformer.strict_json import parse_json
+from simformer.text.strict_json import parse_json
 
 REMEDY = (
     "delete it and run snakemake again, which trains it; or take its weights over with `simformer export_weights` and "

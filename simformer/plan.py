@@ -14,8 +14,8 @@ from simformer.catalogue import FULL_SPLIT, Catalogue, Cell
 from simformer.errors import UserError
 from simformer.sources import archives
 from simformer.study_checks import absent_weights, split_problems
+from simformer.text.visible import visible_lines
 from simformer.training_record import read_record
-from simformer.visible import visible_lines
 
 SINGLE_LINES = 30
 """A plan of more trainings than this is summed up by dataset and method."""

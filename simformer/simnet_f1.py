@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from simformer.atomic import atomic_write_text
 from simformer.build import TrainedModel
 from simformer.data.checked import read_label_map
-from simformer.data.files import atomic_write_text
 from simformer.data.identity import require_split, require_truth
 from simformer.data.labels import LabelSet
 from simformer.data.loader import TrainingGroups
@@ -19,12 +19,12 @@ from simformer.data.pairs import PairChooser
 from simformer.data.splits import Split
 from simformer.data.transforms import normalise
 from simformer.errors import UserError
-from simformer.json_text import json_text
 from simformer.losses.grid import to_grid
 from simformer.losses.sampling import gather_points, sample_base_points, sample_points
 from simformer.metrics import owner
 from simformer.models.simnet import SimNet
 from simformer.settings import IGNORE
+from simformer.text.json_text import json_text
 
 THRESHOLD = 0.5
 """Pairs of at least this probability count as predicted similar (the larger of the two softmax outputs)."""

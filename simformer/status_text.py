@@ -10,7 +10,7 @@ from pathlib import Path
 from simformer.catalogue import FULL_SPLIT
 from simformer.status import FailedJob, Status, TrainingStatus
 from simformer.terminal import WIDTH, duration, paint
-from simformer.visible import visible, visible_lines
+from simformer.text.visible import visible, visible_lines
 
 SYMBOLS = {
     "evaluated": ("#", "green"),

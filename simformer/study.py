@@ -13,7 +13,7 @@ from simformer.errors import UserError
 from simformer.paths import expand_folder
 from simformer.settings import DISTINCT, Count, InferenceSettings, Seed, Settings, SplitKey, SplitNumber, Text
 from simformer.sources import Expected, Source
-from simformer.strict_json import read_option
+from simformer.text.strict_json import read_option
 
 
 def _folder(text: str) -> str:

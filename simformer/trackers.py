@@ -7,7 +7,7 @@ import io
 import math
 from pathlib import Path
 
-from simformer.data.files import atomic_write_text
+from simformer.atomic import atomic_write_text
 from simformer.errors import UserError
 
 TERMS = ("cls", "focal", "dice", "comp", "sim", "dist")

@@ -11,20 +11,20 @@ from typing import Any, TypeVar
 import torch
 from tqdm import tqdm
 
+from simformer.atomic import atomic_write_text
 from simformer.build import Training, build_training, save_model
 from simformer.checkpoint import file_hash, load_state, remove_state, save_state
 from simformer.config import RunConfig
-from simformer.data.files import atomic_write_text
 from simformer.data.labels import LabelSet
 from simformer.data.loader import training_steps
 from simformer.data.transfer import on_device
 from simformer.devices import set_precision
 from simformer.distributed import ALONE, Processes
 from simformer.errors import UserError
-from simformer.json_text import json_text
 from simformer.provenance import Meter, facts
 from simformer.schedule import set_learning_rate
 from simformer.stop_signal import Stop, StopFlag, stop_flag, stopped_after
+from simformer.text.json_text import json_text
 from simformer.trackers import CsvLog, StepMeans, TensorBoardLog
 from simformer.training_record import read_record
 from simformer.training_step import TrainingStep

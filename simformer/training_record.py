@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from simformer.strict_json import NUMBER, read_generated
+from simformer.text.strict_json import NUMBER, read_generated
 
 NUMBERS = ("steps", "seconds", "steps_per_second", "processes", "memory_mb", "gpu_memory_mb", "energy_wh")
 

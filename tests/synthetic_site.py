@@ -8,7 +8,7 @@ from simformer.analysis.palette import class_colours
 from simformer.analysis.site.assets import encode_jpeg, encode_thumbnail, packed, write_label_script, write_script
 from simformer.analysis.site.join import write_site
 from simformer.analysis.site.similarity import LEVELS
-from simformer.data.files import atomic_write_bytes
+from simformer.atomic import atomic_write_bytes
 from simformer.data.splits import Split
 
 CLASSES = ("sky", "grass", "cow", "sign")

@@ -22,8 +22,8 @@ from simformer.analysis.statistics import (
     welch,
 )
 from simformer.analysis.table_text import csv_text, markdown
+from simformer.atomic import atomic_write_text
 from simformer.baselines.claims import VALUES, Claim, load_claims
-from simformer.data.files import atomic_write_text
 from simformer.errors import UserError
 
 DRAWS = 2000

@@ -13,7 +13,7 @@ from simformer.analysis.markup import strong
 from simformer.analysis.numbers import ends, footnote, signed
 from simformer.analysis.statistics import paired_bootstrap, welch
 from simformer.analysis.table_text import METRIC_NAMES, csv_text, markdown
-from simformer.data.files import atomic_write_text
+from simformer.atomic import atomic_write_text
 from simformer.data.identity import require_groups
 from simformer.data.splits import Split
 from simformer.metrics import Evaluation, require_same_test, scores

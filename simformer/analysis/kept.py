@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from simformer.data.files import atomic_write_bytes
+from simformer.atomic import atomic_write_bytes
 from simformer.errors import UserError, to_make
 
 PAGES = ("baseline_checks", "retab_checks", "stage_costs")

@@ -14,10 +14,10 @@ import pandas as pd
 from simformer.analysis.markup import line, strong
 from simformer.analysis.numbers import number
 from simformer.analysis.table_text import csv_text, markdown
+from simformer.atomic import atomic_write_text
 from simformer.baselines.map_checks import IMAGES, chosen_images
 from simformer.baselines.map_measures import iou_counts
 from simformer.data.checked import read_label_map
-from simformer.data.files import atomic_write_text
 from simformer.data.identity import require_split, require_truth
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.metrics import run_metrics

@@ -14,10 +14,10 @@ from matplotlib.patches import Patch
 
 from simformer.analysis.palette import IGNORE_COLOUR, class_colours
 from simformer.analysis.style import figure_text
+from simformer.atomic import atomic_write_bytes
 from simformer.baselines.map_arms import MapArm
 from simformer.baselines.mixing import mix_scores
 from simformer.data.checked import read_label_map, read_photograph
-from simformer.data.files import atomic_write_bytes
 from simformer.data.identity import require_truth
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from urllib.parse import quote
 
-from simformer.visible import LONGEST, visible
+from simformer.text.visible import LONGEST, visible
 
 _ALWAYS = r"[\\`|<\[\]$~]|&(?=#?\w+;)"
 _UNDERSCORES = r"(?<![^\W_])_+(?=\S)|_+(?=[^\w\s])"

@@ -11,7 +11,7 @@ from simformer.analysis.markup import line, strong
 from simformer.analysis.numbers import number, with_deviation
 from simformer.analysis.statistics import mean_and_deviation
 from simformer.analysis.table_text import csv_text, markdown
-from simformer.data.files import atomic_write_text
+from simformer.atomic import atomic_write_text
 from simformer.data.identity import require_groups
 from simformer.data.splits import Split
 from simformer.metrics import Evaluation, run_metrics

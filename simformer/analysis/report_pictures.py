@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 from simformer.analysis.site.browser import open_browser
-from simformer.data.files import atomic_write_bytes
+from simformer.atomic import atomic_write_bytes
 from simformer.errors import UserError
 
 SIZE = {"width": 1440, "height": 900}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from simformer.analysis import markup
 from simformer.analysis.kept import ABOUT_TABLES, PAGES, PICTURES
-from simformer.data.files import atomic_write_text
+from simformer.atomic import atomic_write_text
 
 HEAD = """# Results so far
 

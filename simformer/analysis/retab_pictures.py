@@ -14,6 +14,7 @@ from torch import Tensor
 from simformer.analysis.map_gallery import HEAT, choose_scenes
 from simformer.analysis.palette import class_colours
 from simformer.analysis.style import figure_text
+from simformer.atomic import atomic_write_bytes
 from simformer.baselines.class_maps import ClassMaps
 from simformer.baselines.maps import MapSet
 from simformer.baselines.mixing import mix_scores
@@ -21,7 +22,6 @@ from simformer.baselines.retab.cells import STRIDE
 from simformer.baselines.retab.propagation import NONE_OF_THEM, Propagation, own_labels, pixels_of
 from simformer.baselines.stencil import half_disc, shifted
 from simformer.data.checked import read_label_map, read_photograph
-from simformer.data.files import atomic_write_bytes
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from simformer.config import RunConfig
-from simformer.strict_json import read_generated
+from simformer.text.strict_json import read_generated
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = Path("docs/results/gpu")

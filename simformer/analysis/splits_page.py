@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from simformer.analysis import markup
-from simformer.data.files import atomic_write_text
+from simformer.atomic import atomic_write_text
 from simformer.data.splits import read_pinned
 from simformer.errors import UserError
 

@@ -11,7 +11,7 @@ import pandas as pd
 from simformer.analysis.numbers import number
 from simformer.analysis.read_table import read_table
 from simformer.analysis.table_text import csv_text, markdown
-from simformer.data.files import atomic_write_text
+from simformer.atomic import atomic_write_text
 from simformer.errors import UserError
 from simformer.training_record import read_record
 

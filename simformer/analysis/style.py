@@ -11,8 +11,8 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
-from simformer.data.files import atomic_write_bytes
-from simformer.visible import visible
+from simformer.atomic import atomic_write_bytes
+from simformer.text.visible import visible
 
 INCH = 25.4
 """Millimetres."""

@@ -13,7 +13,7 @@ from simformer.analysis.markup import strong
 from simformer.analysis.numbers import NONE, ends, footnote, number, signed, with_deviation
 from simformer.analysis.statistics import hedges_g, holm, mean_and_deviation, welch
 from simformer.analysis.table_text import METRIC_NAMES, csv_text, latex, markdown
-from simformer.data.files import atomic_write_text
+from simformer.atomic import atomic_write_text
 from simformer.metrics import run_metrics
 
 NOTE = (

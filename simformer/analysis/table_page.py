@@ -6,7 +6,7 @@ import html
 import re
 from pathlib import Path
 
-from simformer.data.files import atomic_write_text
+from simformer.atomic import atomic_write_text
 
 STYLE = """
 :root { color-scheme: light dark; }

@@ -11,7 +11,7 @@ import pandas as pd
 
 from simformer.analysis import markup
 from simformer.analysis.numbers import NONE, number, signed, with_deviation
-from simformer.visible import visible
+from simformer.text.visible import visible
 
 METRIC_NAMES = {"novel": "novel mIoU", "base": "base mIoU", "all": "all mIoU"} | {
     f"{group}_{kind}{mode}": f"{group} {kind.capitalize()} F1{note}"

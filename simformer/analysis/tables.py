@@ -12,11 +12,11 @@ import pandas as pd
 
 from simformer.analysis.markup import strong
 from simformer.analysis.table_text import csv_text, latex, markdown, pivot
-from simformer.data.files import atomic_write_text
+from simformer.atomic import atomic_write_text
 from simformer.data.identity import OtherRun
 from simformer.errors import UserError, to_make
 from simformer.metrics import run_metrics
-from simformer.visible import visible
+from simformer.text.visible import visible
 
 KEYS = ["dataset", "split", "method", "metric"]
 

@@ -10,10 +10,10 @@ from typing import Literal
 
 import numpy as np
 
-from simformer.data.files import atomic_write_text
+from simformer.atomic import atomic_write_text
 from simformer.errors import UserError, if_made
-from simformer.json_text import json_text
-from simformer.strict_json import read_generated
+from simformer.text.json_text import json_text
+from simformer.text.strict_json import read_generated
 
 VALUES = ("first_values", "second_values")
 EXACT = 2.0**53

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from simformer.data.files import atomic_write_bytes
+from simformer.atomic import atomic_write_bytes
 from simformer.data.labels import LabelledImage
 from simformer.errors import UserError
 

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from simformer.atomic import atomic_write_text
 from simformer.baselines.maps import MapSet
 from simformer.data.checked import read_label_map
-from simformer.data.files import atomic_write_text
 from simformer.data.labels import LabelSet
 from simformer.data.masking import derive_labels
 from simformer.errors import UserError
-from simformer.json_text import json_text
 from simformer.settings import IGNORE
+from simformer.text.json_text import json_text
 
 FACTS_FILE = "facts.json"
 """What the mixed labels are like, beside them."""

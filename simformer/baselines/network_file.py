@@ -12,12 +12,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from simformer.atomic import atomic_write_bytes
 from simformer.baselines.network_spec import NetworkSettingsT, NetworkSpec
-from simformer.data.files import atomic_write_bytes
 from simformer.data.identity import Identity
 from simformer.errors import UserError, if_made, to_make
 from simformer.models.weight_files import misfits
-from simformer.strict_json import parse_json
+from simformer.text.strict_json import parse_json
 
 REMEDY = "delete it and run snakemake again, which trains it"
 NetworkT = TypeVar("NetworkT", bound=nn.Module)

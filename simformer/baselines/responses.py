@@ -30,7 +30,7 @@ from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError
 from simformer.shards import WHOLE, Shard
-from simformer.strict_json import read_option
+from simformer.text.strict_json import read_option
 from simformer.train import Runtime, TrainOutputs
 
 TAPPED: dict[str, type[TappedSettings]] = {

@@ -22,7 +22,7 @@ def prepare(args: argparse.Namespace) -> None:
     """Generate or import a dataset into the prepared layout."""
     from simformer.data.prepare import prepare as run
     from simformer.sources import parse_archives, parse_source
-    from simformer.strict_json import read_option
+    from simformer.text.strict_json import read_option
 
     source = parse_source(read_option(args.source, "--source"))
     run(source, parse_archives(args.archive, source), args.output, args.workers)

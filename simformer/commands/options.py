@@ -38,7 +38,7 @@ def path(name: str, help: str, **keywords: Any) -> Option:
 def parsed(model: type[SettingsT], text: str, option: str) -> SettingsT:
     """Read an option that holds settings as JSON; raises UserError with one line per mistake."""
     from simformer.config import parse
-    from simformer.strict_json import read_option
+    from simformer.text.strict_json import read_option
 
     return parse(model, read_option(text, option), option)
 

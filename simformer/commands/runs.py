@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def resolve(args: argparse.Namespace) -> None:
     """Write the flat, hashed configuration of a run from its settings."""
     from simformer.config import RunConfig
-    from simformer.strict_json import read_option
+    from simformer.text.strict_json import read_option
 
     RunConfig.from_flat(read_option(args.settings, "--settings"), "--settings").save(args.output)
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 from simformer.baselines.settings import WalkSettings
 from simformer.config import parse
 from simformer.settings import Draw
-from simformer.strict_json import read_option
+from simformer.text.strict_json import read_option
 
 
 class Spec(BaseModel):

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from simformer.commands.options import Option, command, count, some_path
-from simformer.json_text import json_text
+from simformer.text.json_text import json_text
 
 STUDY: Option = ("--study", {"type": some_path, "default": Path("config/config.yaml"), "help": "study file"})
 JSON: Option = ("--json", {"action": "store_true", "help": "for scripts"})

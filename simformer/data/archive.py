@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from simformer.atomic import atomic_write_bytes
 from simformer.data.archive_checks import (
     UNPACK,
     Entry,
@@ -31,7 +32,6 @@ from simformer.data.archive_checks import (
     tar_entry,
     zip_entry,
 )
-from simformer.data.files import atomic_write_bytes
 from simformer.data.signatures import describe_content
 from simformer.errors import UserError
 

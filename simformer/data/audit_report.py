@@ -6,10 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from simformer.data.files import atomic_write_text
+from simformer.atomic import atomic_write_text
 from simformer.data.index import REMEDY
 from simformer.errors import UserError
-from simformer.strict_json import read_generated
+from simformer.text.strict_json import read_generated
 
 REPORT = "report of an audit"
 

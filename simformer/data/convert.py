@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from simformer.atomic import atomic_write_bytes
 from simformer.config import RECIPE_VERSION
 from simformer.data.archive import BROKEN_ARCHIVE, Tree
-from simformer.data.files import atomic_write_bytes
 from simformer.data.images import encode_label, photograph_size
 from simformer.data.layout import IMAGES, LABELS, write_lists
 from simformer.data.pool import in_processes

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
 from simformer import __version__
-from simformer.data.files import say
+from simformer.atomic import say
 from simformer.data.part import Origin, Part
 from simformer.errors import UserError
 from simformer.stop_signal import time_limit

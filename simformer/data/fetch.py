@@ -13,8 +13,8 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from simformer.atomic import atomic_write_text, say
 from simformer.data.download import HEAD, PAGE, Retry, Unavailable, download
-from simformer.data.files import atomic_write_text, say
 from simformer.data.part import Part
 from simformer.data.signatures import is_web_page
 from simformer.errors import UserError

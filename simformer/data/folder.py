@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from simformer.atomic import kind_of
 from simformer.data.archive import link, unpack
-from simformer.data.files import kind_of
 from simformer.data.layout import (
     EXPECTED,
     FOLDERS,

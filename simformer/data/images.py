@@ -44,7 +44,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
-from simformer.data.files import atomic_write_bytes, read_file
+from simformer.atomic import atomic_write_bytes, read_file
 from simformer.data.pixels import to_rgb, turn_upright
 from simformer.errors import UserError
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from simformer.data.files import read_file
+from simformer.atomic import read_file
 from simformer.data.images import decode_image, decode_label, verify_checksums
 from simformer.data.index import ImageRecord
 from simformer.errors import UserError

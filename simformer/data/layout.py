@@ -15,11 +15,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from simformer.atomic import kind_of, read_file
 from simformer.data.class_names import name_problem, normal
-from simformer.data.files import kind_of, read_file
 from simformer.errors import UserError
 from simformer.settings import IGNORE
-from simformer.strict_json import read_json
+from simformer.text.strict_json import read_json
 
 IMAGES, LABELS, CLASSES, TRAIN, TEST = "images", "labels", "classes.json", "train.txt", "test.txt"
 FOLDERS = (IMAGES, LABELS)

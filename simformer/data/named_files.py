@@ -11,8 +11,8 @@ from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 
+from simformer.atomic import kind_of
 from simformer.data.class_names import look, normal, unprintable
-from simformer.data.files import kind_of
 from simformer.errors import UserError
 
 LONGEST_NAME = 250

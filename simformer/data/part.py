@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from simformer.data.files import atomic_write_text
+from simformer.atomic import atomic_write_text
 from simformer.run_lock import lock
-from simformer.strict_json import parse_json
+from simformer.text.strict_json import parse_json
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from simformer.atomic import say
 from simformer.data.archive import Tree, open_tree
 from simformer.data.convert import convert
-from simformer.data.files import say
 from simformer.data.finished import is_finished, note_finished, origin
 from simformer.data.folder import import_folder
 from simformer.data.layout import FINISHED

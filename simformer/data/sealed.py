@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from simformer.data.files import atomic_write_text
+from simformer.atomic import atomic_write_text
 from simformer.errors import MAKES_IT, UserError, if_made
-from simformer.strict_json import generated_bytes, parse_generated
+from simformer.text.strict_json import generated_bytes, parse_generated
 
 SEAL = re.compile(rb'\{"seal": "([0-9a-f]{16})",\n')
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import yaml
 
+from simformer.atomic import atomic_write_text
 from simformer.config import read_yaml
 from simformer.data.class_names import normal
-from simformer.data.files import atomic_write_text
 from simformer.errors import UserError, if_made
 from simformer.settings import IGNORE, Draw
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from simformer.data.files import atomic_write_text, say
+from simformer.atomic import atomic_write_text, say
 from simformer.data.layout import FINISHED, FOLDERS, MADE_FROM, PIECES, missing_pieces
 from simformer.errors import UserError
 

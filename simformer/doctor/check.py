@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from simformer.terminal import WIDTH, paint
-from simformer.visible import visible_lines
+from simformer.text.visible import visible_lines
 
 COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from simformer.data.files import atomic_write_bytes
+from simformer.atomic import atomic_write_bytes
 from simformer.errors import UserError
 from simformer.models.backbone import Backbone, build_backbone
 from simformer.models.checkpoint_names import HEAD, detectron2_name

@@ -24,8 +24,8 @@ from matplotlib.lines import Line2D
 from simformer.analysis.style import PAGE, figure_style, line_styles
 from simformer.catalogue import Catalogue
 from simformer.config import read_study
-from simformer.json_text import json_text
 from simformer.plan import make_plan
+from simformer.text.json_text import json_text
 from tests.gate.counting import CARD
 from tests.gate.tasks import count
 from tests.workloads import COCO, TINY, Case, resized

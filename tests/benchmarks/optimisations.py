@@ -19,7 +19,6 @@ from unittest import mock
 import torch
 
 from simformer import build as building
-from simformer.json_text import json_text
 from simformer.losses import focal_dice, pixel_losses, similarity
 from simformer.losses.chunks import map_rows
 from simformer.losses.precision import promote
@@ -27,6 +26,7 @@ from simformer.memory import keep_freed_memory
 from simformer.models import backbone
 from simformer.models.torchvision_ops import torchvision
 from simformer.schedule import build_optimizer
+from simformer.text.json_text import json_text
 from tests.benchmarks.steps import SIZES, ratios, summary
 from tests.benchmarks.steps_page import spread, table
 from tests.gpu.machine import machine

@@ -22,8 +22,8 @@ from typing import Any
 
 import torch
 
-from simformer.json_text import json_text
 from simformer.memory import keep_freed_memory
+from simformer.text.json_text import json_text
 from tests.benchmarks.parts import parts
 from tests.benchmarks.steps_page import page
 from tests.gpu.hugging_face import training_step as hugging_face_step

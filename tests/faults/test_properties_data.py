@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from simformer.atomic import atomic_write_bytes
 from simformer.baselines.crops import random_crop
 from simformer.baselines.settings import NetworkSettings
 from simformer.data.class_names import look, normal
-from simformer.data.files import atomic_write_bytes
 from simformer.data.images import decode_image, decode_label, photograph_size
 from simformer.data.inspection import LARGEST_ASPECT, SMALLEST_SIDE
 from simformer.data.layout import decode_names, read_classes
@@ -22,7 +22,7 @@ from simformer.data.splits import make_split
 from simformer.data.transforms import augment, resized_shape
 from simformer.errors import UserError
 from simformer.settings import AugmentSettings
-from simformer.strict_json import parse_generated, read_option
+from simformer.text.strict_json import parse_generated, read_option
 from tests.faults.pictures import LABEL, exif, frames, picture, png, saved
 
 SEEDS = {

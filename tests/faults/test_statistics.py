@@ -20,7 +20,7 @@ from simformer.analysis.statistics import (
     paired_bootstrap,
     welch,
 )
-from simformer.json_text import json_text
+from simformer.text.json_text import json_text
 from simformer.trackers import CsvLog
 from tests.faults.runs import NO_NUMBER, images
 

@@ -24,8 +24,8 @@ from simformer.analysis.table_page import table_page
 from simformer.analysis.table_text import csv_text, latex, markdown
 from simformer.cli import main
 from simformer.doctor.check import Check, checks_text
+from simformer.text.visible import LONGEST, visible, visible_lines
 from simformer.trackers import COLUMNS
-from simformer.visible import LONGEST, visible, visible_lines
 from tests.latex import check_latex
 
 NAMES = {

@@ -51,10 +51,10 @@ import torch._dynamo
 import simformer
 import simformer.cli
 import simformer.train
-from simformer.data.files import atomic_write_text
+from simformer.atomic import atomic_write_text
 from simformer.errors import UserError
-from simformer.json_text import json_text
 from simformer.provenance import code_version
+from simformer.text.json_text import json_text
 from tests.gpu.page import write_page
 from tests.gpu.report import ROOT, Context, Report, tidy
 from tests.gpu.sizes import SIZES, Sizes

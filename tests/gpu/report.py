@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from simformer.data.files import atomic_write_text
-from simformer.json_text import json_text
+from simformer.atomic import atomic_write_text
+from simformer.text.json_text import json_text
 from tests.gpu.sizes import Sizes
 
 ROOT = Path(__file__).resolve().parents[2]

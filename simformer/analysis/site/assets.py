@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from simformer.data.files import atomic_write_bytes
+from simformer.atomic import atomic_write_bytes
 from simformer.data.images import PNG_DEPTH, PNG_SIGNATURE, encode_label
-from simformer.json_text import json_text
+from simformer.text.json_text import json_text
 
 THUMBNAIL = 112
 """Side of a thumbnail in pixels."""

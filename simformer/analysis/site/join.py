@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simformer.analysis.site.assets import write_script
-from simformer.data.files import atomic_write_bytes
+from simformer.atomic import atomic_write_bytes
 from simformer.data.splits import Split
 
 

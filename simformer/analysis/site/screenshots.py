@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simformer.analysis.site.browser import open_browser
-from simformer.data.files import atomic_write_bytes
+from simformer.atomic import atomic_write_bytes
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

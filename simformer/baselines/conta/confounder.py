@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 from torch.nn import functional as F
 
+from simformer.atomic import atomic_write_bytes
 from simformer.baselines.class_maps import ClassMaps
 from simformer.baselines.maps import MapSet
-from simformer.data.files import atomic_write_bytes
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError, if_made, to_make

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from simformer.atomic import atomic_write_text
 from simformer.baselines.expansion import majority_cells
 from simformer.baselines.maps import MapSet
 from simformer.baselines.stencil import Offset, shifted
 from simformer.data.checked import read_label_map
-from simformer.data.files import atomic_write_text
 from simformer.data.identity import require_blind
 from simformer.data.labels import LabelSet
 from simformer.data.masking import derive_labels
-from simformer.json_text import json_text
 from simformer.settings import IGNORE
+from simformer.text.json_text import json_text
 
 STRIDE = 8
 UNKNOWN = 256

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from simformer.atomic import atomic_write_text
 from simformer.baselines.cam import GRID_STRIDE, divide_by_maximum, equal_sizes, inference_size, mirrored_views
 from simformer.baselines.class_maps import ClassMaps
 from simformer.baselines.classifier import KIND, Classifier
@@ -25,13 +26,12 @@ from simformer.baselines.rib.settings import RibSettings
 from simformer.baselines.rib.tuning import Plan, Rows, Trajectory, fine_tune
 from simformer.baselines.settings import CamSettings, ClassifierSettings
 from simformer.data.checked import read_photograph
-from simformer.data.files import atomic_write_text
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.transforms import resize_image
-from simformer.json_text import json_text
 from simformer.shards import WHOLE, Shard
-from simformer.strict_json import read_generated
+from simformer.text.json_text import json_text
+from simformer.text.strict_json import read_generated
 
 
 @dataclass(frozen=True)

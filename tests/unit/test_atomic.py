@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
-from simformer.data.files import atomic_write_bytes, atomic_write_text
+from simformer.atomic import atomic_write_bytes, atomic_write_text
 from simformer.data.images import encode_label, encode_png, photograph_size, read_image, read_label, write_label
 from simformer.errors import UserError
 

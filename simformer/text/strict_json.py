@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType, UnionType
 from typing import Any
 
-from simformer.data.files import read_file
+from simformer.atomic import read_file
 from simformer.errors import MAKES_IT, UserError, if_made, to_make
 from simformer.explain import shown
 
