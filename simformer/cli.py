@@ -12,7 +12,7 @@ from functools import cache
 
 from simformer import __version__
 from simformer.errors import AlreadyTold, Interrupted, UserError
-from simformer.stop_signal import Stop, Stops, ignore_stops, stops_raise
+from simformer.machine.stop_signal import Stop, Stops, ignore_stops, stops_raise
 
 # Everything else is imported where it is used: a signal that comes earlier than `main` finds nobody who tells of it.
 
@@ -80,7 +80,7 @@ def _call(given: list[str], stops: Stops) -> None:
     """Parse and call; what fails because a signal came amid it (the import of a library) is the signal's end."""
     try:
         from simformer.commands.options import refuse_overwriting
-        from simformer.memory import keep_freed_memory
+        from simformer.machine.memory import keep_freed_memory
 
         args = _parser().parse_args(given, argparse.Namespace(arguments=given))
         keep_freed_memory()

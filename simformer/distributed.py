@@ -21,9 +21,9 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from simformer.errors import AlreadyTold, UserError
+from simformer.machine.stop_signal import SIGNALS
 from simformer.models.running_statistics import RunningStatistics
 from simformer.settings import OptimSettings
-from simformer.stop_signal import SIGNALS
 
 
 class Processes:

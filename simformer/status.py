@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from simformer import slurm
 from simformer.analysis.finish import hours_until_end
 from simformer.catalogue import Catalogue, Cell
+from simformer.machine import slurm
 from simformer.plan import Training, make_plan
 from simformer.progress import Progress, last_error, read_progress
 from simformer.study import MEASURE_FILES

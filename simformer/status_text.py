@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from simformer.catalogue import FULL_SPLIT
+from simformer.machine.terminal import WIDTH, duration, paint
 from simformer.status import FailedJob, Status, TrainingStatus
-from simformer.terminal import WIDTH, duration, paint
 from simformer.text.visible import visible, visible_lines
 
 SYMBOLS = {

@@ -18,12 +18,12 @@ from simformer.config import RunConfig
 from simformer.data.labels import LabelSet
 from simformer.data.loader import training_steps
 from simformer.data.transfer import on_device
-from simformer.devices import set_precision
 from simformer.distributed import ALONE, Processes
 from simformer.errors import UserError
+from simformer.machine.devices import set_precision
+from simformer.machine.stop_signal import Stop, StopFlag, stop_flag, stopped_after
 from simformer.provenance import Meter, facts
 from simformer.schedule import set_learning_rate
-from simformer.stop_signal import Stop, StopFlag, stop_flag, stopped_after
 from simformer.text.json_text import json_text
 from simformer.trackers import CsvLog, StepMeans, TensorBoardLog
 from simformer.training_record import read_record

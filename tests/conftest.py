@@ -106,7 +106,7 @@ def new_config():
 @pytest.fixture
 def any_hardware(monkeypatch):
     """Train in bf16 where the processor has no units for it, too: slowly, with the same results."""
-    monkeypatch.setattr("simformer.devices.has_bf16", lambda device: True)
+    monkeypatch.setattr("simformer.machine.devices.has_bf16", lambda device: True)
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from simformer.checkpoint import Stateful, load_state, remove_state, save_state
 from simformer.data.identity import Identity
 from simformer.data.loader import training_steps
 from simformer.errors import UserError
-from simformer.stop_signal import stop_flag, stopped_after
+from simformer.machine.stop_signal import stop_flag, stopped_after
 from simformer.text.json_text import json_text
 from simformer.trackers import CsvLog, StepMeans
 from simformer.train import LOG_FILE, Runtime, TrainOutputs, next_batch

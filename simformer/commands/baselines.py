@@ -46,9 +46,9 @@ def train_network(run, spec, args: argparse.Namespace) -> None:
     import torch
 
     from simformer.data.labels import LabelSet
-    from simformer.devices import choose_device
-    from simformer.run_lock import run_lock
-    from simformer.stop_signal import ignore_stops
+    from simformer.machine.devices import choose_device
+    from simformer.machine.run_lock import run_lock
+    from simformer.machine.stop_signal import ignore_stops
     from simformer.train import Runtime, TrainOutputs
 
     torch.set_num_threads(args.threads)
@@ -76,7 +76,7 @@ def cam(args: argparse.Namespace) -> None:
     from simformer.baselines.responses import response_maps
     from simformer.baselines.settings import CamSettings
     from simformer.data.labels import LabelSet
-    from simformer.devices import choose_device
+    from simformer.machine.devices import choose_device
 
     torch.set_num_threads(args.threads)
     settings = parsed(CamSettings, args.settings, "--settings")
@@ -114,7 +114,7 @@ def refine(args: argparse.Namespace) -> None:
     from simformer.baselines.maps import MapSet
     from simformer.baselines.settings import WalkSettings
     from simformer.data.labels import LabelSet
-    from simformer.devices import choose_device
+    from simformer.machine.devices import choose_device
 
     torch.set_num_threads(args.threads)
     settings = parsed(WalkSettings, args.settings, "--settings")

@@ -28,7 +28,7 @@ def predictions(args: argparse.Namespace) -> None:
     from simformer.baselines.conta.segmentation import write_predictions
     from simformer.baselines.settings import CamSettings
     from simformer.data.labels import LabelSet
-    from simformer.devices import choose_device
+    from simformer.machine.devices import choose_device
 
     torch.set_num_threads(args.threads)
     labels, settings = LabelSet.load(args.labels), parsed(CamSettings, args.settings, "--settings")
@@ -73,7 +73,7 @@ def conta_cam(args: argparse.Namespace) -> None:
     from simformer.baselines.maps import MapSet
     from simformer.baselines.settings import CamSettings
     from simformer.data.labels import LabelSet
-    from simformer.devices import choose_device
+    from simformer.machine.devices import choose_device
 
     torch.set_num_threads(args.threads)
     settings, labels = parsed(CamSettings, args.settings, "--settings"), LabelSet.load(args.labels)
@@ -92,7 +92,7 @@ def check_conta(args: argparse.Namespace) -> None:
     from simformer.baselines.settings import CamSettings
     from simformer.commands.specs import ContaArms, read_spec
     from simformer.data.labels import LabelSet
-    from simformer.devices import choose_device
+    from simformer.machine.devices import choose_device
 
     torch.set_num_threads(args.threads)
     spec = read_spec(ContaArms, args.arms, "--arms")

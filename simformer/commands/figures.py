@@ -91,7 +91,7 @@ def _loaded(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Trained
     from simformer.data.identity import require_dataset, require_groups
     from simformer.data.index import DatasetIndex
     from simformer.data.splits import Split
-    from simformer.devices import choose_device
+    from simformer.machine.devices import choose_device
     from simformer.settings import InferenceSettings
 
     torch.set_num_threads(args.threads)

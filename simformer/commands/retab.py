@@ -40,7 +40,7 @@ def retab_boundary_maps(args: argparse.Namespace) -> None:
     from simformer.baselines.retab.propagation import write_boundaries
     from simformer.baselines.settings import CamSettings
     from simformer.data.labels import LabelSet
-    from simformer.devices import choose_device
+    from simformer.machine.devices import choose_device
 
     torch.set_num_threads(args.threads)
     settings = parsed(CamSettings, args.settings, "--settings")
@@ -88,7 +88,7 @@ def retab_walk(args: argparse.Namespace) -> None:
     from simformer.baselines.retab.propagation import Propagation
     from simformer.baselines.retab.settings import TwoStageSettings
     from simformer.data.labels import LabelSet
-    from simformer.devices import choose_device
+    from simformer.machine.devices import choose_device
 
     torch.set_num_threads(args.threads)
     settings = parsed(TwoStageSettings, args.settings, "--settings")
@@ -142,7 +142,7 @@ def retab_pictures(args: argparse.Namespace) -> None:
     from simformer.baselines.retab.propagation import Propagation
     from simformer.baselines.retab.settings import TwoStageSettings
     from simformer.data.labels import LabelSet
-    from simformer.devices import choose_device
+    from simformer.machine.devices import choose_device
 
     torch.set_num_threads(1)  # maps of one image are small: threads cost more than they bring
     settings = parsed(TwoStageSettings, args.settings, "--settings")

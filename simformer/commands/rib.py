@@ -15,7 +15,7 @@ def rib(args: argparse.Namespace) -> None:
     from simformer.baselines.rib.settings import RibSettings
     from simformer.baselines.settings import CamSettings
     from simformer.data.labels import LabelSet
-    from simformer.devices import choose_device
+    from simformer.machine.devices import choose_device
 
     torch.set_num_threads(args.threads)
     settings, cam = parsed(RibSettings, args.settings, "--settings"), parsed(CamSettings, args.cam, "--cam")
@@ -34,7 +34,7 @@ def check_rib(args: argparse.Namespace) -> None:
     from simformer.baselines.settings import CamSettings
     from simformer.data.identity import require_dataset
     from simformer.data.labels import LabelSet
-    from simformer.devices import choose_device
+    from simformer.machine.devices import choose_device
 
     torch.set_num_threads(args.threads)
     labels, masked = LabelSet.load(args.labels), LabelSet.load(args.masked)

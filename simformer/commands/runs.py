@@ -69,8 +69,8 @@ def train(args: argparse.Namespace) -> None:
     """Train one network; the same command continues an interrupted training."""
     from simformer.config import RunConfig
     from simformer.distributed import started_by_torchrun
-    from simformer.launch import launch, should_launch
-    from simformer.run_lock import run_lock
+    from simformer.machine.launch import launch, should_launch
+    from simformer.machine.run_lock import run_lock
     from simformer.train import TrainOutputs
 
     config = RunConfig.load(args.config)
@@ -91,9 +91,9 @@ def _train_here(args: argparse.Namespace, config: RunConfig, outputs: TrainOutpu
     import torch
 
     from simformer.data.labels import LabelSet
-    from simformer.devices import choose_device
     from simformer.distributed import join
-    from simformer.stop_signal import ignore_stops
+    from simformer.machine.devices import choose_device
+    from simformer.machine.stop_signal import ignore_stops
     from simformer.train import Runtime
     from simformer.train import train as run
 
@@ -118,8 +118,8 @@ def evaluate(args: argparse.Namespace) -> None:
 
     from simformer.build import load_model
     from simformer.data.index import DatasetIndex
-    from simformer.devices import choose_device
     from simformer.evaluate import evaluate as run
+    from simformer.machine.devices import choose_device
     from simformer.settings import InferenceSettings
 
     torch.set_num_threads(args.threads)
@@ -150,7 +150,7 @@ def simnet_f1(args: argparse.Namespace) -> None:
 
     from simformer.build import load_model
     from simformer.data.labels import LabelSet
-    from simformer.devices import choose_device
+    from simformer.machine.devices import choose_device
     from simformer.simnet_f1 import simnet_f1 as run
 
     torch.set_num_threads(args.threads)
@@ -166,7 +166,7 @@ def pseudo_labels(args: argparse.Namespace) -> None:
 
     from simformer.build import load_model
     from simformer.data.labels import LabelSet
-    from simformer.devices import choose_device
+    from simformer.machine.devices import choose_device
     from simformer.pseudo_labels import pseudo_labels as run
     from simformer.settings import InferenceSettings
 

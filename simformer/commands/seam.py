@@ -52,7 +52,7 @@ def _check(args: argparse.Namespace, arms: tuple[str, ...], measure) -> None:
     from simformer.baselines.settings import CamSettings
     from simformer.data.index import DatasetIndex
     from simformer.data.splits import Split
-    from simformer.devices import choose_device
+    from simformer.machine.devices import choose_device
 
     paths = dict(args.network)
     if len(paths) < len(args.network) or sorted(paths) != sorted(arms):

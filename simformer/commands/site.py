@@ -36,7 +36,7 @@ def site_predictions(args: argparse.Namespace) -> None:
     from simformer.analysis.site.predictions import write_predictions
     from simformer.build import load_model
     from simformer.data.index import DatasetIndex
-    from simformer.devices import choose_device
+    from simformer.machine.devices import choose_device
     from simformer.settings import InferenceSettings
 
     torch.set_num_threads(args.threads)

@@ -19,9 +19,9 @@ def status(args: argparse.Namespace) -> None:
     from datetime import datetime
 
     from simformer.catalogue import Catalogue
+    from simformer.machine.terminal import wants_colour
     from simformer.status import make_status
     from simformer.status_text import status_text
-    from simformer.terminal import wants_colour
 
     catalogue = Catalogue.read(args.study)
     names = [Path(target).stem for target in args.targets]
@@ -37,7 +37,7 @@ def doctor(args: argparse.Namespace) -> None:
 
     from simformer.doctor.check import checks_text
     from simformer.doctor.examine import examine
-    from simformer.terminal import wants_colour
+    from simformer.machine.terminal import wants_colour
 
     checks = list(examine(args.study))
     print(json_text(list(map(asdict, checks)), indent=1) if args.json else checks_text(checks, wants_colour()))

@@ -23,7 +23,7 @@ from simformer import __version__
 from simformer.atomic import say
 from simformer.data.part import Origin, Part
 from simformer.errors import UserError
-from simformer.stop_signal import time_limit
+from simformer.machine.stop_signal import time_limit
 
 CHUNK = 2**16
 """Bytes per read: what a killed process may lose."""

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from simformer.atomic import atomic_write_text
-from simformer.run_lock import lock
+from simformer.machine.run_lock import lock
 from simformer.text.strict_json import parse_json
 
 

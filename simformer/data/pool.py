@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-from simformer.stop_signal import signals_blocked
+from simformer.machine.stop_signal import signals_blocked
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")

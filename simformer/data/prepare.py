@@ -16,8 +16,8 @@ from simformer.data.layout import FINISHED
 from simformer.data.scenes import generate_scenes
 from simformer.data.staging import real_place, refuse_foreign, refuse_nesting
 from simformer.errors import UserError
+from simformer.machine.run_lock import lock
 from simformer.paths import expand_path
-from simformer.run_lock import lock
 from simformer.sources import (
     Ade20kSource,
     CocoJsonSource,

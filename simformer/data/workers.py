@@ -25,7 +25,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from simformer.errors import UserError
-from simformer.stop_signal import SIGNALS, signals_blocked
+from simformer.machine.stop_signal import SIGNALS, signals_blocked
 
 END_SECONDS = 3.0
 """Time that loading processes have to end by themselves."""

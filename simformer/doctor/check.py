@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from simformer.terminal import WIDTH, paint
+from simformer.machine.terminal import WIDTH, paint
 from simformer.text.visible import visible_lines
 
 COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}

@@ -11,7 +11,7 @@ from typing import Any
 
 from simformer.doctor.check import Check
 from simformer.doctor.packages import installed
-from simformer.slurm import ask, find_profile, read_profile
+from simformer.machine.slurm import ask, find_profile, read_profile
 
 COMMANDS = ("sbatch", "squeue", "sinfo", "scancel")
 PLUGIN = "snakemake-executor-plugin-slurm"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from simformer.doctor.check import Check
-from simformer.slurm import ask
+from simformer.machine.slurm import ask
 
 SHARED_MEMORY = 1e9
 """Bytes of /dev/shm below which data-loading processes may fail."""
@@ -57,7 +57,7 @@ def _gpus(precisions: set[str]) -> Iterator[Check]:
 def _bf16_of_the_processor() -> Check:
     import torch
 
-    from simformer.devices import has_bf16
+    from simformer.machine.devices import has_bf16
 
     if has_bf16(torch.device("cpu")):
         return Check("bf16", "ok", "this processor computes in it")

@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from simformer.baselines.affinity import feature_affinity
 from simformer.baselines.stencil import half_disc, shifted
-from simformer.memory import keep_freed_memory
+from simformer.machine.memory import keep_freed_memory
 
 OFFSETS = half_disc(5)
 SHAPES = ((8, 448, 12, 12), (8, 448, 20, 20), (2, 448, 56, 56))

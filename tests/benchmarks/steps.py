@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from simformer.memory import keep_freed_memory
+from simformer.machine.memory import keep_freed_memory
 from simformer.text.json_text import json_text
 from tests.benchmarks.parts import parts
 from tests.benchmarks.steps_page import page

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from simformer.devices import choose_device, has_bf16
+from simformer.machine.devices import choose_device, has_bf16
 from tests.gpu.needs import NEEDS, PEERS
 
 OTHERS = {name: name for name in (*PEERS, "pandas", "triton")}

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from simformer import slurm
 from simformer.catalogue import Catalogue
 from simformer.cli import main
+from simformer.machine import slurm
 from simformer.plan import trainings
 from simformer.status import make_status
 from simformer.status_text import SYMBOLS, status_text

@@ -12,9 +12,9 @@ import torch
 from torch._inductor.exc import InvalidCxxCompiler
 
 from simformer.config import RunConfig
-from simformer.devices import set_precision
 from simformer.errors import UserError
 from simformer.losses.total import SimFormerLoss
+from simformer.machine.devices import set_precision
 from tests.conftest import SINGLE
 
 
@@ -269,7 +269,7 @@ def test_a_compiler_that_fails_is_told_in_one_line(masked, new_config, run_train
 
 @pytest.mark.parametrize(("kind", "told"), [("cpu", "this processor .*fp32"), ("cuda", "Old GPU .*fp16")])
 def test_bf16_is_refused_where_it_is_not_computed_in(monkeypatch, kind, told):
-    monkeypatch.setattr("simformer.devices.has_bf16", lambda device: False)
+    monkeypatch.setattr("simformer.machine.devices.has_bf16", lambda device: False)
     monkeypatch.setattr("torch.cuda.get_device_name", lambda device: "Old GPU")
     with pytest.raises(UserError, match=rf"^optim.precision: bf16, but {told}"):
         set_precision("bf16", torch.device(kind))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from simformer.errors import UserError
-from simformer.stop_signal import time_limit
+from simformer.machine.stop_signal import time_limit
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from simformer import run_lock
 from simformer.data.download import Retry
 from simformer.data.fetch import fetch
 from simformer.data.part import Part
 from simformer.errors import UserError
+from simformer.machine import run_lock
 from simformer.sources import Archive
 from tests.web import PIECE, Fault, Web, zipped
 

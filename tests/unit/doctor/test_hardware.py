@@ -45,7 +45,7 @@ def test_bf16_on_an_old_gpu_is_a_problem_only_if_the_study_uses_it(programs, mon
 @pytest.mark.parametrize(("units", "level"), [(True, "ok"), (False, "problem")])
 def test_bf16_on_a_processor_without_a_gpu(programs, monkeypatch, units, level):
     gpus(monkeypatch)
-    monkeypatch.setattr("simformer.devices.has_bf16", lambda device: units)
+    monkeypatch.setattr("simformer.machine.devices.has_bf16", lambda device: units)
     assert by_name(check_hardware({"bf16"}))["bf16"].level == level
     assert "bf16" not in by_name(check_hardware({"fp32"}))
 

@@ -13,8 +13,8 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import parse_args, run
 
-from simformer.devices import lease, visible_gpus
 from simformer.errors import AlreadyTold, UserError
+from simformer.machine.devices import lease, visible_gpus
 
 
 def should_launch(gpus: int, device: str) -> bool:

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from simformer import slurm
+from simformer.machine import slurm
 from tests.stubs import Programs, touch
 
 CELL = ("toys", "split1", "weak", 0)

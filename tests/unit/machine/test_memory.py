@@ -9,7 +9,7 @@ import pytest
 CODE = """
 import resource, sys
 import numpy as np
-from simformer.memory import keep_freed_memory
+from simformer.machine.memory import keep_freed_memory
 assert sys.argv[1] == "default" or keep_freed_memory()
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

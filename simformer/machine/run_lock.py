@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-from simformer.stop_signal import LEFTOVERS, stops_delayed
+from simformer.machine.stop_signal import LEFTOVERS, stops_delayed
 
 POLL_SECONDS = 2.0
 REMIND_SECONDS = 600.0

@@ -9,16 +9,16 @@ import sys
 import pytest
 import torch
 
-from simformer import devices
-from simformer.devices import choose_device, lease
 from simformer.errors import UserError
-from simformer.launch import launch, should_launch
+from simformer.machine import devices
+from simformer.machine.devices import choose_device, lease
+from simformer.machine.launch import launch, should_launch
 from tests.pipeline import ROOT
 
 LEASE = """
 import sys, torch
 torch.cuda.device_count = lambda: 2
-from simformer.devices import choose_device
+from simformer.machine.devices import choose_device
 print(choose_device("auto"), flush=True)
 sys.stdin.read()
 """

@@ -11,15 +11,15 @@ import time
 
 import pytest
 
-from simformer import run_lock as module
 from simformer.errors import UserError
-from simformer.run_lock import run_lock
-from simformer.stop_signal import Stop, stop_flag, stops_delayed, stops_raise, time_limit
+from simformer.machine import run_lock as module
+from simformer.machine.run_lock import run_lock
+from simformer.machine.stop_signal import Stop, stop_flag, stops_delayed, stops_raise, time_limit
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from simformer.run_lock import run_lock
+from simformer.machine.run_lock import run_lock
 with run_lock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -120,7 +120,7 @@ AMID_AN_IMPORT = """
 import sys
 from pathlib import Path
 from simformer import stop_signal
-from simformer.run_lock import run_lock
+from simformer.machine.run_lock import run_lock
 stop_signal.LONGEST_DELAY = 0.1
 with stop_signal.stops_raise(until_exit=True), run_lock(Path(sys.argv[1])):
     import slow_library

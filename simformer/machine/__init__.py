@@ -1,0 +1,1 @@
+"""The machine: devices, processes, locks, memory, signals, Slurm, the terminal."""
