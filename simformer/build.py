@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from simformer.config import RunConfig
+from simformer.config.layers import RunConfig
 from simformer.data.identity import Identity, require_novel, require_run
 from simformer.data.labels import LabelSet
 from simformer.data.loader import TrainingGroups

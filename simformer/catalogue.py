@@ -14,11 +14,11 @@ from simformer.baselines.conta.settings import ContextClassifierSettings
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.sections import BaselineSettings
 from simformer.baselines.settings import Response
-from simformer.config import RunConfig, check_layer, merge, parse, parse_layers, read_yaml
+from simformer.config.layers import RunConfig, check_layer, merge, parse, parse_layers, read_yaml
+from simformer.config.paths import config_folder, expand_path
+from simformer.config.settings import ModelSettings, TrainSettings
 from simformer.data.splits import names_hash, read_pinned
 from simformer.errors import UserError
-from simformer.paths import config_folder, expand_path
-from simformer.settings import ModelSettings, TrainSettings
 from simformer.study import DatasetFile, ExperimentFile, FigureFile, MethodFile, Study
 
 Cell = tuple[str, str, str, int]
@@ -173,7 +173,7 @@ class Catalogue:
         return chain[::-1]
 
     def run(self, dataset: str, split: str, method: str, seed: int) -> RunConfig:
-        """Resolve the settings of one training (merge order: see `simformer.config`)."""
+        """Resolve the settings of one training (merge order: see `simformer.config.layers`)."""
         chosen = self.method(method)
         layers = [
             *self._dataset_layers(dataset),

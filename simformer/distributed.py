@@ -20,10 +20,10 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from simformer.config.settings import OptimSettings
 from simformer.errors import AlreadyTold, UserError
 from simformer.machine.stop_signal import SIGNALS
 from simformer.models.running_statistics import RunningStatistics
-from simformer.settings import OptimSettings
 
 
 class Processes:

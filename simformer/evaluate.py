@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from simformer.build import TrainedModel
+from simformer.config.settings import InferenceSettings
 from simformer.data.checked import read_truth
 from simformer.data.identity import require_dataset
 from simformer.data.index import DatasetIndex
 from simformer.inference import ImageFile, predict
 from simformer.metrics import Evaluation, confusion_matrix
-from simformer.settings import InferenceSettings
 from simformer.shards import WHOLE, Shard
 
 

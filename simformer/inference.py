@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from simformer.config.settings import InferenceSettings
 from simformer.data.checked import read_photograph_file
 from simformer.data.index import ImageRecord
 from simformer.data.labels import LabelledImage
 from simformer.data.transforms import normalise, resize_image, resized_shape
 from simformer.models.maskformer import MaskFormer
-from simformer.settings import InferenceSettings
 
 SIZE_DIVISOR = 32
 """Network input is padded to a multiple of this, with zeros after normalisation."""

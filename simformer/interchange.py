@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from simformer.atomic import atomic_write_bytes
-from simformer.config import RunConfig
+from simformer.config.layers import RunConfig
 from simformer.data.identity import Identity, require_dataset
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError

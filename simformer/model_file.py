@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from simformer.atomic import atomic_write_bytes
-from simformer.config import RunConfig
+from simformer.config.layers import RunConfig
 from simformer.data.identity import Identity
 from simformer.errors import UserError, to_make
 from simformer.text.strict_json import parse_json

@@ -11,8 +11,8 @@ from simformer.analysis.cost import Hours, disk_bytes, training_images, training
 from simformer.analysis.speeds import Card, read_cards
 from simformer.baselines.conta.rounds import networks_behind
 from simformer.catalogue import FULL_SPLIT, Catalogue, Cell
+from simformer.config.sources import archives
 from simformer.errors import UserError
-from simformer.sources import archives
 from simformer.study_checks import absent_weights, split_problems
 from simformer.text.visible import visible_lines
 from simformer.training_record import read_record

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from simformer.build import TrainedModel
+from simformer.config.settings import IGNORE, InferenceSettings
 from simformer.data.checked import read_label_map
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelSet
 from simformer.data.masking import derive_labels
 from simformer.inference import ImageFile, predict
-from simformer.settings import IGNORE, InferenceSettings
 from simformer.shards import WHOLE, Shard
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from simformer.settings import OptimSettings
+from simformer.config.settings import OptimSettings
 
 NO_DECAY = (nn.GroupNorm, nn.LayerNorm, nn.modules.batchnorm._BatchNorm, nn.Embedding)
 """Modules whose own parameters are not decayed."""

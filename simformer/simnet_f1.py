@@ -11,6 +11,7 @@ from torch import Tensor
 
 from simformer.atomic import atomic_write_text
 from simformer.build import TrainedModel
+from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
 from simformer.data.identity import require_split, require_truth
 from simformer.data.labels import LabelSet
@@ -23,7 +24,6 @@ from simformer.losses.grid import to_grid
 from simformer.losses.sampling import gather_points, sample_base_points, sample_points
 from simformer.metrics import owner
 from simformer.models.simnet import SimNet
-from simformer.settings import IGNORE
 from simformer.text.json_text import json_text
 
 THRESHOLD = 0.5

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from simformer.catalogue import Catalogue, Cell
+from simformer.config.paths import own_file
 from simformer.data.index import DatasetIndex
 from simformer.data.layout import CLASSES, read_classes
 from simformer.data.splits import make_split
 from simformer.errors import UserError
-from simformer.paths import own_file
 from simformer.study import SplitSpec
 
 

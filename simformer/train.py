@@ -14,7 +14,7 @@ from tqdm import tqdm
 from simformer.atomic import atomic_write_text
 from simformer.build import Training, build_training, save_model
 from simformer.checkpoint import file_hash, load_state, remove_state, save_state
-from simformer.config import RunConfig
+from simformer.config.layers import RunConfig
 from simformer.data.labels import LabelSet
 from simformer.data.loader import training_steps
 from simformer.data.transfer import on_device

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from simformer.build import Training
-from simformer.config import RunConfig
+from simformer.config.layers import RunConfig
 from simformer.data.loader import Group
 from simformer.distributed import Processes
 from simformer.errors import UserError

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from simformer.config import RunConfig
+from simformer.config.layers import RunConfig
+from simformer.config.settings import SceneSettings, TrainSettings
 from simformer.data.audit import audit
 from simformer.data.masking import mask_labels
 from simformer.data.scenes import generate_scenes
 from simformer.data.splits import make_split
-from simformer.settings import SceneSettings, TrainSettings
 from simformer.train import Runtime, TrainOutputs, train
 from tests.pipeline import NOVEL_NAMES
 from tests.web import Web

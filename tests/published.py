@@ -17,10 +17,10 @@ import scipy.io
 from PIL import Image
 from pycocotools import mask as run_lengths
 
+from simformer.config.sources import parse_source
 from simformer.data.layout import FINISHED, PIECES
 from simformer.data.prepare import prepare
 from simformer.errors import UserError
-from simformer.sources import parse_source
 
 WIDTH, HEIGHT = 80, 64
 COCO_CLASSES, ADE_CLASSES = range(0, 171, 10), range(0, 150, 9)

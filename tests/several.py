@@ -17,7 +17,7 @@ from unittest.mock import patch
 import torch
 
 from simformer.build import build_training
-from simformer.config import RunConfig
+from simformer.config.layers import RunConfig
 from simformer.data.labels import LabelSet
 from simformer.data.loader import training_steps
 from simformer.data.transforms import normalise

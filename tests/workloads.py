@@ -14,14 +14,14 @@ import numpy as np
 import torch
 
 from simformer.build import Training, build_training
-from simformer.config import RunConfig
+from simformer.config.layers import RunConfig
+from simformer.config.settings import IGNORE, TrainSettings
 from simformer.data.labels import LabelSet
 from simformer.data.loader import Group
 from simformer.data.targets import make_target
 from simformer.data.transfer import on_device
 from simformer.distributed import ALONE
 from simformer.schedule import set_learning_rate
-from simformer.settings import IGNORE, TrainSettings
 from simformer.trackers import StepMeans
 from simformer.training_step import TrainingStep
 from tests.gpu.timing import tf32

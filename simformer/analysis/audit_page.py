@@ -17,13 +17,13 @@ from simformer.analysis import markup
 from simformer.analysis.palette import BASE_COLOUR, IGNORE_COLOUR, NOVEL_COLOUR, class_colours
 from simformer.analysis.style import figure_text
 from simformer.atomic import atomic_write_bytes, atomic_write_text
+from simformer.config.settings import IGNORE
 from simformer.data.audit import AuditReport, SubsetCounts
 from simformer.data.checked import read_photograph, read_truth
 from simformer.data.identity import require_groups
 from simformer.data.index import DatasetIndex, ImageRecord
 from simformer.data.splits import Split
 from simformer.errors import UserError
-from simformer.settings import IGNORE
 from simformer.text.json_text import json_text
 
 EXAMPLES = 5

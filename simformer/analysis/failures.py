@@ -16,8 +16,8 @@ from simformer.analysis.pictures import Scene, class_legend, masked, named_image
 from simformer.analysis.proposals import Proposals, propose
 from simformer.analysis.style import PAGE, figure_style, figure_text, write_figure
 from simformer.build import TrainedModel
+from simformer.config.settings import IGNORE
 from simformer.data.index import ImageRecord
-from simformer.settings import IGNORE
 
 Kind = Literal["misclassified", "drowned"]
 HEADINGS: dict[Kind, str] = {

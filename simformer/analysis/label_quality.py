@@ -17,11 +17,11 @@ from simformer.analysis.table_text import csv_text, markdown
 from simformer.atomic import atomic_write_text
 from simformer.baselines.map_checks import IMAGES, chosen_images
 from simformer.baselines.map_measures import iou_counts
+from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
 from simformer.data.identity import require_split, require_truth
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.metrics import run_metrics
-from simformer.settings import IGNORE
 
 GAP = 2.0
 """Labels that differ by more, in percentage points, should keep their order after the re-training."""

@@ -17,11 +17,11 @@ from simformer.analysis.style import figure_text
 from simformer.atomic import atomic_write_bytes
 from simformer.baselines.map_arms import MapArm
 from simformer.baselines.mixing import mix_scores
+from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map, read_photograph
 from simformer.data.identity import require_truth
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError
-from simformer.settings import IGNORE
 
 HEAT = "inferno"
 DIMMED = 0.35

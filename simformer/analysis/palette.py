@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 
-from simformer.settings import IGNORE
+from simformer.config.settings import IGNORE
 
 IGNORE_COLOUR = (40, 40, 40)
 BASE_COLOUR, NOVEL_COLOUR = (0, 114, 178), (230, 159, 0)

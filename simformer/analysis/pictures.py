@@ -15,12 +15,12 @@ from matplotlib.patches import Patch
 
 from simformer.analysis.palette import BASE_COLOUR, IGNORE_COLOUR, NOVEL_COLOUR, class_colours
 from simformer.analysis.style import figure_text
+from simformer.config.settings import InferenceSettings
 from simformer.data.checked import read_photograph, read_truth
 from simformer.data.index import DatasetIndex, ImageRecord
 from simformer.data.splits import Split
 from simformer.errors import UserError
 from simformer.inference import ImageFile
-from simformer.settings import InferenceSettings
 
 OPACITY = 0.8
 """Of a mask over a photograph."""

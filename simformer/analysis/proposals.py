@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from simformer.analysis.pictures import Scene, choose_images, class_legend, frame, masked, named_images, show
 from simformer.analysis.style import LINES, PAGE, figure_style, figure_text, write_figure
 from simformer.build import TrainedModel
+from simformer.config.settings import IGNORE
 from simformer.data.index import ImageRecord
 from simformer.inference import network_input, proposals
-from simformer.settings import IGNORE
 
 SHOWN = 4
 """Proposals per image."""

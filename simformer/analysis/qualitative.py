@@ -13,8 +13,8 @@ from simformer.analysis.palette import group_colours
 from simformer.analysis.pictures import Scene, choose_images, class_legend, named_images, show
 from simformer.analysis.style import PAGE, SMALLEST, figure_style, figure_text, write_figure
 from simformer.build import TrainedModel
+from simformer.config.settings import IGNORE
 from simformer.inference import predict
-from simformer.settings import IGNORE
 
 MANY = 10
 """Columns beyond which their titles need the smallest type."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simformer.config import RunConfig
+from simformer.config.layers import RunConfig
 from simformer.text.strict_json import read_generated
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from simformer.baselines.stencil import Offset, Windows, inside, segment
-from simformer.settings import IGNORE
+from simformer.config.settings import IGNORE
 
 EPSILON = 1e-5
 """Added in logarithms and to the counts of pairs."""

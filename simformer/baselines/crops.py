@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from simformer.baselines.settings import NetworkSettings
+from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map, read_photograph
 from simformer.data.labels import LabelSet
 from simformer.data.transforms import PAD_VALUE, Crop, color_jitter, normalise, resize_image, resize_label
-from simformer.settings import IGNORE
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import AffinitySettings, WalkSettings
 from simformer.baselines.stencil import Offset, half_disc
 from simformer.baselines.walk import transition, walk
+from simformer.config.settings import IGNORE
 from simformer.data.checked import read_photograph
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.transforms import normalise, resize_image
-from simformer.settings import IGNORE
 from simformer.shards import WHOLE, Shard
 from simformer.train import Runtime, TrainOutputs
 

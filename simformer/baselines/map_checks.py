@@ -18,10 +18,10 @@ from simformer.baselines.expansion import blurred_maps
 from simformer.baselines.map_arms import MapArm
 from simformer.baselines.map_measures import class_precisions, iou_counts, own_argmax_counts, threshold_counts
 from simformer.baselines.mixing import mix_scores
+from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
 from simformer.data.identity import require_split, require_truth
 from simformer.data.labels import LabelledImage, LabelSet
-from simformer.settings import IGNORE
 
 METHOD = "maps"
 IMAGES = 1000

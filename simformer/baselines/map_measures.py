@@ -8,7 +8,7 @@ from torch import Tensor
 
 from simformer.baselines.measures import average_precision
 from simformer.baselines.seeds import confident
-from simformer.settings import IGNORE
+from simformer.config.settings import IGNORE
 
 ANY = float(np.finfo(np.float32).tiny)
 """Lowest score that is any at all."""

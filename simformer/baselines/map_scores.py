@@ -13,7 +13,7 @@ from simformer.baselines.held_out import HeldOut, of_pairs, partners
 from simformer.baselines.map_measures import threshold_counts
 from simformer.baselines.measures import average_precision, recall_at_precision
 from simformer.baselines.tapped_classifier import enlarged
-from simformer.settings import IGNORE
+from simformer.config.settings import IGNORE
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 """Lowest scores that are tried, the same for every network."""

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from simformer.atomic import atomic_write_text
 from simformer.baselines.maps import MapSet
+from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
 from simformer.data.labels import LabelSet
 from simformer.data.masking import derive_labels
 from simformer.errors import UserError
-from simformer.settings import IGNORE
 from simformer.text.json_text import json_text
 
 FACTS_FILE = "facts.json"

@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 from pydantic import Field
 
 from simformer.baselines.settings import NetworkSettings
-from simformer.config import RECIPE_VERSION
-from simformer.settings import Seed, Settings
+from simformer.config.layers import RECIPE_VERSION
+from simformer.config.settings import Seed, Settings
 
 NetworkSettingsT = TypeVar("NetworkSettingsT", bound=NetworkSettings)
 

@@ -25,7 +25,7 @@ from simformer.baselines.settings import CamSettings
 from simformer.baselines.tapped_classifier import TappedClassifier
 from simformer.baselines.tapped_training import Origin, train_tapped
 from simformer.baselines.view_maps import view_response
-from simformer.config import parse
+from simformer.config.layers import parse
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError

@@ -23,7 +23,7 @@ from simformer.baselines.settings import (
     SeedSettings,
     WalkSettings,
 )
-from simformer.settings import Settings
+from simformer.config.settings import Settings
 
 TAPPED = {
     "frozen_stages": 1, "epochs": 10, "batch_images": 8, "lr": 0.002, "momentum": 0.9, "weight_decay": 1e-4,

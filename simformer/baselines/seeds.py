@@ -19,11 +19,11 @@ from simformer.baselines.crf import dense_crf
 from simformer.baselines.maps import MapSet
 from simformer.baselines.pamr import pamr
 from simformer.baselines.settings import SeedSettings
+from simformer.config.settings import IGNORE
 from simformer.data.checked import read_photograph
 from simformer.data.labels import LabelSet
 from simformer.data.masking import derive_labels
 from simformer.data.transforms import resize_image, resize_label
-from simformer.settings import IGNORE
 
 
 def confident(scores: Tensor, classes: tuple[int, ...], threshold: float) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from simformer.settings import WHOLE, Count, LongEdge, Seed, Settings, Share, Side, Weight, within
+from simformer.config.settings import WHOLE, Count, LongEdge, Seed, Settings, Share, Side, Weight, within
 
 Positive = Annotated[float, Field(gt=0)]
 Response = Literal[

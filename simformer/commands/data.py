@@ -12,16 +12,16 @@ from simformer.commands.options import DATA, INDEX, LABELS, OUTPUT, SPLIT, WORKE
 
 def fetch(args: argparse.Namespace) -> None:
     """Download a published archive and check it; an interrupted download is continued."""
+    from simformer.config.sources import Archive
     from simformer.data.fetch import fetch as run
-    from simformer.sources import Archive
 
     run(parsed(Archive, args.archive, "--archive"), args.output)
 
 
 def prepare(args: argparse.Namespace) -> None:
     """Generate or import a dataset into the prepared layout."""
+    from simformer.config.sources import parse_archives, parse_source
     from simformer.data.prepare import prepare as run
-    from simformer.sources import parse_archives, parse_source
     from simformer.text.strict_json import read_option
 
     source = parse_source(read_option(args.source, "--source"))
@@ -30,8 +30,8 @@ def prepare(args: argparse.Namespace) -> None:
 
 def audit(args: argparse.Namespace) -> None:
     """Check every image and label of a prepared dataset and write its index."""
+    from simformer.config.sources import Expected
     from simformer.data.audit import audit as run
-    from simformer.sources import Expected
 
     index, report = run(args.data, args.workers, parsed(Expected, args.expect, "--expect"))
     report.save(args.report)

@@ -88,11 +88,11 @@ def _loaded(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Trained
     from simformer.analysis.pictures import Scene
     from simformer.build import load_model
     from simformer.commands.specs import FigureSpec, SimilaritySpec, read_spec
+    from simformer.config.settings import InferenceSettings
     from simformer.data.identity import require_dataset, require_groups
     from simformer.data.index import DatasetIndex
     from simformer.data.splits import Split
     from simformer.machine.devices import choose_device
-    from simformer.settings import InferenceSettings
 
     torch.set_num_threads(args.threads)
     device = choose_device(args.device)

@@ -13,7 +13,7 @@ from simformer.errors import UserError
 from simformer.shards import WHOLE, Shard
 
 if TYPE_CHECKING:
-    from simformer.config import SettingsT
+    from simformer.config.layers import SettingsT
 
 Option = tuple[str, dict[str, Any]]
 """Name and keywords of `ArgumentParser.add_argument`."""
@@ -37,7 +37,7 @@ def path(name: str, help: str, **keywords: Any) -> Option:
 
 def parsed(model: type[SettingsT], text: str, option: str) -> SettingsT:
     """Read an option that holds settings as JSON; raises UserError with one line per mistake."""
-    from simformer.config import parse
+    from simformer.config.layers import parse
     from simformer.text.strict_json import read_option
 
     return parse(model, read_option(text, option), option)

@@ -25,7 +25,7 @@ from simformer.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from simformer.config import RunConfig
+    from simformer.config.layers import RunConfig
     from simformer.train import TrainOutputs
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def resolve(args: argparse.Namespace) -> None:
     """Write the flat, hashed configuration of a run from its settings."""
-    from simformer.config import RunConfig
+    from simformer.config.layers import RunConfig
     from simformer.text.strict_json import read_option
 
     RunConfig.from_flat(read_option(args.settings, "--settings"), "--settings").save(args.output)
@@ -41,15 +41,15 @@ def resolve(args: argparse.Namespace) -> None:
 
 def weights(args: argparse.Namespace) -> None:
     """Fetch or import initial backbone weights."""
+    from simformer.config.paths import expand_path
     from simformer.models.weights import fetch_backbone_weights
-    from simformer.paths import expand_path
 
     fetch_backbone_weights(args.backbone, str(expand_path(args.source, "model.weights")), args.output)
 
 
 def import_weights(args: argparse.Namespace) -> None:
     """Turn an official MaskFormer or SimFormer checkpoint into a model file."""
-    from simformer.config import RunConfig
+    from simformer.config.layers import RunConfig
     from simformer.data.labels import LabelSet
     from simformer.data.layout import read_classes
     from simformer.interchange import import_weights as run
@@ -67,7 +67,7 @@ def export_weights(args: argparse.Namespace) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Train one network; the same command continues an interrupted training."""
-    from simformer.config import RunConfig
+    from simformer.config.layers import RunConfig
     from simformer.distributed import started_by_torchrun
     from simformer.machine.launch import launch, should_launch
     from simformer.machine.run_lock import run_lock
@@ -117,10 +117,10 @@ def evaluate(args: argparse.Namespace) -> None:
     import torch
 
     from simformer.build import load_model
+    from simformer.config.settings import InferenceSettings
     from simformer.data.index import DatasetIndex
     from simformer.evaluate import evaluate as run
     from simformer.machine.devices import choose_device
-    from simformer.settings import InferenceSettings
 
     torch.set_num_threads(args.threads)
     device = choose_device(args.device)
@@ -165,10 +165,10 @@ def pseudo_labels(args: argparse.Namespace) -> None:
     import torch
 
     from simformer.build import load_model
+    from simformer.config.settings import InferenceSettings
     from simformer.data.labels import LabelSet
     from simformer.machine.devices import choose_device
     from simformer.pseudo_labels import pseudo_labels as run
-    from simformer.settings import InferenceSettings
 
     torch.set_num_threads(args.threads)
     device = choose_device(args.device)

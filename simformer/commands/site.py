@@ -35,9 +35,9 @@ def site_predictions(args: argparse.Namespace) -> None:
 
     from simformer.analysis.site.predictions import write_predictions
     from simformer.build import load_model
+    from simformer.config.settings import InferenceSettings
     from simformer.data.index import DatasetIndex
     from simformer.machine.devices import choose_device
-    from simformer.settings import InferenceSettings
 
     torch.set_num_threads(args.threads)
     device = choose_device(args.device)

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from simformer.baselines.settings import WalkSettings
-from simformer.config import parse
-from simformer.settings import Draw
+from simformer.config.layers import parse
+from simformer.config.settings import Draw
 from simformer.text.strict_json import read_option
 
 

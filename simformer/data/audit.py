@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from simformer.config.settings import IGNORE
+from simformer.config.sources import Expected
 from simformer.data.audit_checks import count_problems, id_problems, list_problems, notes_on, photographs_in_both
 from simformer.data.audit_report import AuditReport, SubsetCounts
 from simformer.data.finished import named_with_sources
@@ -28,8 +30,6 @@ from simformer.data.layout import (
 from simformer.data.named_files import NamedFiles, list_name_problem
 from simformer.data.pool import in_processes
 from simformer.errors import UserError, describe_problems
-from simformer.settings import IGNORE
-from simformer.sources import Expected
 
 NOTHING_EXPECTED = Expected()
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from simformer.config.settings import IGNORE
+from simformer.config.sources import Expected
 from simformer.data.audit_report import SubsetCounts
 from simformer.data.inspection import Finding
 from simformer.data.layout import CLASSES, LABELS, TEST, TRAIN
 from simformer.data.named_files import list_name_problem
-from simformer.settings import IGNORE
-from simformer.sources import Expected
 
 SHOWN = 10
 """Names or ids that a line spells out; the rest is counted."""

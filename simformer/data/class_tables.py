@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simformer.config.settings import IGNORE
 from simformer.errors import UserError
-from simformer.settings import IGNORE
 
 INVALID = 254
 """Marks in a table the raw values that no file may hold; the largest class id of these datasets is 170."""

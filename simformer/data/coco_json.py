@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as run_lengths
 
+from simformer.config.settings import IGNORE
 from simformer.data.archive import Tree, files_in
 from simformer.data.class_tables import coco_stuff, coco_stuff_10k_images
 from simformer.data.coco import FOLDERS_2017, IMAGE_NAMES, Subset, describe, expected_photograph, files_by_id
@@ -22,7 +23,6 @@ from simformer.data.coco_annotations import MEND, OTHER, AnnotationFile, Region,
 from simformer.data.coco_shapes import BrokenShape, encode
 from simformer.data.convert import Conversion, pair
 from simformer.errors import UserError, describe_problems
-from simformer.settings import IGNORE
 
 KINDS = ("stuff", "instances")
 """Kinds of annotation files in the order in which they are drawn."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from simformer.atomic import atomic_write_bytes
-from simformer.config import RECIPE_VERSION
+from simformer.config.layers import RECIPE_VERSION
 from simformer.data.archive import BROKEN_ARCHIVE, Tree
 from simformer.data.images import encode_label, photograph_size
 from simformer.data.layout import IMAGES, LABELS, write_lists

@@ -14,11 +14,11 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from simformer.atomic import atomic_write_text, say
+from simformer.config.sources import Archive
 from simformer.data.download import HEAD, PAGE, Retry, Unavailable, download
 from simformer.data.part import Part
 from simformer.data.signatures import is_web_page
 from simformer.errors import UserError
-from simformer.sources import Archive
 
 PATIENT = Retry()
 BRING_IT = (

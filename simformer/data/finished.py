@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from simformer.atomic import atomic_write_text
-from simformer.config import RECIPE_VERSION
+from simformer.config.layers import RECIPE_VERSION
+from simformer.config.paths import expand_path
+from simformer.config.sources import FolderSource, Source, content_json
 from simformer.data.archive import Tree
 from simformer.data.layout import FINISHED, FOLDERS, PIECES, missing_pieces
-from simformer.paths import expand_path
-from simformer.sources import FolderSource, Source, content_json
 from simformer.text.strict_json import parse_json
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from simformer.config.settings import Draw
 from simformer.data.splits import Split
 from simformer.errors import UserError
-from simformer.settings import Draw
 
 SHOWN = 4
 """Classes that a message names."""

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simformer.atomic import read_file
+from simformer.config.settings import IGNORE
 from simformer.data.images import decode_image, decode_label, verify_checksums
 from simformer.data.index import ImageRecord
 from simformer.errors import UserError
-from simformer.settings import IGNORE
 
 SMALLEST_SIDE = 8
 """Pixels of the shortest side of an image: what is smaller is a placeholder or a broken thumbnail."""

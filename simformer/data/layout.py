@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from simformer.atomic import kind_of, read_file
+from simformer.config.settings import IGNORE
 from simformer.data.class_names import name_problem, normal
 from simformer.errors import UserError
-from simformer.settings import IGNORE
 from simformer.text.strict_json import read_json
 
 IMAGES, LABELS, CLASSES, TRAIN, TEST = "images", "labels", "classes.json", "train.txt", "test.txt"

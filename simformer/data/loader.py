@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from simformer.config.settings import IGNORE, AugmentSettings
 from simformer.data.checked import read_label_map, read_photograph
 from simformer.data.labels import LabelSet
 from simformer.data.pairs import PairChooser
@@ -23,7 +24,6 @@ from simformer.data.targets import Target, make_target
 from simformer.data.transforms import Crop, augment
 from simformer.data.workers import Loaders
 from simformer.errors import UserError
-from simformer.settings import IGNORE, AugmentSettings
 
 
 @dataclass(frozen=True)

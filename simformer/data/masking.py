@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
+from simformer.config.settings import IGNORE
 from simformer.data.checked import label_checksum, read_label_map, read_truth
 from simformer.data.identity import require_groups, require_split
 from simformer.data.images import write_label
 from simformer.data.index import DatasetIndex
 from simformer.data.labels import Kind, LabelledImage, LabelSet
 from simformer.data.splits import Split
-from simformer.settings import IGNORE
 from simformer.shards import require_all
 
 

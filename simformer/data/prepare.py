@@ -8,17 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from simformer.atomic import say
-from simformer.data.archive import Tree, open_tree
-from simformer.data.convert import convert
-from simformer.data.finished import is_finished, note_finished, origin
-from simformer.data.folder import import_folder
-from simformer.data.layout import FINISHED
-from simformer.data.scenes import generate_scenes
-from simformer.data.staging import real_place, refuse_foreign, refuse_nesting
-from simformer.errors import UserError
-from simformer.machine.run_lock import lock
-from simformer.paths import expand_path
-from simformer.sources import (
+from simformer.config.paths import expand_path
+from simformer.config.sources import (
     Ade20kSource,
     CocoJsonSource,
     CocoStuff10kSource,
@@ -28,6 +19,15 @@ from simformer.sources import (
     Source,
     archives,
 )
+from simformer.data.archive import Tree, open_tree
+from simformer.data.convert import convert
+from simformer.data.finished import is_finished, note_finished, origin
+from simformer.data.folder import import_folder
+from simformer.data.layout import FINISHED
+from simformer.data.scenes import generate_scenes
+from simformer.data.staging import real_place, refuse_foreign, refuse_nesting
+from simformer.errors import UserError
+from simformer.machine.run_lock import lock
 
 # Readers of published datasets are imported where they are used: scenes need neither h5py, pycocotools nor requests.
 
@@ -37,7 +37,7 @@ def prepare(source: Source, fetched: Mapping[str, Path], destination: Path, work
 
     Args:
         source: what it is made from.
-        fetched: downloaded archives by name (`simformer.sources.archives`); an archive's own `path` wins.
+        fetched: downloaded archives by name (`simformer.config.sources.archives`); an archive's own `path` wins.
         destination: the dataset's root.
         workers: processes that convert a published dataset; scenes and folders need one.
 

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from simformer.config.settings import IGNORE, SceneSettings
 from simformer.data.images import encode_label, encode_png
 from simformer.data.layout import IMAGES, LABELS, write_lists
 from simformer.data.pool import in_processes
 from simformer.data.shapes import SHAPES, draw_blob, draw_thing
 from simformer.data.staging import staged_layout
 from simformer.data.textures import HEADS, STUFF, Array, body_look, paint, random_look, smooth_noise
-from simformer.settings import IGNORE, SceneSettings
 
 STUFF_NAMES, THING_NAMES = tuple(STUFF), tuple(SHAPES)
 CLASS_NAMES = STUFF_NAMES + THING_NAMES

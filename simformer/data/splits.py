@@ -13,10 +13,10 @@ import numpy as np
 import yaml
 
 from simformer.atomic import atomic_write_text
-from simformer.config import read_yaml
+from simformer.config.layers import read_yaml
+from simformer.config.settings import IGNORE, Draw
 from simformer.data.class_names import normal
 from simformer.errors import UserError, if_made
-from simformer.settings import IGNORE, Draw
 
 WAYS = ("novel", "file", "seed", "full")
 """Keys of a specification of which each says by itself what is novel."""

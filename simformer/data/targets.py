@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simformer.settings import IGNORE
+from simformer.config.settings import IGNORE
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from simformer.settings import IGNORE, AugmentSettings
+from simformer.config.settings import IGNORE, AugmentSettings
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)

@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor
 
+from simformer.config.settings import LossSettings
 from simformer.losses.matching import Matches
 from simformer.losses.pixel_losses import pixel_losses
 from simformer.losses.precision import full_precision
-from simformer.settings import LossSettings
 
 
 def complementary_loss(

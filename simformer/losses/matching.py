@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from simformer.config.settings import MatchingSettings
 from simformer.data.targets import Target
 from simformer.losses.focal_dice import focal_dice_pairwise
 from simformer.losses.grid import to_grid
 from simformer.losses.precision import full_precision
-from simformer.settings import MatchingSettings
 
 NO_CLASS = -1
 """Id of a column that only fills up the cost tensor."""

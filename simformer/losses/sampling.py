@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from simformer.config.settings import IGNORE, SimilaritySettings
 from simformer.errors import UserError
-from simformer.settings import IGNORE, SimilaritySettings
 
 Generators = Sequence[torch.Generator]
 """One source of randomness for each pair: what it draws depends on no other pair, and not on the pairs' device."""

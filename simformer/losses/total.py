@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from simformer.config.settings import IGNORE, LossSettings, MatchingSettings, SimilaritySettings
 from simformer.data.targets import Target
 from simformer.losses.classification import classification_loss
 from simformer.losses.complementary import complementary_loss
@@ -16,7 +17,6 @@ from simformer.losses.mask import mask_losses
 from simformer.losses.matching import Matches, match
 from simformer.losses.sampling import gather_points, sample_base_points, sample_novel_points
 from simformer.losses.similarity import PairBalance, SimNet, class_scores, distillation_loss, similarity_loss
-from simformer.settings import IGNORE, LossSettings, MatchingSettings, SimilaritySettings
 
 
 class Prediction(Protocol):

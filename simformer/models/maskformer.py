@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from simformer.config.settings import ModelSettings
 from simformer.models.backbone import build_backbone
 from simformer.models.pixel_decoder import PixelDecoder
 from simformer.models.transformer import TransformerDecoder
-from simformer.settings import ModelSettings
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 from simformer.atomic import read_file
 from simformer.errors import MAKES_IT, UserError, if_made, to_make
-from simformer.explain import shown
+from simformer.text.explain import shown
 
 Kind = type | UnionType
 """What `isinstance` takes; no value of ours is true or false."""

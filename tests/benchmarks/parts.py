@@ -10,11 +10,11 @@ from unittest import mock
 import numpy as np
 import torch
 
+from simformer.config.settings import IGNORE, LossSettings
 from simformer.losses.matching import match
 from simformer.losses.total import SimFormerLoss, total
 from simformer.metrics import confusion_matrix
 from simformer.models.simnet import SimNet
-from simformer.settings import IGNORE, LossSettings
 from tests.reference.losses import PlainLoss, labelled
 from tests.reference.losses import match as plain_match
 from tests.reference.network import PlainSimNet

@@ -19,7 +19,7 @@ from simformer.baselines.retab.edge_network import EdgeNetwork
 from simformer.baselines.retab.propagation import STRIDE, padded_input, start, two_stages
 from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.baselines.stencil import half_disc
-from simformer.settings import IGNORE
+from simformer.config.settings import IGNORE
 
 HEIGHT, WIDTH, CLASSES, NOVEL = 480, 640, 10, 3
 

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
+from simformer.config.settings import MatchingSettings
 from simformer.losses.classification import classification_loss
 from simformer.losses.matching import match
-from simformer.settings import MatchingSettings
 
 
 def matches_of(output, targets):

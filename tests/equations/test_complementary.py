@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from simformer.config.settings import LossSettings, MatchingSettings
 from simformer.losses import chunks
 from simformer.losses.complementary import complementary_loss
 from simformer.losses.matching import match
-from simformer.settings import LossSettings, MatchingSettings
 
 SETTINGS = LossSettings(gamma=0.1)
 IGNORE_LOGIT = math.log(0.1 / 0.9)

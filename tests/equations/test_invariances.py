@@ -7,12 +7,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from simformer.config.settings import LossSettings, MatchingSettings, SimilaritySettings
 from simformer.data.targets import make_target
 from simformer.losses.mask import count_masks
 from simformer.losses.similarity import PairBalance
 from simformer.losses.total import SimFormerLoss, total
 from simformer.models.simnet import SimNet
-from simformer.settings import LossSettings, MatchingSettings, SimilaritySettings
 from tests.equations.one_pair import distillation_loss, similarity_loss
 
 NOVEL = (4, 5, 6)

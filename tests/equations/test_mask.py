@@ -3,12 +3,12 @@
 import pytest
 import torch
 
+from simformer.config.settings import MatchingSettings
 from simformer.losses import chunks
 from simformer.losses.focal_dice import focal_dice, focal_dice_pairwise
 from simformer.losses.mask import count_masks, mask_losses
 from simformer.losses.matching import match
 from simformer.losses.pixel_losses import pixel_losses
-from simformer.settings import MatchingSettings
 
 LOGITS = torch.tensor([[-2.0, -1.0, 0.0, 0.5], [1.0, 2.0, -0.5, 0.0]])
 MASKS = torch.tensor([[0, 0, 1, 1], [1, 1, 0, 0]], dtype=torch.bool)

@@ -5,9 +5,9 @@ import itertools
 import pytest
 import torch
 
+from simformer.config.settings import MatchingSettings
 from simformer.data.targets import make_target
 from simformer.losses.matching import match, matching_costs
-from simformer.settings import MatchingSettings
 
 SETTINGS = MatchingSettings()
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from simformer.config.settings import SimilaritySettings
 from simformer.errors import UserError
 from simformer.losses.sampling import gather_points
 from simformer.losses.similarity import PairBalance, class_scores
-from simformer.settings import SimilaritySettings
 from tests.equations.one_pair import (
     distillation_loss,
     sample_base_points,

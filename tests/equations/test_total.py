@@ -6,12 +6,12 @@ import pytest
 import torch
 
 import simformer.losses.total
+from simformer.config.settings import LossSettings, MatchingSettings, SimilaritySettings
 from simformer.losses.mask import count_masks
 from simformer.losses.sampling import gather_points
 from simformer.losses.similarity import PairBalance, class_scores
 from simformer.losses.total import SimFormerLoss, total
 from simformer.models.simnet import SimNet
-from simformer.settings import LossSettings, MatchingSettings, SimilaritySettings
 from tests.equations.one_pair import distillation_loss, sample_base_points, sample_novel_points, similarity_loss
 
 NOVEL = (4, 5, 6)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor, nn
 
+from simformer.config.settings import LossSettings, MatchingSettings, SimilaritySettings
 from simformer.data.targets import Target, make_target
 from simformer.losses.complementary import complementary_loss
 from simformer.losses.grid import to_grid
@@ -18,7 +19,6 @@ from simformer.losses.sampling import gather_points
 from simformer.losses.similarity import PairBalance, class_scores
 from simformer.losses.total import SimFormerLoss
 from simformer.models.simnet import SimNet
-from simformer.settings import LossSettings, MatchingSettings, SimilaritySettings
 from tests.equations.one_pair import distillation_loss, similarity_loss
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "simformer_toy.json").read_text())

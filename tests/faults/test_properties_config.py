@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simformer.catalogue import Catalogue
-from simformer.config import read_study, read_yaml
+from simformer.config.layers import read_study, read_yaml
 from simformer.errors import UserError
 from simformer.plan import make_plan
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from simformer.atomic import atomic_write_bytes
 from simformer.baselines.crops import random_crop
 from simformer.baselines.settings import NetworkSettings
+from simformer.config.settings import AugmentSettings
 from simformer.data.class_names import look, normal
 from simformer.data.images import decode_image, decode_label, photograph_size
 from simformer.data.inspection import LARGEST_ASPECT, SMALLEST_SIDE
@@ -21,7 +22,6 @@ from simformer.data.pixels import turn_upright
 from simformer.data.splits import make_split
 from simformer.data.transforms import augment, resized_shape
 from simformer.errors import UserError
-from simformer.settings import AugmentSettings
 from simformer.text.strict_json import parse_generated, read_option
 from tests.faults.pictures import LABEL, exif, frames, picture, png, saved
 

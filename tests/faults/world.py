@@ -12,9 +12,9 @@ import numpy as np
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import ClassifierSettings
 from simformer.cli import main
+from simformer.config.settings import Draw
 from simformer.data.images import encode_label, read_label
 from simformer.data.splits import names_hash
-from simformer.settings import Draw
 from tests.faults.harness import CLASSES
 
 SIZES = '{"short_edge": 48, "max_long_edge": 96}'

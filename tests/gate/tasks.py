@@ -16,11 +16,11 @@ from simformer.baselines.crops import Sample
 from simformer.baselines.settings import ClassifierSettings
 from simformer.baselines.sgd import sgd_step
 from simformer.build import Training, build_training
+from simformer.config.settings import InferenceSettings
 from simformer.data.transforms import Crop
 from simformer.inference import ImageFile, predict
 from simformer.metrics import confusion_matrix
 from simformer.pseudo_labels import mix
-from simformer.settings import InferenceSettings
 from tests.gate.counting import CARD, CountingMode, as_on_a_card, counting
 from tests.workloads import ADE, COCO, TINY, Case, build, new_group
 

@@ -10,7 +10,7 @@ import json
 import os
 import time
 
-from simformer.config import RunConfig
+from simformer.config.layers import RunConfig
 from tests.gpu.commands import run as command
 from tests.gpu.report import ROOT, Context, Report
 from tests.gpu.scenes import METHOD, Scenes, config, prepare, train_arguments

@@ -10,10 +10,10 @@ from contextlib import closing
 import torch
 
 from simformer.build import build_training
-from simformer.config import RunConfig
+from simformer.config.layers import RunConfig
+from simformer.config.settings import TrainSettings
 from simformer.data.loader import training_steps
 from simformer.data.transfer import on_device
-from simformer.settings import TrainSettings
 from tests import workloads
 from tests.gpu.photographs import Photographs
 from tests.gpu.report import Context, Report

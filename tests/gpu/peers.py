@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 
+from simformer.config.settings import TrainSettings
 from simformer.inference import class_scores
 from simformer.metrics import confusion_matrix
 from simformer.models.maskformer import MaskFormer
-from simformer.settings import TrainSettings
 from tests import workloads
 from tests.gpu.needs import why_not_compiled
 from tests.gpu.report import Context, Report

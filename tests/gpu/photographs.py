@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from simformer.config.settings import IGNORE, SceneSettings
 from simformer.data.audit import audit
 from simformer.data.images import write_label
 from simformer.data.index import DatasetIndex
@@ -16,7 +17,6 @@ from simformer.data.layout import IMAGES, LABELS, write_lists
 from simformer.data.masking import image_labels, mask_labels
 from simformer.data.scenes import render_scene
 from simformer.data.splits import make_split
-from simformer.settings import IGNORE, SceneSettings
 from tests.workloads import Case
 
 SCENES = 8

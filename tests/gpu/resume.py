@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
 
-from simformer.config import RunConfig
+from simformer.config.layers import RunConfig
 from simformer.data.labels import LabelSet
 from simformer.distributed import Processes
 from simformer.train import Runtime, TrainOutputs, train

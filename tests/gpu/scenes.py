@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from simformer.catalogue import Catalogue
-from simformer.config import RunConfig
+from simformer.config.layers import RunConfig
 from tests.gpu.commands import run
 from tests.gpu.report import ROOT
 

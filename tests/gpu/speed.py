@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 import torch
 
 from simformer.build import Training
-from simformer.settings import TrainSettings
+from simformer.config.settings import TrainSettings
 from tests import workloads
 from tests.gpu.needs import why_not_compiled
 from tests.gpu.networks import Baselines

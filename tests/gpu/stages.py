@@ -14,12 +14,12 @@ from simformer.baselines.classifier import Classifier
 from simformer.baselines.expansion import GRID_STRIDES, walk_start, walked_maps
 from simformer.baselines.sections import BaselineSettings
 from simformer.baselines.stencil import half_disc
+from simformer.config.settings import InferenceSettings
 from simformer.data.checked import read_label_map, read_photograph, read_truth
 from simformer.inference import ImageFile, predict
 from simformer.metrics import confusion_matrix
 from simformer.models.maskformer import MaskFormer
 from simformer.pseudo_labels import mix
-from simformer.settings import InferenceSettings
 from tests.gpu.photographs import Photographs
 from tests.gpu.report import ROOT
 from tests.workloads import Case

@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 import simformer.models.torchvision_ops  # noqa: F401 (first: transformers imports torchvision, see there)
+from simformer.config.settings import LossSettings, MatchingSettings, ModelSettings, SimilaritySettings
 from simformer.data.targets import make_target
 from simformer.losses.classification import classification_loss
 from simformer.losses.mask import count_masks, mask_losses
 from simformer.losses.matching import match
 from simformer.losses.total import SimFormerLoss, total
 from simformer.models.maskformer import MaskFormer
-from simformer.settings import LossSettings, MatchingSettings, ModelSettings, SimilaritySettings
 from tests.parity.hf_names import to_hugging_face
 
 hf = pytest.importorskip("transformers", reason="the independent MaskFormer: pip install -e '.[parity]'")

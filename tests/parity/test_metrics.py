@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import simformer.models.torchvision_ops  # noqa: F401 (first: torchmetrics imports torchvision, see there)
+from simformer.config.settings import IGNORE
 from simformer.metrics import confusion_matrix, scores
-from simformer.settings import IGNORE
 
 sklearn = pytest.importorskip("sklearn.metrics", reason="independent metrics: pip install -e '.[parity]'")
 torchmetrics = pytest.importorskip(

@@ -2,9 +2,9 @@
 
 import torch
 
+from simformer.config.settings import ModelSettings
 from simformer.models.checkpoint_names import official_name
 from simformer.models.maskformer import MaskFormer
-from simformer.settings import ModelSettings
 from tests.parity.hf_names import OFFICIAL_RULES, to_hugging_face
 
 

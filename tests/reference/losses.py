@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
+from simformer.config.settings import LossSettings, MatchingSettings, SimilaritySettings
 from simformer.data.targets import Target
-from simformer.settings import LossSettings, MatchingSettings, SimilaritySettings
 
 NOT_BASE = 255
 

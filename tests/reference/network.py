@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from simformer.config.settings import ModelSettings
 from simformer.models.backbone import build_backbone
-from simformer.settings import ModelSettings
 
 
 class PlainMaskFormer(nn.Module):

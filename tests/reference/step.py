@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from simformer.settings import OptimSettings
+from simformer.config.settings import OptimSettings
 from tests.reference.losses import PlainLoss, labelled
 from tests.reference.network import PlainMaskFormer, PlainSimNet
 from tests.workloads import Case, new_groups

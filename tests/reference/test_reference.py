@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from simformer.config.settings import ModelSettings
 from simformer.losses.mask import count_masks
 from simformer.losses.total import SimFormerLoss, total
 from simformer.models.maskformer import MaskFormer
 from simformer.models.simnet import SimNet
-from simformer.settings import ModelSettings
 from tests.reference.losses import PlainLoss, labelled
 from tests.reference.network import PlainMaskFormer, PlainSimNet
 from tests.workloads import TINY, new_groups

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from simformer.build import TrainedModel, build_training
+from simformer.config.settings import InferenceSettings
 from simformer.data.images import read_label
 from simformer.errors import UserError
 from simformer.evaluate import evaluate
 from simformer.inference import ImageFile, predict
 from simformer.metrics import Evaluation, scores, write_metrics
-from simformer.settings import InferenceSettings
 from simformer.shards import Shard
 
 CPU = torch.device("cpu")

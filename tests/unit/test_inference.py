@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from simformer.config.settings import InferenceSettings, ModelSettings
 from simformer.inference import ImageFile, fuse, predict
 from simformer.models.maskformer import MaskFormer
-from simformer.settings import InferenceSettings, ModelSettings
 
 CLASSES = 5
 CPU = torch.device("cpu")

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from simformer.build import TrainedModel, build_training
+from simformer.config.settings import InferenceSettings
 from simformer.data.images import read_label
 from simformer.data.labels import LabelSet
 from simformer.data.masking import join_labels
 from simformer.errors import UserError
 from simformer.inference import ImageFile, predict
 from simformer.pseudo_labels import mix, pseudo_labels
-from simformer.settings import InferenceSettings
 from simformer.shards import Shard
 
 CPU = torch.device("cpu")

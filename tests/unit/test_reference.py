@@ -13,8 +13,8 @@ import yaml
 from simformer.analysis.methods_page import methods_page
 from simformer.baselines.sections import BaselineSettings, sections_behind
 from simformer.baselines.settings import Response
+from simformer.config.settings import SceneSettings
 from simformer.reference import SECTIONS, settings_page, study_schema
-from simformer.settings import SceneSettings
 from simformer.study import DatasetFile, ExperimentFile, MethodFile, SplitSpec, Study, StudyDataset
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from simformer.catalogue import Catalogue
-from simformer.config import read_yaml
+from simformer.config.layers import read_yaml
 
 REPOSITORY = Path(__file__).parents[2]
 

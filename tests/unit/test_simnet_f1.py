@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from simformer.build import load_model
+from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
 from simformer.data.loader import TrainingGroups
 from simformer.data.masking import mask_labels
@@ -14,7 +15,6 @@ from simformer.data.pairs import PairChooser
 from simformer.data.splits import Split
 from simformer.errors import UserError
 from simformer.models.simnet import SimNet
-from simformer.settings import IGNORE
 from simformer.simnet_f1 import PixelPairs, count_pairs, f1, simnet_f1
 from simformer.study import METRICS
 from tests.conftest import SINGLE

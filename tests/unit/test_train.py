@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch._inductor.exc import InvalidCxxCompiler
 
-from simformer.config import RunConfig
+from simformer.config.layers import RunConfig
 from simformer.errors import UserError
 from simformer.losses.total import SimFormerLoss
 from simformer.machine.devices import set_precision

@@ -14,13 +14,13 @@ from snakemake.exceptions import WorkflowError
 
 from simformer.analysis.kept import ABOUT_TABLES, PAGES
 from simformer.baselines.settings import Cleaning
-from simformer.config import RECIPE_VERSION, read_study, read_yaml
+from simformer.config.layers import RECIPE_VERSION, read_study, read_yaml
 from simformer.errors import UserError
-from simformer.paths import config_folder
+from simformer.config.paths import config_folder
 from simformer.last_words import was_interrupted
 from simformer.plan import make_plan, trainings
 from simformer.catalogue import FULL_SPLIT, Catalogue
-from simformer.sources import archives, content_json
+from simformer.config.sources import archives, content_json
 from simformer.study import MEASURE_FILES
 
 try:

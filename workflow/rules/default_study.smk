@@ -6,7 +6,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(workflow.basedir))
 
-from simformer.config import read_yaml
+from simformer.config.layers import read_yaml
 from simformer.errors import UserError
 
 DEFAULT_STUDY = f"{workflow.basedir}/config/config.yaml"

@@ -11,12 +11,12 @@ from simformer.analysis.palette import class_colours
 from simformer.analysis.site.assets import packed, write_label_script, write_script
 from simformer.analysis.site.similarity import LEVELS, quantise, similarity_grid
 from simformer.build import TrainedModel
+from simformer.config.settings import InferenceSettings
 from simformer.data.checked import read_truth
 from simformer.data.identity import require_dataset
 from simformer.data.index import DatasetIndex, ImageRecord
 from simformer.inference import ImageFile, network_input, predict
 from simformer.metrics import confusion_matrix
-from simformer.settings import InferenceSettings
 
 
 def write_predictions(

@@ -23,11 +23,11 @@ from simformer.baselines.maps import MapSet
 from simformer.baselines.measures import average_precision
 from simformer.baselines.seeds import confident
 from simformer.baselines.settings import CamSettings
+from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map, read_photograph
 from simformer.data.identity import require_dataset, require_truth
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.transforms import normalise, resize_image
-from simformer.settings import IGNORE
 
 METHOD = "conta"
 PLAIN = "classifier"

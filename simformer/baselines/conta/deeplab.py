@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from simformer.baselines.strides import strided_backbone
-from simformer.settings import IGNORE
+from simformer.config.settings import IGNORE
 
 STRIDE = 8
 INITIAL_DEVIATION = 0.01

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from simformer.baselines.seam.settings import CrossSettings
-from simformer.settings import Count, Settings, Weight
+from simformer.config.settings import Count, Settings, Weight
 
 
 class RegionSettings(Settings):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from simformer.baselines.settings import NetworkSettings
-from simformer.settings import Share
+from simformer.config.settings import Share
 
 
 class TappedSettings(NetworkSettings):

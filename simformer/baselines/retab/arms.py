@@ -18,7 +18,7 @@ from simformer.baselines.retab.propagation import NONE_OF_THEM, own_labels, padd
 from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.baselines.stencil import Offset, half_disc, shifted
 from simformer.baselines.walk import transition, walk
-from simformer.settings import IGNORE
+from simformer.config.settings import IGNORE
 
 EDGE_SHARE = 0.05
 """Share of a cell's pixels beside a true edge from which on it is a boundary."""

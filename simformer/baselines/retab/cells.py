@@ -14,11 +14,11 @@ from simformer.atomic import atomic_write_text
 from simformer.baselines.expansion import majority_cells
 from simformer.baselines.maps import MapSet
 from simformer.baselines.stencil import Offset, shifted
+from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
 from simformer.data.identity import require_blind
 from simformer.data.labels import LabelSet
 from simformer.data.masking import derive_labels
-from simformer.settings import IGNORE
 from simformer.text.json_text import json_text
 
 STRIDE = 8

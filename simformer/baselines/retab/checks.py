@@ -32,10 +32,10 @@ from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.baselines.retab.training import AFFINITY_KIND
 from simformer.baselines.settings import AffinitySettings
 from simformer.baselines.stencil import half_disc
+from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
 from simformer.data.identity import require_blind, require_truth
 from simformer.data.labels import LabelledImage, LabelSet
-from simformer.settings import IGNORE
 
 NEAR = 24
 """Three cells of the walk, in pixels: what lies within is near a border."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from simformer.settings import IGNORE
+from simformer.config.settings import IGNORE
 
 
 def base_edges(label_maps: Tensor, padding: Tensor, reach: int) -> tuple[Tensor, Tensor]:

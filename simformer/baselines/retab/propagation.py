@@ -26,11 +26,11 @@ from simformer.baselines.seeds import confident
 from simformer.baselines.settings import AffinitySettings, CamSettings
 from simformer.baselines.stencil import half_disc
 from simformer.baselines.walk import transition, walk
+from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map, read_photograph
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.transforms import normalise, resize_image, resize_label
-from simformer.settings import IGNORE
 from simformer.shards import WHOLE, Shard
 
 NONE_OF_THEM = IGNORE

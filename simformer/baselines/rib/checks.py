@@ -17,10 +17,10 @@ from simformer.baselines.measures import average_precision, precision_recall, re
 from simformer.baselines.rib.maps import load_tuner, read_tuning
 from simformer.baselines.rib.settings import RibCheckSettings, RibSettings
 from simformer.baselines.settings import CamSettings
+from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
 from simformer.data.identity import require_dataset, require_truth
 from simformer.data.labels import LabelledImage, LabelSet
-from simformer.settings import IGNORE
 
 METHOD = "rib"
 LEVEL = 0.25

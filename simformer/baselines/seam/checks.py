@@ -18,10 +18,10 @@ from simformer.baselines.seam.settings import SeamSettings
 from simformer.baselines.settings import CamSettings
 from simformer.baselines.tapped_arms import WARM, Arm, compare, normalised_view
 from simformer.baselines.tapped_classifier import TappedClassifier, enlarged
+from simformer.config.settings import IGNORE
 from simformer.data.index import DatasetIndex
 from simformer.data.splits import Split
 from simformer.data.transforms import resize_label
-from simformer.settings import IGNORE
 
 ARMS = ("plain", "seam", "seam_no_er", "seam_no_ecr", WARM)
 """Networks that are compared."""

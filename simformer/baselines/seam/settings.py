@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from simformer.baselines.plain.settings import TappedSettings
-from simformer.settings import Weight
+from simformer.config.settings import Weight
 
 
 class CrossSettings(TappedSettings):

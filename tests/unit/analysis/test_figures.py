@@ -22,10 +22,10 @@ from simformer.analysis.similarity import (
     with_statistics,
 )
 from simformer.build import TrainedModel, build_training
+from simformer.config.settings import InferenceSettings
 from simformer.data.index import ImageRecord
 from simformer.errors import UserError
 from simformer.inference import class_scores, network_input, predict, proposals
-from simformer.settings import InferenceSettings
 
 CPU = torch.device("cpu")
 

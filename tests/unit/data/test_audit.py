@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from simformer.config.settings import SceneSettings
+from simformer.config.sources import Expected
 from simformer.data.audit import AuditReport, audit
 from simformer.data.images import read_label, write_label
 from simformer.data.index import DatasetIndex
 from simformer.data.scenes import generate_scenes
 from simformer.errors import UserError
-from simformer.settings import SceneSettings
-from simformer.sources import Expected
 
 K = 16
 TRAIN = [f"train_{i:05d}" for i in range(4)]

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from simformer.config.sources import Archive
 from simformer.data.download import Retry
 from simformer.data.fetch import fetch
 from simformer.data.part import Part
 from simformer.errors import UserError
 from simformer.machine import run_lock
-from simformer.sources import Archive
 from tests.web import PIECE, Fault, Web, zipped
 
 CONTENT = zipped()

@@ -6,11 +6,11 @@ import json
 import pytest
 
 from simformer.cli import main
+from simformer.config.sources import Archive
 from simformer.data.download import Retry
 from simformer.data.fetch import fetch
 from simformer.data.part import Part
 from simformer.errors import UserError
-from simformer.sources import Archive
 from tests.web import Fault, zipped
 
 CONTENT = zipped()

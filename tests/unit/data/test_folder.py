@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simformer.config.settings import SceneSettings
 from simformer.data import folder
 from simformer.data.audit import audit
 from simformer.data.folder import import_folder
 from simformer.data.scenes import generate_scenes
 from simformer.errors import UserError
-from simformer.settings import SceneSettings
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from simformer.config.settings import IGNORE, AugmentSettings
 from simformer.data.checked import read_label_map
 from simformer.data.labels import LabelSet
 from simformer.data.loader import TrainingGroups, training_steps
 from simformer.data.masking import crop_labels, mask_labels
 from simformer.data.pairs import PairChooser
 from simformer.data.splits import Split
-from simformer.settings import IGNORE, AugmentSettings
 
 
 @pytest.fixture

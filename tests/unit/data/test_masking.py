@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simformer.build import load_model
+from simformer.config.settings import AugmentSettings, InferenceSettings
 from simformer.data.images import read_label, write_label
 from simformer.data.index import DatasetIndex
 from simformer.data.labels import LabelSet
@@ -21,7 +22,6 @@ from simformer.data.masking import derive_labels, fill_labels, hide_novel, mask_
 from simformer.data.pairs import PairChooser
 from simformer.data.splits import make_split
 from simformer.pseudo_labels import pseudo_labels
-from simformer.settings import AugmentSettings, InferenceSettings
 
 FOUR = slice(1, 5)
 CPU = torch.device("cpu")

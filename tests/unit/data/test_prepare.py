@@ -6,11 +6,11 @@ import shutil
 import pytest
 
 from simformer.cli import main
+from simformer.config.settings import SceneSettings
+from simformer.config.sources import parse_source
 from simformer.data.prepare import prepare
 from simformer.data.scenes import generate_scenes
 from simformer.errors import UserError
-from simformer.settings import SceneSettings
-from simformer.sources import parse_source
 from tests.published import assert_equal, prepared, source, write_ade20k, write_coco_stuff_maps
 
 ADE_WITHOUT_PATH = {"kind": "ade20k", "archive": {"urls": ["https://example.org/ade.zip"]}}

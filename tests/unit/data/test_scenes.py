@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simformer.config.settings import IGNORE, SceneSettings
 from simformer.data.audit import audit
 from simformer.data.scenes import (
     BODY_PART,
@@ -22,7 +23,6 @@ from simformer.data.scenes import (
     generate_scenes,
     render_scene,
 )
-from simformer.settings import IGNORE, SceneSettings
 from tests.pipeline import NOVEL_NAMES
 
 K = len(CLASS_NAMES)

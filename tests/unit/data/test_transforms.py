@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from simformer.config.settings import AugmentSettings
 from simformer.data.transforms import augment, color_jitter, normalise, resize_image, resize_label, resized_shape
-from simformer.settings import AugmentSettings
 
 BLOCK = 8
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from simformer.config.settings import ModelSettings
 from simformer.models.backbone import build_backbone
 from simformer.models.checkpoint_names import (
     IGNORED,
@@ -13,7 +14,6 @@ from simformer.models.checkpoint_names import (
 )
 from simformer.models.maskformer import MaskFormer
 from simformer.models.simnet import SimNet
-from simformer.settings import ModelSettings
 from tests.official_layout import backbone_names, head_names, simnet_names
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from simformer.config.settings import ModelSettings
 from simformer.models.maskformer import MaskFormer
-from simformer.settings import ModelSettings
 
 SMALL = ModelSettings(
     backbone="tiny",

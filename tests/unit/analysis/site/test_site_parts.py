@@ -18,11 +18,11 @@ from simformer.analysis.site.join import write_site
 from simformer.analysis.site.predictions import class_iou, write_predictions
 from simformer.analysis.site.similarity import CELLS, LEVELS, grid_size, quantise, settle, similarity_grid
 from simformer.build import TrainedModel, build_training
+from simformer.config.settings import InferenceSettings
 from simformer.data.images import decode_label, read_image, read_label
 from simformer.data.transforms import normalise
 from simformer.errors import UserError
 from simformer.inference import ImageFile, predict
-from simformer.settings import InferenceSettings
 
 CPU = torch.device("cpu")
 SIZES = InferenceSettings(short_edge=48, max_long_edge=96, batch_images=3)

@@ -13,10 +13,10 @@ from simformer.baselines.claims import load_claims
 from simformer.baselines.class_maps import ClassMaps
 from simformer.baselines.conta.checks import Inputs, RoundMaps, companions, conta_claims, mask_counts, spill_shares
 from simformer.baselines.maps import write_maps
+from simformer.config.settings import IGNORE
 from simformer.data.images import read_label
 from simformer.data.masking import mask_labels
 from simformer.data.splits import make_split
-from simformer.settings import IGNORE
 from tests.unit.baselines.conftest import CAM, CPU
 
 

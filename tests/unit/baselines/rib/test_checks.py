@@ -10,10 +10,10 @@ from simformer.baselines.class_maps import ClassMaps
 from simformer.baselines.rib.checks import AREA, _best_iou, _matched, _recall, _where, find_pairs
 from simformer.baselines.rib.maps import rib_maps
 from simformer.baselines.rib.settings import RibSettings
+from simformer.config.settings import IGNORE
 from simformer.data.images import read_label
 from simformer.data.masking import mask_labels
 from simformer.data.splits import make_split
-from simformer.settings import IGNORE
 from tests.unit.baselines.conftest import CAM, CPU, cam
 
 RIB = RibSettings(iterations=3, lr=0.02, other_images=2, pool=8, images_at_once=4)

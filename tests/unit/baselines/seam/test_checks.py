@@ -19,8 +19,8 @@ from simformer.baselines.seam.checks import affinity_aucs, equivariance_gaps, pa
 from simformer.baselines.seam.settings import SeamSettings
 from simformer.baselines.tapped_arms import gates, measure_arm, require_equal_training
 from simformer.baselines.tapped_classifier import TappedClassifier
+from simformer.config.settings import IGNORE
 from simformer.errors import UserError
-from simformer.settings import IGNORE
 from tests.unit.baselines.conftest import CAM
 from tests.unit.baselines.seam.test_seam import spec, train
 

@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 from simformer.baselines.sections import BaselineSettings
-from simformer.config import RunConfig, merge, parse, parse_layers, read_yaml
+from simformer.config.layers import RunConfig, merge, parse, parse_layers, read_yaml
+from simformer.config.settings import TrainSettings
 from simformer.errors import UserError
-from simformer.settings import TrainSettings
 from simformer.study import DatasetFile, MethodFile, Study
 from tests.conftest import SINGLE
 

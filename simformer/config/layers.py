@@ -17,9 +17,9 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from simformer.atomic import atomic_write_text
+from simformer.config.settings import Draw, Seed, Settings, TrainSettings
 from simformer.errors import UserError, if_made, to_make
-from simformer.explain import explain, is_section, mistakes, origin
-from simformer.settings import Draw, Seed, Settings, TrainSettings
+from simformer.text.explain import explain, is_section, mistakes, origin
 from simformer.text.plain_yaml import load_plain
 from simformer.text.visible import visible
 

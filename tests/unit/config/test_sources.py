@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from simformer.config.sources import ScenesSource, archives, content_json, parse_archives, parse_source
 from simformer.errors import UserError
-from simformer.sources import ScenesSource, archives, content_json, parse_archives, parse_source
 
 MAPS = parse_source(
     {

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from simformer.errors import UserError
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 """The folder that holds this package and, in a checkout, `config/`."""
 PARTS = ("datasets", "methods", "experiments")
 """Folders that make a folder the configuration of a study."""

@@ -1,0 +1,1 @@
+"""Configuration: layers of files, typed settings, sources of datasets, paths."""
