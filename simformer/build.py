@@ -13,6 +13,7 @@ from simformer.data.identity import Identity, require_novel, require_run
 from simformer.data.labels import LabelSet
 from simformer.data.loader import TrainingGroups
 from simformer.data.pairs import PairChooser
+from simformer.data.shards import WHOLE
 from simformer.data.splits import Split
 from simformer.errors import UserError
 from simformer.losses.total import SimFormerLoss
@@ -22,7 +23,6 @@ from simformer.models.simnet import SimNet
 from simformer.models.weight_files import misfits
 from simformer.models.weights import initialise_backbone
 from simformer.schedule import build_optimizer
-from simformer.shards import WHOLE
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ import numpy as np
 from simformer.atomic import atomic_write_bytes, atomic_write_text
 from simformer.config.settings import IGNORE, Draw
 from simformer.data.identity import Identity, OtherRun, require_dataset, require_groups, require_novel, require_run
+from simformer.data.shards import WHOLE, Shard, require_all
 from simformer.data.splits import Split
 from simformer.errors import MAKES_IT, UserError, if_made, to_make
-from simformer.shards import WHOLE, Shard, require_all
 from simformer.text.explain import shown
 from simformer.text.json_text import json_text
 from simformer.text.strict_json import NUMBER, parse_json, read_generated

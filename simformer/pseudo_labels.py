@@ -14,8 +14,8 @@ from simformer.data.checked import read_label_map
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelSet
 from simformer.data.masking import derive_labels
+from simformer.data.shards import WHOLE, Shard
 from simformer.inference import ImageFile, predict
-from simformer.shards import WHOLE, Shard
 
 
 def mix(predicted: np.ndarray, masked: np.ndarray, novel: list[int]) -> np.ndarray:

@@ -22,7 +22,7 @@ from simformer.baselines.settings import CamSettings, ClassifierSettings
 from simformer.baselines.strides import strided_backbone
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
-from simformer.shards import WHOLE, Shard
+from simformer.data.shards import WHOLE, Shard
 from simformer.train import Runtime, TrainOutputs
 
 KIND = "classifier"

@@ -18,8 +18,8 @@ from simformer.config.settings import Settings
 from simformer.data.identity import Identity, require_blind, require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.sealed import read_sealed, write_sealed
+from simformer.data.shards import WHOLE, Shard
 from simformer.errors import MAKES_IT, UserError
-from simformer.shards import WHOLE, Shard
 
 if TYPE_CHECKING:
     from simformer.baselines.class_maps import ClassMaps

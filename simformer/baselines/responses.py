@@ -28,8 +28,8 @@ from simformer.baselines.view_maps import view_response
 from simformer.config.layers import parse
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
+from simformer.data.shards import WHOLE, Shard
 from simformer.errors import UserError
-from simformer.shards import WHOLE, Shard
 from simformer.text.strict_json import read_option
 from simformer.train import Runtime, TrainOutputs
 

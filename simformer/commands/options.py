@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simformer.data.shards import WHOLE, Shard
 from simformer.errors import UserError
-from simformer.shards import WHOLE, Shard
 
 if TYPE_CHECKING:
     from simformer.config.layers import SettingsT

@@ -14,8 +14,8 @@ from typing import Literal, get_args
 
 from simformer.data.identity import Identity
 from simformer.data.sealed import read_sealed, write_sealed
+from simformer.data.shards import WHOLE, Shard
 from simformer.errors import MAKES_IT, UserError
-from simformer.shards import WHOLE, Shard
 
 Kind = Literal["weak", "full", "crop", "images", "control", "seeds", "fill", "pseudo", "maps"]
 """What a label set is for. Six kinds are the labels of methods; `images` has image-level labels alone, `seeds` teaches

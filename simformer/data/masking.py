@@ -21,8 +21,8 @@ from simformer.data.identity import require_groups, require_split
 from simformer.data.images import write_label
 from simformer.data.index import DatasetIndex
 from simformer.data.labels import Kind, LabelledImage, LabelSet
+from simformer.data.shards import require_all
 from simformer.data.splits import Split
-from simformer.shards import require_all
 
 
 def hide_novel(label_map: np.ndarray, novel: tuple[int, ...]) -> np.ndarray:

@@ -10,11 +10,11 @@ import torch
 from simformer.build import TrainedModel, build_training
 from simformer.config.settings import InferenceSettings
 from simformer.data.images import read_label
+from simformer.data.shards import Shard
 from simformer.errors import UserError
 from simformer.evaluate import evaluate
 from simformer.inference import ImageFile, predict
 from simformer.metrics import Evaluation, scores, write_metrics
-from simformer.shards import Shard
 
 CPU = torch.device("cpu")
 SIZES = InferenceSettings(short_edge=48, max_long_edge=96, batch_images=3)

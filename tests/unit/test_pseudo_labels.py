@@ -14,10 +14,10 @@ from simformer.config.settings import InferenceSettings
 from simformer.data.images import read_label
 from simformer.data.labels import LabelSet
 from simformer.data.masking import join_labels
+from simformer.data.shards import Shard
 from simformer.errors import UserError
 from simformer.inference import ImageFile, predict
 from simformer.pseudo_labels import mix, pseudo_labels
-from simformer.shards import Shard
 
 CPU = torch.device("cpu")
 SIZES = InferenceSettings(short_edge=48, max_long_edge=96)

@@ -23,8 +23,8 @@ from simformer.baselines.settings import CamSettings
 from simformer.data.checked import read_photograph
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
+from simformer.data.shards import WHOLE, Shard
 from simformer.data.transforms import normalise, resize_image
-from simformer.shards import WHOLE, Shard
 from simformer.train import Runtime, TrainOutputs
 
 KIND = "segmentation"

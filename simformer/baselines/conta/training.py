@@ -26,9 +26,9 @@ from simformer.baselines.strides import freeze_stages
 from simformer.checkpoint import file_hash
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
+from simformer.data.shards import WHOLE, Shard
 from simformer.errors import UserError
 from simformer.models.weights import initialise_backbone
-from simformer.shards import WHOLE, Shard
 from simformer.train import Runtime, TrainOutputs
 
 KIND = "conta"

@@ -30,8 +30,8 @@ from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map, read_photograph
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
+from simformer.data.shards import WHOLE, Shard
 from simformer.data.transforms import normalise, resize_image, resize_label
-from simformer.shards import WHOLE, Shard
 
 NONE_OF_THEM = IGNORE
 """Class id of the map 'none of the present classes', and of boundary maps."""

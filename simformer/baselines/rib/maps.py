@@ -28,8 +28,8 @@ from simformer.baselines.settings import CamSettings, ClassifierSettings
 from simformer.data.checked import read_photograph
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
+from simformer.data.shards import WHOLE, Shard
 from simformer.data.transforms import resize_image
-from simformer.shards import WHOLE, Shard
 from simformer.text.json_text import json_text
 from simformer.text.strict_json import read_generated
 

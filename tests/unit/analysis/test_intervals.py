@@ -10,9 +10,9 @@ import pytest
 from simformer.analysis.intervals import write_intervals
 from simformer.analysis.statistics import paired_bootstrap, welch
 from simformer.data.identity import Identity
+from simformer.data.shards import Shard
 from simformer.data.splits import Split
 from simformer.metrics import Evaluation
-from simformer.shards import Shard
 
 CLASSES = ("sky", "sea", "cat")
 SPLIT = Split(CLASSES, novel=(2,))

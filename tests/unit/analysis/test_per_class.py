@@ -8,9 +8,9 @@ import pytest
 
 from simformer.cli import main
 from simformer.data.identity import Identity
+from simformer.data.shards import Shard
 from simformer.data.splits import Split
 from simformer.metrics import Evaluation
-from simformer.shards import Shard
 
 CLASSES = ("sky", "sea", "cat", "dog", "bee")
 TRUTH = np.array([[60, 10, 0, 0, 5], [40, 20, 0, 15, 0]])

@@ -11,7 +11,7 @@ from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.seeds import write_seeds
 from simformer.baselines.settings import AffinitySettings, CamSettings, ClassifierSettings, SeedSettings
 from simformer.data.masking import image_labels
-from simformer.shards import WHOLE
+from simformer.data.shards import WHOLE
 from simformer.train import Runtime, TrainOutputs
 
 CPU = torch.device("cpu")

@@ -14,9 +14,9 @@ from simformer.baselines.classifier import load_classifier
 from simformer.baselines.maps import MapSet, gather_maps, write_maps
 from simformer.baselines.settings import CamSettings
 from simformer.data.images import read_image
+from simformer.data.shards import WHOLE, Shard
 from simformer.data.transforms import normalise
 from simformer.errors import UserError
-from simformer.shards import WHOLE, Shard
 from tests.unit.baselines.conftest import CAM, CPU, cam
 
 

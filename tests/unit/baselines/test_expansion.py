@@ -16,9 +16,9 @@ from simformer.baselines.settings import AffinitySettings, WalkSettings
 from simformer.baselines.stencil import half_disc
 from simformer.data.identity import Identity
 from simformer.data.images import read_image, read_label
+from simformer.data.shards import Shard
 from simformer.data.transforms import normalise
 from simformer.errors import UserError
-from simformer.shards import Shard
 from tests.unit.baselines.conftest import CPU, spec, train
 
 WALK = WalkSettings(steps=8)

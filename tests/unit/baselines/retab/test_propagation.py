@@ -18,7 +18,7 @@ from simformer.baselines.retab.propagation import (
 from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.baselines.walk import transition, walk
 from simformer.data.images import read_image, read_label
-from simformer.shards import Shard
+from simformer.data.shards import Shard
 from tests.unit.baselines.conftest import CPU
 from tests.unit.baselines.retab.conftest import WALK
 from tests.unit.baselines.test_walk import OFFSETS, dense_transition, dense_walk, perfect_affinity, random_affinity

@@ -10,8 +10,8 @@ from simformer.baselines.maps import gather_maps
 from simformer.baselines.rib.maps import load_tuner, rib_maps
 from simformer.baselines.rib.settings import RibSettings
 from simformer.baselines.settings import CamSettings
+from simformer.data.shards import WHOLE, Shard
 from simformer.errors import UserError
-from simformer.shards import WHOLE, Shard
 from tests.unit.baselines.conftest import CAM, CPU, cam, spec, train
 
 RIB = RibSettings(iterations=4, lr=0.02, other_images=2, pool=8, candidates=4)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from simformer.data.shards import Shard
 from simformer.errors import UserError
-from simformer.shards import Shard
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 12])
