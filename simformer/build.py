@@ -17,8 +17,8 @@ from simformer.data.shards import WHOLE
 from simformer.data.splits import Split
 from simformer.errors import UserError
 from simformer.losses.total import SimFormerLoss
-from simformer.model_file import REMEDY, StoredModel, read_model, write_model
 from simformer.models.maskformer import MaskFormer
+from simformer.models.model_file import REMEDY, StoredModel, read_model, write_model
 from simformer.models.simnet import SimNet
 from simformer.models.weight_files import misfits
 from simformer.models.weights import initialise_backbone

@@ -52,7 +52,7 @@ def import_weights(args: argparse.Namespace) -> None:
     from simformer.config.layers import RunConfig
     from simformer.data.labels import LabelSet
     from simformer.data.layout import read_classes
-    from simformer.interchange import import_weights as run
+    from simformer.models.interchange import import_weights as run
 
     labels = args.labels and LabelSet.load(args.labels)
     run(args.source, RunConfig.load(args.config), read_classes(args.data), args.output, labels)
@@ -60,7 +60,7 @@ def import_weights(args: argparse.Namespace) -> None:
 
 def export_weights(args: argparse.Namespace) -> None:
     """Turn a model file into a checkpoint for the official code."""
-    from simformer.interchange import export_weights as run
+    from simformer.models.interchange import export_weights as run
 
     run(args.model, args.output)
 

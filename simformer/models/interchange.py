@@ -15,7 +15,6 @@ from simformer.config.layers import RunConfig
 from simformer.data.identity import Identity, require_dataset
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError
-from simformer.model_file import REMEDY, read_model, write_model
 from simformer.models.checkpoint_names import (
     HEAD,
     IGNORED,
@@ -26,6 +25,7 @@ from simformer.models.checkpoint_names import (
     older_layout,
 )
 from simformer.models.maskformer import MaskFormer
+from simformer.models.model_file import REMEDY, read_model, write_model
 from simformer.models.simnet import SimNet
 from simformer.models.weight_files import misfits, read_tensors
 

@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 from simformer.build import load_model
 from simformer.cli import main
 from simformer.errors import UserError
-from simformer.interchange import export_weights, import_weights
-from simformer.model_file import read_model
+from simformer.models.interchange import export_weights, import_weights
 from simformer.models.maskformer import MaskFormer
+from simformer.models.model_file import read_model
 from simformer.models.simnet import SimNet
 from tests.official_layout import as_arrays, official_state
 
