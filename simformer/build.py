@@ -22,7 +22,7 @@ from simformer.models.model_file import REMEDY, StoredModel, read_model, write_m
 from simformer.models.simnet import SimNet
 from simformer.models.weight_files import misfits
 from simformer.models.weights import initialise_backbone
-from simformer.schedule import build_optimizer
+from simformer.training.schedule import build_optimizer
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from simformer.config.sources import archives
 from simformer.errors import UserError
 from simformer.study_checks import absent_weights, split_problems
 from simformer.text.visible import visible_lines
-from simformer.training_record import read_record
+from simformer.training.record import read_record
 
 SINGLE_LINES = 30
 """A plan of more trainings than this is summed up by dataset and method."""

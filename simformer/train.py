@@ -13,20 +13,20 @@ from tqdm import tqdm
 
 from simformer.atomic import atomic_write_text
 from simformer.build import Training, build_training, save_model
-from simformer.checkpoint import file_hash, load_state, remove_state, save_state
 from simformer.config.layers import RunConfig
 from simformer.data.labels import LabelSet
 from simformer.data.loader import training_steps
 from simformer.data.transfer import on_device
-from simformer.distributed import ALONE, Processes
 from simformer.errors import UserError
 from simformer.machine.devices import set_precision
 from simformer.machine.stop_signal import Stop, StopFlag, stop_flag, stopped_after
-from simformer.provenance import Meter, facts
-from simformer.schedule import set_learning_rate
 from simformer.text.json_text import json_text
-from simformer.trackers import CsvLog, StepMeans, TensorBoardLog
-from simformer.training_record import read_record
+from simformer.training.checkpoint import file_hash, load_state, remove_state, save_state
+from simformer.training.log import CsvLog, StepMeans, TensorBoardLog
+from simformer.training.processes import ALONE, Processes
+from simformer.training.provenance import Meter, facts
+from simformer.training.record import read_record
+from simformer.training.schedule import set_learning_rate
 from simformer.training_step import TrainingStep
 
 Item = TypeVar("Item")

@@ -13,12 +13,12 @@ from torch import Tensor
 from simformer.build import Training
 from simformer.config.layers import RunConfig
 from simformer.data.loader import Group
-from simformer.distributed import Processes
 from simformer.errors import UserError
 from simformer.losses.mask import count_masks
 from simformer.losses.total import total
-from simformer.objective import Objective
-from simformer.trackers import TERMS, StepMeans
+from simformer.training.log import TERMS, StepMeans
+from simformer.training.objective import Objective
+from simformer.training.processes import Processes
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

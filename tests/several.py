@@ -21,10 +21,10 @@ from simformer.config.layers import RunConfig
 from simformer.data.labels import LabelSet
 from simformer.data.loader import training_steps
 from simformer.data.transforms import normalise
-from simformer.distributed import ALONE, Processes, join
-from simformer.provenance import Meter
-from simformer.trackers import TERMS, StepMeans
 from simformer.train import Runtime, TrainOutputs, _collect, train
+from simformer.training.log import TERMS, StepMeans
+from simformer.training.processes import ALONE, Processes, join
+from simformer.training.provenance import Meter
 from simformer.training_step import TrainingStep
 
 CPU = torch.device("cpu")
@@ -84,7 +84,7 @@ def _gradients(config: RunConfig, data: Path, labels: LabelSet, processes: Proce
 def _double_precision() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
     try:
-        with patch("simformer.objective.normalise", lambda images: normalise(images).double()):
+        with patch("simformer.training.objective.normalise", lambda images: normalise(images).double()):
             yield
     finally:
         torch.set_default_dtype(torch.float32)

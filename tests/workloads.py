@@ -20,9 +20,9 @@ from simformer.data.labels import LabelSet
 from simformer.data.loader import Group
 from simformer.data.targets import make_target
 from simformer.data.transfer import on_device
-from simformer.distributed import ALONE
-from simformer.schedule import set_learning_rate
-from simformer.trackers import StepMeans
+from simformer.training.log import StepMeans
+from simformer.training.processes import ALONE
+from simformer.training.schedule import set_learning_rate
 from simformer.training_step import TrainingStep
 from tests.gpu.timing import tf32
 

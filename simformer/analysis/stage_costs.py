@@ -13,7 +13,7 @@ from simformer.analysis.read_table import read_table
 from simformer.analysis.table_text import csv_text, markdown
 from simformer.atomic import atomic_write_text
 from simformer.errors import UserError
-from simformer.training_record import read_record
+from simformer.training.record import read_record
 
 ENDING = ".benchmark.tsv"
 SEED, PART = re.compile(r"seed(\d+)"), re.compile(r"\d+of\d+")

@@ -15,10 +15,10 @@ from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import NetworkSettings
 from simformer.baselines.sgd import build_sgd, sgd_step, total_steps
 from simformer.baselines.strides import freeze_stages
-from simformer.checkpoint import file_hash
 from simformer.data.labels import LabelSet
 from simformer.models.weights import initialise_backbone
 from simformer.train import Runtime, TrainOutputs
+from simformer.training.checkpoint import file_hash
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,14 @@ from tqdm import tqdm
 from simformer.atomic import atomic_write_text
 from simformer.baselines.network_file import write_network
 from simformer.baselines.network_spec import NetworkSpec
-from simformer.checkpoint import Stateful, load_state, remove_state, save_state
 from simformer.data.identity import Identity
 from simformer.data.loader import training_steps
 from simformer.errors import UserError
 from simformer.machine.stop_signal import stop_flag, stopped_after
 from simformer.text.json_text import json_text
-from simformer.trackers import CsvLog, StepMeans
 from simformer.train import LOG_FILE, Runtime, TrainOutputs, next_batch
+from simformer.training.checkpoint import Stateful, load_state, remove_state, save_state
+from simformer.training.log import CsvLog, StepMeans
 
 COLUMNS = ("step", "lr", "loss", "grad_norm", "seconds")
 

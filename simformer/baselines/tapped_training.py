@@ -18,12 +18,12 @@ from simformer.baselines.plain.settings import TappedSettings
 from simformer.baselines.sgd import build_sgd, sgd_step, total_steps
 from simformer.baselines.strides import freeze_stages
 from simformer.baselines.tapped_classifier import TappedClassifier
-from simformer.checkpoint import file_hash
 from simformer.data.identity import Identity, require_split
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError
 from simformer.models.weights import initialise_backbone
 from simformer.train import Runtime, TrainOutputs
+from simformer.training.checkpoint import file_hash
 
 START_KIND = "warm"
 """Kind of the network from which the others start."""

@@ -68,10 +68,10 @@ def export_weights(args: argparse.Namespace) -> None:
 def train(args: argparse.Namespace) -> None:
     """Train one network; the same command continues an interrupted training."""
     from simformer.config.layers import RunConfig
-    from simformer.distributed import started_by_torchrun
     from simformer.machine.launch import launch, should_launch
     from simformer.machine.run_lock import run_lock
     from simformer.train import TrainOutputs
+    from simformer.training.processes import started_by_torchrun
 
     config = RunConfig.load(args.config)
     outputs = TrainOutputs(args.model, args.log, args.facts)
@@ -91,11 +91,11 @@ def _train_here(args: argparse.Namespace, config: RunConfig, outputs: TrainOutpu
     import torch
 
     from simformer.data.labels import LabelSet
-    from simformer.distributed import join
     from simformer.machine.devices import choose_device
     from simformer.machine.stop_signal import ignore_stops
     from simformer.train import Runtime
     from simformer.train import train as run
+    from simformer.training.processes import join
 
     device = choose_device(args.device)
     with join(device) as processes:

@@ -25,8 +25,8 @@ from simformer.losses.precision import promote
 from simformer.machine.memory import keep_freed_memory
 from simformer.models import backbone
 from simformer.models.torchvision_ops import torchvision
-from simformer.schedule import build_optimizer
 from simformer.text.json_text import json_text
+from simformer.training.schedule import build_optimizer
 from tests.benchmarks.steps import SIZES, ratios, summary
 from tests.benchmarks.steps_page import spread, table
 from tests.gpu.machine import machine

@@ -21,7 +21,7 @@ from simformer.analysis.statistics import (
     welch,
 )
 from simformer.text.json_text import json_text
-from simformer.trackers import CsvLog
+from simformer.training.log import CsvLog
 from tests.faults.runs import NO_NUMBER, images
 
 THIRD, NAN, INF = 100 / 3, math.nan, math.inf

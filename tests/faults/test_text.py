@@ -25,7 +25,7 @@ from simformer.analysis.table_text import csv_text, latex, markdown
 from simformer.cli import main
 from simformer.doctor.check import Check, checks_text
 from simformer.text.visible import LONGEST, visible, visible_lines
-from simformer.trackers import COLUMNS
+from simformer.training.log import COLUMNS
 from tests.latex import check_latex
 
 NAMES = {

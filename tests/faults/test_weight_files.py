@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file, save, save_file
 from torch import nn
 
-from simformer.checkpoint import load_state, save_state
 from simformer.cli import main
 from simformer.data.layout import write_lists
 from simformer.errors import UserError
 from simformer.models.backbone import build_backbone
+from simformer.training.checkpoint import load_state, save_state
 from tests.faults.harness import refused
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")

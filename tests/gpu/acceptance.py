@@ -53,8 +53,8 @@ import simformer.cli
 import simformer.train
 from simformer.atomic import atomic_write_text
 from simformer.errors import UserError
-from simformer.provenance import code_version
 from simformer.text.json_text import json_text
+from simformer.training.provenance import code_version
 from tests.gpu.page import write_page
 from tests.gpu.report import ROOT, Context, Report, tidy
 from tests.gpu.sizes import SIZES, Sizes

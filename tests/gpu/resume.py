@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 
 from simformer.config.layers import RunConfig
 from simformer.data.labels import LabelSet
-from simformer.distributed import Processes
 from simformer.train import Runtime, TrainOutputs, train
+from simformer.training.processes import Processes
 from tests.gpu import commands
 from tests.gpu.commands import POLL, determined, end, fork, kill, last_lines, start
 from tests.gpu.report import Context, Report

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from simformer.progress import PATIENCE, START_PATIENCE, last_error, read_progress
-from simformer.trackers import COLUMNS
+from simformer.training.log import COLUMNS
 
 NOW = 1_000_000.0
 BAR = "\rtiny seed 0:  40%|████      | 402/1000 [01:10<01:40,  5.97it/s, loss 5.419]"

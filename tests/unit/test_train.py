@@ -262,7 +262,7 @@ def test_a_compiler_that_fails_is_told_in_one_line(masked, new_config, run_train
     def failing(self, *arguments, **options):
         raise InvalidCxxCompiler
 
-    monkeypatch.setattr("simformer.objective.Objective.forward", failing)
+    monkeypatch.setattr("simformer.training.objective.Objective.forward", failing)
     with pytest.raises(UserError, match=r"^optim.compile: PyTorch cannot compile .*optim.compile: false"):
         run_training(new_config(), masked, tmp_path)
 

@@ -7,10 +7,10 @@ import torch
 
 from simformer.build import build_training
 from simformer.data.loader import training_steps
-from simformer.distributed import ALONE
 from simformer.errors import UserError
 from simformer.losses.total import SimFormerLoss
-from simformer.trackers import StepMeans
+from simformer.training.log import StepMeans
+from simformer.training.processes import ALONE
 from simformer.training_step import TrainingStep
 
 STEPS = 4

@@ -23,13 +23,13 @@ from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import CamSettings
 from simformer.baselines.sgd import build_sgd, sgd_step, total_steps
 from simformer.baselines.strides import freeze_stages
-from simformer.checkpoint import file_hash
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.shards import WHOLE, Shard
 from simformer.errors import UserError
 from simformer.models.weights import initialise_backbone
 from simformer.train import Runtime, TrainOutputs
+from simformer.training.checkpoint import file_hash
 
 KIND = "conta"
 

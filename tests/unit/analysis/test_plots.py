@@ -12,7 +12,7 @@ from simformer.cli import main
 from simformer.data.identity import Identity
 from simformer.data.splits import Split
 from simformer.metrics import Evaluation
-from simformer.trackers import COLUMNS
+from simformer.training.log import COLUMNS
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from simformer.baselines.network_file import read_network
 from simformer.baselines.settings import AffinitySettings, ClassifierSettings
 from simformer.baselines.sgd import rate_factor, total_steps
 from simformer.errors import Interrupted, UserError
-from simformer.trackers import StepMeans
+from simformer.training.log import StepMeans
 from tests.unit.baselines.conftest import CPU, spec, train
 
 

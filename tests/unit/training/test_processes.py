@@ -19,8 +19,8 @@ from safetensors.torch import load_file
 
 from simformer.build import build_training
 from simformer.config.settings import OptimSettings
-from simformer.distributed import ALONE, Processes
 from simformer.errors import AlreadyTold, UserError
+from simformer.training.processes import ALONE, Processes
 from tests.conftest import SINGLE
 from tests.pipeline import ROOT
 from tests.several import CPU, Case, compute

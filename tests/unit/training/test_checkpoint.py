@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from simformer.checkpoint import load_state, save_state
 from simformer.errors import UserError
+from simformer.training.checkpoint import load_state, save_state
 
 IDENTITY = {"settings": "a" * 16, "labels": "b" * 16}
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import simformer
-from simformer import provenance
-from simformer.provenance import Meter, Usage, after, beside, code_version, facts
+from simformer.training import provenance
+from simformer.training.provenance import Meter, Usage, after, beside, code_version, facts
 
 CPU = torch.device("cpu")
 

@@ -7,7 +7,7 @@ from torch import nn
 from simformer.config.settings import ModelSettings, OptimSettings
 from simformer.models.maskformer import MaskFormer
 from simformer.models.simnet import SimNet
-from simformer.schedule import build_optimizer, parameter_groups, set_learning_rate
+from simformer.training.schedule import build_optimizer, parameter_groups, set_learning_rate
 
 
 @pytest.mark.parametrize(("step", "rate"), [(0, 1e-4), (1, 9.99985e-5), (30_000, 5.358867e-5), (59_999, 5.008e-9)])

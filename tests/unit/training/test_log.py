@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from simformer.errors import UserError
-from simformer.trackers import COLUMNS, CsvLog, StepMeans, TensorBoardLog
+from simformer.training.log import COLUMNS, CsvLog, StepMeans, TensorBoardLog
 
 
 def rows(path):
