@@ -10,7 +10,7 @@ from typing import Any
 from simformer.analysis import markup
 from simformer.baselines.sections import BaselineSettings, sections_behind
 from simformer.config.layers import merge, parse, read_yaml
-from simformer.study import ExperimentFile, MethodFile
+from simformer.study.files import ExperimentFile, MethodFile
 
 HEAD = """# What the baselines do where the paper says nothing
 

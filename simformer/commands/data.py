@@ -55,7 +55,7 @@ def split(args: argparse.Namespace) -> None:
     """Resolve a base/novel split."""
     from simformer.data.layout import read_classes
     from simformer.data.splits import make_split
-    from simformer.study import read_split
+    from simformer.study.files import read_split
 
     make_split(read_classes(args.data), read_split(args.spec, "--spec")).save(args.output)
 

@@ -15,8 +15,8 @@ def plan(args: argparse.Namespace) -> None:
     """Tell what a study would train, what of it is there, and what the rest will cost."""
     import shutil
 
-    from simformer.catalogue import Catalogue
-    from simformer.plan import make_plan
+    from simformer.study.catalogue import Catalogue
+    from simformer.study.plan import make_plan
 
     catalogue = Catalogue.read(args.study)
     names = [Path(target).stem for target in args.targets]
@@ -42,7 +42,7 @@ def intervals(args: argparse.Namespace) -> None:
 def keep(args: argparse.Namespace) -> None:
     """Copy a study's tables and pictures to the folder that git keeps, for docs/results.md."""
     from simformer.analysis.kept import keep_results
-    from simformer.catalogue import Catalogue
+    from simformer.study.catalogue import Catalogue
 
     study = Catalogue.read(args.study).study
     changed = keep_results(Path(study.results), args.output)
@@ -84,7 +84,7 @@ def sweeps(args: argparse.Namespace) -> None:
 def schema(args: argparse.Namespace) -> None:
     """Write what is generated from the typed settings: schema of study files, page of keys, page of the baselines."""
     from simformer.analysis.methods_page import methods_page
-    from simformer.reference import settings_page, study_schema
+    from simformer.study.reference import settings_page, study_schema
 
     args.schema.write_text(study_schema(), encoding="utf-8")
     args.page.write_text(settings_page(), encoding="utf-8")

@@ -18,10 +18,10 @@ def status(args: argparse.Namespace) -> None:
     import time
     from datetime import datetime
 
-    from simformer.catalogue import Catalogue
     from simformer.machine.terminal import wants_colour
-    from simformer.status import make_status
-    from simformer.status_text import status_text
+    from simformer.study.catalogue import Catalogue
+    from simformer.study.status import make_status
+    from simformer.study.status_text import status_text
 
     catalogue = Catalogue.read(args.study)
     names = [Path(target).stem for target in args.targets]

@@ -32,11 +32,11 @@ def examine(study: Path) -> Iterator[Check]:
 
 
 def _examine_study(path: Path) -> Iterator[Check]:
-    from simformer.catalogue import Catalogue  # here, since they need packages that may be missing
     from simformer.doctor.inputs import check_inputs
     from simformer.doctor.storage import check_storage
-    from simformer.plan import make_plan
-    from simformer.study_checks import split_problems
+    from simformer.study.catalogue import Catalogue  # here, since they need packages that may be missing
+    from simformer.study.plan import make_plan
+    from simformer.study.problems import split_problems
 
     catalogue = Catalogue.read(path)
     if problems := split_problems(catalogue):

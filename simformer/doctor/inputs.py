@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from simformer.catalogue import Catalogue
 from simformer.config.paths import elsewhere, expand_path, own_file
 from simformer.config.sources import archives
 from simformer.doctor.check import Check
 from simformer.errors import UserError
-from simformer.plan import Plan
-from simformer.study_checks import initial_weights, weights_file
+from simformer.study.catalogue import Catalogue
+from simformer.study.plan import Plan
+from simformer.study.problems import initial_weights, weights_file
 
 FETCH = "snakemake fetch_all --cores 1 --configfile {study} (on a machine with internet)"
 

@@ -9,10 +9,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from simformer.analysis.cost import data_bytes, result_bytes
-from simformer.catalogue import Catalogue
 from simformer.doctor.check import Check
-from simformer.plan import Plan
+from simformer.study.catalogue import Catalogue
+from simformer.study.cost import data_bytes, result_bytes
+from simformer.study.plan import Plan
 
 SPARE = 1.2
 """Free space over what is needed below which to warn: the estimates are rough."""

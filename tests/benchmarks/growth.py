@@ -22,9 +22,9 @@ import torch
 from matplotlib.lines import Line2D
 
 from simformer.analysis.style import PAGE, figure_style, line_styles
-from simformer.catalogue import Catalogue
 from simformer.config.layers import read_study
-from simformer.plan import make_plan
+from simformer.study.catalogue import Catalogue
+from simformer.study.plan import make_plan
 from simformer.text.json_text import json_text
 from tests.gate.counting import CARD
 from tests.gate.tasks import count

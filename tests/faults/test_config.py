@@ -312,8 +312,8 @@ def test_every_mistake_of_a_study_has_its_line(folder, capsys):
 
 
 def test_an_exponent_without_a_point_is_a_number(folder):
-    from simformer.catalogue import Catalogue
     from simformer.config.layers import read_study
+    from simformer.study.catalogue import Catalogue
 
     edit(folder, STUDY_FILE, SETTINGS, "settings: {optim: {lr: 1e-3, weight_decay: 0}}")
     catalogue = Catalogue(read_study([Path(STUDY_FILE)], ["seeds=[3]"]), STUDY_FILE, Path("config"))

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from simformer.catalogue import Catalogue
 from simformer.cli import main
 from simformer.data.index import DatasetIndex
 from simformer.doctor.caches import check_caches
 from simformer.doctor.examine import examine
-from simformer.study_checks import split_problems
+from simformer.study.catalogue import Catalogue
+from simformer.study.problems import split_problems
 from tests.faults.harness import refused
 from tests.stubs import by_name, touch
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from simformer.catalogue import Catalogue
 from simformer.cli import main
 from simformer.config.paths import CHECKOUT, config_folder, expand_folder, expand_path
 from simformer.errors import UserError, to_make
+from simformer.study.catalogue import Catalogue
 from tests.faults.harness import refused
 
 ROOT = Path(__file__).resolve().parents[2]

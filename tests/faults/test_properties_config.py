@@ -9,10 +9,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simformer.catalogue import Catalogue
 from simformer.config.layers import read_study, read_yaml
 from simformer.errors import UserError
-from simformer.plan import make_plan
+from simformer.study.catalogue import Catalogue
+from simformer.study.plan import make_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY, DATASET, METHOD, TABLE = (

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simformer.analysis.cost import training_time
 from simformer.analysis.numbers import ends, number, signed, with_deviation
 from simformer.analysis.statistics import (
     hedges_g,
@@ -20,6 +19,7 @@ from simformer.analysis.statistics import (
     paired_bootstrap,
     welch,
 )
+from simformer.study.cost import training_time
 from simformer.text.json_text import json_text
 from simformer.training.log import CsvLog
 from tests.faults.runs import NO_NUMBER, images

@@ -16,7 +16,7 @@ import torch
 from simformer.data import audit
 from simformer.data.audit import _inspect_part as inspect_part
 from simformer.data.workers import explain
-from simformer.last_words import ON_REQUEST, was_interrupted
+from simformer.study.last_words import ON_REQUEST, was_interrupted
 from tests.faults.harness import PROGRESS, refused
 
 SHM_64 = "mount -t tmpfs -o size=64m tmpfs /dev/shm && exec "

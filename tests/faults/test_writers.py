@@ -37,9 +37,9 @@ from simformer.data.audit import AuditReport
 from simformer.data.index import DatasetIndex
 from simformer.data.splits import Split
 from simformer.errors import UserError
-from simformer.progress import Progress
-from simformer.status import FailedJob, Status, TrainingStatus
-from simformer.status_text import status_text
+from simformer.study.progress import Progress
+from simformer.study.status import FailedJob, Status, TrainingStatus
+from simformer.study.status_text import status_text
 from tests.faults.runs import Runs, written
 from tests.faults.test_text import PARSER, Page, cells_of, shown
 from tests.latex import check_latex

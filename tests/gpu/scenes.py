@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from simformer.catalogue import Catalogue
 from simformer.config.layers import RunConfig
+from simformer.study.catalogue import Catalogue
 from tests.gpu.commands import run
 from tests.gpu.report import ROOT
 

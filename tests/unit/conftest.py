@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 import yaml
 
-from simformer.catalogue import Catalogue
 from simformer.errors import UserError
+from simformer.study.catalogue import Catalogue
 
 BASIC = {
     "datasets/toys": {"title": "Toys", "source": {"kind": "scenes"}},

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from simformer.catalogue import Catalogue
 from simformer.config.layers import read_yaml
+from simformer.study.catalogue import Catalogue
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -16,7 +16,7 @@ from simformer.data.splits import Split
 from simformer.errors import UserError
 from simformer.models.simnet import SimNet
 from simformer.simnet_f1 import PixelPairs, count_pairs, f1, simnet_f1
-from simformer.study import METRICS
+from simformer.study.files import METRICS
 from tests.conftest import SINGLE
 
 CPU = torch.device("cpu")

@@ -10,7 +10,7 @@ import yaml
 from snakemake.profiles import ProfileConfigFileParser
 
 from simformer.analysis.splits_page import write_splits_page
-from simformer.reference import settings_page, study_schema
+from simformer.study.reference import settings_page, study_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [*ROOT.glob("simformer/**/*.py"), *ROOT.glob("workflow/**/*.smk"), *ROOT.glob("tests/**/*.py")]

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from simformer.catalogue import Catalogue
+from simformer.study.catalogue import Catalogue
 from tests.pipeline import NOVEL_NAMES
 
 CELL = "results/tiny/scenes/split1/simformer/seed0/metrics.json"

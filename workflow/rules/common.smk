@@ -17,11 +17,11 @@ from simformer.baselines.settings import Cleaning
 from simformer.config.layers import RECIPE_VERSION, read_study, read_yaml
 from simformer.errors import UserError
 from simformer.config.paths import config_folder
-from simformer.last_words import was_interrupted
-from simformer.plan import make_plan, trainings
-from simformer.catalogue import FULL_SPLIT, Catalogue
+from simformer.study.last_words import was_interrupted
+from simformer.study.plan import make_plan, trainings
+from simformer.study.catalogue import FULL_SPLIT, Catalogue
 from simformer.config.sources import archives, content_json
-from simformer.study import MEASURE_FILES
+from simformer.study.files import MEASURE_FILES
 
 try:
     # What Snakemake has read of the same files and of --config gives way: it takes `010` for 8 and drops doubled keys.

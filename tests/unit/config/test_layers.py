@@ -7,7 +7,7 @@ from simformer.baselines.sections import BaselineSettings
 from simformer.config.layers import RunConfig, merge, parse, parse_layers, read_yaml
 from simformer.config.settings import TrainSettings
 from simformer.errors import UserError
-from simformer.study import DatasetFile, MethodFile, Study
+from simformer.study.files import DatasetFile, MethodFile, Study
 from tests.conftest import SINGLE
 
 

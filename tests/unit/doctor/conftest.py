@@ -6,9 +6,9 @@ import pytest
 import torch
 import yaml
 
-from simformer.catalogue import Catalogue
 from simformer.doctor import packages
-from simformer.plan import make_plan
+from simformer.study.catalogue import Catalogue
+from simformer.study.plan import make_plan
 from tests.stubs import SCENES, Programs, touch
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping
 
-from simformer.catalogue import Cell
+from simformer.study.catalogue import Cell
 
 
 def hours_until_end(hours: Mapping[Cell, float], teachers: Mapping[Cell, Cell], jobs: int) -> float:

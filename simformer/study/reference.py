@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from simformer.baselines.sections import BaselineSettings
 from simformer.baselines.settings import MapChoice
 from simformer.config import settings
-from simformer.study import DatasetFile, ExperimentFile, FigureFile, MethodFile, SplitSpec, Study, StudyDataset
+from simformer.study.files import DatasetFile, ExperimentFile, FigureFile, MethodFile, SplitSpec, Study, StudyDataset
 
 SECTIONS = {name: field.annotation for name, field in settings.TrainSettings.model_fields.items()}
 BASELINES = {
@@ -31,7 +31,8 @@ def settings_page() -> str:
     """Markdown page with every key of every file: type, default and meaning."""
     parts = [
         "# Every configuration key",
-        "Generated from `simformer/config/settings.py` and `simformer/study.py` by `make reference`; do not edit.",
+        "Generated from `simformer/config/settings.py` and `simformer/study/files.py` by `make reference`; "
+        "do not edit.",
         "Merge order, later wins: defaults, dataset file, the study's `datasets.<name>.settings`, method file "
         "(parents first).",
         "## Study (`config/config.yaml`, `config/demo.yaml`, ...)",

@@ -14,8 +14,8 @@ from simformer.analysis.methods_page import methods_page
 from simformer.baselines.sections import BaselineSettings, sections_behind
 from simformer.baselines.settings import Response
 from simformer.config.settings import SceneSettings
-from simformer.reference import SECTIONS, settings_page, study_schema
-from simformer.study import DatasetFile, ExperimentFile, MethodFile, SplitSpec, Study, StudyDataset
+from simformer.study.files import DatasetFile, ExperimentFile, MethodFile, SplitSpec, Study, StudyDataset
+from simformer.study.reference import SECTIONS, settings_page, study_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = yaml.safe_load((ROOT / "config/demo.yaml").read_text())

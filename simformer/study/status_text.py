@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from simformer.catalogue import FULL_SPLIT
 from simformer.machine.terminal import WIDTH, duration, paint
-from simformer.status import FailedJob, Status, TrainingStatus
+from simformer.study.catalogue import FULL_SPLIT
+from simformer.study.status import FailedJob, Status, TrainingStatus
 from simformer.text.visible import visible, visible_lines
 
 SYMBOLS = {

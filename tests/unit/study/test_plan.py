@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from simformer.analysis.speeds import Card
-from simformer.catalogue import Catalogue
 from simformer.errors import UserError
-from simformer.plan import make_plan, trainings
+from simformer.study.catalogue import Catalogue
+from simformer.study.plan import make_plan, trainings
+from simformer.study.speeds import Card
 from tests.conftest import SINGLE
 
 FILES = {
@@ -80,7 +80,7 @@ def test_a_plan_of_some_experiments_holds_their_trainings_only(catalogue):
 
 
 def test_many_trainings_are_summed_up_by_method(catalogue, monkeypatch):
-    monkeypatch.setattr("simformer.plan.SINGLE_LINES", 9)
+    monkeypatch.setattr("simformer.study.plan.SINGLE_LINES", 9)
     first = make_plan(catalogue).trainings[0]
     finish(first.folder, "0" * 16)
     lines = make_plan(catalogue).text(gpu_here=True).splitlines()
@@ -139,7 +139,7 @@ def test_the_acceptance_check_of_a_card_tells_until_a_finished_run_does(catalogu
     optim = study.run(*trainings(study, ["two"])[0]).settings.optim
     step = {"seconds": 0.5, "images": optim.batch_images, "mode": optim.precision}
     card = Card("NVIDIA H100", "docs/results/gpu/h100.json", {"coco": {"simformer": step}})
-    monkeypatch.setattr("simformer.plan.read_cards", lambda: (card,))
+    monkeypatch.setattr("simformer.study.plan.read_cards", lambda: (card,))
     plan = make_plan(study, ["two"])
     assert {(t.cell[2], t.gpu and t.gpu.hours, t.cpu) for t in plan.trainings} == {
         ("weak", 0.5, None),

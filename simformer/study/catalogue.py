@@ -19,7 +19,7 @@ from simformer.config.paths import config_folder, expand_path
 from simformer.config.settings import ModelSettings, TrainSettings
 from simformer.data.splits import names_hash, read_pinned
 from simformer.errors import UserError
-from simformer.study import DatasetFile, ExperimentFile, FigureFile, MethodFile, Study
+from simformer.study.files import DatasetFile, ExperimentFile, FigureFile, MethodFile, Study
 
 Cell = tuple[str, str, str, int]
 """(dataset, split, method, seed) of one result."""

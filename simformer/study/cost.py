@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from simformer.analysis.speeds import Card, Facts, find_speed
-from simformer.catalogue import Catalogue, Cell
 from simformer.config.layers import RunConfig
 from simformer.config.sources import archives
+from simformer.study.catalogue import Catalogue, Cell
+from simformer.study.speeds import Card, Facts, find_speed
 
 MODEL_BYTES = {"resnet50": 166e6, "resnet18": 80e6, "mobilenet_v2": 75e6, "tiny": 3e6}
 """Size of one trained model's file, about."""

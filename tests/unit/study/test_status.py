@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.unit.test_plan import FILES, finish
 
-from simformer.catalogue import Catalogue
 from simformer.cli import main
 from simformer.machine import slurm
-from simformer.plan import trainings
-from simformer.status import make_status
-from simformer.status_text import SYMBOLS, status_text
+from simformer.study.catalogue import Catalogue
+from simformer.study.plan import trainings
+from simformer.study.status import make_status
+from simformer.study.status_text import SYMBOLS, status_text
 from tests.stubs import Programs, touch
-from tests.unit.test_plan import FILES, finish
 
 NOW = 1_000_000.0
 CLOCK = datetime(2026, 1, 1, 12, 0)
@@ -253,7 +253,7 @@ def test_a_large_study_stays_within_100_columns(tmp_path, monkeypatch):
 
 
 def test_long_lists_are_cut_and_counted(study, monkeypatch):
-    monkeypatch.setattr("simformer.status_text.LISTED", 3)
+    monkeypatch.setattr("simformer.study.status_text.LISTED", 3)
     for cell in trainings(study.catalogue, ["one", "two"]):
         touch(Path("results/logs/train", "{}.{}.{}.seed{}.log".format(*cell)), "error: no\n")
     assert "... and 7 more" in study.text()

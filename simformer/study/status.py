@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from simformer.analysis.finish import hours_until_end
-from simformer.catalogue import Catalogue, Cell
 from simformer.machine import slurm
-from simformer.plan import Training, make_plan
-from simformer.progress import Progress, last_error, read_progress
-from simformer.study import MEASURE_FILES
+from simformer.study.catalogue import Catalogue, Cell
+from simformer.study.end_time import hours_until_end
+from simformer.study.files import MEASURE_FILES
+from simformer.study.plan import Training, make_plan
+from simformer.study.progress import Progress, last_error, read_progress
 
 STATES = ("done", "running", "queued", "interrupted", "failed", "changed", "missing")
 """What a training can be; 'changed': done, but with other settings, so that it will be done again."""

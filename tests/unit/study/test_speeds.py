@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from simformer.analysis.speeds import CASES, PAGES, find_speed, read_cards
 from simformer.errors import UserError
+from simformer.study.speeds import CASES, PAGES, find_speed, read_cards
 
 SIZES = {
     "model": {"backbone": "resnet50"},

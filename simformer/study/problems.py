@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from simformer.catalogue import Catalogue, Cell
 from simformer.config.paths import own_file
 from simformer.data.index import DatasetIndex
 from simformer.data.layout import CLASSES, read_classes
 from simformer.data.splits import make_split
 from simformer.errors import UserError
-from simformer.study import SplitSpec
+from simformer.study.catalogue import Catalogue, Cell
+from simformer.study.files import SplitSpec
 
 
 def split_problems(catalogue: Catalogue) -> dict[tuple[str, int], str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from simformer.progress import PATIENCE, START_PATIENCE, last_error, read_progress
+from simformer.study.progress import PATIENCE, START_PATIENCE, last_error, read_progress
 from simformer.training.log import COLUMNS
 
 NOW = 1_000_000.0

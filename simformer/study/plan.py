@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from simformer.analysis.cost import Hours, disk_bytes, training_images, training_time
-from simformer.analysis.speeds import Card, read_cards
 from simformer.baselines.conta.rounds import networks_behind
-from simformer.catalogue import FULL_SPLIT, Catalogue, Cell
 from simformer.config.sources import archives
 from simformer.errors import UserError
-from simformer.study_checks import absent_weights, split_problems
+from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
+from simformer.study.cost import Hours, disk_bytes, training_images, training_time
+from simformer.study.problems import absent_weights, split_problems
+from simformer.study.speeds import Card, read_cards
 from simformer.text.visible import visible_lines
 from simformer.training.record import read_record
 

@@ -1,0 +1,1 @@
+"""The study around the method: its files, its catalogue of runs, plan, cost and status."""
