@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from simformer.analysis import markup
-from simformer.analysis.numbers import NONE, ends, footnote, number
-from simformer.analysis.statistics import (
+from simformer.analysis.tables.numbers import NONE, ends, footnote, number
+from simformer.analysis.tables.statistics import (
     Interval,
     drawn_images,
     lack_of_images,
@@ -21,7 +21,7 @@ from simformer.analysis.statistics import (
     percentile_interval,
     welch,
 )
-from simformer.analysis.table_text import csv_text, markdown
+from simformer.analysis.tables.table_text import csv_text, markdown
 from simformer.atomic import atomic_write_text
 from simformer.baselines.claims import VALUES, Claim, load_claims
 from simformer.errors import UserError

@@ -12,11 +12,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simformer.analysis.intervals import metric_classes
-from simformer.analysis.read_table import read_table
-from simformer.analysis.statistics import ROUNDING, image_bootstrap
 from simformer.analysis.style import COLUMN, LINES, PAGE, figure_style, figure_text, write_figure
-from simformer.analysis.table_text import METRIC_NAMES
+from simformer.analysis.tables.intervals import metric_classes
+from simformer.analysis.tables.read_table import read_table
+from simformer.analysis.tables.statistics import ROUNDING, image_bootstrap
+from simformer.analysis.tables.table_text import METRIC_NAMES
 from simformer.data.identity import require_groups
 from simformer.data.splits import Split
 from simformer.metrics import Evaluation

@@ -8,8 +8,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from simformer.analysis.read_table import read_table
 from simformer.analysis.style import PAGE, figure_style, figure_text, line_styles, write_figure
+from simformer.analysis.tables.read_table import read_table
 
 PANELS = {
     "total": "full loss (Eq. 5)",

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from simformer.analysis.markup import line, strong
-from simformer.analysis.numbers import number
-from simformer.analysis.table_text import csv_text, markdown
+from simformer.analysis.tables.numbers import number
+from simformer.analysis.tables.table_text import csv_text, markdown
 from simformer.atomic import atomic_write_text
 from simformer.baselines.map_checks import IMAGES, chosen_images
 from simformer.baselines.map_measures import iou_counts

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simformer.analysis.palette import BASE_COLOUR, NOVEL_COLOUR
-from simformer.analysis.read_table import read_table
-from simformer.analysis.statistics import ROUNDING
 from simformer.analysis.style import PAGE, figure_style, figure_text, write_figure
+from simformer.analysis.tables.read_table import read_table
+from simformer.analysis.tables.statistics import ROUNDING
 
 LINES = {"novel": (NOVEL_COLOUR, "o"), "base": (BASE_COLOUR, "s"), "all": ((90, 90, 90), "^")}
 """Colour and marker of every metric."""

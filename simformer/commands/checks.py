@@ -48,7 +48,7 @@ def map_gallery(args: argparse.Namespace) -> None:
 
 def stage_costs(args: argparse.Namespace) -> None:
     """Write the time and memory of every stage that has finished, as csv and Markdown."""
-    from simformer.analysis.stage_costs import write_stage_costs
+    from simformer.analysis.tables.stage_costs import write_stage_costs
 
     write_stage_costs(args.results, args.output)
 

@@ -25,7 +25,7 @@ def plan(args: argparse.Namespace) -> None:
 
 def table(args: argparse.Namespace) -> None:
     """Write one table as csv, Markdown and LaTeX."""
-    from simformer.analysis.tables import write_table
+    from simformer.analysis.tables.tables import write_table
     from simformer.commands.specs import TableSpec, read_spec
 
     write_table(read_spec(TableSpec, args.spec, "--spec"), args.output)
@@ -33,7 +33,7 @@ def table(args: argparse.Namespace) -> None:
 
 def intervals(args: argparse.Namespace) -> None:
     """Compare rows of a table, with confidence intervals over images and over seeds."""
-    from simformer.analysis.intervals import write_intervals
+    from simformer.analysis.tables.intervals import write_intervals
     from simformer.commands.specs import IntervalSpec, read_spec
 
     write_intervals(read_spec(IntervalSpec, args.spec, "--spec"), args.output)

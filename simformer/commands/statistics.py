@@ -11,7 +11,7 @@ SPEC: Option = ("--spec", {"required": True, "help": "rows, runs and what is com
 
 def partial_table(args: argparse.Namespace) -> None:
     """Write one table from the runs that are there, the others shown as missing."""
-    from simformer.analysis.tables import write_table
+    from simformer.analysis.tables.tables import write_table
     from simformer.commands.specs import PartialSpec, read_spec
 
     write_table(read_spec(PartialSpec, args.spec, "--spec"), args.output, partial=True)
@@ -19,7 +19,7 @@ def partial_table(args: argparse.Namespace) -> None:
 
 def t_test(args: argparse.Namespace) -> None:
     """Compare rows of a table over seeds with Welch's test (Table 7)."""
-    from simformer.analysis.t_test import write_t_tests
+    from simformer.analysis.tables.t_test import write_t_tests
     from simformer.commands.specs import SeedTestSpec, read_spec
 
     write_t_tests(read_spec(SeedTestSpec, args.spec, "--spec"), args.output)
@@ -27,7 +27,7 @@ def t_test(args: argparse.Namespace) -> None:
 
 def per_class(args: argparse.Namespace) -> None:
     """Write the IoU of every class for every method of a table."""
-    from simformer.analysis.per_class import write_per_class
+    from simformer.analysis.tables.per_class import write_per_class
     from simformer.commands.specs import ClassSpec, read_spec
 
     write_per_class(read_spec(ClassSpec, args.spec, "--spec"), args.output)

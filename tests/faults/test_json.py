@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from simformer.analysis.stage_costs import stage_costs
+from simformer.analysis.tables.stage_costs import stage_costs
 from simformer.baselines.claims import load_claims
 from simformer.baselines.maps import MapSet
 from simformer.baselines.rib.maps import read_tuning

@@ -10,13 +10,13 @@ import pytest
 
 from simformer.analysis.check_table import evaluate, write_check_table
 from simformer.analysis.comparison import comparison_figure, with_bars
-from simformer.analysis.intervals import write_intervals
 from simformer.analysis.label_quality import write_label_quality
-from simformer.analysis.per_class import write_per_class
 from simformer.analysis.sweeps import draw_panel
-from simformer.analysis.t_test import write_t_tests
 from simformer.analysis.table_page import write_table_page
-from simformer.analysis.tables import write_table
+from simformer.analysis.tables.intervals import write_intervals
+from simformer.analysis.tables.per_class import write_per_class
+from simformer.analysis.tables.t_test import write_t_tests
+from simformer.analysis.tables.tables import write_table
 from simformer.baselines.claims import Claim, save_claims
 from simformer.data.checked import label_checksum
 from simformer.data.images import write_label

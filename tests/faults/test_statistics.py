@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simformer.analysis.numbers import ends, number, signed, with_deviation
-from simformer.analysis.statistics import (
+from simformer.analysis.tables.numbers import ends, number, signed, with_deviation
+from simformer.analysis.tables.statistics import (
     hedges_g,
     holm,
     image_bootstrap,

@@ -17,11 +17,11 @@ from markdown_it import MarkdownIt
 
 from simformer.analysis import markup
 from simformer.analysis.curves import PANELS, curves_figure
-from simformer.analysis.read_table import read_table
 from simformer.analysis.site.assets import write_script
 from simformer.analysis.style import figure_style, figure_text, write_figure
 from simformer.analysis.table_page import table_page
-from simformer.analysis.table_text import csv_text, latex, markdown
+from simformer.analysis.tables.read_table import read_table
+from simformer.analysis.tables.table_text import csv_text, latex, markdown
 from simformer.cli import main
 from simformer.doctor.check import Check, checks_text
 from simformer.text.visible import LONGEST, visible, visible_lines

@@ -17,21 +17,21 @@ import yaml
 from simformer.analysis.audit_page import write_audit_page
 from simformer.analysis.check_table import write_check_table
 from simformer.analysis.comparison import comparison_figure, with_bars
-from simformer.analysis.intervals import write_intervals
 from simformer.analysis.map_gallery import _legend
 from simformer.analysis.palette import class_colours
-from simformer.analysis.per_class import write_per_class
-from simformer.analysis.read_table import read_table
 from simformer.analysis.results_page import results_page
 from simformer.analysis.site.assets import write_label_script, write_script
 from simformer.analysis.site.browser import find_chromium, open_browser
 from simformer.analysis.site.join import write_site
 from simformer.analysis.splits_page import write_splits_page
-from simformer.analysis.stage_costs import write_stage_costs
 from simformer.analysis.sweeps import sweeps_figure
-from simformer.analysis.t_test import write_t_tests
 from simformer.analysis.table_page import write_table_page
-from simformer.analysis.tables import write_table
+from simformer.analysis.tables.intervals import write_intervals
+from simformer.analysis.tables.per_class import write_per_class
+from simformer.analysis.tables.read_table import read_table
+from simformer.analysis.tables.stage_costs import write_stage_costs
+from simformer.analysis.tables.t_test import write_t_tests
+from simformer.analysis.tables.tables import write_table
 from simformer.baselines.claims import Claim, save_claims
 from simformer.data.audit import AuditReport
 from simformer.data.index import DatasetIndex

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from simformer.analysis.check_table import check_table, evaluate, write_check_table
-from simformer.analysis.statistics import paired_bootstrap
+from simformer.analysis.tables.statistics import paired_bootstrap
 from simformer.baselines.claims import Claim, save_claims
 from simformer.data.identity import Identity
 from simformer.errors import UserError

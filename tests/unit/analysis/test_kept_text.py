@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 from simformer.analysis import markup
-from simformer.analysis.intervals import intervals_page
-from simformer.analysis.read_table import read_table
-from simformer.analysis.table_text import csv_text
-from simformer.analysis.tables import render
+from simformer.analysis.tables.intervals import intervals_page
+from simformer.analysis.tables.read_table import read_table
+from simformer.analysis.tables.table_text import csv_text
+from simformer.analysis.tables.tables import render
 
 KEPT = Path("docs/results")
 METHODS = {path.stem: yaml.safe_load(path.read_text()) for path in Path("config/methods").glob("*.yaml")}

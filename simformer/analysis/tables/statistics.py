@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from simformer.analysis.numbers import Lack
+from simformer.analysis.tables.numbers import Lack
 from simformer.metrics import Evaluation
 
 ROUNDING = 1e-12

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from simformer.analysis.statistics import hedges_g, holm, mean_iou, paired_bootstrap, welch
+from simformer.analysis.tables.statistics import hedges_g, holm, mean_iou, paired_bootstrap, welch
 from simformer.data.identity import Identity
 from simformer.metrics import Evaluation
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from simformer.analysis.numbers import number
-from simformer.analysis.read_table import read_table
-from simformer.analysis.table_text import csv_text, markdown
+from simformer.analysis.tables.numbers import number
+from simformer.analysis.tables.read_table import read_table
+from simformer.analysis.tables.table_text import csv_text, markdown
 from simformer.atomic import atomic_write_text
 from simformer.errors import UserError
 from simformer.training.record import read_record

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simformer.analysis.intervals import write_intervals
-from simformer.analysis.statistics import paired_bootstrap, welch
+from simformer.analysis.tables.intervals import write_intervals
+from simformer.analysis.tables.statistics import paired_bootstrap, welch
 from simformer.data.identity import Identity
 from simformer.data.shards import Shard
 from simformer.data.splits import Split

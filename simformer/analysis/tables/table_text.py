@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from simformer.analysis import markup
-from simformer.analysis.numbers import NONE, number, signed, with_deviation
+from simformer.analysis.tables.numbers import NONE, number, signed, with_deviation
 from simformer.text.visible import visible
 
 METRIC_NAMES = {"novel": "novel mIoU", "base": "base mIoU", "all": "all mIoU"} | {

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from simformer.analysis.markup import strong
-from simformer.analysis.numbers import NONE, ends, footnote, number, signed, with_deviation
-from simformer.analysis.statistics import hedges_g, holm, mean_and_deviation, welch
-from simformer.analysis.table_text import METRIC_NAMES, csv_text, latex, markdown
+from simformer.analysis.tables.numbers import NONE, ends, footnote, number, signed, with_deviation
+from simformer.analysis.tables.statistics import hedges_g, holm, mean_and_deviation, welch
+from simformer.analysis.tables.table_text import METRIC_NAMES, csv_text, latex, markdown
 from simformer.atomic import atomic_write_text
 from simformer.metrics import run_metrics
 

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from simformer.analysis.markup import line, strong
-from simformer.analysis.numbers import number, with_deviation
-from simformer.analysis.statistics import mean_and_deviation
-from simformer.analysis.table_text import csv_text, markdown
+from simformer.analysis.tables.numbers import number, with_deviation
+from simformer.analysis.tables.statistics import mean_and_deviation
+from simformer.analysis.tables.table_text import csv_text, markdown
 from simformer.atomic import atomic_write_text
 from simformer.data.identity import require_groups
 from simformer.data.splits import Split

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from simformer.analysis.markup import strong
-from simformer.analysis.table_text import csv_text, latex, markdown, pivot
+from simformer.analysis.tables.table_text import csv_text, latex, markdown, pivot
 from simformer.atomic import atomic_write_text
 from simformer.data.identity import OtherRun
 from simformer.errors import UserError, to_make

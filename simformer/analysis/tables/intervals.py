@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from simformer.analysis.markup import strong
-from simformer.analysis.numbers import ends, footnote, signed
-from simformer.analysis.statistics import paired_bootstrap, welch
-from simformer.analysis.table_text import METRIC_NAMES, csv_text, markdown
+from simformer.analysis.tables.numbers import ends, footnote, signed
+from simformer.analysis.tables.statistics import paired_bootstrap, welch
+from simformer.analysis.tables.table_text import METRIC_NAMES, csv_text, markdown
 from simformer.atomic import atomic_write_text
 from simformer.data.identity import require_groups
 from simformer.data.splits import Split

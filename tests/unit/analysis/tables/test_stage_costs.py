@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from simformer.analysis.stage_costs import stage_costs, write_stage_costs
+from simformer.analysis.tables.stage_costs import stage_costs, write_stage_costs
 from simformer.errors import UserError
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time"

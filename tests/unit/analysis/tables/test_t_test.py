@@ -5,8 +5,8 @@ import json
 import pandas as pd
 import pytest
 
-from simformer.analysis.statistics import hedges_g, welch
-from simformer.analysis.t_test import write_t_tests
+from simformer.analysis.tables.statistics import hedges_g, welch
+from simformer.analysis.tables.t_test import write_t_tests
 from simformer.cli import main
 from tests.latex import check_latex
 

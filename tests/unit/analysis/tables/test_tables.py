@@ -8,8 +8,8 @@ import math
 import pandas as pd
 import pytest
 
-from simformer.analysis.table_text import pivot
-from simformer.analysis.tables import collect, write_table
+from simformer.analysis.tables.table_text import pivot
+from simformer.analysis.tables.tables import collect, write_table
 from simformer.errors import UserError
 from tests.latex import check_latex
 
