@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simformer.analysis.palette import class_colours
+from simformer.analysis.figures.palette import class_colours
 from simformer.analysis.site.assets import encode_jpeg, encode_thumbnail, packed, write_label_script, write_script
 from simformer.analysis.site.join import write_site
 from simformer.analysis.site.similarity import LEVELS

@@ -14,8 +14,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from simformer.analysis import markup
-from simformer.analysis.palette import BASE_COLOUR, IGNORE_COLOUR, NOVEL_COLOUR, class_colours
-from simformer.analysis.style import figure_text
+from simformer.analysis.figures.palette import BASE_COLOUR, IGNORE_COLOUR, NOVEL_COLOUR, class_colours
+from simformer.analysis.figures.style import figure_text
 from simformer.atomic import atomic_write_bytes, atomic_write_text
 from simformer.config.settings import IGNORE
 from simformer.data.audit import AuditReport, SubsetCounts

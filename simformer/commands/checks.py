@@ -36,7 +36,7 @@ def map_gallery(args: argparse.Namespace) -> None:
     """Draw training images beside truth, class maps of one novel class, and mixed labels."""
     import torch
 
-    from simformer.analysis.map_gallery import draw_map_gallery
+    from simformer.analysis.figures.map_gallery import draw_map_gallery
     from simformer.baselines.map_arms import read_arms
     from simformer.commands.specs import Arms, read_spec
     from simformer.data.labels import LabelSet

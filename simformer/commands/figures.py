@@ -21,7 +21,7 @@ from simformer.commands.options import (
 from simformer.errors import UserError
 
 if TYPE_CHECKING:
-    from simformer.analysis.pictures import Scene
+    from simformer.analysis.figures.pictures import Scene
     from simformer.build import TrainedModel
 
 SPEC: Option = ("--spec", {"required": True, "help": "title, and what the figure shows, JSON"})
@@ -29,7 +29,7 @@ SPEC: Option = ("--spec", {"required": True, "help": "title, and what the figure
 
 def qualitative(args: argparse.Namespace) -> None:
     """Draw test images beside truth, base/novel map and predictions (Fig. 3, 8, 9)."""
-    from simformer.analysis.qualitative import draw_qualitative
+    from simformer.analysis.figures.qualitative import draw_qualitative
 
     spec, models, scene = _loaded(args)
     draw_qualitative(models, scene, spec["images"], spec["count"], spec["title"], args.output)
@@ -37,7 +37,7 @@ def qualitative(args: argparse.Namespace) -> None:
 
 def proposals(args: argparse.Namespace) -> None:
     """Draw the proposals of the highest novel scores (Fig. 4)."""
-    from simformer.analysis.proposals import draw_proposals
+    from simformer.analysis.figures.proposals import draw_proposals
 
     spec, models, scene = _loaded(args)
     draw_proposals(_only(models), scene, spec["images"], spec["count"], spec["title"], args.output)
@@ -45,7 +45,7 @@ def proposals(args: argparse.Namespace) -> None:
 
 def similarity(args: argparse.Namespace) -> None:
     """Draw the similarity of image pairs to a chosen pixel (Fig. 5)."""
-    from simformer.analysis.similarity import draw_similarity
+    from simformer.analysis.figures.similarity import draw_similarity
 
     spec, models, scene = _loaded(args)
     draw_similarity(_only(models), scene, spec["images"], spec["pixel"], spec["count"], spec["title"], args.output)
@@ -53,7 +53,7 @@ def similarity(args: argparse.Namespace) -> None:
 
 def failures(args: argparse.Namespace) -> None:
     """Find failures of a model in the test images, and draw the worst (Fig. 7)."""
-    from simformer.analysis.failures import draw_failures
+    from simformer.analysis.figures.failures import draw_failures
 
     spec, models, scene = _loaded(args)
     draw_failures(_only(models), scene, spec["images"], spec["count"], spec["title"], args.output)
@@ -61,7 +61,7 @@ def failures(args: argparse.Namespace) -> None:
 
 def curves(args: argparse.Namespace) -> None:
     """Draw the training curves of the runs of an experiment."""
-    from simformer.analysis.curves import draw_curves
+    from simformer.analysis.figures.curves import draw_curves
     from simformer.commands.specs import RowsSpec, read_spec
 
     draw_curves(read_spec(RowsSpec, args.spec, "--spec"), args.output)
@@ -69,7 +69,7 @@ def curves(args: argparse.Namespace) -> None:
 
 def comparison(args: argparse.Namespace) -> None:
     """Draw the methods of a table side by side, with error bars."""
-    from simformer.analysis.comparison import draw_comparison
+    from simformer.analysis.figures.comparison import draw_comparison
     from simformer.commands.specs import ComparisonSpec, read_spec
 
     draw_comparison(read_spec(ComparisonSpec, args.spec, "--spec"), args.table, args.output)
@@ -85,7 +85,7 @@ def _loaded(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Trained
     """Load what a figure of images needs: its specification, its models by label, its images."""
     import torch
 
-    from simformer.analysis.pictures import Scene
+    from simformer.analysis.figures.pictures import Scene
     from simformer.build import load_model
     from simformer.commands.specs import FigureSpec, SimilaritySpec, read_spec
     from simformer.config.settings import InferenceSettings

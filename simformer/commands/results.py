@@ -75,7 +75,7 @@ def show(args: argparse.Namespace) -> None:
 
 def sweeps(args: argparse.Namespace) -> None:
     """Draw the figure of an experiment that sweeps settings."""
-    from simformer.analysis.sweeps import draw_sweeps
+    from simformer.analysis.figures.sweeps import draw_sweeps
     from simformer.commands.specs import SweepSpec, read_spec
 
     draw_sweeps(args.table, read_spec(SweepSpec, args.spec, "--spec"), args.output)

@@ -137,7 +137,7 @@ def retab_pictures(args: argparse.Namespace) -> None:
     """Draw boundaries, affinities, walked maps and labels of training images."""
     import torch
 
-    from simformer.analysis.retab_pictures import draw_retab_pictures
+    from simformer.analysis.figures.retab_pictures import draw_retab_pictures
     from simformer.baselines.maps import MapSet
     from simformer.baselines.retab.propagation import Propagation
     from simformer.baselines.retab.settings import TwoStageSettings

@@ -21,7 +21,7 @@ import matplotlib.pyplot as plt
 import torch
 from matplotlib.lines import Line2D
 
-from simformer.analysis.style import PAGE, figure_style, line_styles
+from simformer.analysis.figures.style import PAGE, figure_style, line_styles
 from simformer.config.layers import read_study
 from simformer.study.catalogue import Catalogue
 from simformer.study.plan import make_plan

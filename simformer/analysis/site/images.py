@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from simformer.analysis.palette import class_colours
+from simformer.analysis.figures.palette import class_colours
 from simformer.analysis.site.assets import encode_jpeg, encode_thumbnail, write_label_script, write_script
 from simformer.atomic import atomic_write_bytes
 from simformer.data.checked import read_photograph, read_truth

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from simformer.analysis.palette import class_colours
+from simformer.analysis.figures.palette import class_colours
 from simformer.analysis.site.assets import packed, write_label_script, write_script
 from simformer.analysis.site.similarity import LEVELS, quantise, similarity_grid
 from simformer.build import TrainedModel

@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from simformer.analysis.failures import HEADINGS, draw_failures, failures_figure, find_failures, fused_classes
-from simformer.analysis.palette import class_colours
-from simformer.analysis.pictures import Scene, choose_images, masked, named_images
-from simformer.analysis.proposals import SHOWN, Proposals, proposals_figure, propose, rank_by_novel_score
-from simformer.analysis.qualitative import draw_qualitative, qualitative_figure
-from simformer.analysis.similarity import (
+from simformer.analysis.figures.failures import HEADINGS, draw_failures, failures_figure, find_failures, fused_classes
+from simformer.analysis.figures.palette import class_colours
+from simformer.analysis.figures.pictures import Scene, choose_images, masked, named_images
+from simformer.analysis.figures.proposals import SHOWN, Proposals, proposals_figure, propose, rank_by_novel_score
+from simformer.analysis.figures.qualitative import draw_qualitative, qualitative_figure
+from simformer.analysis.figures.similarity import (
     choose_examples,
     innermost,
     named_example,

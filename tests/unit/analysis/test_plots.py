@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simformer.analysis.comparison import comparison_figure, with_bars
-from simformer.analysis.curves import PANELS, curves_figure
-from simformer.analysis.style import COLUMN, DPI, PAGE, line_styles
+from simformer.analysis.figures.comparison import comparison_figure, with_bars
+from simformer.analysis.figures.curves import PANELS, curves_figure
+from simformer.analysis.figures.style import COLUMN, DPI, PAGE, line_styles
 from simformer.cli import main
 from simformer.data.identity import Identity
 from simformer.data.splits import Split

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from simformer.analysis.palette import class_colours
+from simformer.analysis.figures.palette import class_colours
 from simformer.analysis.site.assets import encode_palette
 from simformer.analysis.site.images import write_images
 from simformer.analysis.site.join import write_site

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor, nn
 
-from simformer.analysis.pictures import Scene, named_images, show
-from simformer.analysis.style import PAGE, figure_style, figure_text, write_figure
+from simformer.analysis.figures.pictures import Scene, named_images, show
+from simformer.analysis.figures.style import PAGE, figure_style, figure_text, write_figure
 from simformer.build import TrainedModel
 from simformer.data.index import ImageRecord
 from simformer.data.transforms import normalise

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from simformer.analysis.sweeps import draw_panel, draw_sweeps
+from simformer.analysis.figures.sweeps import draw_panel, draw_sweeps
 
 VALUES = {"plain": 0.1, "low": 0.01, "high": 0.5}
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from simformer.analysis.palette import (
+from simformer.analysis.figures.palette import (
     BASE_COLOUR,
     IGNORE_COLOUR,
     NOVEL_COLOUR,

@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from simformer.analysis.style import PAGE, figure_style, figure_text, line_styles, write_figure
+from simformer.analysis.figures.style import PAGE, figure_style, figure_text, line_styles, write_figure
 from simformer.analysis.tables.read_table import read_table
 
 PANELS = {

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from simformer.analysis.palette import BASE_COLOUR, IGNORE_COLOUR, NOVEL_COLOUR, class_colours
-from simformer.analysis.style import figure_text
+from simformer.analysis.figures.palette import BASE_COLOUR, IGNORE_COLOUR, NOVEL_COLOUR, class_colours
+from simformer.analysis.figures.style import figure_text
 from simformer.config.settings import InferenceSettings
 from simformer.data.checked import read_photograph, read_truth
 from simformer.data.index import DatasetIndex, ImageRecord

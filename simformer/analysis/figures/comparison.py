@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simformer.analysis.style import COLUMN, LINES, PAGE, figure_style, figure_text, write_figure
+from simformer.analysis.figures.style import COLUMN, LINES, PAGE, figure_style, figure_text, write_figure
 from simformer.analysis.tables.intervals import metric_classes
 from simformer.analysis.tables.read_table import read_table
 from simformer.analysis.tables.statistics import ROUNDING, image_bootstrap

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simformer.analysis.map_gallery import HEAT, choose_scenes
-from simformer.analysis.palette import class_colours
-from simformer.analysis.style import figure_text
+from simformer.analysis.figures.map_gallery import HEAT, choose_scenes
+from simformer.analysis.figures.palette import class_colours
+from simformer.analysis.figures.style import figure_text
 from simformer.atomic import atomic_write_bytes
 from simformer.baselines.class_maps import ClassMaps
 from simformer.baselines.maps import MapSet

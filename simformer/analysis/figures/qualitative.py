@@ -9,9 +9,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from simformer.analysis.palette import group_colours
-from simformer.analysis.pictures import Scene, choose_images, class_legend, named_images, show
-from simformer.analysis.style import PAGE, SMALLEST, figure_style, figure_text, write_figure
+from simformer.analysis.figures.palette import group_colours
+from simformer.analysis.figures.pictures import Scene, choose_images, class_legend, named_images, show
+from simformer.analysis.figures.style import PAGE, SMALLEST, figure_style, figure_text, write_figure
 from simformer.build import TrainedModel
 from simformer.config.settings import IGNORE
 from simformer.inference import predict

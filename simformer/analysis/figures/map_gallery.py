@@ -12,8 +12,8 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from simformer.analysis.palette import IGNORE_COLOUR, class_colours
-from simformer.analysis.style import figure_text
+from simformer.analysis.figures.palette import IGNORE_COLOUR, class_colours
+from simformer.analysis.figures.style import figure_text
 from simformer.atomic import atomic_write_bytes
 from simformer.baselines.map_arms import MapArm
 from simformer.baselines.mixing import mix_scores

@@ -12,9 +12,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from simformer.analysis.pictures import Scene, class_legend, masked, named_images, show
-from simformer.analysis.proposals import Proposals, propose
-from simformer.analysis.style import PAGE, figure_style, figure_text, write_figure
+from simformer.analysis.figures.pictures import Scene, class_legend, masked, named_images, show
+from simformer.analysis.figures.proposals import Proposals, propose
+from simformer.analysis.figures.style import PAGE, figure_style, figure_text, write_figure
 from simformer.build import TrainedModel
 from simformer.config.settings import IGNORE
 from simformer.data.index import ImageRecord

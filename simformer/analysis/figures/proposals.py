@@ -10,8 +10,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from simformer.analysis.pictures import Scene, choose_images, class_legend, frame, masked, named_images, show
-from simformer.analysis.style import LINES, PAGE, figure_style, figure_text, write_figure
+from simformer.analysis.figures.pictures import Scene, choose_images, class_legend, frame, masked, named_images, show
+from simformer.analysis.figures.style import LINES, PAGE, figure_style, figure_text, write_figure
 from simformer.build import TrainedModel
 from simformer.config.settings import IGNORE
 from simformer.data.index import ImageRecord

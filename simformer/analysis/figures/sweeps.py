@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simformer.analysis.palette import BASE_COLOUR, NOVEL_COLOUR
-from simformer.analysis.style import PAGE, figure_style, figure_text, write_figure
+from simformer.analysis.figures.palette import BASE_COLOUR, NOVEL_COLOUR
+from simformer.analysis.figures.style import PAGE, figure_style, figure_text, write_figure
 from simformer.analysis.tables.read_table import read_table
 from simformer.analysis.tables.statistics import ROUNDING
 

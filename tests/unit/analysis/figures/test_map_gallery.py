@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from simformer.analysis.map_gallery import arm_pictures, choose_scenes, draw_map_gallery, heat_overlay
+from simformer.analysis.figures.map_gallery import arm_pictures, choose_scenes, draw_map_gallery, heat_overlay
 from simformer.baselines.class_maps import ClassMaps
 from simformer.baselines.map_arms import MapArm
 from simformer.baselines.maps import write_maps
