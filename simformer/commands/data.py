@@ -42,7 +42,7 @@ def audit(args: argparse.Namespace) -> None:
 
 def audit_page(args: argparse.Namespace) -> None:
     """Write what a dataset holds as JSON, Markdown and a picture."""
-    from simformer.analysis.audit_page import write_audit_page
+    from simformer.analysis.pages.audit_page import write_audit_page
     from simformer.data.audit import AuditReport
     from simformer.data.index import DatasetIndex
     from simformer.data.splits import Split
@@ -62,7 +62,7 @@ def split(args: argparse.Namespace) -> None:
 
 def splits_page(args: argparse.Namespace) -> None:
     """Write the page of the pinned splits."""
-    from simformer.analysis.splits_page import write_splits_page
+    from simformer.analysis.pages.splits_page import write_splits_page
     from simformer.commands.specs import ClassCounts, read_spec
 
     write_splits_page(args.splits, read_spec(ClassCounts, args.classes, "--classes"), args.output)

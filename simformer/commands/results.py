@@ -41,7 +41,7 @@ def intervals(args: argparse.Namespace) -> None:
 
 def keep(args: argparse.Namespace) -> None:
     """Copy a study's tables and pictures to the folder that git keeps, for docs/results.md."""
-    from simformer.analysis.kept import keep_results
+    from simformer.analysis.pages.kept import keep_results
     from simformer.study.catalogue import Catalogue
 
     study = Catalogue.read(args.study).study
@@ -51,14 +51,14 @@ def keep(args: argparse.Namespace) -> None:
 
 def results_page(args: argparse.Namespace) -> None:
     """Write the page of the tables that are kept in the repository."""
-    from simformer.analysis.results_page import write_results_page
+    from simformer.analysis.pages.results_page import write_results_page
 
     write_results_page(args.studies, args.results, args.output)
 
 
 def table_pages(args: argparse.Namespace) -> None:
     """Write Markdown tables as pages for snakemake's report."""
-    from simformer.analysis.table_page import write_table_page
+    from simformer.analysis.pages.table_page import write_table_page
 
     for table in args.tables:
         write_table_page(table, args.output / f"{args.prefix}{table.stem}.html")
@@ -83,7 +83,7 @@ def sweeps(args: argparse.Namespace) -> None:
 
 def schema(args: argparse.Namespace) -> None:
     """Write what is generated from the typed settings: schema of study files, page of keys, page of the baselines."""
-    from simformer.analysis.methods_page import methods_page
+    from simformer.analysis.pages.methods_page import methods_page
     from simformer.study.reference import settings_page, study_schema
 
     args.schema.write_text(study_schema(), encoding="utf-8")

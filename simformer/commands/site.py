@@ -65,7 +65,7 @@ def site_screenshots(args: argparse.Namespace) -> None:
 
 def report_screenshots(args: argparse.Namespace) -> None:
     """Take pictures of Snakemake's report with Chromium."""
-    from simformer.analysis.report_pictures import report_screenshots as run
+    from simformer.analysis.pages.report_pictures import report_screenshots as run
 
     run(args.report, args.output)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simformer.analysis.audit_page import write_audit_page
+from simformer.analysis.pages.audit_page import write_audit_page
 from simformer.cli import main
 from simformer.data.audit import audit
 from simformer.data.audit_report import AuditReport

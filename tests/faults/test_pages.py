@@ -12,7 +12,7 @@ from simformer.analysis.check_table import evaluate, write_check_table
 from simformer.analysis.figures.comparison import comparison_figure, with_bars
 from simformer.analysis.figures.sweeps import draw_panel
 from simformer.analysis.label_quality import write_label_quality
-from simformer.analysis.table_page import write_table_page
+from simformer.analysis.pages.table_page import write_table_page
 from simformer.analysis.tables.intervals import write_intervals
 from simformer.analysis.tables.per_class import write_per_class
 from simformer.analysis.tables.t_test import write_t_tests

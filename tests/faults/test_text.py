@@ -18,8 +18,8 @@ from markdown_it import MarkdownIt
 from simformer.analysis import markup
 from simformer.analysis.figures.curves import PANELS, curves_figure
 from simformer.analysis.figures.style import figure_style, figure_text, write_figure
+from simformer.analysis.pages.table_page import table_page
 from simformer.analysis.site.assets import write_script
-from simformer.analysis.table_page import table_page
 from simformer.analysis.tables.read_table import read_table
 from simformer.analysis.tables.table_text import csv_text, latex, markdown
 from simformer.cli import main

@@ -14,18 +14,18 @@ import pandas as pd
 import pytest
 import yaml
 
-from simformer.analysis.audit_page import write_audit_page
 from simformer.analysis.check_table import write_check_table
 from simformer.analysis.figures.comparison import comparison_figure, with_bars
 from simformer.analysis.figures.map_gallery import _legend
 from simformer.analysis.figures.palette import class_colours
 from simformer.analysis.figures.sweeps import sweeps_figure
-from simformer.analysis.results_page import results_page
+from simformer.analysis.pages.audit_page import write_audit_page
+from simformer.analysis.pages.results_page import results_page
+from simformer.analysis.pages.splits_page import write_splits_page
+from simformer.analysis.pages.table_page import write_table_page
 from simformer.analysis.site.assets import write_label_script, write_script
 from simformer.analysis.site.browser import find_chromium, open_browser
 from simformer.analysis.site.join import write_site
-from simformer.analysis.splits_page import write_splits_page
-from simformer.analysis.table_page import write_table_page
 from simformer.analysis.tables.intervals import write_intervals
 from simformer.analysis.tables.per_class import write_per_class
 from simformer.analysis.tables.read_table import read_table

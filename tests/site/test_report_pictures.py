@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from simformer.analysis.report_pictures import report_screenshots
+from simformer.analysis.pages.report_pictures import report_screenshots
 from simformer.data.images import read_image
 from simformer.errors import UserError
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from snakemake.profiles import ProfileConfigFileParser
 
-from simformer.analysis.splits_page import write_splits_page
+from simformer.analysis.pages.splits_page import write_splits_page
 from simformer.study.reference import settings_page, study_schema
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from simformer.analysis.results_page import results_page
+from simformer.analysis.pages.results_page import results_page
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = {path.stem for path in ROOT.glob("config/*.yaml")}

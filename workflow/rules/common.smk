@@ -12,7 +12,7 @@ from typing import get_args
 
 from snakemake.exceptions import WorkflowError
 
-from simformer.analysis.kept import ABOUT_TABLES, PAGES
+from simformer.analysis.pages.kept import ABOUT_TABLES, PAGES
 from simformer.baselines.settings import Cleaning
 from simformer.config.layers import RECIPE_VERSION, read_study, read_yaml
 from simformer.errors import UserError

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from simformer.analysis.methods_page import methods_page
+from simformer.analysis.pages.methods_page import methods_page
 from simformer.baselines.sections import BaselineSettings, sections_behind
 from simformer.baselines.settings import Response
 from simformer.config.settings import SceneSettings

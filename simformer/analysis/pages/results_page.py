@@ -8,7 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from simformer.analysis import markup
-from simformer.analysis.kept import ABOUT_TABLES, PAGES, PICTURES
+from simformer.analysis.pages.kept import ABOUT_TABLES, PAGES, PICTURES
 from simformer.atomic import atomic_write_text
 
 HEAD = """# Results so far

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from simformer.analysis.figures.palette import class_colours
-from simformer.analysis.kept import WIDTH, keep_results, page_picture
+from simformer.analysis.pages.kept import WIDTH, keep_results, page_picture
 from simformer.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]

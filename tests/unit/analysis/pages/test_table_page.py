@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-from simformer.analysis.table_page import table_page
+from simformer.analysis.pages.table_page import table_page
 
 TABLE = """**A title**
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simformer.analysis.audit_page import summarise, write_audit_page
+from simformer.analysis.pages.audit_page import summarise, write_audit_page
 from simformer.data.audit import audit
 from simformer.data.images import read_label
 from simformer.data.splits import Split, make_split

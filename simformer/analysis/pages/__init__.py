@@ -1,0 +1,1 @@
+"""Pages for a reader: results, splits, methods, audits."""
