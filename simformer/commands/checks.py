@@ -13,9 +13,9 @@ def check_maps(args: argparse.Namespace) -> None:
     """Measure the claims about all class maps of a dataset, with the true masks of training images."""
     import torch
 
-    from simformer.baselines.claims import save_claims
     from simformer.baselines.map_arms import read_arms
-    from simformer.baselines.map_checks import map_claims
+    from simformer.claims.claim import save_claims
+    from simformer.claims.maps import map_claims
     from simformer.commands.specs import Arms, read_spec
     from simformer.data.labels import LabelSet
 
@@ -26,7 +26,7 @@ def check_maps(args: argparse.Namespace) -> None:
 
 def baseline_checks(args: argparse.Namespace) -> None:
     """Write the table of claims, as csv and Markdown."""
-    from simformer.analysis.check_table import write_check_table
+    from simformer.claims.table import write_check_table
     from simformer.commands.specs import CheckSpec, read_spec
 
     write_check_table(read_spec(CheckSpec, args.spec, "--spec"), args.output)

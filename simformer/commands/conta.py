@@ -86,10 +86,10 @@ def check_conta(args: argparse.Namespace) -> None:
     """Measure CONTA's properties on training images; reads their true masks."""
     import torch
 
-    from simformer.baselines.claims import save_claims
-    from simformer.baselines.conta.checks import Inputs, RoundMaps, conta_claims
     from simformer.baselines.maps import MapSet
     from simformer.baselines.settings import CamSettings
+    from simformer.claims.claim import save_claims
+    from simformer.claims.conta import Inputs, RoundMaps, conta_claims
     from simformer.commands.specs import ContaArms, read_spec
     from simformer.data.labels import LabelSet
     from simformer.machine.devices import choose_device

@@ -109,10 +109,10 @@ def check_retab(args: argparse.Namespace) -> None:
     """Measure RETAB's properties on training images; reads their true masks."""
     import torch
 
-    from simformer.baselines.claims import save_claims
     from simformer.baselines.maps import MapSet
-    from simformer.baselines.retab.checks import Inputs, retab_claims
     from simformer.baselines.retab.settings import TwoStageSettings
+    from simformer.claims.claim import save_claims
+    from simformer.claims.retab import Inputs, retab_claims
     from simformer.data.labels import LabelSet
 
     torch.set_num_threads(args.threads)

@@ -27,11 +27,11 @@ def check_rib(args: argparse.Namespace) -> None:
     """Measure RIB's properties on training images; reads their true masks."""
     import torch
 
-    from simformer.baselines.claims import save_claims
     from simformer.baselines.maps import MapSet
-    from simformer.baselines.rib.checks import Inputs, rib_checks
     from simformer.baselines.rib.settings import RibCheckSettings, RibSettings
     from simformer.baselines.settings import CamSettings
+    from simformer.claims.claim import save_claims
+    from simformer.claims.rib import Inputs, rib_checks
     from simformer.data.identity import require_dataset
     from simformer.data.labels import LabelSet
     from simformer.machine.devices import choose_device

@@ -33,14 +33,14 @@ def response_network(args: argparse.Namespace) -> None:
 
 def check_seam(args: argparse.Namespace) -> None:
     """Measure the claims about SEAM on held-out images, with their true masks."""
-    from simformer.baselines.seam.checks import ARMS, seam_claims
+    from simformer.claims.seam import ARMS, seam_claims
 
     _check(args, ARMS, seam_claims)
 
 
 def check_cpn(args: argparse.Namespace) -> None:
     """Measure the claims about CPN on held-out images, with their true masks."""
-    from simformer.baselines.cpn.checks import ARMS, cpn_claims
+    from simformer.claims.cpn import ARMS, cpn_claims
 
     _check(args, ARMS, cpn_claims)
 
@@ -48,8 +48,8 @@ def check_cpn(args: argparse.Namespace) -> None:
 def _check(args: argparse.Namespace, arms: tuple[str, ...], measure) -> None:
     import torch
 
-    from simformer.baselines.claims import save_claims
     from simformer.baselines.settings import CamSettings
+    from simformer.claims.claim import save_claims
     from simformer.data.index import DatasetIndex
     from simformer.data.splits import Split
     from simformer.machine.devices import choose_device

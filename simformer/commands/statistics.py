@@ -35,7 +35,7 @@ def per_class(args: argparse.Namespace) -> None:
 
 def label_quality(args: argparse.Namespace) -> None:
     """Score the labels behind the re-trained methods of a table, beside what the re-training made of them."""
-    from simformer.analysis.label_quality import write_label_quality
+    from simformer.claims.label_quality import write_label_quality
     from simformer.commands.specs import LabelSpec, read_spec
 
     write_label_quality(read_spec(LabelSpec, args.spec, "--spec"), args.output)

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from simformer.analysis.tables.stage_costs import stage_costs
-from simformer.baselines.claims import load_claims
 from simformer.baselines.maps import MapSet
 from simformer.baselines.rib.maps import read_tuning
+from simformer.claims.claim import load_claims
 from simformer.data.audit_report import AuditReport
 from simformer.data.index import DatasetIndex
 from simformer.data.labels import LabelSet

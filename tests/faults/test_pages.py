@@ -8,16 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simformer.analysis.check_table import evaluate, write_check_table
 from simformer.analysis.figures.comparison import comparison_figure, with_bars
 from simformer.analysis.figures.sweeps import draw_panel
-from simformer.analysis.label_quality import write_label_quality
 from simformer.analysis.pages.table_page import write_table_page
 from simformer.analysis.tables.intervals import write_intervals
 from simformer.analysis.tables.per_class import write_per_class
 from simformer.analysis.tables.t_test import write_t_tests
 from simformer.analysis.tables.tables import write_table
-from simformer.baselines.claims import Claim, save_claims
+from simformer.claims.claim import Claim, save_claims
+from simformer.claims.label_quality import write_label_quality
+from simformer.claims.table import evaluate, write_check_table
 from simformer.data.checked import label_checksum
 from simformer.data.images import write_label
 from simformer.data.labels import LabelledImage, LabelSet

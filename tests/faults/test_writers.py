@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 import yaml
 
-from simformer.analysis.check_table import write_check_table
 from simformer.analysis.figures.comparison import comparison_figure, with_bars
 from simformer.analysis.figures.map_gallery import _legend
 from simformer.analysis.figures.palette import class_colours
@@ -32,7 +31,8 @@ from simformer.analysis.tables.read_table import read_table
 from simformer.analysis.tables.stage_costs import write_stage_costs
 from simformer.analysis.tables.t_test import write_t_tests
 from simformer.analysis.tables.tables import write_table
-from simformer.baselines.claims import Claim, save_claims
+from simformer.claims.claim import Claim, save_claims
+from simformer.claims.table import write_check_table
 from simformer.data.audit import AuditReport
 from simformer.data.index import DatasetIndex
 from simformer.data.splits import Split

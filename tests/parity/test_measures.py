@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simformer.baselines.measures import average_precision, precision_recall, roc_auc
+from simformer.claims.measures import average_precision, precision_recall, roc_auc
 
 sklearn = pytest.importorskip("sklearn.metrics", reason="independent metrics: pip install -e '.[parity]'")
 

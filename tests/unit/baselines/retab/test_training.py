@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from simformer.baselines.affinity_network import AffinityNetwork
-from simformer.baselines.measures import average_precision
 from simformer.baselines.network_file import read_network
 from simformer.baselines.retab.edge_network import EdgeNetwork, at_pixels
 from simformer.baselines.retab.edges import base_edges
 from simformer.baselines.retab.settings import EdgeSettings
+from simformer.claims.measures import average_precision
 from simformer.data.images import read_image, read_label
 from simformer.data.transforms import normalise
 from tests.unit.baselines.retab.conftest import retab_spec, retab_train

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 from simformer.baselines.cam import equal_sizes
-from simformer.baselines.claims import Claim
 from simformer.baselines.class_maps import ClassMaps
 from simformer.baselines.maps import MapSet
-from simformer.baselines.measures import average_precision, precision_recall, recall_at_precision
 from simformer.baselines.rib.maps import load_tuner, read_tuning
 from simformer.baselines.rib.settings import RibCheckSettings, RibSettings
 from simformer.baselines.settings import CamSettings
+from simformer.claims.claim import Claim
+from simformer.claims.measures import average_precision, precision_recall, recall_at_precision
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
 from simformer.data.identity import require_dataset, require_truth

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simformer.baselines.claims import Claim
 from simformer.baselines.cpn.masks import draw_views
 from simformer.baselines.cpn.settings import CpnSettings
 from simformer.baselines.cpn.training import view_shares
-from simformer.baselines.held_out import HeldOut, of_pairs, pair_names
-from simformer.baselines.map_scores import mean_gaps, recalls
 from simformer.baselines.settings import CamSettings
-from simformer.baselines.tapped_arms import Arm, compare, measure_arm, normalised_view
 from simformer.baselines.tapped_classifier import TappedClassifier
+from simformer.claims.claim import Claim
+from simformer.claims.map_scores import mean_gaps, recalls
+from simformer.claims.stride8_networks import Arm, compare, measure_arm, normalised_view
+from simformer.claims.test_images import HeldOut, of_pairs, pair_names
 from simformer.data.index import DatasetIndex
 from simformer.data.splits import Split
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simformer.baselines.measures import average_precision
 from simformer.baselines.seeds import confident
+from simformer.claims.measures import average_precision
 from simformer.config.settings import IGNORE
 
 ANY = float(np.finfo(np.float32).tiny)

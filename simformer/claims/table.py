@@ -23,7 +23,7 @@ from simformer.analysis.tables.statistics import (
 )
 from simformer.analysis.tables.table_text import csv_text, markdown
 from simformer.atomic import atomic_write_text
-from simformer.baselines.claims import VALUES, Claim, load_claims
+from simformer.claims.claim import VALUES, Claim, load_claims
 from simformer.errors import UserError
 
 DRAWS = 2000

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from simformer.baselines.claims import Claim
 from simformer.baselines.class_maps import ClassMaps
 from simformer.baselines.expansion import blurred_maps
 from simformer.baselines.map_arms import MapArm
-from simformer.baselines.map_measures import class_precisions, iou_counts, own_argmax_counts, threshold_counts
 from simformer.baselines.mixing import mix_scores
+from simformer.claims.claim import Claim
+from simformer.claims.label_measures import class_precisions, iou_counts, own_argmax_counts, threshold_counts
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
 from simformer.data.identity import require_split, require_truth

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from simformer import cli
-from simformer.baselines.claims import load_claims
 from simformer.baselines.class_maps import ClassMaps
-from simformer.baselines.retab.arms import View, counts, own_argmax, true_affinity
-from simformer.baselines.retab.checks import Inputs, retab_claims
 from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.baselines.stencil import half_disc
+from simformer.claims.claim import load_claims
+from simformer.claims.retab import Inputs, retab_claims
+from simformer.claims.retab_walks import View, counts, own_argmax, true_affinity
 from simformer.data.masking import mask_labels
 from simformer.data.splits import make_split
 from tests.unit.baselines.retab.conftest import WALK

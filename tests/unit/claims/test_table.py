@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simformer.analysis.check_table import check_table, evaluate, write_check_table
 from simformer.analysis.tables.statistics import paired_bootstrap
-from simformer.baselines.claims import Claim, save_claims
+from simformer.claims.claim import Claim, save_claims
+from simformer.claims.table import check_table, evaluate, write_check_table
 from simformer.data.identity import Identity
 from simformer.errors import UserError
 from simformer.metrics import Evaluation

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from simformer import cli
-from simformer.baselines.claims import load_claims
 from simformer.baselines.class_maps import ClassMaps
-from simformer.baselines.conta.checks import Inputs, RoundMaps, companions, conta_claims, mask_counts, spill_shares
 from simformer.baselines.maps import write_maps
+from simformer.claims.claim import load_claims
+from simformer.claims.conta import Inputs, RoundMaps, companions, conta_claims, mask_counts, spill_shares
 from simformer.config.settings import IGNORE
 from simformer.data.images import read_label
 from simformer.data.masking import mask_labels

@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from simformer import cli
-from simformer.analysis.check_table import check_table
-from simformer.baselines.claims import load_claims
-from simformer.baselines.held_out import HeldOut, pair_names, partners
-from simformer.baselines.map_scores import distance_between_images, entropy, mean_gaps, recalls, score_maps
 from simformer.baselines.maxnorm import maxnorm
 from simformer.baselines.network_file import StoredNetwork
-from simformer.baselines.seam.checks import affinity_aucs, equivariance_gaps, pair_auc, transform
 from simformer.baselines.seam.settings import SeamSettings
-from simformer.baselines.tapped_arms import gates, measure_arm, require_equal_training
 from simformer.baselines.tapped_classifier import TappedClassifier
+from simformer.claims.claim import load_claims
+from simformer.claims.map_scores import distance_between_images, entropy, mean_gaps, recalls, score_maps
+from simformer.claims.seam import affinity_aucs, equivariance_gaps, pair_auc, transform
+from simformer.claims.stride8_networks import gates, measure_arm, require_equal_training
+from simformer.claims.table import check_table
+from simformer.claims.test_images import HeldOut, pair_names, partners
 from simformer.config.settings import IGNORE
 from simformer.errors import UserError
 from tests.unit.baselines.conftest import CAM

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simformer.analysis.label_quality import order_kept
+from simformer.claims.label_quality import order_kept
 from simformer.cli import main
 from simformer.data.checked import label_checksum
 from simformer.data.images import write_label

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from simformer.analysis.check_table import evaluate
 from simformer.baselines.class_maps import ClassMaps
 from simformer.baselines.expansion import blurred_maps
 from simformer.baselines.map_arms import MapArm, read_arms
-from simformer.baselines.map_checks import chosen_images, map_claims
-from simformer.baselines.map_measures import class_precisions, iou_counts, own_argmax_counts, threshold_counts
 from simformer.baselines.maps import MapSet, write_maps
 from simformer.baselines.settings import WalkSettings
+from simformer.claims.label_measures import class_precisions, iou_counts, own_argmax_counts, threshold_counts
+from simformer.claims.maps import chosen_images, map_claims
+from simformer.claims.table import evaluate
 from simformer.data.images import read_label
 from simformer.data.masking import fill_labels, mask_labels
 from simformer.data.splits import Split

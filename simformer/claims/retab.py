@@ -16,14 +16,11 @@ from torch.nn import functional as F
 
 from simformer.baselines.affinity import feature_affinity, pair_kinds
 from simformer.baselines.affinity_network import AffinityNetwork
-from simformer.baselines.claims import Claim
 from simformer.baselines.class_maps import ClassMaps
 from simformer.baselines.expansion import cell_labels
 from simformer.baselines.maps import MapSet
-from simformer.baselines.measures import average_precision, roc_auc
 from simformer.baselines.mixing import mix_scores
 from simformer.baselines.network_file import read_network
-from simformer.baselines.retab.arms import View, counts, own_argmax
 from simformer.baselines.retab.cells import base_and_seeds
 from simformer.baselines.retab.controls import SHUFFLED, THINNED, partners
 from simformer.baselines.retab.edges import base_edges
@@ -32,6 +29,9 @@ from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.baselines.retab.training import AFFINITY_KIND
 from simformer.baselines.settings import AffinitySettings
 from simformer.baselines.stencil import half_disc
+from simformer.claims.claim import Claim
+from simformer.claims.measures import average_precision, roc_auc
+from simformer.claims.retab_walks import View, counts, own_argmax
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
 from simformer.data.identity import require_blind, require_truth

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from simformer.baselines.claims import Claim
-from simformer.baselines.held_out import HeldOut, of_pairs, pair_names
-from simformer.baselines.map_scores import mean_gaps
-from simformer.baselines.measures import roc_auc
 from simformer.baselines.seam.settings import SeamSettings
 from simformer.baselines.settings import CamSettings
-from simformer.baselines.tapped_arms import WARM, Arm, compare, normalised_view
 from simformer.baselines.tapped_classifier import TappedClassifier, enlarged
+from simformer.claims.claim import Claim
+from simformer.claims.map_scores import mean_gaps
+from simformer.claims.measures import roc_auc
+from simformer.claims.stride8_networks import WARM, Arm, compare, normalised_view
+from simformer.claims.test_images import HeldOut, of_pairs, pair_names
 from simformer.config.settings import IGNORE
 from simformer.data.index import DatasetIndex
 from simformer.data.splits import Split

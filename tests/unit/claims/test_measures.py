@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simformer.baselines.measures import average_precision, precision_recall, recall_at_precision, roc_auc
+from simformer.claims.measures import average_precision, precision_recall, recall_at_precision, roc_auc
 
 MEASURES = [average_precision, roc_auc, lambda scores, truth: recall_at_precision(scores, truth, 0.5)]
 

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simformer.baselines.claims import Claim
 from simformer.baselines.cross_regularisation import normalised_maps
-from simformer.baselines.held_out import HeldOut, pair_names, read_held_out
-from simformer.baselines.map_scores import MapScores, distance_between_images, score_maps
-from simformer.baselines.measures import average_precision
 from simformer.baselines.network_file import StoredNetwork
 from simformer.baselines.plain.settings import TappedSettings
 from simformer.baselines.responses import load_tapped
 from simformer.baselines.settings import CamSettings
 from simformer.baselines.tapped_classifier import TappedClassifier, pooled_logits
+from simformer.claims.claim import Claim
+from simformer.claims.map_scores import MapScores, distance_between_images, score_maps
+from simformer.claims.measures import average_precision
+from simformer.claims.test_images import HeldOut, pair_names, read_held_out
 from simformer.data.identity import Identity, require_dataset, require_groups
 from simformer.data.index import DatasetIndex
 from simformer.data.splits import Split

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simformer.baselines.held_out import HeldOut, of_pairs, partners
-from simformer.baselines.map_measures import threshold_counts
-from simformer.baselines.measures import average_precision, recall_at_precision
 from simformer.baselines.tapped_classifier import enlarged
+from simformer.claims.label_measures import threshold_counts
+from simformer.claims.measures import average_precision, recall_at_precision
+from simformer.claims.test_images import HeldOut, of_pairs, partners
 from simformer.config.settings import IGNORE
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))

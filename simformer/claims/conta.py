@@ -11,18 +11,18 @@ import torch
 from PIL import Image
 
 from simformer.baselines.cam import inference_size
-from simformer.baselines.claims import Claim
 from simformer.baselines.class_maps import ClassMaps
 from simformer.baselines.classifier import load_classifier
 from simformer.baselines.conta.context import place_in_views
 from simformer.baselines.conta.contexts import Contexts
 from simformer.baselines.conta.training import ContextResponse
-from simformer.baselines.map_checks import chosen_images
-from simformer.baselines.map_measures import iou_counts
 from simformer.baselines.maps import MapSet
-from simformer.baselines.measures import average_precision
 from simformer.baselines.seeds import confident
 from simformer.baselines.settings import CamSettings
+from simformer.claims.claim import Claim
+from simformer.claims.label_measures import iou_counts
+from simformer.claims.maps import chosen_images
+from simformer.claims.measures import average_precision
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map, read_photograph
 from simformer.data.identity import require_dataset, require_truth

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simformer.baselines.claims import Claim, load_claims, save_claims
+from simformer.claims.claim import Claim, load_claims, save_claims
 from simformer.errors import UserError
 
 

@@ -15,8 +15,8 @@ from simformer.analysis.markup import line, strong
 from simformer.analysis.tables.numbers import number
 from simformer.analysis.tables.table_text import csv_text, markdown
 from simformer.atomic import atomic_write_text
-from simformer.baselines.map_checks import IMAGES, chosen_images
-from simformer.baselines.map_measures import iou_counts
+from simformer.claims.label_measures import iou_counts
+from simformer.claims.maps import IMAGES, chosen_images
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
 from simformer.data.identity import require_split, require_truth

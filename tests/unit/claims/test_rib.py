@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from simformer import cli
-from simformer.baselines.claims import load_claims
 from simformer.baselines.class_maps import ClassMaps
-from simformer.baselines.rib.checks import AREA, _best_iou, _matched, _recall, _where, find_pairs
 from simformer.baselines.rib.maps import rib_maps
 from simformer.baselines.rib.settings import RibSettings
+from simformer.claims.claim import load_claims
+from simformer.claims.rib import AREA, _best_iou, _matched, _recall, _where, find_pairs
 from simformer.config.settings import IGNORE
 from simformer.data.images import read_label
 from simformer.data.masking import mask_labels

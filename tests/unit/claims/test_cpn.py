@@ -3,12 +3,12 @@
 import numpy as np
 import torch
 
-from simformer.baselines.cpn.checks import complementary_gaps, fresh_views, without_regions
 from simformer.baselines.cpn.settings import CpnSettings, RegionSettings
-from simformer.baselines.held_out import HeldOut
 from simformer.baselines.maxnorm import maxnorm
 from simformer.baselines.pixel_correlation import pixel_seed
 from simformer.baselines.tapped_classifier import TappedClassifier
+from simformer.claims.cpn import complementary_gaps, fresh_views, without_regions
+from simformer.claims.test_images import HeldOut
 
 SETTINGS = CpnSettings(cell_side=8, masks="independent")
 
