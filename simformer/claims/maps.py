@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from simformer.baselines.class_maps import ClassMaps
+from simformer.baselines.compared_maps import MapArm
 from simformer.baselines.expansion import blurred_maps
-from simformer.baselines.map_arms import MapArm
 from simformer.baselines.mixing import mix_scores
 from simformer.claims.claim import Claim
 from simformer.claims.label_measures import class_precisions, iou_counts, own_argmax_counts, threshold_counts

@@ -13,7 +13,7 @@ def check_maps(args: argparse.Namespace) -> None:
     """Measure the claims about all class maps of a dataset, with the true masks of training images."""
     import torch
 
-    from simformer.baselines.map_arms import read_arms
+    from simformer.baselines.compared_maps import read_arms
     from simformer.claims.claim import save_claims
     from simformer.claims.maps import map_claims
     from simformer.commands.specs import Arms, read_spec
@@ -37,7 +37,7 @@ def map_gallery(args: argparse.Namespace) -> None:
     import torch
 
     from simformer.analysis.figures.map_gallery import draw_map_gallery
-    from simformer.baselines.map_arms import read_arms
+    from simformer.baselines.compared_maps import read_arms
     from simformer.commands.specs import Arms, read_spec
     from simformer.data.labels import LabelSet
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from simformer.baselines.sections import BaselineSettings
+from simformer.baselines.dataset_settings import BaselineSettings
 from simformer.baselines.settings import MapChoice
 from simformer.config import settings
 from simformer.study.files import DatasetFile, ExperimentFile, FigureFile, MethodFile, SplitSpec, Study, StudyDataset

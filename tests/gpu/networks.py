@@ -21,6 +21,7 @@ from simformer.baselines.conta.segmentation import train_segmentation
 from simformer.baselines.conta.settings import ContextClassifierSettings
 from simformer.baselines.conta.training import KIND as CONTEXT
 from simformer.baselines.conta.training import train_context_classifier
+from simformer.baselines.dataset_settings import BaselineSettings
 from simformer.baselines.expansion import train_expander
 from simformer.baselines.loop import NetworkTraining
 from simformer.baselines.maps import MapSet, write_maps
@@ -30,7 +31,6 @@ from simformer.baselines.retab.training import AFFINITY_KIND, EDGE_KIND, train_a
 from simformer.baselines.rib.maps import Tuner
 from simformer.baselines.rib.others import Pool
 from simformer.baselines.rib.parts import STAGES, cut
-from simformer.baselines.sections import BaselineSettings
 from simformer.baselines.settings import NetworkSettings
 from simformer.data.labels import LabelledImage
 from simformer.train import Runtime, TrainOutputs

@@ -11,8 +11,8 @@ import yaml
 from simformer.baselines.cam import GRID_STRIDE, inference_size, summed_maps
 from simformer.baselines.class_maps import ClassMaps
 from simformer.baselines.classifier import Classifier
+from simformer.baselines.dataset_settings import BaselineSettings
 from simformer.baselines.expansion import GRID_STRIDES, walk_start, walked_maps
-from simformer.baselines.sections import BaselineSettings
 from simformer.baselines.stencil import half_disc
 from simformer.config.settings import InferenceSettings
 from simformer.data.checked import read_label_map, read_photograph, read_truth

@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from simformer.analysis.figures.palette import IGNORE_COLOUR, class_colours
 from simformer.analysis.figures.style import figure_text
 from simformer.atomic import atomic_write_bytes
-from simformer.baselines.map_arms import MapArm
+from simformer.baselines.compared_maps import MapArm
 from simformer.baselines.mixing import mix_scores
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map, read_photograph

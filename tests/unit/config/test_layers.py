@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from simformer.baselines.sections import BaselineSettings
+from simformer.baselines.dataset_settings import BaselineSettings
 from simformer.config.layers import RunConfig, merge, parse, parse_layers, read_yaml
 from simformer.config.settings import TrainSettings
 from simformer.errors import UserError

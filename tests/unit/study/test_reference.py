@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from simformer.analysis.pages.methods_page import methods_page
-from simformer.baselines.sections import BaselineSettings, sections_behind
+from simformer.baselines.dataset_settings import BaselineSettings, sections_behind
 from simformer.baselines.settings import Response
 from simformer.config.settings import SceneSettings
 from simformer.study.files import DatasetFile, ExperimentFile, MethodFile, SplitSpec, Study, StudyDataset

@@ -9,7 +9,7 @@ from PIL import Image
 
 from simformer.analysis.figures.map_gallery import arm_pictures, choose_scenes, draw_map_gallery, heat_overlay
 from simformer.baselines.class_maps import ClassMaps
-from simformer.baselines.map_arms import MapArm
+from simformer.baselines.compared_maps import MapArm
 from simformer.baselines.maps import write_maps
 from simformer.data.images import read_label
 from simformer.data.masking import mask_labels
