@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from simformer.baselines.cam import class_activation_maps
-from simformer.baselines.class_maps import ClassMaps
+from simformer.baselines.class_maps.cam import class_activation_maps
+from simformer.baselines.class_maps.class_maps import ClassMaps
+from simformer.baselines.class_maps.map_files import MapSet, settings_hash, write_maps
 from simformer.baselines.crop_training import CropBatch, train_on_crops
-from simformer.baselines.maps import MapSet, settings_hash, write_maps
 from simformer.baselines.network_file import StoredNetwork, read_network
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import CamSettings, ClassifierSettings

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from simformer.baselines.class_maps.map_files import MapSet
 from simformer.baselines.expansion import Expansion
-from simformer.baselines.maps import MapSet
 from simformer.baselines.settings import WalkSettings
 from simformer.errors import UserError
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from simformer.atomic import atomic_write_text
-from simformer.baselines.maps import MapSet
+from simformer.baselines.class_maps.map_files import MapSet
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
 from simformer.data.labels import LabelSet

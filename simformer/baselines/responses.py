@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from simformer.baselines.cam import class_activation_maps
-from simformer.baselines.class_maps import ClassMaps
+from simformer.baselines.class_maps.cam import class_activation_maps
+from simformer.baselines.class_maps.class_maps import ClassMaps
+from simformer.baselines.class_maps.map_files import MapSet, settings_hash, write_maps
 from simformer.baselines.classifier import classifier_maps
 from simformer.baselines.cpn.settings import CpnSettings
 from simformer.baselines.cpn.training import cpn_objective
-from simformer.baselines.maps import MapSet, settings_hash, write_maps
 from simformer.baselines.maxnorm import maxnorm
 from simformer.baselines.network_file import StoredNetwork, read_network, stored_kind
 from simformer.baselines.network_spec import NetworkSpec

@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor
 
-from simformer.baselines.cam import GRID_STRIDE
+from simformer.baselines.class_maps.cam import GRID_STRIDE
 from simformer.baselines.tapped_classifier import TappedClassifier, enlarged
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simformer.baselines.seeds import confident
+from simformer.baselines.class_maps.seeds import confident
 from simformer.claims.measures import average_precision
 from simformer.config.settings import IGNORE
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from simformer.baselines.class_maps import ClassMaps
+from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.compared_maps import MapArm
 from simformer.baselines.expansion import blurred_maps
 from simformer.baselines.mixing import mix_scores

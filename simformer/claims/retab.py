@@ -16,9 +16,9 @@ from torch.nn import functional as F
 
 from simformer.baselines.affinity import feature_affinity, pair_kinds
 from simformer.baselines.affinity_network import AffinityNetwork
-from simformer.baselines.class_maps import ClassMaps
+from simformer.baselines.class_maps.class_maps import ClassMaps
+from simformer.baselines.class_maps.map_files import MapSet
 from simformer.baselines.expansion import cell_labels
-from simformer.baselines.maps import MapSet
 from simformer.baselines.mixing import mix_scores
 from simformer.baselines.network_file import read_network
 from simformer.baselines.retab.cells import base_and_seeds

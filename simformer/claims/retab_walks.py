@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from simformer.baselines.affinity import feature_affinity
-from simformer.baselines.class_maps import ClassMaps
+from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.expansion import majority_cells
 from simformer.baselines.retab.cells import STRIDE
 from simformer.baselines.retab.edges import base_edges

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from simformer.baselines.cam import equal_sizes
-from simformer.baselines.class_maps import ClassMaps
-from simformer.baselines.maps import MapSet
+from simformer.baselines.class_maps.cam import equal_sizes
+from simformer.baselines.class_maps.class_maps import ClassMaps
+from simformer.baselines.class_maps.map_files import MapSet
 from simformer.baselines.rib.maps import load_tuner, read_tuning
 from simformer.baselines.rib.settings import RibCheckSettings, RibSettings
 from simformer.baselines.settings import CamSettings

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from simformer.baselines.cam import inference_size
+from simformer.baselines.class_maps.cam import inference_size
 from simformer.baselines.settings import CamSettings
 from simformer.data.checked import read_photograph, read_truth
 from simformer.data.index import DatasetIndex

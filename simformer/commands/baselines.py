@@ -86,7 +86,7 @@ def cam(args: argparse.Namespace) -> None:
 
 def gather_maps(args: argparse.Namespace) -> None:
     """Join the shards of class maps, which must be complete."""
-    from simformer.baselines.maps import gather_maps as run
+    from simformer.baselines.class_maps.map_files import gather_maps as run
     from simformer.data.labels import LabelSet
 
     run(args.shards, LabelSet.load(args.labels), args.output)
@@ -96,8 +96,8 @@ def seeds(args: argparse.Namespace) -> None:
     """Write the confident pixels of class maps as a label set."""
     import torch
 
-    from simformer.baselines.maps import MapSet
-    from simformer.baselines.seeds import write_seeds
+    from simformer.baselines.class_maps.map_files import MapSet
+    from simformer.baselines.class_maps.seeds import write_seeds
     from simformer.baselines.settings import SeedSettings
     from simformer.data.labels import LabelSet
 
@@ -110,8 +110,8 @@ def refine(args: argparse.Namespace) -> None:
     """Expand class maps by a random walk, or of a shard of the images; what is there is not made again."""
     import torch
 
+    from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.expansion import Expander
-    from simformer.baselines.maps import MapSet
     from simformer.baselines.settings import WalkSettings
     from simformer.data.labels import LabelSet
     from simformer.machine.devices import choose_device
@@ -126,7 +126,7 @@ def mix(args: argparse.Namespace) -> None:
     """Write mixed labels: base masks, and the best present novel class of the maps elsewhere."""
     import torch
 
-    from simformer.baselines.maps import MapSet
+    from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.mixing import mixed_labels
     from simformer.data.labels import LabelSet
 

@@ -40,8 +40,8 @@ def confounder(args: argparse.Namespace) -> None:
     """Average the predicted masks of each class over the training images."""
     import torch
 
+    from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.conta.confounder import confounder as run
-    from simformer.baselines.maps import MapSet
     from simformer.data.labels import LabelSet
 
     torch.set_num_threads(1)  # maps of one image are small: threads cost more than they bring
@@ -51,10 +51,10 @@ def confounder(args: argparse.Namespace) -> None:
 
 def conta(args: argparse.Namespace) -> None:
     """Train the classifier of a round; the same command continues an interrupted training."""
+    from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.conta.confounder import Confounder
     from simformer.baselines.conta.settings import ContextClassifierSettings
     from simformer.baselines.conta.training import train_context_classifier
-    from simformer.baselines.maps import MapSet
     from simformer.baselines.network_spec import NetworkSpec
 
     run = partial(
@@ -69,8 +69,8 @@ def conta_cam(args: argparse.Namespace) -> None:
     """Make the class activation maps of a round, or those of a shard; what is there is not made again."""
     import torch
 
+    from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.conta.training import ContextResponse, context_classifier_maps
-    from simformer.baselines.maps import MapSet
     from simformer.baselines.settings import CamSettings
     from simformer.data.labels import LabelSet
     from simformer.machine.devices import choose_device
@@ -86,7 +86,7 @@ def check_conta(args: argparse.Namespace) -> None:
     """Measure CONTA's properties on training images; reads their true masks."""
     import torch
 
-    from simformer.baselines.maps import MapSet
+    from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.settings import CamSettings
     from simformer.claims.claim import save_claims
     from simformer.claims.conta import Inputs, RoundMaps, conta_claims

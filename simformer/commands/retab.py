@@ -52,7 +52,7 @@ def retab_seeds(args: argparse.Namespace) -> None:
     """Write base masks joined with the seeds of novel classes away from boundaries, as a label set."""
     import torch
 
-    from simformer.baselines.maps import MapSet
+    from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.retab.cells import write_base_and_seeds
     from simformer.baselines.retab.settings import TwoStageSettings
     from simformer.data.labels import LabelSet
@@ -84,7 +84,7 @@ def retab_walk(args: argparse.Namespace) -> None:
     """Walk class maps in two stages, or those of a shard of the images; what is there is not made again."""
     import torch
 
-    from simformer.baselines.maps import MapSet
+    from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.retab.propagation import Propagation
     from simformer.baselines.retab.settings import TwoStageSettings
     from simformer.data.labels import LabelSet
@@ -109,7 +109,7 @@ def check_retab(args: argparse.Namespace) -> None:
     """Measure RETAB's properties on training images; reads their true masks."""
     import torch
 
-    from simformer.baselines.maps import MapSet
+    from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.retab.settings import TwoStageSettings
     from simformer.claims.claim import save_claims
     from simformer.claims.retab import Inputs, retab_claims
@@ -138,7 +138,7 @@ def retab_pictures(args: argparse.Namespace) -> None:
     import torch
 
     from simformer.analysis.figures.retab_pictures import draw_retab_pictures
-    from simformer.baselines.maps import MapSet
+    from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.retab.propagation import Propagation
     from simformer.baselines.retab.settings import TwoStageSettings
     from simformer.data.labels import LabelSet

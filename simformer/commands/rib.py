@@ -27,7 +27,7 @@ def check_rib(args: argparse.Namespace) -> None:
     """Measure RIB's properties on training images; reads their true masks."""
     import torch
 
-    from simformer.baselines.maps import MapSet
+    from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.rib.settings import RibCheckSettings, RibSettings
     from simformer.baselines.settings import CamSettings
     from simformer.claims.claim import save_claims

@@ -13,7 +13,7 @@ import torch
 
 from simformer.baselines.affinity import feature_affinity
 from simformer.baselines.affinity_network import AffinityNetwork
-from simformer.baselines.class_maps import ClassMaps
+from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.mixing import mix_scores
 from simformer.baselines.retab.edge_network import EdgeNetwork
 from simformer.baselines.retab.propagation import STRIDE, padded_input, start, two_stages

@@ -11,7 +11,8 @@ from unittest.mock import patch
 import torch
 
 from simformer.baselines import crop_training, tapped_training
-from simformer.baselines.class_maps import ClassMaps
+from simformer.baselines.class_maps.class_maps import ClassMaps
+from simformer.baselines.class_maps.map_files import MapSet, write_maps
 from simformer.baselines.classifier import KIND as CLASSIFIER
 from simformer.baselines.classifier import Classifier, train_classifier
 from simformer.baselines.conta import training as conta_training
@@ -24,7 +25,6 @@ from simformer.baselines.conta.training import train_context_classifier
 from simformer.baselines.dataset_settings import BaselineSettings
 from simformer.baselines.expansion import train_expander
 from simformer.baselines.loop import NetworkTraining
-from simformer.baselines.maps import MapSet, write_maps
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.responses import train_response
 from simformer.baselines.retab.training import AFFINITY_KIND, EDGE_KIND, train_affinity, train_edges

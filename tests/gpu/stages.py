@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 import yaml
 
-from simformer.baselines.cam import GRID_STRIDE, inference_size, summed_maps
-from simformer.baselines.class_maps import ClassMaps
+from simformer.baselines.class_maps.cam import GRID_STRIDE, inference_size, summed_maps
+from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.classifier import Classifier
 from simformer.baselines.dataset_settings import BaselineSettings
 from simformer.baselines.expansion import GRID_STRIDES, walk_start, walked_maps

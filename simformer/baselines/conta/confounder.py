@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from simformer.atomic import atomic_write_bytes
-from simformer.baselines.class_maps import ClassMaps
-from simformer.baselines.maps import MapSet
+from simformer.baselines.class_maps.class_maps import ClassMaps
+from simformer.baselines.class_maps.map_files import MapSet
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError, if_made, to_make

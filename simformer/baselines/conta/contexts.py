@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from simformer.baselines.class_maps.map_files import MapSet
 from simformer.baselines.conta.context import ContextAttention, padded_masks
 from simformer.baselines.conta.settings import Context
-from simformer.baselines.maps import MapSet
 
 SHUFFLE_TAG = 8
 

@@ -10,13 +10,13 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from simformer.baselines.cam import inference_size
-from simformer.baselines.class_maps import ClassMaps
+from simformer.baselines.class_maps.cam import inference_size
+from simformer.baselines.class_maps.class_maps import ClassMaps
+from simformer.baselines.class_maps.map_files import MapSet, settings_hash, write_maps
 from simformer.baselines.conta.confounder import squeezed
 from simformer.baselines.conta.deeplab import DeepLab, multiscale_logits, segmentation_loss
 from simformer.baselines.conta.settings import SegmentationSettings
 from simformer.baselines.crop_training import CropBatch, train_on_crops
-from simformer.baselines.maps import MapSet, settings_hash, write_maps
 from simformer.baselines.network_file import read_network
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import CamSettings

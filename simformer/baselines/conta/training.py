@@ -7,8 +7,9 @@ from pathlib import Path
 
 import torch
 
-from simformer.baselines.cam import class_activation_maps, equal_sizes
-from simformer.baselines.class_maps import ClassMaps
+from simformer.baselines.class_maps.cam import class_activation_maps, equal_sizes
+from simformer.baselines.class_maps.class_maps import ClassMaps
+from simformer.baselines.class_maps.map_files import MapSet, settings_hash, write_maps
 from simformer.baselines.classifier import multilabel_loss
 from simformer.baselines.conta.confounder import Confounder
 from simformer.baselines.conta.context import place_in_crops, place_in_views
@@ -17,7 +18,6 @@ from simformer.baselines.conta.contexts import Contexts
 from simformer.baselines.conta.settings import ContextClassifierSettings
 from simformer.baselines.crops import Crops, network_input
 from simformer.baselines.loop import NetworkTraining, run_training
-from simformer.baselines.maps import MapSet, settings_hash, write_maps
 from simformer.baselines.network_file import read_network
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import CamSettings

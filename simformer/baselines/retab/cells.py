@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from simformer.atomic import atomic_write_text
+from simformer.baselines.class_maps.map_files import MapSet
 from simformer.baselines.expansion import majority_cells
-from simformer.baselines.maps import MapSet
 from simformer.baselines.stencil import Offset, shifted
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map

@@ -14,10 +14,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from simformer.atomic import atomic_write_text
-from simformer.baselines.cam import GRID_STRIDE, divide_by_maximum, equal_sizes, inference_size, mirrored_views
-from simformer.baselines.class_maps import ClassMaps
+from simformer.baselines.class_maps.cam import (
+    GRID_STRIDE,
+    divide_by_maximum,
+    equal_sizes,
+    inference_size,
+    mirrored_views,
+)
+from simformer.baselines.class_maps.class_maps import ClassMaps
+from simformer.baselines.class_maps.map_files import MapSet, settings_hash, write_maps
 from simformer.baselines.classifier import KIND, Classifier
-from simformer.baselines.maps import MapSet, settings_hash, write_maps
 from simformer.baselines.network_file import read_network
 from simformer.baselines.rib.others import FreshCrops, Others, Pool, image_rng
 from simformer.baselines.rib.parts import STAGES, cut

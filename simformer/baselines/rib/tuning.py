@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from simformer.baselines.cam import EPSILON
+from simformer.baselines.class_maps.cam import EPSILON
 from simformer.baselines.rib.parts import HEAD
 from simformer.baselines.rib.pooling import mean_logit, rib_loss
 from simformer.baselines.rib.settings import RibSettings

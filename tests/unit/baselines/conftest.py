@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from simformer.baselines.class_maps.seeds import write_seeds
 from simformer.baselines.classifier import classifier_maps, train_classifier
 from simformer.baselines.expansion import train_expander
 from simformer.baselines.network_spec import NetworkSpec
-from simformer.baselines.seeds import write_seeds
 from simformer.baselines.settings import AffinitySettings, CamSettings, ClassifierSettings, SeedSettings
 from simformer.data.masking import image_labels
 from simformer.data.shards import WHOLE

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from simformer import cli
-from simformer.baselines.maps import MapSet
+from simformer.baselines.class_maps.map_files import MapSet
 from simformer.data.labels import LabelSet
 from tests.unit.baselines.conftest import CAM, SEEDS, spec
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from simformer.baselines.affinity import feature_affinity, pair_kinds
 from simformer.baselines.affinity_network import AffinityNetwork
 from simformer.baselines.boundary_network import BoundaryNetwork
-from simformer.baselines.class_maps import ClassMaps
+from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.expansion import Expander, build_expander, cell_labels, majority_cells
 from simformer.baselines.network_file import read_network, write_network
 from simformer.baselines.settings import AffinitySettings, WalkSettings

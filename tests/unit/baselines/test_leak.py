@@ -3,12 +3,12 @@
 import pytest
 import torch
 
+from simformer.baselines.class_maps.seeds import write_seeds
 from simformer.baselines.expansion import Expander
 from simformer.baselines.mixing import mixed_labels
 from simformer.baselines.responses import response_maps
 from simformer.baselines.rib.maps import rib_maps
 from simformer.baselines.rib.settings import RibSettings
-from simformer.baselines.seeds import write_seeds
 from simformer.baselines.settings import WalkSettings
 from simformer.data.masking import image_labels, mask_labels
 from tests.unit.baselines.conftest import CAM, CPU, SEEDS, pipeline

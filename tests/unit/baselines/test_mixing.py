@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simformer.baselines.maps import write_maps
+from simformer.baselines.class_maps.map_files import write_maps
 from simformer.baselines.mixing import mix_scores, mixed_labels
 from simformer.data.images import read_label
 from simformer.data.labels import LabelSet

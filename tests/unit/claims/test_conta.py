@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from simformer import cli
-from simformer.baselines.class_maps import ClassMaps
-from simformer.baselines.maps import write_maps
+from simformer.baselines.class_maps.class_maps import ClassMaps
+from simformer.baselines.class_maps.map_files import write_maps
 from simformer.claims.claim import load_claims
 from simformer.claims.conta import Inputs, RoundMaps, companions, conta_claims, mask_counts, spill_shares
 from simformer.config.settings import IGNORE

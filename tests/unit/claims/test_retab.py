@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from simformer import cli
-from simformer.baselines.class_maps import ClassMaps
+from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.baselines.stencil import half_disc
 from simformer.claims.claim import load_claims

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from simformer import cli
-from simformer.baselines.class_maps import ClassMaps
+from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.rib.maps import rib_maps
 from simformer.baselines.rib.settings import RibSettings
 from simformer.claims.claim import load_claims

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from simformer.analysis.figures.map_gallery import arm_pictures, choose_scenes, draw_map_gallery, heat_overlay
-from simformer.baselines.class_maps import ClassMaps
+from simformer.baselines.class_maps.class_maps import ClassMaps
+from simformer.baselines.class_maps.map_files import write_maps
 from simformer.baselines.compared_maps import MapArm
-from simformer.baselines.maps import write_maps
 from simformer.data.images import read_label
 from simformer.data.masking import mask_labels
 from simformer.data.splits import Split

@@ -5,13 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from simformer.baselines.class_maps.seeds import write_seeds
 from simformer.baselines.conta.confounder import confounder
 from simformer.baselines.conta.segmentation import train_segmentation, write_predictions
 from simformer.baselines.conta.settings import ContextClassifierSettings, SegmentationSettings
 from simformer.baselines.conta.training import ContextResponse, context_classifier_maps, train_context_classifier
 from simformer.baselines.expansion import Expander
 from simformer.baselines.network_spec import NetworkSpec
-from simformer.baselines.seeds import write_seeds
 from simformer.baselines.settings import SeedSettings, WalkSettings
 from simformer.train import Runtime, TrainOutputs
 from tests.unit.baselines.conftest import CAM, COMMON, CPU

@@ -3,7 +3,7 @@
 import pytest
 
 from simformer import cli
-from simformer.baselines.maps import MapSet
+from simformer.baselines.class_maps.map_files import MapSet
 from tests.unit.baselines.conftest import CAM
 from tests.unit.baselines.conta.conftest import CLASSIFIER, SEGMENTATION, SIDE, with_context
 

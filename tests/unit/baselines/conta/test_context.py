@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from simformer.baselines.cam import summed_maps
-from simformer.baselines.class_maps import ClassMaps
+from simformer.baselines.class_maps.cam import summed_maps
+from simformer.baselines.class_maps.class_maps import ClassMaps
+from simformer.baselines.class_maps.map_files import MapSet, write_maps
 from simformer.baselines.classifier import Classifier
 from simformer.baselines.conta.confounder import Confounder, confounder, mean_masks
 from simformer.baselines.conta.context import (
@@ -21,7 +22,6 @@ from simformer.baselines.conta.context import (
 from simformer.baselines.conta.context_classifier import ENTRIES, ContextClassifier
 from simformer.baselines.conta.contexts import Contexts, partners
 from simformer.baselines.crops import placed_crop, random_crop
-from simformer.baselines.maps import MapSet, write_maps
 from simformer.baselines.settings import ClassifierSettings
 from simformer.baselines.sgd import build_sgd
 from tests.unit.baselines.conftest import CPU

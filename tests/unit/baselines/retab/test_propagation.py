@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from simformer.baselines.class_maps import ClassMaps
+from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.mixing import mix_scores
 from simformer.baselines.retab.cells import STRIDE
 from simformer.baselines.retab.propagation import (

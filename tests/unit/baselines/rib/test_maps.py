@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from simformer.baselines.maps import gather_maps
+from simformer.baselines.class_maps.map_files import gather_maps
 from simformer.baselines.rib.maps import load_tuner, rib_maps
 from simformer.baselines.rib.settings import RibSettings
 from simformer.baselines.settings import CamSettings

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from simformer.baselines.cam import class_activation_maps, divide_by_maximum, inference_size, summed_maps
-from simformer.baselines.class_maps import ClassMaps
+from simformer.baselines.class_maps.cam import class_activation_maps, divide_by_maximum, inference_size, summed_maps
+from simformer.baselines.class_maps.class_maps import ClassMaps
+from simformer.baselines.class_maps.map_files import MapSet, gather_maps, write_maps
 from simformer.baselines.classifier import load_classifier
-from simformer.baselines.maps import MapSet, gather_maps, write_maps
 from simformer.baselines.settings import CamSettings
 from simformer.data.images import read_image
 from simformer.data.shards import WHOLE, Shard

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from simformer.baselines.class_maps import ClassMaps
+from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.settings import CamSettings
 from simformer.data.checked import read_photograph
 from simformer.data.labels import LabelledImage

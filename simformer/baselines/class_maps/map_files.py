@@ -22,7 +22,7 @@ from simformer.data.shards import WHOLE, Shard
 from simformer.errors import MAKES_IT, UserError
 
 if TYPE_CHECKING:
-    from simformer.baselines.class_maps import ClassMaps
+    from simformer.baselines.class_maps.class_maps import ClassMaps
 
 # The maps themselves (torch) are imported where they are read and written: to join shards takes the manifests alone.
 
@@ -52,7 +52,7 @@ class MapSet:
         """Return the maps of an image; raises UserError if there are none or they were changed."""
         if name not in self.checksums:
             raise UserError(f"{self.root / 'maps.json'}: no maps of image '{name}'; it belongs to another label set")
-        from simformer.baselines.class_maps import maps_path, read_maps
+        from simformer.baselines.class_maps.class_maps import maps_path, read_maps
 
         stored = read_maps(self.root, name)
         if stored is None or stored[1] != self.checksums[name]:
@@ -104,7 +104,7 @@ def write_maps(
     Returns: the maps of the shard.
     Raises: UserError for scores that are not finite.
     """
-    from simformer.baselines.class_maps import read_maps, write_image
+    from simformer.baselines.class_maps.class_maps import read_maps, write_image
 
     images, root = labels.images, manifest.parent
     mine = [images[i] for i in shard.positions(len(images))]

@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from simformer.baselines.class_maps import ClassMaps
-from simformer.baselines.crf import dense_crf
-from simformer.baselines.maps import MapSet
-from simformer.baselines.pamr import pamr
+from simformer.baselines.class_maps.class_maps import ClassMaps
+from simformer.baselines.class_maps.crf import dense_crf
+from simformer.baselines.class_maps.map_files import MapSet
+from simformer.baselines.class_maps.pamr import pamr
 from simformer.baselines.settings import SeedSettings
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_photograph

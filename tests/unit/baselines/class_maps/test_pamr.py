@@ -2,7 +2,7 @@
 
 import torch
 
-from simformer.baselines.pamr import DILATIONS, pamr
+from simformer.baselines.class_maps.pamr import DILATIONS, pamr
 
 
 def by_loops(image, scores):

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from simformer.baselines import crf
-from simformer.baselines.class_maps import ClassMaps
-from simformer.baselines.seeds import confident, image_seeds, write_seeds
+from simformer.baselines.class_maps.class_maps import ClassMaps, crf
+from simformer.baselines.class_maps.seeds import confident, image_seeds, write_seeds
 from simformer.baselines.settings import SeedSettings
 from simformer.data.images import read_label
 from simformer.data.labels import LabelSet

@@ -1,0 +1,1 @@
+"""Class maps: activation maps, their files, refinement, seeds."""
