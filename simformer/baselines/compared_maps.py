@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simformer.baselines.class_maps.map_files import MapSet
-from simformer.baselines.expansion import Expansion
+from simformer.baselines.expansion.psa_irn import Expansion
 from simformer.baselines.settings import WalkSettings
 from simformer.errors import UserError
 

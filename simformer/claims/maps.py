@@ -14,7 +14,7 @@ import torch
 
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.compared_maps import MapArm
-from simformer.baselines.expansion import blurred_maps
+from simformer.baselines.expansion.psa_irn import blurred_maps
 from simformer.baselines.mixing import mix_scores
 from simformer.claims.claim import Claim
 from simformer.claims.label_measures import class_precisions, iou_counts, own_argmax_counts, threshold_counts

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from simformer.baselines.affinity import feature_affinity, pair_kinds
-from simformer.baselines.affinity_network import AffinityNetwork
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapSet
-from simformer.baselines.expansion import cell_labels
+from simformer.baselines.expansion.affinity import feature_affinity, pair_kinds
+from simformer.baselines.expansion.affinity_network import AffinityNetwork
+from simformer.baselines.expansion.psa_irn import cell_labels
+from simformer.baselines.expansion.stencil import half_disc
 from simformer.baselines.mixing import mix_scores
 from simformer.baselines.network_file import read_network
 from simformer.baselines.retab.cells import base_and_seeds
@@ -28,7 +29,6 @@ from simformer.baselines.retab.propagation import padded_input, pixels_of
 from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.baselines.retab.training import AFFINITY_KIND
 from simformer.baselines.settings import AffinitySettings
-from simformer.baselines.stencil import half_disc
 from simformer.claims.claim import Claim
 from simformer.claims.measures import average_precision, roc_auc
 from simformer.claims.retab_walks import View, counts, own_argmax

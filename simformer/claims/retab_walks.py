@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from simformer.baselines.affinity import feature_affinity
 from simformer.baselines.class_maps.class_maps import ClassMaps
-from simformer.baselines.expansion import majority_cells
+from simformer.baselines.expansion.affinity import feature_affinity
+from simformer.baselines.expansion.psa_irn import majority_cells
+from simformer.baselines.expansion.stencil import Offset, half_disc, shifted
+from simformer.baselines.expansion.walk import transition, walk
 from simformer.baselines.retab.cells import STRIDE
 from simformer.baselines.retab.edges import base_edges
 from simformer.baselines.retab.propagation import NONE_OF_THEM, own_labels, padded_input, start, two_stages
 from simformer.baselines.retab.settings import TwoStageSettings
-from simformer.baselines.stencil import Offset, half_disc, shifted
-from simformer.baselines.walk import transition, walk
 from simformer.config.settings import IGNORE
 
 EDGE_SHARE = 0.05

@@ -34,7 +34,7 @@ def classifier(args: argparse.Namespace) -> None:
 
 def affinity(args: argparse.Namespace) -> None:
     """Train the network of an expansion (PSA, IRN) on seeds; the same command continues an interrupted training."""
-    from simformer.baselines.expansion import train_expander
+    from simformer.baselines.expansion.psa_irn import train_expander
     from simformer.baselines.network_spec import NetworkSpec
     from simformer.baselines.settings import AffinitySettings
 
@@ -111,7 +111,7 @@ def refine(args: argparse.Namespace) -> None:
     import torch
 
     from simformer.baselines.class_maps.map_files import MapSet
-    from simformer.baselines.expansion import Expander
+    from simformer.baselines.expansion.psa_irn import Expander
     from simformer.baselines.settings import WalkSettings
     from simformer.data.labels import LabelSet
     from simformer.machine.devices import choose_device

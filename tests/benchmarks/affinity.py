@@ -8,8 +8,8 @@ import time
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from simformer.baselines.affinity import feature_affinity
-from simformer.baselines.stencil import half_disc, shifted
+from simformer.baselines.expansion.affinity import feature_affinity
+from simformer.baselines.expansion.stencil import half_disc, shifted
 from simformer.machine.memory import keep_freed_memory
 
 OFFSETS = half_disc(5)

@@ -11,8 +11,8 @@ import time
 
 import torch
 
-from simformer.baselines.stencil import half_disc
-from simformer.baselines.walk import transition, walk
+from simformer.baselines.expansion.stencil import half_disc
+from simformer.baselines.expansion.walk import transition, walk
 
 HEIGHT, WIDTH, CLASSES = 480, 640, 10
 CASES = {"PSA, 64 steps": (8, 8, 64, 1), "RETAB, 2 x 256 steps": (8, 8, 256, 2), "IRN, 256 steps": (4, 10, 256, 1)}

@@ -23,7 +23,7 @@ from simformer.baselines.conta.settings import ContextClassifierSettings
 from simformer.baselines.conta.training import KIND as CONTEXT
 from simformer.baselines.conta.training import train_context_classifier
 from simformer.baselines.dataset_settings import BaselineSettings
-from simformer.baselines.expansion import train_expander
+from simformer.baselines.expansion.psa_irn import train_expander
 from simformer.baselines.loop import NetworkTraining
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.responses import train_response

@@ -12,8 +12,8 @@ from simformer.baselines.class_maps.cam import GRID_STRIDE, inference_size, summ
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.classifier import Classifier
 from simformer.baselines.dataset_settings import BaselineSettings
-from simformer.baselines.expansion import GRID_STRIDES, walk_start, walked_maps
-from simformer.baselines.stencil import half_disc
+from simformer.baselines.expansion.psa_irn import GRID_STRIDES, walk_start, walked_maps
+from simformer.baselines.expansion.stencil import half_disc
 from simformer.config.settings import InferenceSettings
 from simformer.data.checked import read_label_map, read_photograph, read_truth
 from simformer.inference import ImageFile, predict

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from simformer.atomic import atomic_write_text
 from simformer.baselines.class_maps.map_files import MapSet
-from simformer.baselines.expansion import majority_cells
-from simformer.baselines.stencil import Offset, shifted
+from simformer.baselines.expansion.psa_irn import majority_cells
+from simformer.baselines.expansion.stencil import Offset, shifted
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
 from simformer.data.identity import require_blind

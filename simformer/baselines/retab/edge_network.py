@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from simformer.baselines.affinity_network import REDUCED, initialise_reducers, joined_maps, side_reducers
+from simformer.baselines.expansion.affinity_network import REDUCED, initialise_reducers, joined_maps, side_reducers
 from simformer.baselines.strides import strided_backbone
 
 

@@ -11,12 +11,14 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from simformer.baselines.affinity import feature_affinity
-from simformer.baselines.affinity_network import AffinityNetwork
 from simformer.baselines.class_maps.cam import inference_size
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapSet, settings_hash, write_maps
 from simformer.baselines.class_maps.seeds import confident
+from simformer.baselines.expansion.affinity import feature_affinity
+from simformer.baselines.expansion.affinity_network import AffinityNetwork
+from simformer.baselines.expansion.stencil import half_disc
+from simformer.baselines.expansion.walk import transition, walk
 from simformer.baselines.network_file import read_network
 from simformer.baselines.retab.cells import STRIDE
 from simformer.baselines.retab.edge_network import EdgeNetwork
@@ -24,8 +26,6 @@ from simformer.baselines.retab.edges import base_edges
 from simformer.baselines.retab.settings import EdgeSettings, TwoStageSettings
 from simformer.baselines.retab.training import AFFINITY_KIND, EDGE_KIND
 from simformer.baselines.settings import AffinitySettings, CamSettings
-from simformer.baselines.stencil import half_disc
-from simformer.baselines.walk import transition, walk
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map, read_photograph
 from simformer.data.identity import require_split

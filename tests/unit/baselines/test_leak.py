@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from simformer.baselines.class_maps.seeds import write_seeds
-from simformer.baselines.expansion import Expander
+from simformer.baselines.expansion.psa_irn import Expander
 from simformer.baselines.mixing import mixed_labels
 from simformer.baselines.responses import response_maps
 from simformer.baselines.rib.maps import rib_maps

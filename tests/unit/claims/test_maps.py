@@ -9,7 +9,7 @@ import torch
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapSet, write_maps
 from simformer.baselines.compared_maps import MapArm, read_arms
-from simformer.baselines.expansion import blurred_maps
+from simformer.baselines.expansion.psa_irn import blurred_maps
 from simformer.baselines.settings import WalkSettings
 from simformer.claims.label_measures import class_precisions, iou_counts, own_argmax_counts, threshold_counts
 from simformer.claims.maps import chosen_images, map_claims

@@ -9,8 +9,8 @@ import torch
 
 from simformer import cli
 from simformer.baselines.class_maps.class_maps import ClassMaps
+from simformer.baselines.expansion.stencil import half_disc
 from simformer.baselines.retab.settings import TwoStageSettings
-from simformer.baselines.stencil import half_disc
 from simformer.claims.claim import load_claims
 from simformer.claims.retab import Inputs, retab_claims
 from simformer.claims.retab_walks import View, counts, own_argmax, true_affinity

@@ -10,7 +10,7 @@ from simformer.baselines.conta.confounder import confounder
 from simformer.baselines.conta.segmentation import train_segmentation, write_predictions
 from simformer.baselines.conta.settings import ContextClassifierSettings, SegmentationSettings
 from simformer.baselines.conta.training import ContextResponse, context_classifier_maps, train_context_classifier
-from simformer.baselines.expansion import Expander
+from simformer.baselines.expansion.psa_irn import Expander
 from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import SeedSettings, WalkSettings
 from simformer.train import Runtime, TrainOutputs

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simformer.baselines.affinity import pair_loss
+from simformer.baselines.expansion.affinity import pair_loss
+from simformer.baselines.expansion.stencil import half_disc
 from simformer.baselines.retab.cells import UNKNOWN, base_and_seeds, pair_groups, retab_cells
-from simformer.baselines.stencil import half_disc
 from simformer.data.images import read_label
 
 NOVEL = (6, 8)

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from tests.unit.baselines.test_walk import OFFSETS, dense_transition, dense_walk, perfect_affinity, random_affinity
+from tests.unit.baselines.test_walk import random_scores as scores_of
 
 from simformer.baselines.class_maps.class_maps import ClassMaps
+from simformer.baselines.expansion.walk import transition, walk
 from simformer.baselines.mixing import mix_scores
 from simformer.baselines.retab.cells import STRIDE
 from simformer.baselines.retab.propagation import (
@@ -16,13 +19,10 @@ from simformer.baselines.retab.propagation import (
     two_stages,
 )  # fmt: skip
 from simformer.baselines.retab.settings import TwoStageSettings
-from simformer.baselines.walk import transition, walk
 from simformer.data.images import read_image, read_label
 from simformer.data.shards import Shard
 from tests.unit.baselines.conftest import CPU
 from tests.unit.baselines.retab.conftest import WALK
-from tests.unit.baselines.test_walk import OFFSETS, dense_transition, dense_walk, perfect_affinity, random_affinity
-from tests.unit.baselines.test_walk import random_scores as scores_of
 
 SETTINGS = TwoStageSettings(steps=32)
 

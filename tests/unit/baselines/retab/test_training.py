@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from tests.unit.baselines.test_expansion import pair_ranking
 
-from simformer.baselines.affinity_network import AffinityNetwork
+from simformer.baselines.expansion.affinity_network import AffinityNetwork
 from simformer.baselines.network_file import read_network
 from simformer.baselines.retab.edge_network import EdgeNetwork, at_pixels
 from simformer.baselines.retab.edges import base_edges
@@ -12,7 +13,6 @@ from simformer.claims.measures import average_precision
 from simformer.data.images import read_image, read_label
 from simformer.data.transforms import normalise
 from tests.unit.baselines.retab.conftest import retab_spec, retab_train
-from tests.unit.baselines.test_expansion import pair_ranking
 
 
 @pytest.mark.parametrize("kind", ["retab_boundary", "retab_affinity"])

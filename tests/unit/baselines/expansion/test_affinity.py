@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from simformer.baselines.affinity import boundary_affinity, feature_affinity, pair_kinds, pair_loss
-from simformer.baselines.stencil import half_disc, segment, shifted
+from simformer.baselines.expansion.affinity import boundary_affinity, feature_affinity, pair_kinds, pair_loss
+from simformer.baselines.expansion.stencil import half_disc, segment, shifted
 
 OFFSETS = half_disc(5)
 

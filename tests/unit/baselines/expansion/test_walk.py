@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from simformer.baselines.stencil import half_disc, shifted
-from simformer.baselines.walk import transition, walk
+from simformer.baselines.expansion.stencil import half_disc, shifted
+from simformer.baselines.expansion.walk import transition, walk
 
 OFFSETS = half_disc(5)
 

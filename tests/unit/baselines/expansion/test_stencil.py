@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from simformer.baselines.stencil import Windows, half_disc, segment, shifted
+from simformer.baselines.expansion.stencil import Windows, half_disc, segment, shifted
 
 
 @pytest.mark.parametrize(("radius", "count"), [(5, 34), (10, 152)])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from simformer.baselines.stencil import Offset, Windows, inside, segment
+from simformer.baselines.expansion.stencil import Offset, Windows, inside, segment
 from simformer.config.settings import IGNORE
 
 EPSILON = 1e-5

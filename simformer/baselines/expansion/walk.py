@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from simformer.baselines.stencil import Offset, Windows
+from simformer.baselines.expansion.stencil import Offset, Windows
 
 
 def transition(

@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from simformer.baselines.affinity import feature_affinity, pair_kinds
-from simformer.baselines.affinity_network import AffinityNetwork
-from simformer.baselines.boundary_network import BoundaryNetwork
 from simformer.baselines.class_maps.class_maps import ClassMaps
-from simformer.baselines.expansion import Expander, build_expander, cell_labels, majority_cells
+from simformer.baselines.expansion.affinity import feature_affinity, pair_kinds
+from simformer.baselines.expansion.affinity_network import AffinityNetwork
+from simformer.baselines.expansion.boundary_network import BoundaryNetwork
+from simformer.baselines.expansion.psa_irn import Expander, build_expander, cell_labels, majority_cells
+from simformer.baselines.expansion.stencil import half_disc
 from simformer.baselines.network_file import read_network, write_network
 from simformer.baselines.settings import AffinitySettings, WalkSettings
-from simformer.baselines.stencil import half_disc
 from simformer.data.identity import Identity
 from simformer.data.images import read_image, read_label
 from simformer.data.shards import Shard

@@ -1,0 +1,1 @@
+"""Expansion of seeds: affinity and boundary networks, random walks."""
