@@ -15,8 +15,6 @@ from simformer.baselines.classifier import classifier_maps
 from simformer.baselines.cpn.settings import CpnSettings
 from simformer.baselines.cpn.training import cpn_objective
 from simformer.baselines.maxnorm import maxnorm
-from simformer.baselines.network_file import StoredNetwork, read_network, stored_kind
-from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.plain.settings import TappedSettings
 from simformer.baselines.plain.training import plain_objective
 from simformer.baselines.seam.settings import SeamSettings
@@ -24,6 +22,8 @@ from simformer.baselines.seam.training import seam_objective
 from simformer.baselines.settings import CamSettings
 from simformer.baselines.tapped_classifier import TappedClassifier
 from simformer.baselines.tapped_training import Origin, train_tapped
+from simformer.baselines.training.network_file import StoredNetwork, read_network, stored_kind
+from simformer.baselines.training.network_spec import NetworkSpec
 from simformer.baselines.view_maps import view_response
 from simformer.config.layers import parse
 from simformer.data.identity import require_split

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from simformer.baselines.cpn.region_correlation import RegionCorrelation
 from simformer.baselines.cpn.settings import RegionSettings
 from simformer.baselines.pixel_correlation import PixelCorrelation, pixel_seed
-from simformer.baselines.strides import strided_backbone
+from simformer.baselines.training.strided_backbone import strided_backbone
 
 STRIDE = 8
 

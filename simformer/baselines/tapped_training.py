@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from simformer.baselines.loop import NetworkTraining, run_training
-from simformer.baselines.network_file import read_network
-from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.plain.settings import TappedSettings
-from simformer.baselines.sgd import build_sgd, sgd_step, total_steps
-from simformer.baselines.strides import freeze_stages
 from simformer.baselines.tapped_classifier import TappedClassifier
+from simformer.baselines.training.network_file import read_network
+from simformer.baselines.training.network_spec import NetworkSpec
+from simformer.baselines.training.network_training import NetworkTraining, run_training
+from simformer.baselines.training.sgd import build_sgd, sgd_step, total_steps
+from simformer.baselines.training.strided_backbone import freeze_stages
 from simformer.data.identity import Identity, require_split
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError

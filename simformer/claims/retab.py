@@ -21,7 +21,6 @@ from simformer.baselines.expansion.affinity_network import AffinityNetwork
 from simformer.baselines.expansion.psa_irn import cell_labels
 from simformer.baselines.expansion.stencil import half_disc
 from simformer.baselines.mixing import mix_scores
-from simformer.baselines.network_file import read_network
 from simformer.baselines.retab.cells import base_and_seeds
 from simformer.baselines.retab.controls import SHUFFLED, THINNED, partners
 from simformer.baselines.retab.edges import base_edges
@@ -29,6 +28,7 @@ from simformer.baselines.retab.propagation import padded_input, pixels_of
 from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.baselines.retab.training import AFFINITY_KIND
 from simformer.baselines.settings import AffinitySettings
+from simformer.baselines.training.network_file import read_network
 from simformer.claims.claim import Claim
 from simformer.claims.measures import average_precision, roc_auc
 from simformer.claims.retab_walks import View, counts, own_argmax

@@ -12,8 +12,8 @@ from typing import Any, get_args
 from simformer.baselines.conta.rounds import FAMILIES, FIRST, ROUNDS, Round
 from simformer.baselines.conta.settings import ContextClassifierSettings
 from simformer.baselines.dataset_settings import BaselineSettings
-from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import Response
+from simformer.baselines.training.network_spec import NetworkSpec
 from simformer.config.layers import RunConfig, check_layer, merge, parse, parse_layers, read_yaml
 from simformer.config.paths import config_folder, expand_path
 from simformer.config.settings import ModelSettings, TrainSettings

@@ -7,8 +7,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from simformer.baselines.network_file import read_network
 from simformer.baselines.settings import ClassifierSettings
+from simformer.baselines.training.network_file import read_network
 from simformer.cli import main
 from tests.faults.harness import complaint, refused
 from tests.faults.test_identity import cam, evaluate, pseudo

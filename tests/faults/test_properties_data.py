@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simformer.atomic import atomic_write_bytes
-from simformer.baselines.crops import random_crop
 from simformer.baselines.settings import NetworkSettings
+from simformer.baselines.training.crops import random_crop
 from simformer.config.settings import AugmentSettings
 from simformer.data.class_names import look, normal
 from simformer.data.images import decode_image, decode_label, photograph_size

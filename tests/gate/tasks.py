@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from simformer.baselines.classifier import Classifier, multilabel_loss
-from simformer.baselines.crop_training import crop_batch, sgd_of_backbone
-from simformer.baselines.crops import Sample
 from simformer.baselines.settings import ClassifierSettings
-from simformer.baselines.sgd import sgd_step
+from simformer.baselines.training.crop_training import crop_batch, sgd_of_backbone
+from simformer.baselines.training.crops import Sample
+from simformer.baselines.training.sgd import sgd_step
 from simformer.build import Training, build_training
 from simformer.config.settings import InferenceSettings
 from simformer.data.transforms import Crop

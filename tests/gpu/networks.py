@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import torch
 
-from simformer.baselines import crop_training, tapped_training
+from simformer.baselines import tapped_training
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapSet, write_maps
 from simformer.baselines.classifier import KIND as CLASSIFIER
@@ -24,14 +24,15 @@ from simformer.baselines.conta.training import KIND as CONTEXT
 from simformer.baselines.conta.training import train_context_classifier
 from simformer.baselines.dataset_settings import BaselineSettings
 from simformer.baselines.expansion.psa_irn import train_expander
-from simformer.baselines.loop import NetworkTraining
-from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.responses import train_response
 from simformer.baselines.retab.training import AFFINITY_KIND, EDGE_KIND, train_affinity, train_edges
 from simformer.baselines.rib.maps import Tuner
 from simformer.baselines.rib.others import Pool
 from simformer.baselines.rib.parts import STAGES, cut
 from simformer.baselines.settings import NetworkSettings
+from simformer.baselines.training import crop_training
+from simformer.baselines.training.network_spec import NetworkSpec
+from simformer.baselines.training.network_training import NetworkTraining
 from simformer.data.labels import LabelledImage
 from simformer.train import Runtime, TrainOutputs
 from tests.gpu.photographs import Photographs

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from simformer.baselines.conta.confounder import Confounder
-from simformer.baselines.crops import Placement
+from simformer.baselines.training.crops import Placement
 
 INITIAL_DEVIATION = 0.02
 

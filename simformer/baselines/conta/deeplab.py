@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from simformer.baselines.strides import strided_backbone
+from simformer.baselines.training.strided_backbone import strided_backbone
 from simformer.config.settings import IGNORE
 
 STRIDE = 8

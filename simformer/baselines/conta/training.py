@@ -16,13 +16,13 @@ from simformer.baselines.conta.context import place_in_crops, place_in_views
 from simformer.baselines.conta.context_classifier import ContextClassifier
 from simformer.baselines.conta.contexts import Contexts
 from simformer.baselines.conta.settings import ContextClassifierSettings
-from simformer.baselines.crops import Crops, network_input
-from simformer.baselines.loop import NetworkTraining, run_training
-from simformer.baselines.network_file import read_network
-from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import CamSettings
-from simformer.baselines.sgd import build_sgd, sgd_step, total_steps
-from simformer.baselines.strides import freeze_stages
+from simformer.baselines.training.crops import Crops, network_input
+from simformer.baselines.training.network_file import read_network
+from simformer.baselines.training.network_spec import NetworkSpec
+from simformer.baselines.training.network_training import NetworkTraining, run_training
+from simformer.baselines.training.sgd import build_sgd, sgd_step, total_steps
+from simformer.baselines.training.strided_backbone import freeze_stages
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.shards import WHOLE, Shard

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from simformer.baselines.cpn.settings import CpnSettings
-from simformer.baselines.crops import Crops, Sample
+from simformer.baselines.training.crops import Crops, Sample
 
 MASK_STREAM = 7
 """Number of the random stream of masks; crops have their own."""

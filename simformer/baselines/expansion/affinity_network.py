@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from simformer.baselines.strides import strided_backbone
+from simformer.baselines.training.strided_backbone import strided_backbone
 from simformer.models.backbone import Backbone
 
 REDUCED = (64, 128, 256)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from simformer.baselines.strides import STEMS, strided_backbone
+from simformer.baselines.training.strided_backbone import STEMS, strided_backbone
 
 WIDTH, GROUPS = 32, 4
 

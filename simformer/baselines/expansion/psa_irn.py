@@ -13,15 +13,15 @@ from torch.nn import functional as F
 
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapSet, settings_hash, write_maps
-from simformer.baselines.crop_training import CropBatch, train_on_crops
 from simformer.baselines.expansion.affinity import boundary_affinity, feature_affinity, pair_kinds, pair_loss
 from simformer.baselines.expansion.affinity_network import AffinityNetwork
 from simformer.baselines.expansion.boundary_network import BoundaryNetwork
 from simformer.baselines.expansion.stencil import Offset, half_disc
 from simformer.baselines.expansion.walk import transition, walk
-from simformer.baselines.network_file import read_network
-from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import AffinitySettings, WalkSettings
+from simformer.baselines.training.crop_training import CropBatch, train_on_crops
+from simformer.baselines.training.network_file import read_network
+from simformer.baselines.training.network_spec import NetworkSpec
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_photograph
 from simformer.data.identity import require_split

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from simformer.baselines.classifier import multilabel_loss
-from simformer.baselines.crops import Crops, Sample, network_input
 from simformer.baselines.plain.settings import TappedSettings
 from simformer.baselines.tapped_classifier import TappedClassifier, pooled_logits
 from simformer.baselines.tapped_training import Objective
+from simformer.baselines.training.crops import Crops, Sample, network_input
 from simformer.data.labels import LabelSet
 
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from simformer.baselines.expansion.affinity_network import REDUCED, initialise_reducers, joined_maps, side_reducers
-from simformer.baselines.strides import strided_backbone
+from simformer.baselines.training.strided_backbone import strided_backbone
 
 
 class EdgeNetwork(nn.Module):

@@ -19,13 +19,13 @@ from simformer.baselines.expansion.affinity import feature_affinity
 from simformer.baselines.expansion.affinity_network import AffinityNetwork
 from simformer.baselines.expansion.stencil import half_disc
 from simformer.baselines.expansion.walk import transition, walk
-from simformer.baselines.network_file import read_network
 from simformer.baselines.retab.cells import STRIDE
 from simformer.baselines.retab.edge_network import EdgeNetwork
 from simformer.baselines.retab.edges import base_edges
 from simformer.baselines.retab.settings import EdgeSettings, TwoStageSettings
 from simformer.baselines.retab.training import AFFINITY_KIND, EDGE_KIND
 from simformer.baselines.settings import AffinitySettings, CamSettings
+from simformer.baselines.training.network_file import read_network
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map, read_photograph
 from simformer.data.identity import require_split

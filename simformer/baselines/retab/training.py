@@ -6,16 +6,16 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from simformer.baselines.crop_training import CropBatch, train_on_crops
 from simformer.baselines.expansion.affinity import feature_affinity, pair_loss
 from simformer.baselines.expansion.affinity_network import AffinityNetwork
 from simformer.baselines.expansion.stencil import half_disc
-from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.retab.cells import pair_groups, retab_cells
 from simformer.baselines.retab.edge_network import EdgeNetwork, at_pixels
 from simformer.baselines.retab.edges import base_edges, edge_loss, taught
 from simformer.baselines.retab.settings import EdgeSettings
 from simformer.baselines.settings import AffinitySettings
+from simformer.baselines.training.crop_training import CropBatch, train_on_crops
+from simformer.baselines.training.network_spec import NetworkSpec
 from simformer.data.labels import LabelSet
 from simformer.train import Runtime, TrainOutputs
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from simformer.baselines.crops import Crops, network_input, random_crop
 from simformer.baselines.rib.pooling import ABSENT, PRESENT, SHARED
 from simformer.baselines.settings import NetworkSettings
+from simformer.baselines.training.crops import Crops, network_input, random_crop
 from simformer.data.checked import read_photograph
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError

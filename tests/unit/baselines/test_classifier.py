@@ -11,10 +11,10 @@ import torch
 from torch.nn import functional as F
 
 from simformer.baselines.classifier import Classifier, load_classifier, multilabel_loss
-from simformer.baselines.crops import Crops, network_input, random_crop
-from simformer.baselines.network_file import read_network
 from simformer.baselines.settings import AffinitySettings, ClassifierSettings
-from simformer.baselines.sgd import rate_factor, total_steps
+from simformer.baselines.training.crops import Crops, network_input, random_crop
+from simformer.baselines.training.network_file import read_network
+from simformer.baselines.training.sgd import rate_factor, total_steps
 from simformer.errors import Interrupted, UserError
 from simformer.training.log import StepMeans
 from tests.unit.baselines.conftest import CPU, spec, train

@@ -11,8 +11,8 @@ from simformer.baselines.conta.segmentation import train_segmentation, write_pre
 from simformer.baselines.conta.settings import ContextClassifierSettings, SegmentationSettings
 from simformer.baselines.conta.training import ContextResponse, context_classifier_maps, train_context_classifier
 from simformer.baselines.expansion.psa_irn import Expander
-from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import SeedSettings, WalkSettings
+from simformer.baselines.training.network_spec import NetworkSpec
 from simformer.train import Runtime, TrainOutputs
 from tests.unit.baselines.conftest import CAM, COMMON, CPU
 

@@ -21,9 +21,9 @@ from simformer.baselines.conta.context import (
 )
 from simformer.baselines.conta.context_classifier import ENTRIES, ContextClassifier
 from simformer.baselines.conta.contexts import Contexts, partners
-from simformer.baselines.crops import placed_crop, random_crop
 from simformer.baselines.settings import ClassifierSettings
-from simformer.baselines.sgd import build_sgd
+from simformer.baselines.training.crops import placed_crop, random_crop
+from simformer.baselines.training.sgd import build_sgd
 from tests.unit.baselines.conftest import CPU
 
 N, SIDE = 5, 4

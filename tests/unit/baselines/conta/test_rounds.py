@@ -11,7 +11,7 @@ from simformer.baselines.conta.rounds import ROUNDS, Round, networks_behind
 from simformer.baselines.conta.segmentation import build_optimizer, predicted_masks, train_segmentation
 from simformer.baselines.conta.settings import ContextClassifierSettings, SegmentationSettings
 from simformer.baselines.conta.training import ContextResponse
-from simformer.baselines.network_file import read_network
+from simformer.baselines.training.network_file import read_network
 from simformer.errors import UserError
 from tests.unit.baselines.conftest import CAM, CPU
 from tests.unit.baselines.conta.conftest import CLASSIFIER, SEGMENTATION, SIDE, train, train_round, with_context

@@ -12,8 +12,8 @@ from simformer.baselines.expansion.affinity_network import AffinityNetwork
 from simformer.baselines.expansion.boundary_network import BoundaryNetwork
 from simformer.baselines.expansion.psa_irn import Expander, build_expander, cell_labels, majority_cells
 from simformer.baselines.expansion.stencil import half_disc
-from simformer.baselines.network_file import read_network, write_network
 from simformer.baselines.settings import AffinitySettings, WalkSettings
+from simformer.baselines.training.network_file import read_network, write_network
 from simformer.data.identity import Identity
 from simformer.data.images import read_image, read_label
 from simformer.data.shards import Shard

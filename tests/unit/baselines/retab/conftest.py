@@ -4,12 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.retab.cells import write_base_and_seeds
 from simformer.baselines.retab.propagation import Propagation, write_boundaries
 from simformer.baselines.retab.settings import EdgeSettings, TwoStageSettings
 from simformer.baselines.retab.training import train_affinity, train_edges
 from simformer.baselines.settings import AffinitySettings
+from simformer.baselines.training.network_spec import NetworkSpec
 from simformer.train import Runtime, TrainOutputs
 from tests.unit.baselines.conftest import CAM, COMMON, CPU
 

@@ -5,10 +5,10 @@ import torch
 from tests.unit.baselines.test_expansion import pair_ranking
 
 from simformer.baselines.expansion.affinity_network import AffinityNetwork
-from simformer.baselines.network_file import read_network
 from simformer.baselines.retab.edge_network import EdgeNetwork, at_pixels
 from simformer.baselines.retab.edges import base_edges
 from simformer.baselines.retab.settings import EdgeSettings
+from simformer.baselines.training.network_file import read_network
 from simformer.claims.measures import average_precision
 from simformer.data.images import read_image, read_label
 from simformer.data.transforms import normalise

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from simformer.atomic import atomic_write_bytes
-from simformer.baselines.network_spec import NetworkSettingsT, NetworkSpec
+from simformer.baselines.training.network_spec import NetworkSettingsT, NetworkSpec
 from simformer.data.identity import Identity
 from simformer.errors import UserError, if_made, to_make
 from simformer.models.weight_files import misfits

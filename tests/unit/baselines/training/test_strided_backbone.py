@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from simformer.baselines.strides import STEMS, freeze_stages, strided_backbone
+from simformer.baselines.training.strided_backbone import STEMS, freeze_stages, strided_backbone
 from simformer.models.backbone import build_backbone
 from simformer.models.torchvision_ops import torchvision
 

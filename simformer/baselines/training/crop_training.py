@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from simformer.baselines.crops import Crops, Sample, network_input
-from simformer.baselines.loop import NetworkTraining, run_training
-from simformer.baselines.network_spec import NetworkSpec
 from simformer.baselines.settings import NetworkSettings
-from simformer.baselines.sgd import build_sgd, sgd_step, total_steps
-from simformer.baselines.strides import freeze_stages
+from simformer.baselines.training.crops import Crops, Sample, network_input
+from simformer.baselines.training.network_spec import NetworkSpec
+from simformer.baselines.training.network_training import NetworkTraining, run_training
+from simformer.baselines.training.sgd import build_sgd, sgd_step, total_steps
+from simformer.baselines.training.strided_backbone import freeze_stages
 from simformer.data.labels import LabelSet
 from simformer.models.weights import initialise_backbone
 from simformer.train import Runtime, TrainOutputs
