@@ -11,7 +11,6 @@ from pydantic import Field
 
 from simformer.baselines.conta.settings import ContaSettings, SegmentationSettings
 from simformer.baselines.cpn.settings import CpnSettings
-from simformer.baselines.plain.settings import TappedSettings
 from simformer.baselines.retab.settings import EdgeSettings, TwoStageSettings
 from simformer.baselines.rib.settings import RibCheckSettings, RibSettings
 from simformer.baselines.seam.settings import SeamSettings
@@ -23,6 +22,7 @@ from simformer.baselines.settings import (
     SeedSettings,
     WalkSettings,
 )
+from simformer.baselines.stride8.settings import TappedSettings
 from simformer.config.settings import Settings
 
 TAPPED = {

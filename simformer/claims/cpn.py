@@ -14,7 +14,7 @@ from simformer.baselines.cpn.masks import draw_views
 from simformer.baselines.cpn.settings import CpnSettings
 from simformer.baselines.cpn.training import view_shares
 from simformer.baselines.settings import CamSettings
-from simformer.baselines.tapped_classifier import TappedClassifier
+from simformer.baselines.stride8.network import TappedClassifier
 from simformer.claims.claim import Claim
 from simformer.claims.map_scores import mean_gaps, recalls
 from simformer.claims.stride8_networks import Arm, compare, measure_arm, normalised_view

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simformer.baselines.tapped_classifier import enlarged
+from simformer.baselines.stride8.network import enlarged
 from simformer.claims.label_measures import threshold_counts
 from simformer.claims.measures import average_precision, recall_at_precision
 from simformer.claims.test_images import HeldOut, of_pairs, partners

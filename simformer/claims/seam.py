@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from simformer.baselines.seam.settings import SeamSettings
 from simformer.baselines.settings import CamSettings
-from simformer.baselines.tapped_classifier import TappedClassifier, enlarged
+from simformer.baselines.stride8.network import TappedClassifier, enlarged
 from simformer.claims.claim import Claim
 from simformer.claims.map_scores import mean_gaps
 from simformer.claims.measures import roc_auc

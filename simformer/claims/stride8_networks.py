@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simformer.baselines.cross_regularisation import normalised_maps
-from simformer.baselines.plain.settings import TappedSettings
 from simformer.baselines.responses import load_tapped
 from simformer.baselines.settings import CamSettings
-from simformer.baselines.tapped_classifier import TappedClassifier, pooled_logits
+from simformer.baselines.stride8.cross_regularisation import normalised_maps
+from simformer.baselines.stride8.network import TappedClassifier, pooled_logits
+from simformer.baselines.stride8.settings import TappedSettings
 from simformer.baselines.training.network_file import StoredNetwork
 from simformer.claims.claim import Claim
 from simformer.claims.map_scores import MapScores, distance_between_images, score_maps

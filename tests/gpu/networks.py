@@ -10,7 +10,6 @@ from unittest.mock import patch
 
 import torch
 
-from simformer.baselines import tapped_training
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapSet, write_maps
 from simformer.baselines.classifier import KIND as CLASSIFIER
@@ -30,6 +29,7 @@ from simformer.baselines.rib.maps import Tuner
 from simformer.baselines.rib.others import Pool
 from simformer.baselines.rib.parts import STAGES, cut
 from simformer.baselines.settings import NetworkSettings
+from simformer.baselines.stride8 import training as tapped_training
 from simformer.baselines.training import crop_training
 from simformer.baselines.training.network_spec import NetworkSpec
 from simformer.baselines.training.network_training import NetworkTraining

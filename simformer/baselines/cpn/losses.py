@@ -7,13 +7,13 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from simformer.baselines.cross_regularisation import (
+from simformer.baselines.stride8.cross_regularisation import (
     NormalisedMaps,
     mean_difference,
     mined_counts,
     with_background,
 )
-from simformer.baselines.top_means import top_mean
+from simformer.baselines.stride8.top_means import top_mean
 
 
 class Views(NamedTuple):

@@ -10,10 +10,10 @@ from torch import Tensor
 from simformer.baselines.cpn.losses import Views, complementary_pair_loss, cross_pair_loss
 from simformer.baselines.cpn.masks import ViewCrops, ViewSample
 from simformer.baselines.cpn.settings import CpnSettings
-from simformer.baselines.cross_regularisation import background_prior, normalised_maps
-from simformer.baselines.plain.training import classification_loss, labels_of
-from simformer.baselines.tapped_classifier import TappedClassifier
-from simformer.baselines.tapped_training import Objective
+from simformer.baselines.stride8.cross_regularisation import background_prior, normalised_maps
+from simformer.baselines.stride8.network import TappedClassifier
+from simformer.baselines.stride8.plain import classification_loss, labels_of
+from simformer.baselines.stride8.training import Objective
 from simformer.baselines.training.crops import Crops, network_input
 from simformer.data.labels import LabelSet
 

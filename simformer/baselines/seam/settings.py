@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from simformer.baselines.plain.settings import TappedSettings
+from simformer.baselines.stride8.settings import TappedSettings
 from simformer.config.settings import Weight
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from simformer.baselines.cross_regularisation import background_prior, normalised_maps
-from simformer.baselines.plain.training import classification_loss, labels_of
 from simformer.baselines.seam.losses import cross_regularisation_loss, equivariance_loss
 from simformer.baselines.seam.settings import SeamSettings
-from simformer.baselines.tapped_classifier import TappedClassifier, enlarged
-from simformer.baselines.tapped_training import Objective
+from simformer.baselines.stride8.cross_regularisation import background_prior, normalised_maps
+from simformer.baselines.stride8.network import TappedClassifier, enlarged
+from simformer.baselines.stride8.plain import classification_loss, labels_of
+from simformer.baselines.stride8.training import Objective
 from simformer.baselines.training.crops import Crops, Sample, network_input
 from simformer.data.labels import LabelSet
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from simformer import cli
-from simformer.baselines.maxnorm import maxnorm
 from simformer.baselines.seam.settings import SeamSettings
-from simformer.baselines.tapped_classifier import TappedClassifier
+from simformer.baselines.stride8.maxnorm import maxnorm
+from simformer.baselines.stride8.network import TappedClassifier
 from simformer.baselines.training.network_file import StoredNetwork
 from simformer.claims.claim import load_claims
 from simformer.claims.map_scores import distance_between_images, entropy, mean_gaps, recalls, score_maps

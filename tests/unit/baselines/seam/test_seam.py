@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from simformer.baselines.cpn.settings import CpnSettings
-from simformer.baselines.maxnorm import maxnorm
-from simformer.baselines.pixel_correlation import correlate, pixel_seed
-from simformer.baselines.plain.settings import TappedSettings
 from simformer.baselines.responses import response_maps, train_response
 from simformer.baselines.seam.settings import SeamSettings
 from simformer.baselines.seam.training import seam_terms
-from simformer.baselines.tapped_classifier import TappedClassifier, enlarged, pooled_logits
+from simformer.baselines.stride8.maxnorm import maxnorm
+from simformer.baselines.stride8.network import TappedClassifier, enlarged, pooled_logits
+from simformer.baselines.stride8.pixel_correlation import correlate, pixel_seed
+from simformer.baselines.stride8.settings import TappedSettings
 from simformer.baselines.training.network_spec import NetworkSpec
 from simformer.train import Runtime, TrainOutputs
 from tests.unit.baselines.conftest import CAM, COMMON, CPU

@@ -7,10 +7,10 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from simformer.baselines.maxnorm import maxnorm
-from simformer.baselines.present_classes import present_maps
-from simformer.baselines.tapped_classifier import enlarged
-from simformer.baselines.top_means import bottom_mean
+from simformer.baselines.stride8.maxnorm import maxnorm
+from simformer.baselines.stride8.network import enlarged
+from simformer.baselines.stride8.present_classes import present_maps
+from simformer.baselines.stride8.top_means import bottom_mean
 
 MINED_SHARE = 0.2
 """Share of the errors that count."""

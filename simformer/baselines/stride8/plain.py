@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from simformer.baselines.classifier import multilabel_loss
-from simformer.baselines.plain.settings import TappedSettings
-from simformer.baselines.tapped_classifier import TappedClassifier, pooled_logits
-from simformer.baselines.tapped_training import Objective
+from simformer.baselines.stride8.network import TappedClassifier, pooled_logits
+from simformer.baselines.stride8.settings import TappedSettings
+from simformer.baselines.stride8.training import Objective
 from simformer.baselines.training.crops import Crops, Sample, network_input
 from simformer.data.labels import LabelSet
 

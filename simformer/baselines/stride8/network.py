@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from simformer.baselines.cpn.region_correlation import RegionCorrelation
 from simformer.baselines.cpn.settings import RegionSettings
-from simformer.baselines.pixel_correlation import PixelCorrelation, pixel_seed
+from simformer.baselines.stride8.pixel_correlation import PixelCorrelation, pixel_seed
+from simformer.baselines.stride8.region_correlation import RegionCorrelation
 from simformer.baselines.training.strided_backbone import strided_backbone
 
 STRIDE = 8

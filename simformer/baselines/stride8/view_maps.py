@@ -7,7 +7,7 @@ import math
 from torch import Tensor
 
 from simformer.baselines.class_maps.cam import GRID_STRIDE
-from simformer.baselines.tapped_classifier import TappedClassifier, enlarged
+from simformer.baselines.stride8.network import TappedClassifier, enlarged
 
 
 def view_response(network: TappedClassifier, images: Tensor, present: Tensor, spread: bool) -> Tensor:

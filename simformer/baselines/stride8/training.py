@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from simformer.baselines.plain.settings import TappedSettings
-from simformer.baselines.tapped_classifier import TappedClassifier
+from simformer.baselines.stride8.network import TappedClassifier
+from simformer.baselines.stride8.settings import TappedSettings
 from simformer.baselines.training.network_file import read_network
 from simformer.baselines.training.network_spec import NetworkSpec
 from simformer.baselines.training.network_training import NetworkTraining, run_training

@@ -1,0 +1,1 @@
+"""The networks of stride 8 that SEAM and CPN share."""
