@@ -75,7 +75,7 @@ def train(
         state: directory of the resumable state and the growing log; removed when the outputs are written.
         outputs: files written at the end.
         runtime: device, workers, intervals.
-        processes: those that train this network together (distributed.py); by default this one alone.
+        processes: those that train this network together (training/processes.py); by default this one alone.
     Raises: UserError (bad input, non-finite loss or gradient, full disk); Interrupted after a signal.
     """
     if not labels.images:

@@ -1,4 +1,4 @@
-"""A small study, whose files a test may change."""
+"""A small study, whose files a test may change, and the stages of the baselines, made once for all tests."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,9 @@ import yaml
 
 from simformer.errors import UserError
 from simformer.study.catalogue import Catalogue
+from tests.unit.baselines.conta.first_round import round1  # noqa: F401
+from tests.unit.baselines.retab.retab_stages import retab  # noqa: F401
+from tests.unit.baselines.stages import image_set, stages  # noqa: F401
 
 BASIC = {
     "datasets/toys": {"title": "Toys", "source": {"kind": "scenes"}},

@@ -17,7 +17,7 @@ from simformer.baselines.training.network_file import read_network
 from simformer.baselines.training.sgd import rate_factor, total_steps
 from simformer.errors import Interrupted, UserError
 from simformer.training.log import StepMeans
-from tests.unit.baselines.conftest import CPU, spec, train
+from tests.unit.baselines.stages import CPU, spec, train
 
 
 def test_pooling_maps_and_classifying_pooled_features_is_the_same():

@@ -8,7 +8,7 @@ import pytest
 from simformer import cli
 from simformer.baselines.class_maps.map_files import MapSet
 from simformer.data.labels import LabelSet
-from tests.unit.baselines.conftest import CAM, SEEDS, spec
+from tests.unit.baselines.stages import CAM, SEEDS, spec
 
 
 @pytest.fixture(scope="module")

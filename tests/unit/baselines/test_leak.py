@@ -11,11 +11,11 @@ from simformer.baselines.rib.maps import rib_maps
 from simformer.baselines.rib.settings import RibSettings
 from simformer.baselines.settings import WalkSettings
 from simformer.data.masking import image_labels, mask_labels
-from tests.unit.baselines.conftest import CAM, CPU, SEEDS, pipeline
-from tests.unit.baselines.conta.conftest import first_round
-from tests.unit.baselines.retab.conftest import retab_pipeline
+from tests.unit.baselines.conta.first_round import first_round
+from tests.unit.baselines.retab.retab_stages import retab_pipeline
 from tests.unit.baselines.seam.test_seam import spec as response_spec
 from tests.unit.baselines.seam.test_seam import train as train_kind
+from tests.unit.baselines.stages import CAM, CPU, SEEDS, pipeline
 from tests.unit.data.test_masking import content, write_changed
 
 

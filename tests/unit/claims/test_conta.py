@@ -17,7 +17,7 @@ from simformer.config.settings import IGNORE
 from simformer.data.images import read_label
 from simformer.data.masking import mask_labels
 from simformer.data.splits import make_split
-from tests.unit.baselines.conftest import CAM, CPU
+from tests.unit.baselines.stages import CAM, CPU
 
 
 def made_of(truth, shift, labels, folder):

@@ -1,7 +1,6 @@
 """RETAB's measured properties on the tiny scenes: every claim is there, and controls behave where they must."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from simformer.claims.retab import Inputs, retab_claims
 from simformer.claims.retab_walks import View, counts, own_argmax, true_affinity
 from simformer.data.masking import mask_labels
 from simformer.data.splits import make_split
-from tests.unit.baselines.retab.conftest import WALK
+from tests.unit.baselines.retab.retab_stages import WALK
 from tests.unit.baselines.retab.test_propagation import Colours
 
 NOVEL = (6, 8)
@@ -142,9 +141,3 @@ def test_only_pixels_of_r_with_a_true_label_count():
         [88 * 32, 88 * 80],
         [0, 88 * 48],
     ]
-
-
-def test_only_the_checks_of_retab_read_true_masks():
-    folder = Path(__file__).parents[4] / "simformer/baselines/retab"
-    readers = {path.name for path in folder.glob("*.py") if "truth" in path.read_text()}
-    assert readers == {"arms.py", "checks.py"}

@@ -14,7 +14,7 @@ from simformer.config.settings import IGNORE
 from simformer.data.images import read_label
 from simformer.data.masking import mask_labels
 from simformer.data.splits import make_split
-from tests.unit.baselines.conftest import CAM, CPU, cam
+from tests.unit.baselines.stages import CAM, CPU, cam
 
 RIB = RibSettings(iterations=3, lr=0.02, other_images=2, pool=8, images_at_once=4)
 

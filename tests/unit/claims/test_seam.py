@@ -21,8 +21,8 @@ from simformer.claims.table import check_table
 from simformer.claims.test_images import HeldOut, pair_names, partners
 from simformer.config.settings import IGNORE
 from simformer.errors import UserError
-from tests.unit.baselines.conftest import CAM
 from tests.unit.baselines.seam.test_seam import spec, train
+from tests.unit.baselines.stages import CAM
 
 
 def held_out(truth, classes, name="a", num_classes=4) -> HeldOut:

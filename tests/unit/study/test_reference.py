@@ -17,7 +17,7 @@ from simformer.config.settings import SceneSettings
 from simformer.study.files import DatasetFile, ExperimentFile, MethodFile, SplitSpec, Study, StudyDataset
 from simformer.study.reference import SECTIONS, settings_page, study_schema
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DEMO = yaml.safe_load((ROOT / "config/demo.yaml").read_text())
 FILES = (Study, StudyDataset, SplitSpec, DatasetFile, SceneSettings, MethodFile, ExperimentFile)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.unit.test_plan import FILES, finish
 
 from simformer.cli import main
 from simformer.machine import slurm
@@ -16,6 +15,7 @@ from simformer.study.plan import trainings
 from simformer.study.status import make_status
 from simformer.study.status_text import SYMBOLS, status_text
 from tests.stubs import Programs, touch
+from tests.unit.study.test_plan import FILES, finish
 
 NOW = 1_000_000.0
 CLOCK = datetime(2026, 1, 1, 12, 0)
@@ -240,7 +240,7 @@ def test_the_grid_has_a_row_per_method_and_a_symbol_per_seed(study):
 
 
 def test_a_large_study_stays_within_100_columns(tmp_path, monkeypatch):
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     content = yaml.safe_load((root / "config/config.yaml").read_text())
     monkeypatch.chdir(tmp_path)
     catalogue = Catalogue(content, "config/config.yaml", root / "config")

@@ -12,7 +12,7 @@ from simformer.analysis.figures.palette import class_colours
 from simformer.analysis.pages.kept import WIDTH, keep_results, page_picture
 from simformer.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def test_git_keeps_nothing_where_snakemake_would_take_it_for_made():

@@ -17,7 +17,7 @@ from simformer.data.images import read_image
 from simformer.data.shards import WHOLE, Shard
 from simformer.data.transforms import normalise
 from simformer.errors import UserError
-from tests.unit.baselines.conftest import CAM, CPU, cam
+from tests.unit.baselines.stages import CAM, CPU, cam
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from simformer.baselines.class_maps.class_maps import ClassMaps, crf
+from simformer.baselines.class_maps import crf
+from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.seeds import confident, image_seeds, write_seeds
 from simformer.baselines.settings import SeedSettings
 from simformer.data.images import read_label
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError
-from tests.unit.baselines.conftest import SEEDS
+from tests.unit.baselines.stages import SEEDS
 
 HAS_CRF = importlib.util.find_spec("pydensecrf") is not None
 

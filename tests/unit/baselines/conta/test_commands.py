@@ -4,8 +4,8 @@ import pytest
 
 from simformer import cli
 from simformer.baselines.class_maps.map_files import MapSet
-from tests.unit.baselines.conftest import CAM
-from tests.unit.baselines.conta.conftest import CLASSIFIER, SEGMENTATION, SIDE, with_context
+from tests.unit.baselines.conta.first_round import CLASSIFIER, SEGMENTATION, SIDE, with_context
+from tests.unit.baselines.stages import CAM
 
 
 def call(name: str, **options) -> int:

@@ -24,7 +24,7 @@ from simformer.baselines.conta.contexts import Contexts, partners
 from simformer.baselines.settings import ClassifierSettings
 from simformer.baselines.training.crops import placed_crop, random_crop
 from simformer.baselines.training.sgd import build_sgd
-from tests.unit.baselines.conftest import CPU
+from tests.unit.baselines.stages import CPU
 
 N, SIDE = 5, 4
 

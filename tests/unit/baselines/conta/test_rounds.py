@@ -13,8 +13,8 @@ from simformer.baselines.conta.settings import ContextClassifierSettings, Segmen
 from simformer.baselines.conta.training import ContextResponse
 from simformer.baselines.training.network_file import read_network
 from simformer.errors import UserError
-from tests.unit.baselines.conftest import CAM, CPU
-from tests.unit.baselines.conta.conftest import CLASSIFIER, SEGMENTATION, SIDE, train, train_round, with_context
+from tests.unit.baselines.conta.first_round import CLASSIFIER, SEGMENTATION, SIDE, train, train_round, with_context
+from tests.unit.baselines.stages import CAM, CPU
 
 
 def test_rounds_follow_each_other():

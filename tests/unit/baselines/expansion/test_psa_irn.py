@@ -19,7 +19,7 @@ from simformer.data.images import read_image, read_label
 from simformer.data.shards import Shard
 from simformer.data.transforms import normalise
 from simformer.errors import UserError
-from tests.unit.baselines.conftest import CPU, spec, train
+from tests.unit.baselines.stages import CPU, spec, train
 
 WALK = WalkSettings(steps=8)
 

@@ -9,8 +9,8 @@ from simformer.baselines.dataset_settings import sections_behind
 from simformer.baselines.settings import MapChoice
 from simformer.data.masking import mask_labels
 from simformer.data.splits import Split
-from tests.unit.baselines.conftest import CAM
-from tests.unit.baselines.retab.conftest import WALK, retab_spec
+from tests.unit.baselines.retab.retab_stages import WALK, retab_spec
+from tests.unit.baselines.stages import CAM
 
 
 def run(name: str, *flags: str, **options) -> int:

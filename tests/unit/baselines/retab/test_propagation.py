@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from tests.unit.baselines.test_walk import OFFSETS, dense_transition, dense_walk, perfect_affinity, random_affinity
-from tests.unit.baselines.test_walk import random_scores as scores_of
 
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.expansion.walk import transition, walk
@@ -21,8 +19,16 @@ from simformer.baselines.retab.propagation import (
 from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.data.images import read_image, read_label
 from simformer.data.shards import Shard
-from tests.unit.baselines.conftest import CPU
-from tests.unit.baselines.retab.conftest import WALK
+from tests.unit.baselines.expansion.test_walk import (
+    OFFSETS,
+    dense_transition,
+    dense_walk,
+    perfect_affinity,
+    random_affinity,
+)
+from tests.unit.baselines.expansion.test_walk import random_scores as scores_of
+from tests.unit.baselines.retab.retab_stages import WALK
+from tests.unit.baselines.stages import CPU
 
 SETTINGS = TwoStageSettings(steps=32)
 

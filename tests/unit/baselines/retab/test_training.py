@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from tests.unit.baselines.test_expansion import pair_ranking
 
 from simformer.baselines.expansion.affinity_network import AffinityNetwork
 from simformer.baselines.retab.edge_network import EdgeNetwork, at_pixels
@@ -12,7 +11,8 @@ from simformer.baselines.training.network_file import read_network
 from simformer.claims.measures import average_precision
 from simformer.data.images import read_image, read_label
 from simformer.data.transforms import normalise
-from tests.unit.baselines.retab.conftest import retab_spec, retab_train
+from tests.unit.baselines.expansion.test_psa_irn import pair_ranking
+from tests.unit.baselines.retab.retab_stages import retab_spec, retab_train
 
 
 @pytest.mark.parametrize("kind", ["retab_boundary", "retab_affinity"])

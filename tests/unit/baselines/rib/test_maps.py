@@ -12,7 +12,7 @@ from simformer.baselines.rib.settings import RibSettings
 from simformer.baselines.settings import CamSettings
 from simformer.data.shards import WHOLE, Shard
 from simformer.errors import UserError
-from tests.unit.baselines.conftest import CAM, CPU, cam, spec, train
+from tests.unit.baselines.stages import CAM, CPU, cam, spec, train
 
 RIB = RibSettings(iterations=4, lr=0.02, other_images=2, pool=8, candidates=4)
 SMALL = {"iterations": 4, "lr": 0.02, "pool": 8, "candidates": 4}

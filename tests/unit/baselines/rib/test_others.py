@@ -10,7 +10,7 @@ from torch import nn
 from simformer.baselines.rib.others import FreshCrops, Pool, counted_labels, draw_rows, image_rng, label_matrix
 from simformer.baselines.rib.pooling import ABSENT, PRESENT, SHARED
 from simformer.errors import UserError
-from tests.unit.baselines.conftest import CPU, spec
+from tests.unit.baselines.stages import CPU, spec
 
 SETTINGS = spec("classifier").settings
 

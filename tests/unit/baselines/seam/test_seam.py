@@ -13,7 +13,7 @@ from simformer.baselines.stride8.pixel_correlation import correlate, pixel_seed
 from simformer.baselines.stride8.settings import TappedSettings
 from simformer.baselines.training.network_spec import NetworkSpec
 from simformer.train import Runtime, TrainOutputs
-from tests.unit.baselines.conftest import CAM, COMMON, CPU
+from tests.unit.baselines.stages import CAM, COMMON, CPU
 
 PRESENT = torch.tensor([[True, False, True, False, True], [False, True, False, False, False]])
 

@@ -11,7 +11,7 @@ from simformer.baselines.retab.training import train_affinity, train_edges
 from simformer.baselines.settings import AffinitySettings
 from simformer.baselines.training.network_spec import NetworkSpec
 from simformer.train import Runtime, TrainOutputs
-from tests.unit.baselines.conftest import CAM, COMMON, CPU
+from tests.unit.baselines.stages import CAM, COMMON, CPU
 
 WALK = TwoStageSettings(steps=6)
 

@@ -7,7 +7,7 @@ import pytest
 from simformer.config.layers import read_yaml
 from simformer.study.catalogue import Catalogue
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "config").glob("*.yaml")), ids=lambda path: path.name)

@@ -14,7 +14,7 @@ from simformer.baselines.expansion.psa_irn import Expander
 from simformer.baselines.settings import SeedSettings, WalkSettings
 from simformer.baselines.training.network_spec import NetworkSpec
 from simformer.train import Runtime, TrainOutputs
-from tests.unit.baselines.conftest import CAM, COMMON, CPU
+from tests.unit.baselines.stages import CAM, COMMON, CPU
 
 SIDE = 6
 CLASSIFIER = NetworkSpec[ContextClassifierSettings](
