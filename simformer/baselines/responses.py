@@ -17,14 +17,12 @@ from simformer.baselines.cpn.training import cpn_objective
 from simformer.baselines.seam.settings import SeamSettings
 from simformer.baselines.seam.training import seam_objective
 from simformer.baselines.settings import CamSettings
-from simformer.baselines.stride8.maxnorm import maxnorm
-from simformer.baselines.stride8.network import TappedClassifier
+from simformer.baselines.stride8.cross_regularisation import maxnorm
+from simformer.baselines.stride8.network import TappedClassifier, view_response
 from simformer.baselines.stride8.plain import plain_objective
 from simformer.baselines.stride8.settings import TappedSettings
 from simformer.baselines.stride8.training import Origin, train_tapped
-from simformer.baselines.stride8.view_maps import view_response
-from simformer.baselines.training.network_file import StoredNetwork, read_network, stored_kind
-from simformer.baselines.training.network_spec import NetworkSpec
+from simformer.baselines.training.network_file import NetworkSpec, StoredNetwork, read_network, stored_kind
 from simformer.config.layers import parse
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet

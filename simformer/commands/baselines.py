@@ -27,7 +27,7 @@ def classifier(args: argparse.Namespace) -> None:
     """Train the multi-label classifier; the same command continues an interrupted training."""
     from simformer.baselines.classifier import train_classifier
     from simformer.baselines.settings import ClassifierSettings
-    from simformer.baselines.training.network_spec import NetworkSpec
+    from simformer.baselines.training.network_file import NetworkSpec
 
     train_network(train_classifier, parsed(NetworkSpec[ClassifierSettings], args.spec, "--spec"), args)
 
@@ -36,7 +36,7 @@ def affinity(args: argparse.Namespace) -> None:
     """Train the network of an expansion (PSA, IRN) on seeds; the same command continues an interrupted training."""
     from simformer.baselines.expansion.psa_irn import train_expander
     from simformer.baselines.settings import AffinitySettings
-    from simformer.baselines.training.network_spec import NetworkSpec
+    from simformer.baselines.training.network_file import NetworkSpec
 
     train_network(train_expander, parsed(NetworkSpec[AffinitySettings], args.spec, "--spec"), args)
 

@@ -16,7 +16,7 @@ def segmentation(args: argparse.Namespace) -> None:
     """Train the segmentation network on a round's masks; the same command continues an interrupted training."""
     from simformer.baselines.conta.segmentation import train_segmentation
     from simformer.baselines.conta.settings import SegmentationSettings
-    from simformer.baselines.training.network_spec import NetworkSpec
+    from simformer.baselines.training.network_file import NetworkSpec
 
     train_network(train_segmentation, parsed(NetworkSpec[SegmentationSettings], args.spec, "--spec"), args)
 
@@ -55,7 +55,7 @@ def conta(args: argparse.Namespace) -> None:
     from simformer.baselines.conta.confounder import Confounder
     from simformer.baselines.conta.settings import ContextClassifierSettings
     from simformer.baselines.conta.training import train_context_classifier
-    from simformer.baselines.training.network_spec import NetworkSpec
+    from simformer.baselines.training.network_file import NetworkSpec
 
     run = partial(
         train_context_classifier,

@@ -28,7 +28,7 @@ def retab_boundary(args: argparse.Namespace) -> None:
     """Train RETAB's boundary network on edges of base masks; the same command continues an interrupted training."""
     from simformer.baselines.retab.settings import EdgeSettings
     from simformer.baselines.retab.training import train_edges
-    from simformer.baselines.training.network_spec import NetworkSpec
+    from simformer.baselines.training.network_file import NetworkSpec
 
     train_network(train_edges, parsed(NetworkSpec[EdgeSettings], args.spec, "--spec"), args)
 
@@ -67,7 +67,7 @@ def retab_affinity(args: argparse.Namespace) -> None:
     """Train RETAB's affinity network on base masks and seeds; the same command continues an interrupted training."""
     from simformer.baselines.retab.training import train_affinity
     from simformer.baselines.settings import AffinitySettings
-    from simformer.baselines.training.network_spec import NetworkSpec
+    from simformer.baselines.training.network_file import NetworkSpec
     from simformer.data.identity import require_groups
     from simformer.data.splits import Split
 

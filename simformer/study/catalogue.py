@@ -13,7 +13,7 @@ from simformer.baselines.conta.rounds import FAMILIES, FIRST, ROUNDS, Round
 from simformer.baselines.conta.settings import ContextClassifierSettings
 from simformer.baselines.dataset_settings import BaselineSettings
 from simformer.baselines.settings import Response
-from simformer.baselines.training.network_spec import NetworkSpec
+from simformer.baselines.training.network_file import NetworkSpec
 from simformer.config.layers import RunConfig, check_layer, merge, parse, parse_layers, read_yaml
 from simformer.config.paths import config_folder, expand_path
 from simformer.config.settings import ModelSettings, TrainSettings

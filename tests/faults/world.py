@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from simformer.baselines.settings import ClassifierSettings
-from simformer.baselines.training.network_spec import NetworkSpec
+from simformer.baselines.training.network_file import NetworkSpec
 from simformer.cli import main
 from simformer.config.settings import Draw
 from simformer.data.images import encode_label, read_label

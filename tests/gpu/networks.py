@@ -27,11 +27,11 @@ from simformer.baselines.responses import train_response
 from simformer.baselines.retab.training import AFFINITY_KIND, EDGE_KIND, train_affinity, train_edges
 from simformer.baselines.rib.maps import Tuner
 from simformer.baselines.rib.others import Pool
-from simformer.baselines.rib.parts import STAGES, cut
+from simformer.baselines.rib.tuning import STAGES, cut
 from simformer.baselines.settings import NetworkSettings
 from simformer.baselines.stride8 import training as tapped_training
 from simformer.baselines.training import crop_training
-from simformer.baselines.training.network_spec import NetworkSpec
+from simformer.baselines.training.network_file import NetworkSpec
 from simformer.baselines.training.network_training import NetworkTraining
 from simformer.data.labels import LabelledImage
 from simformer.train import Runtime, TrainOutputs

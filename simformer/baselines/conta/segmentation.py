@@ -18,8 +18,7 @@ from simformer.baselines.conta.deeplab import DeepLab, multiscale_logits, segmen
 from simformer.baselines.conta.settings import SegmentationSettings
 from simformer.baselines.settings import CamSettings
 from simformer.baselines.training.crop_training import CropBatch, train_on_crops
-from simformer.baselines.training.network_file import read_network
-from simformer.baselines.training.network_spec import NetworkSpec
+from simformer.baselines.training.network_file import NetworkSpec, read_network
 from simformer.data.checked import read_photograph
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet

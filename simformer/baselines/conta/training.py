@@ -18,8 +18,7 @@ from simformer.baselines.conta.contexts import Contexts
 from simformer.baselines.conta.settings import ContextClassifierSettings
 from simformer.baselines.settings import CamSettings
 from simformer.baselines.training.crops import Crops, network_input
-from simformer.baselines.training.network_file import read_network
-from simformer.baselines.training.network_spec import NetworkSpec
+from simformer.baselines.training.network_file import NetworkSpec, read_network
 from simformer.baselines.training.network_training import NetworkTraining, run_training
 from simformer.baselines.training.sgd import build_sgd, sgd_step, total_steps
 from simformer.baselines.training.strided_backbone import freeze_stages

@@ -6,21 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from simformer.baselines.seam.settings import CrossSettings
-from simformer.config.settings import Count, Settings, Weight
-
-
-class RegionSettings(Settings):
-    """Pixel-region correlation module."""
-
-    prcm_softmax: Literal["pixel", "class"] = Field(
-        "pixel",
-        description="The weights sum to 1 over the cells of a class (released code, so that they hardly matter) or "
-        "over the classes of a cell.",
-    )
-    prcm_scramble: bool = Field(
-        False, description="Keys reshaped from (192, K + 1) to (K + 1, 192) as released, instead of transposed."
-    )
+from simformer.baselines.stride8.settings import CrossSettings, RegionSettings
+from simformer.config.settings import Count, Weight
 
 
 class CpnSettings(CrossSettings):

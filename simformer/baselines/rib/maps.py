@@ -25,10 +25,9 @@ from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapSet, settings_hash, write_maps
 from simformer.baselines.classifier import KIND, Classifier
 from simformer.baselines.rib.others import FreshCrops, Others, Pool, image_rng
-from simformer.baselines.rib.parts import STAGES, cut
 from simformer.baselines.rib.pooling import ABSENT, PRESENT
 from simformer.baselines.rib.settings import RibSettings
-from simformer.baselines.rib.tuning import Plan, Rows, Trajectory, fine_tune
+from simformer.baselines.rib.tuning import STAGES, Plan, Rows, Trajectory, cut, fine_tune
 from simformer.baselines.settings import CamSettings, ClassifierSettings
 from simformer.baselines.training.network_file import read_network
 from simformer.data.checked import read_photograph

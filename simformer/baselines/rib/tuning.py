@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from simformer.baselines.class_maps.cam import EPSILON
-from simformer.baselines.rib.parts import HEAD
+from simformer.baselines.classifier import Classifier
 from simformer.baselines.rib.pooling import mean_logit, rib_loss
 from simformer.baselines.rib.settings import RibSettings
 from simformer.errors import UserError
@@ -203,3 +203,25 @@ def _trajectories(sums: list, history: Tensor, stopped: Tensor, exploded: Tensor
             )
         )
     return found
+
+
+HEAD = "head"
+STAGES = 4
+
+
+def cut(network: Classifier, constant_stages: int) -> tuple[nn.Sequential, nn.Sequential]:
+    """Cut a classifier after a number of stages of its backbone; one after the other they give its raw maps.
+
+    Args:
+        network: any backbone: a stage ends where the backbone's map is taken.
+        constant_stages: 0 (nothing is constant, the first part passes images through) to 3.
+    Returns: constant part, fine-tuned part whose last layer is 'head'.
+    """
+    layers = list(network.backbone.named_children())
+    end = network.backbone.taps[constant_stages - 1] if constant_stages else None
+    first = 1 + [name for name, _ in layers].index(end) if end else 0
+    constant, tuned = nn.Sequential(), nn.Sequential()
+    for position, (name, layer) in enumerate(layers):
+        (constant if position < first else tuned).add_module(name, layer)
+    tuned.add_module(HEAD, network.head)
+    return constant, tuned

@@ -11,9 +11,9 @@ from simformer.baselines.stride8.cross_regularisation import (
     NormalisedMaps,
     mean_difference,
     mined_counts,
+    top_mean,
     with_background,
 )
-from simformer.baselines.stride8.top_means import top_mean
 
 
 def equivariance_loss(first: NormalisedMaps, second: NormalisedMaps, num_classes: int) -> Tensor:

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from simformer.baselines.stride8.settings import TappedSettings
+from simformer.baselines.stride8.settings import CrossSettings
 from simformer.config.settings import Weight
-
-
-class CrossSettings(TappedSettings):
-    """What SEAM and CPN have in common."""
-
-    topk: Literal["literal", "active"] = Field(
-        "literal",
-        description="Errors that the cross regularisation counts: the largest 20 % of K + 1 maps, or of the maps of "
-        "the image's classes and the background. The others are 0, so the first is a mere divisor.",
-    )
-    rv: Weight = Field(
-        0.0,
-        description="Weight of the mean of the lowest quarter of each image's spread maps, which says that a quarter "
-        "is background; 1 in the released code, not so in fully labelled scenes.",
-    )
 
 
 class SeamSettings(CrossSettings):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from simformer.baselines.stride8.maxnorm import maxnorm
 from simformer.baselines.stride8.network import enlarged
-from simformer.baselines.stride8.present_classes import present_maps
-from simformer.baselines.stride8.top_means import bottom_mean
 
 MINED_SHARE = 0.2
 """Share of the errors that count."""
@@ -88,3 +86,63 @@ def background_prior(spread: Tensor, present: Tensor, size: tuple[int, int]) -> 
     """
     foreground, real = present_maps(spread[:, 1:], present)
     return bottom_mean((real * enlarged(foreground, size)).amax(dim=1), BACKGROUND_SHARE).relu()
+
+
+EPSILON = 1e-5
+
+
+def maxnorm(maps: Tensor) -> Tensor:
+    """Rectify maps and bring their minimum to 0 and their maximum near 1, each map by itself.
+
+    r = ReLU(A); ReLU(r - min r - e) / (max r - min r + e). The gradient also flows through minimum and maximum.
+
+    Args:
+        maps: raw maps A, [..., H, W].
+    Returns: in [0, 1), of the same shape; a map without a positive value is 0 everywhere.
+    """
+    positive = maps.relu()
+    lowest, highest = positive.amin(dim=(-2, -1), keepdim=True), positive.amax(dim=(-2, -1), keepdim=True)
+    return (positive - lowest - EPSILON).relu() / (highest - lowest + EPSILON)
+
+
+def present_maps(maps: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    """Gather the maps of each image's classes, in the order of their ids.
+
+    Args:
+        maps: [B, K, h, w].
+        present: image-level labels, bool [B, K].
+    Returns: (maps [B, P, h, w], real [B, P, 1, 1] of the maps' type), P being the largest number of classes of an
+        image; images of fewer classes are filled up with other maps, where `real` is 0.
+    """
+    width = max(1, int(present.sum(dim=1).max()))
+    chosen = present.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :width]
+    rows = torch.arange(len(maps), device=maps.device)[:, None]
+    return maps[rows, chosen], present.gather(1, chosen)[..., None, None].to(maps.dtype)
+
+
+def top_mean(values: Tensor, counts: Sequence[int]) -> Tensor:
+    """Mean over images of the mean of the largest values of each.
+
+    Args:
+        values: >= 0, [B, ...]; values that are left out because they are 0 do not matter.
+        counts: how many values of each image count; where there are fewer, the missing ones count as 0.
+    Returns: a scalar.
+    """
+    flat = values.flatten(1)
+    means = [
+        (row if count >= len(row) else row.topk(count, sorted=False).values).sum() / count
+        for row, count in zip(flat, counts, strict=True)
+    ]
+    return torch.stack(means).mean()
+
+
+def bottom_mean(values: Tensor, share: float) -> Tensor:
+    """Mean over images of the mean of the smallest values of each.
+
+    Args:
+        values: [B, ...].
+        share: of an image's values that count, in (0, 1].
+    Returns: a scalar.
+    """
+    flat = values.flatten(1)
+    return flat.topk(max(1, int(share * flat.shape[1])), largest=False, sorted=False).values.mean()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from simformer.baselines.cpn.settings import RegionSettings
+from simformer.baselines.class_maps.cam import GRID_STRIDE
 from simformer.baselines.stride8.pixel_correlation import PixelCorrelation, pixel_seed
 from simformer.baselines.stride8.region_correlation import RegionCorrelation
+from simformer.baselines.stride8.settings import RegionSettings
 from simformer.baselines.training.strided_backbone import strided_backbone
 
 STRIDE = 8
@@ -75,3 +78,18 @@ def enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:
 def _pooling_weights(cells: int, pixels: int, like: Tensor) -> Tensor:
     one_hot = torch.eye(cells, dtype=like.dtype, device=like.device)[None]
     return F.interpolate(one_hot, size=pixels, mode="linear", align_corners=True)[0].mean(dim=-1)
+
+
+def view_response(network: TappedClassifier, images: Tensor, present: Tensor, spread: bool) -> Tensor:
+    """Compute the class maps of a view on a grid of stride 4.
+
+    Args:
+        network: in eval mode.
+        images: normalised RGB, [B, 3, H, W].
+        present: image-level labels, bool [B, K].
+        spread: the spread maps r instead of the raw ones A.
+    Returns: [B, K, ceil(H / 4), ceil(W / 4)].
+    """
+    grid = tuple(math.ceil(side / GRID_STRIDE) for side in images.shape[-2:])
+    maps = network(images, present)[1][:, 1:] if spread else network.class_maps(images)
+    return enlarged(maps, grid)

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from simformer.baselines.cpn.settings import RegionSettings
 from simformer.baselines.stride8.pixel_correlation import REDUCED, WIDTH
+from simformer.baselines.stride8.settings import RegionSettings
 
 
 class RegionCorrelation(nn.Module):

@@ -3,10 +3,11 @@
 import numpy as np
 import torch
 
-from simformer.baselines.cpn.settings import CpnSettings, RegionSettings
-from simformer.baselines.stride8.maxnorm import maxnorm
+from simformer.baselines.cpn.settings import CpnSettings
+from simformer.baselines.stride8.cross_regularisation import maxnorm
 from simformer.baselines.stride8.network import TappedClassifier
 from simformer.baselines.stride8.pixel_correlation import pixel_seed
+from simformer.baselines.stride8.settings import RegionSettings
 from simformer.claims.cpn import complementary_gaps, fresh_views, without_regions
 from simformer.claims.test_images import HeldOut
 

@@ -10,7 +10,7 @@ import torch
 
 from simformer import cli
 from simformer.baselines.seam.settings import SeamSettings
-from simformer.baselines.stride8.maxnorm import maxnorm
+from simformer.baselines.stride8.cross_regularisation import maxnorm
 from simformer.baselines.stride8.network import TappedClassifier
 from simformer.baselines.training.network_file import StoredNetwork
 from simformer.claims.claim import load_claims

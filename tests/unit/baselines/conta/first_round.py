@@ -12,7 +12,7 @@ from simformer.baselines.conta.settings import ContextClassifierSettings, Segmen
 from simformer.baselines.conta.training import ContextResponse, context_classifier_maps, train_context_classifier
 from simformer.baselines.expansion.psa_irn import Expander
 from simformer.baselines.settings import SeedSettings, WalkSettings
-from simformer.baselines.training.network_spec import NetworkSpec
+from simformer.baselines.training.network_file import NetworkSpec
 from simformer.train import Runtime, TrainOutputs
 from tests.unit.baselines.stages import CAM, COMMON, CPU
 

@@ -7,10 +7,9 @@ import torch
 from torch import nn
 
 from simformer.baselines.classifier import Classifier
-from simformer.baselines.rib.parts import STAGES, cut
 from simformer.baselines.rib.pooling import PRESENT, rib_loss
 from simformer.baselines.rib.settings import RibSettings
-from simformer.baselines.rib.tuning import Plan, fine_tune
+from simformer.baselines.rib.tuning import STAGES, Plan, cut, fine_tune
 
 SCALES = (1.0, 0.5)
 IMAGES, CLASSES, CHANNELS = 4, 5, 6
