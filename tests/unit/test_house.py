@@ -1,0 +1,66 @@
+"""The rules of the house (docs/architecture.md): layers, the wall before truth, few rooms, short files."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "simformer"
+ROOMS, LINES = 12, 350
+WRITTEN = (".py", ".smk", ".js", ".css", ".html", ".yaml")
+"""Endings of files that are written by hand."""
+
+
+def modules(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+def names(module: Path) -> set[str]:
+    """Every name that a module uses, gives or imports."""
+    nodes = ast.walk(ast.parse(module.read_text()))
+    found = {getattr(node, field, None) for node in nodes for field in ("id", "attr", "arg", "name", "module")}
+    return {name for name in found if isinstance(name, str)}
+
+
+def calls(module: Path) -> set[str]:
+    """Every call with constants alone, e.g. `require('full')`, without the object that it is called on."""
+    found = [node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Call)]
+    return {f"{ast.unparse(call.func).rpartition('.')[2]}({', '.join(map(ast.unparse, call.args))})" for call in found}
+
+
+def test_the_contracts_of_imports_are_kept(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    assert lint_imports(no_cache=True, no_logo=True) == 0, capsys.readouterr().out
+
+
+def test_nothing_among_the_baselines_names_truth():
+    assert {name for name in names(PACKAGE / "claims/maps.py") if "truth" in name}, "the search finds what there is"
+    named = {
+        (module.name, name) for module in modules(PACKAGE / "baselines") for name in names(module) if "truth" in name
+    }
+    assert not named
+
+
+def test_who_opens_a_label_set_with_all_masks():
+    """The labels of crops, as released, and F1 of SimNet; claims, tables and pictures score."""
+    openers = {
+        str(module.relative_to(PACKAGE))
+        for module in modules(PACKAGE)
+        if "require('full')" in calls(module) or "require_truth" in names(module)
+    }
+    outside = {name for name in openers if not name.startswith(("claims/", "analysis/"))}
+    assert outside == {"data/identity.py", "data/masking.py", "simnet_f1.py"}
+
+
+def test_the_package_has_few_rooms():
+    direct = [module.name for module in PACKAGE.glob("*.py") if module.name != "__init__.py"]
+    assert len(direct) <= ROOMS, direct
+
+
+@pytest.mark.parametrize("folder", ["simformer", "workflow", "tests"])
+def test_no_file_is_long(folder):
+    files = [path for path in (ROOT / folder).rglob("*") if path.suffix in WRITTEN]
+    counts = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in files}
+    assert len(files) > 3 and not {name: count for name, count in counts.items() if count > LINES}
