@@ -37,6 +37,7 @@ from simformer.data.audit import AuditReport
 from simformer.data.index import DatasetIndex
 from simformer.data.splits import Split
 from simformer.errors import UserError
+from simformer.study.catalogue import Catalogue
 from simformer.study.progress import Progress
 from simformer.study.status import FailedJob, Status, TrainingStatus
 from simformer.study.status_text import status_text
@@ -105,14 +106,14 @@ def test_claims(name, tmp_path):
     assert heading.tag == "h3"
 
 
-def test_costs_of_stages_in_strange_folders(tmp_path):
-    folder = tmp_path / "input" / "a|b" / "split1" / "**m**" / "seed0"
+def test_costs_of_a_stage_without_numbers(tmp_path):
+    folder = tmp_path / "input/scenes/split1/simformer/seed0"
     folder.mkdir(parents=True)
     (folder / "train.benchmark.tsv").write_text("s\tmax_rss\nNaN\t-\n")
     (folder / "train.json").write_text('{"hash": "0", "device": "cpu", "seconds": null, "memory_mb": null}')
-    write_stage_costs(tmp_path / "input", tmp_path / "costs.csv")
+    write_stage_costs(Catalogue.read(Path("config/demo.yaml")), tmp_path / "input", tmp_path / "costs.csv")
     written(tmp_path)
-    assert cells_of((tmp_path / "costs.md").read_text())[1][:3] == ["a|b", "split1", "**m**"]
+    assert cells_of((tmp_path / "costs.md").read_text())[1][:3] == ["scenes", "split1", "simformer"]
 
 
 def test_results_page_of_strange_files(tmp_path):
