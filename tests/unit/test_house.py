@@ -1,10 +1,14 @@
-"""The rules of the house (docs/architecture.md): layers, the wall before truth, few rooms, short files."""
+"""The rules of the house: layers, the wall before truth, few rooms, short files; docs/architecture.md tells them."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 from importlinter.cli import lint_imports
+
+from docs.draw import layers, stages
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "simformer"
@@ -64,3 +68,38 @@ def test_no_file_is_long(folder):
     files = [path for path in (ROOT / folder).rglob("*") if path.suffix in WRITTEN]
     counts = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in files}
     assert len(files) > 3 and not {name: count for name, count in counts.items() if count > LINES}
+
+
+def where_is_what() -> dict[str, str]:
+    """The table of docs/architecture.md: what is looked for, and where."""
+    page = (ROOT / "docs/architecture.md").read_text()
+    table = page.partition("## Where is what")[2].partition("\n## ")[0]
+    return dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", table, re.M)[1:])
+
+
+def test_the_page_finds_equations_rows_splits_truth_and_memory():
+    looked_for = ", ".join(where_is_what())
+    rows = yaml.safe_load((ROOT / "config/experiments/table1.yaml").read_text())["methods"]
+    labels = [yaml.safe_load((ROOT / f"config/methods/{row}.yaml").read_text())["label"] for row in rows]
+    for name in (*labels, "Eq. 1", "Eq. 2", "Eq. 3", "Eq. 4", "Eq. 5", "split", "truth", "memory"):
+        assert re.search(rf"(?<!\w){re.escape(name)}(?![\w*])", looked_for), name
+
+
+@pytest.mark.parametrize(("what", "places"), where_is_what().items())
+def test_the_page_names_files_that_are_there(what, places):
+    paths = [name for name in re.findall(r"`([^` ]+)`", places) if "/" in name]
+    assert paths and all((ROOT / path).exists() for path in paths), what
+
+
+def test_the_picture_of_the_layers_is_that_of_the_contracts():
+    assert layers.PICTURE.read_text() == layers.picture(), "run: make reference"
+
+
+def test_the_picture_of_the_stages_leaves_out_arrows_that_others_imply():
+    dot = 'digraph {\n0[label = "all", color = "0"];\n1[label = "train"];\n2[label = "split"];\n3[label = "table"];\n'
+    dot += "3 -> 0\n1 -> 3\n2 -> 1\n2 -> 3\n1 -> 2\n}"
+    boxes, arrows = stages.stages(dot, {"split": "labels", "train": "train", "plot": "figures", "table": "tables"})
+    assert boxes == {"labels": ["split"], "train": ["train"], "tables": ["table"]}
+    assert arrows == {("labels", "train"), ("labels", "tables"), ("train", "tables"), ("train", "labels")}
+    picture = stages.picture(boxes, arrows)
+    assert picture.count("<path d=") - 1 == 2 and picture.count('<path class="back"') == 1
