@@ -95,11 +95,32 @@ def test_the_picture_of_the_layers_is_that_of_the_contracts():
     assert layers.PICTURE.read_text() == layers.picture(), "run: make reference"
 
 
-def test_the_picture_of_the_stages_leaves_out_arrows_that_others_imply():
-    dot = 'digraph {\n0[label = "all", color = "0"];\n1[label = "train"];\n2[label = "split"];\n3[label = "table"];\n'
-    dot += "3 -> 0\n1 -> 3\n2 -> 1\n2 -> 3\n1 -> 2\n}"
-    boxes, arrows = stages.stages(dot, {"split": "labels", "train": "train", "plot": "figures", "table": "tables"})
-    assert boxes == {"labels": ["split"], "train": ["train"], "tables": ["table"]}
-    assert arrows == {("labels", "train"), ("labels", "tables"), ("train", "tables"), ("train", "labels")}
-    picture = stages.picture(boxes, arrows)
-    assert picture.count("<path d=") - 1 == 2 and picture.count('<path class="back"') == 1
+def graph(**needs: list[str]) -> str:
+    """What `snakemake --rulegraph dot` prints for rules and what each needs."""
+    rules = [*needs, "all"]
+    lines = [f'{i}[label = "{rule}", color = "0.5 0.6 0.85", style="rounded"];' for i, rule in enumerate(rules)]
+    lines += [f"{rules.index(a)} -> {rules.index(b)}" for b, some in needs.items() for a in some]
+    return "digraph {\n" + "\n".join(lines) + f"\n{len(needs) - 1} -> {len(needs)}\n}}"
+
+
+def test_rules_of_a_file_share_a_box_unless_others_come_between():
+    files = {"split": "labels", "pseudo": "labels", "cam": "maps", "mix": "maps", "rib": "rib", "train": "train"}
+    dot = graph(split=[], cam=["split"], rib=["cam"], mix=["rib", "cam"], train=["mix", "pseudo"], pseudo=["train"])
+    rules, arrows, loops = stages.read_graph(dot, files | {"absent": "train"})
+    assert rules == list(files) and loops == {("train", "pseudo")}
+    boxes = [
+        ("labels", ["split", "pseudo"]),
+        ("maps", ["cam"]),
+        ("rib", ["rib"]),
+        ("maps", ["mix"]),
+        ("train", ["train"]),
+    ]
+    assert stages.boxes_of(rules, arrows, files) == boxes
+    picture = stages.picture(dot, files)
+    assert picture.count('class="arrow"') == 4 and picture.count('class="arrow loop"') == 1, "cam -> mix is implied"
+    assert picture.count("<rect") - 1 == len(boxes) and ">all<" not in picture
+
+
+def test_every_rule_has_a_file():
+    files = stages.files_of_rules()
+    assert {"train", "evaluate", "table", "mask_labels", "response_network"} <= files.keys() and len(files) > 60
