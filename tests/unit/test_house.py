@@ -9,6 +9,7 @@ import yaml
 from importlinter.cli import lint_imports
 
 from docs.draw import layers, stages
+from tests.pipeline import Pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "simformer"
@@ -28,12 +29,6 @@ def names(module: Path) -> set[str]:
     return {name for name in found if isinstance(name, str)}
 
 
-def calls(module: Path) -> set[str]:
-    """Every call with constants alone, e.g. `require('full')`, without the object that it is called on."""
-    found = [node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Call)]
-    return {f"{ast.unparse(call.func).rpartition('.')[2]}({', '.join(map(ast.unparse, call.args))})" for call in found}
-
-
 def test_the_contracts_of_imports_are_kept(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     assert lint_imports(no_cache=True, no_logo=True) == 0, capsys.readouterr().out
@@ -49,11 +44,8 @@ def test_nothing_among_the_baselines_names_truth():
 
 def test_who_opens_a_label_set_with_all_masks():
     """The labels of crops, as released, and F1 of SimNet; claims, tables and pictures score."""
-    openers = {
-        str(module.relative_to(PACKAGE))
-        for module in modules(PACKAGE)
-        if "require('full')" in calls(module) or "require_truth" in names(module)
-    }
+    opening = re.compile(r"require_truth|require\(.*['\"]full['\"]")
+    openers = {str(module.relative_to(PACKAGE)) for module in modules(PACKAGE) if opening.search(module.read_text())}
     outside = {name for name in openers if not name.startswith(("claims/", "analysis/"))}
     assert outside == {"data/identity.py", "data/masking.py", "simnet_f1.py"}
 
@@ -119,6 +111,14 @@ def test_rules_of_a_file_share_a_box_unless_others_come_between():
     picture = stages.picture(dot, files)
     assert picture.count('class="arrow"') == 4 and picture.count('class="arrow loop"') == 1, "cam -> mix is implied"
     assert picture.count("<rect") - 1 == len(boxes) and ">all<" not in picture
+
+
+@pytest.mark.slow
+def test_the_picture_of_the_stages_is_that_of_the_workflow(tmp_path):
+    words = ("--configfile", "config/demo.yaml", "--rulegraph", "dot", "--", "all", "measured_baselines")
+    dot = Pipeline(tmp_path / "copy").typed(*words)
+    assert dot.returncode == 0, dot.stderr
+    assert stages.PICTURE.read_text() == stages.picture(dot.stdout, stages.files_of_rules()), "run: make reference"
 
 
 def test_every_rule_has_a_file():
