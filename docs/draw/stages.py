@@ -32,11 +32,12 @@ Box = tuple[str, list[str]]
 
 
 def files_of_rules() -> dict[str, str]:
-    """Name of the file of every rule, in the order in which the workflow includes them."""
+    """Name of the file of every rule that writes something, in the order in which the workflow includes them."""
     text = "".join(path.read_text() for path in (ROOT / "Snakefile", ROOT / "workflow/Snakefile") if path.exists())
     names = re.findall(r'^include: ".*rules/(\w+)\.smk"', text, re.M)
-    rule = re.compile(r"^(?:rule|checkpoint|use rule .* as) (\w+)", re.M)
-    return {found: name for name in names for found in rule.findall((ROOT / f"workflow/rules/{name}.smk").read_text())}
+    rule = re.compile(r"^(?:use rule \w+ as (\w+)|rule (\w+):\n(?: .*\n|\n)*?    output:)", re.M)
+    texts = {name: (ROOT / f"workflow/rules/{name}.smk").read_text() for name in names}
+    return {copied or own: name for name in names for copied, own in rule.findall(texts[name])}
 
 
 def read_graph(dot: str, files: dict[str, str]) -> tuple[list[str], Arrows, Arrows]:
@@ -113,14 +114,18 @@ def _box(x: int, y: int, box: Box) -> list[str]:
 
 
 def _arrow(first: tuple[int, int, Box], last: tuple[int, int, Box], style: str) -> str:
-    """Downwards from the foot of a box to the head of another; back upwards along their left sides."""
+    """Downwards from the foot of a box to the head of another; back upwards to its right, or a long way at the left."""
     (x0, y0, (_, rules)), (x1, y1, _) = first, last
-    foot = y0 + 24 + LINE * len(rules)
+    foot, half = y0 + 24 + LINE * len(rules), BOX // 2
     if y1 > y0:
         middle = (foot + y1) // 2
-        return f'<path class="{style}" d="M{x0},{foot} C{x0},{middle} {x1},{middle} {x1},{y1}"/>'
-    side = max(min(x0, x1) - BOX // 2 - (y0 - y1) // 3, 4)
-    return f'<path class="{style}" d="M{x0 - BOX // 2},{y0 + 12} C{side},{y0} {side},{y1} {x1 - BOX // 2},{y1 + 12}"/>'
+        way = f"M{x0},{foot} C{x0},{middle} {x1},{middle} {x1},{y1}"
+    elif x0 > x1 and y0 - y1 < 2 * BOX:
+        way = f"M{x0},{y0} C{x0},{y1 + 12} {x0},{y1 + 12} {x1 + half},{y1 + 12}"
+    else:
+        side = max(min(x0, x1) - half - (y0 - y1) // 3, 4)
+        way = f"M{x0 - half},{y0 + 12} C{side},{y0} {side},{y1} {x1 - half},{y1 + 12}"
+    return f'<path class="{style}" d="{way}"/>'
 
 
 if __name__ == "__main__":
