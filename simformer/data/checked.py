@@ -85,13 +85,7 @@ def label_checksum(label_map: NDArray[np.uint8]) -> str:
 
 
 def read_audited(path: Path, checksum: str, decode: Callable[[bytes, str], NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Return a picture of a prepared dataset; UserError unless its file is as audited.
-
-    Args:
-        path: its file.
-        checksum: sha256 that the audit found.
-        decode: makes an array of the file's content and its name.
-    """
+    """Return a picture that `decode` makes of a file's content and name; UserError unless the file is as audited."""
     remedy = "put the audited file back, or delete index.json of this dataset and run snakemake again"
 
     def decoded(content: bytes, known: int) -> NDArray[np.uint8]:
