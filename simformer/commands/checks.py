@@ -47,10 +47,14 @@ def map_gallery(args: argparse.Namespace) -> None:
 
 
 def stage_costs(args: argparse.Namespace) -> None:
-    """Write the time and memory of every stage that has finished, as csv and Markdown."""
+    """Write the time and memory of every stage of a study that has finished, as csv and Markdown."""
     from simformer.analysis.tables.stage_costs import write_stage_costs
+    from simformer.config.layers import read_study
+    from simformer.config.paths import config_folder
+    from simformer.study.catalogue import Catalogue
 
-    write_stage_costs(args.results, args.output)
+    catalogue = Catalogue(read_study(args.study), ", ".join(map(str, args.study)), config_folder(args.study))
+    write_stage_costs(catalogue, args.results, args.output)
 
 
 ARMS: Option = ("--arms", {"required": True, "help": "maps to compare, JSON"})
@@ -65,4 +69,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         commands, map_gallery, ARMS, DATA, LABELS, TRUTH,
         ("--images", {"type": count(1), "default": 6, "help": "number of training images"}), OUTPUT,
     )  # fmt: skip
-    command(commands, stage_costs, path("results", "folder of the study's results"), OUTPUT)
+    command(
+        commands, stage_costs, path("study", "study files; later ones win", nargs="+"),
+        path("results", "folder of the study's results"), OUTPUT,
+    )  # fmt: skip

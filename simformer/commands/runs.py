@@ -179,8 +179,8 @@ def pseudo_labels(args: argparse.Namespace) -> None:
 
 def join_labels(args: argparse.Namespace) -> None:
     """Join the shards of a label set."""
+    from simformer.data.derived_labels import join_labels as run
     from simformer.data.labels import LabelSet
-    from simformer.data.masking import join_labels as run
 
     run(LabelSet.load(args.labels), [LabelSet.load(shard / "labels.json") for shard in args.shards], args.output)
 

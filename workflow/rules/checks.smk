@@ -93,6 +93,7 @@ rule stage_costs:
         "../../envs/simformer.yaml"
     params:
         version=RECIPE_VERSION,
+        study=STUDY_FILES,
         results=subpath(output.csv, parent=True),
     shell:
-        "simformer stage_costs --results {params.results:q} --output {output.csv:q} > {log:q} 2>&1"
+        "simformer stage_costs --study {params.study:q} --results {params.results:q} --output {output.csv:q} > {log:q} 2>&1"
