@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simformer.baselines.responses import load_tapped
+from simformer.baselines.response_networks import load_tapped
 from simformer.baselines.settings import CamSettings
 from simformer.baselines.stride8.cross_regularisation import normalised_maps
 from simformer.baselines.stride8.network import TappedClassifier, pooled_logits

@@ -73,7 +73,7 @@ def cam(args: argparse.Namespace) -> None:
     """Make a network's class maps, or those of a shard; what is there is not made again."""
     import torch
 
-    from simformer.baselines.responses import response_maps
+    from simformer.baselines.response_networks import response_maps
     from simformer.baselines.settings import CamSettings
     from simformer.data.labels import LabelSet
     from simformer.machine.devices import choose_device

@@ -26,7 +26,7 @@ from simformer.errors import UserError
 
 def response_network(args: argparse.Namespace) -> None:
     """Train a network of SEAM, CPN or their controls; the same command continues an interrupted training."""
-    from simformer.baselines.responses import parse_spec, train_response
+    from simformer.baselines.response_networks import parse_spec, train_response
 
     train_network(partial(train_response, start=args.start), parse_spec(args.spec), args)
 

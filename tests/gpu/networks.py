@@ -23,7 +23,7 @@ from simformer.baselines.conta.training import KIND as CONTEXT
 from simformer.baselines.conta.training import train_context_classifier
 from simformer.baselines.dataset_settings import BaselineSettings
 from simformer.baselines.expansion.psa_irn import train_expander
-from simformer.baselines.responses import train_response
+from simformer.baselines.response_networks import train_response
 from simformer.baselines.retab.training import AFFINITY_KIND, EDGE_KIND, train_affinity, train_edges
 from simformer.baselines.rib.maps import Tuner
 from simformer.baselines.rib.others import Pool

@@ -6,7 +6,7 @@ import torch
 from simformer.baselines.class_maps.seeds import write_seeds
 from simformer.baselines.expansion.psa_irn import Expander
 from simformer.baselines.mixing import mixed_labels
-from simformer.baselines.responses import response_maps
+from simformer.baselines.response_networks import response_maps
 from simformer.baselines.rib.maps import rib_maps
 from simformer.baselines.rib.settings import RibSettings
 from simformer.baselines.settings import WalkSettings

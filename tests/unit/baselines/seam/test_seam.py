@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from simformer.baselines.cpn.settings import CpnSettings
-from simformer.baselines.responses import response_maps, train_response
+from simformer.baselines.response_networks import response_maps, train_response
 from simformer.baselines.seam.settings import SeamSettings
 from simformer.baselines.seam.training import seam_terms
 from simformer.baselines.stride8.cross_regularisation import maxnorm
