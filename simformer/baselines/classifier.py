@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from simformer.baselines.class_maps.cam import class_activation_maps
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapSet, settings_hash, write_maps
-from simformer.baselines.settings import CamSettings, ClassifierSettings
+from simformer.baselines.settings import CamSettings, ClassifierSettings, NetworkSpec
 from simformer.baselines.training.crop_training import CropBatch, train_on_crops
-from simformer.baselines.training.network_file import NetworkSpec, StoredNetwork, read_network
+from simformer.baselines.training.network_file import StoredNetwork, read_network
 from simformer.baselines.training.strided_backbone import strided_backbone
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet

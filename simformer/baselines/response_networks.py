@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,15 +15,16 @@ from simformer.baselines.class_maps.map_files import MapSet, settings_hash, writ
 from simformer.baselines.classifier import classifier_maps
 from simformer.baselines.cpn.settings import CpnSettings
 from simformer.baselines.cpn.training import cpn_objective
-from simformer.baselines.seam.settings import SeamSettings
+from simformer.baselines.dataset_settings import BaselineSettings
+from simformer.baselines.responses import RESPONSES
 from simformer.baselines.seam.training import seam_objective
-from simformer.baselines.settings import CamSettings
+from simformer.baselines.settings import CamSettings, NetworkSpec
 from simformer.baselines.stride8.cross_regularisation import maxnorm
 from simformer.baselines.stride8.network import TappedClassifier, view_response
 from simformer.baselines.stride8.plain import plain_objective
 from simformer.baselines.stride8.settings import TappedSettings
-from simformer.baselines.stride8.training import Origin, train_tapped
-from simformer.baselines.training.network_file import NetworkSpec, StoredNetwork, read_network, stored_kind
+from simformer.baselines.stride8.training import Objective, Origin, train_tapped
+from simformer.baselines.training.network_file import StoredNetwork, read_network, stored_kind
 from simformer.config.layers import parse
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
@@ -31,22 +33,26 @@ from simformer.errors import UserError
 from simformer.text.strict_json import read_option
 from simformer.train import Runtime, TrainOutputs
 
-TAPPED: dict[str, type[TappedSettings]] = {
-    "warm": TappedSettings,
-    "plain": TappedSettings,
-    "seam": SeamSettings,
-    "cpn": CpnSettings,
+OBJECTIVES: dict[str, Callable[[Path, LabelSet, Any, int], Objective]] = {
+    "warm": plain_objective,
+    "plain": plain_objective,
+    "seam": seam_objective,
+    "cpn": cpn_objective,
 }
-"""Kinds of networks at stride 8, and the settings of their training."""
+"""What each kind of network at stride 8 learns."""
+STRIDE8: dict[str, type[TappedSettings]] = {
+    kind: type(BaselineSettings.model_fields[kind].default) for kind in OBJECTIVES
+}
+"""Settings of its training."""
 
 
 def parse_spec(text: str) -> NetworkSpec[TappedSettings]:
     """Read the specification of a response's training; raises UserError for an unknown kind."""
     content = read_option(text, "--spec")
     kind = content.get("kind") if isinstance(content, dict) else None
-    if not isinstance(kind, str) or kind not in TAPPED:
-        raise UserError(f"--spec: unknown kind '{kind}'; expected one of {', '.join(TAPPED)}")
-    return parse(NetworkSpec[TAPPED[kind]], content, "--spec")
+    if not isinstance(kind, str) or kind not in STRIDE8:
+        raise UserError(f"--spec: unknown kind '{kind}'; expected one of {', '.join(STRIDE8)}")
+    return parse(NetworkSpec[STRIDE8[kind]], content, "--spec")
 
 
 def build_tapped(spec: NetworkSpec[TappedSettings], num_classes: int) -> TappedClassifier:
@@ -69,7 +75,7 @@ def train_response(
     """Train the network of a response; an interrupted training continues.
 
     Args:
-        spec: kind 'warm', 'plain', 'seam' or 'cpn'.
+        spec: its kind is one of OBJECTIVES.
         data: folder of the prepared dataset (images only are read from it).
         labels: a label set of which only the image-level labels are used (`image_labels`).
         weights: initial backbone weights, None for random ones or those of `start`.
@@ -78,13 +84,7 @@ def train_response(
     """
     torch.manual_seed(spec.seed)
     network = build_tapped(spec, len(labels.classes))
-    match spec.kind:
-        case "seam":
-            objective = seam_objective(data, labels, spec.settings, spec.seed)
-        case "cpn":
-            objective = cpn_objective(data, labels, spec.settings, spec.seed)
-        case _:
-            objective = plain_objective(data, labels, spec.settings, spec.seed)
+    objective = OBJECTIVES[spec.kind](data, labels, spec.settings, spec.seed)
     train_tapped(spec, network, objective, labels, Origin(weights, start), state, outputs, runtime)
 
 
@@ -111,9 +111,9 @@ def response_maps(
     kind = stored_kind(path)
     if kind == "classifier":
         return classifier_maps(path, data, labels, settings, device, manifest, shard)
-    if kind in TAPPED:
+    if kind in STRIDE8:
         return tapped_maps(path, data, labels, settings, device, manifest, shard)
-    raise UserError(f"{path}: a network of kind '{kind}' makes no class maps; classifier, {', '.join(TAPPED)} do")
+    raise UserError(f"{path}: a network of kind '{kind}' makes no class maps; classifier, {', '.join(STRIDE8)} do")
 
 
 def tapped_maps(
@@ -128,7 +128,7 @@ def tapped_maps(
     """Write the maps of a network at stride 8: raw ones of a plain network, spread ones of SEAM and CPN."""
     network, stored = load_tapped(path, device)
     require_split(stored.identity, labels.identity)
-    spread = stored.spec.kind in ("seam", "cpn")
+    spread = RESPONSES[stored.spec.kind].spread
 
     def response(images: Tensor, present: Tensor) -> Tensor:
         return view_response(network, images, present, spread)
@@ -146,8 +146,8 @@ def load_tapped(path: Path, device: torch.device) -> tuple[TappedClassifier, Sto
     Raises: UserError if the file holds another kind of network.
     """
     kind = stored_kind(path)
-    if kind not in TAPPED:
-        raise UserError(f"{path}: a network of kind '{kind}'; expected one of {', '.join(TAPPED)}")
-    stored = read_network(path, kind, TAPPED[kind])
+    if kind not in STRIDE8:
+        raise UserError(f"{path}: a network of kind '{kind}'; expected one of {', '.join(STRIDE8)}")
+    stored = read_network(path, kind, STRIDE8[kind])
     network = build_tapped(stored.spec, len(stored.classes))
     return stored.fill(network).eval().to(device), stored

@@ -27,18 +27,23 @@ def classifier(args: argparse.Namespace) -> None:
     """Train the multi-label classifier; the same command continues an interrupted training."""
     from simformer.baselines.classifier import train_classifier
     from simformer.baselines.settings import ClassifierSettings
-    from simformer.baselines.training.network_file import NetworkSpec
 
-    train_network(train_classifier, parsed(NetworkSpec[ClassifierSettings], args.spec, "--spec"), args)
+    train_network(train_classifier, network_spec(ClassifierSettings, args), args)
 
 
 def affinity(args: argparse.Namespace) -> None:
     """Train the network of an expansion (PSA, IRN) on seeds; the same command continues an interrupted training."""
     from simformer.baselines.expansion.psa_irn import train_expander
     from simformer.baselines.settings import AffinitySettings
-    from simformer.baselines.training.network_file import NetworkSpec
 
-    train_network(train_expander, parsed(NetworkSpec[AffinitySettings], args.spec, "--spec"), args)
+    train_network(train_expander, network_spec(AffinitySettings, args), args)
+
+
+def network_spec(settings, args: argparse.Namespace):
+    """Read the specification of a training, whose settings are of some class."""
+    from simformer.baselines.settings import NetworkSpec
+
+    return parsed(NetworkSpec[settings], args.spec, "--spec")
 
 
 def train_network(run, spec, args: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from simformer.commands.baselines import MAPS, NETWORK, SETTINGS, TRAINING, train_network
+from simformer.commands.baselines import MAPS, NETWORK, SETTINGS, TRAINING, network_spec, train_network
 from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, SHARD, THREADS, command, count, parsed, path, score
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
@@ -16,9 +16,8 @@ def segmentation(args: argparse.Namespace) -> None:
     """Train the segmentation network on a round's masks; the same command continues an interrupted training."""
     from simformer.baselines.conta.segmentation import train_segmentation
     from simformer.baselines.conta.settings import SegmentationSettings
-    from simformer.baselines.training.network_file import NetworkSpec
 
-    train_network(train_segmentation, parsed(NetworkSpec[SegmentationSettings], args.spec, "--spec"), args)
+    train_network(train_segmentation, network_spec(SegmentationSettings, args), args)
 
 
 def predictions(args: argparse.Namespace) -> None:
@@ -55,14 +54,13 @@ def conta(args: argparse.Namespace) -> None:
     from simformer.baselines.conta.confounder import Confounder
     from simformer.baselines.conta.settings import ContextClassifierSettings
     from simformer.baselines.conta.training import train_context_classifier
-    from simformer.baselines.training.network_file import NetworkSpec
 
     run = partial(
         train_context_classifier,
         predicted=args.predicted and MapSet.load(args.predicted),
         confounder=args.confounder and Confounder.load(args.confounder),
     )
-    train_network(run, parsed(NetworkSpec[ContextClassifierSettings], args.spec, "--spec"), args)
+    train_network(run, network_spec(ContextClassifierSettings, args), args)
 
 
 def conta_cam(args: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from simformer.commands.baselines import MAPS, NETWORK, SETTINGS, TRAINING, train_network
+from simformer.commands.baselines import MAPS, NETWORK, SETTINGS, TRAINING, network_spec, train_network
 from simformer.commands.options import (
     DATA,
     DEVICE,
@@ -28,9 +28,8 @@ def retab_boundary(args: argparse.Namespace) -> None:
     """Train RETAB's boundary network on edges of base masks; the same command continues an interrupted training."""
     from simformer.baselines.retab.settings import EdgeSettings
     from simformer.baselines.retab.training import train_edges
-    from simformer.baselines.training.network_file import NetworkSpec
 
-    train_network(train_edges, parsed(NetworkSpec[EdgeSettings], args.spec, "--spec"), args)
+    train_network(train_edges, network_spec(EdgeSettings, args), args)
 
 
 def retab_boundary_maps(args: argparse.Namespace) -> None:
@@ -67,7 +66,6 @@ def retab_affinity(args: argparse.Namespace) -> None:
     """Train RETAB's affinity network on base masks and seeds; the same command continues an interrupted training."""
     from simformer.baselines.retab.training import train_affinity
     from simformer.baselines.settings import AffinitySettings
-    from simformer.baselines.training.network_file import NetworkSpec
     from simformer.data.identity import require_groups
     from simformer.data.splits import Split
 
@@ -77,7 +75,7 @@ def retab_affinity(args: argparse.Namespace) -> None:
         require_groups(labels.identity, split)
         train_affinity(spec, data, labels, split.novel, *others)
 
-    train_network(run, parsed(NetworkSpec[AffinitySettings], args.spec, "--spec"), args)
+    train_network(run, network_spec(AffinitySettings, args), args)
 
 
 def retab_walk(args: argparse.Namespace) -> None:

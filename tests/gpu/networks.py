@@ -28,10 +28,9 @@ from simformer.baselines.retab.training import AFFINITY_KIND, EDGE_KIND, train_a
 from simformer.baselines.rib.maps import Tuner
 from simformer.baselines.rib.others import Pool
 from simformer.baselines.rib.tuning import STAGES, cut
-from simformer.baselines.settings import NetworkSettings
+from simformer.baselines.settings import NetworkSettings, NetworkSpec
 from simformer.baselines.stride8 import training as tapped_training
 from simformer.baselines.training import crop_training
-from simformer.baselines.training.network_file import NetworkSpec
 from simformer.baselines.training.network_training import NetworkTraining
 from simformer.data.labels import LabelledImage
 from simformer.train import Runtime, TrainOutputs

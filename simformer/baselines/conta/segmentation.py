@@ -16,9 +16,9 @@ from simformer.baselines.class_maps.map_files import MapSet, settings_hash, writ
 from simformer.baselines.conta.confounder import squeezed
 from simformer.baselines.conta.deeplab import DeepLab, multiscale_logits, segmentation_loss
 from simformer.baselines.conta.settings import SegmentationSettings
-from simformer.baselines.settings import CamSettings
+from simformer.baselines.settings import CamSettings, NetworkSpec
 from simformer.baselines.training.crop_training import CropBatch, train_on_crops
-from simformer.baselines.training.network_file import NetworkSpec, read_network
+from simformer.baselines.training.network_file import read_network
 from simformer.data.checked import read_photograph
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet

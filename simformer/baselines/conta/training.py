@@ -15,10 +15,11 @@ from simformer.baselines.conta.confounder import Confounder
 from simformer.baselines.conta.context import place_in_crops, place_in_views
 from simformer.baselines.conta.context_classifier import ContextClassifier
 from simformer.baselines.conta.contexts import Contexts
+from simformer.baselines.conta.rounds import MASKLESS
 from simformer.baselines.conta.settings import ContextClassifierSettings
-from simformer.baselines.settings import CamSettings
+from simformer.baselines.settings import CamSettings, NetworkSpec
 from simformer.baselines.training.crops import Crops, network_input
-from simformer.baselines.training.network_file import NetworkSpec, read_network
+from simformer.baselines.training.network_file import read_network
 from simformer.baselines.training.network_training import NetworkTraining, run_training
 from simformer.baselines.training.sgd import build_sgd, sgd_step, total_steps
 from simformer.baselines.training.strided_backbone import freeze_stages
@@ -165,7 +166,7 @@ def _contexts(
 
 def _check(settings: ContextClassifierSettings, given: bool) -> None:
     """Refuse context maps without predicted masks, and predicted masks that would not be used."""
-    if (settings.context in ("own", "shuffled")) != given:
+    if (settings.context not in MASKLESS) != given:
         needed = "have no use; leave out" if given else "are needed; give"
         raise UserError(
             f"a classifier with context '{settings.context}': masks of the round before {needed} "

@@ -18,9 +18,9 @@ from simformer.baselines.expansion.affinity_network import AffinityNetwork
 from simformer.baselines.expansion.boundary_network import BoundaryNetwork
 from simformer.baselines.expansion.stencil import Offset, half_disc
 from simformer.baselines.expansion.walk import transition, walk
-from simformer.baselines.settings import AffinitySettings, WalkSettings
+from simformer.baselines.settings import AffinitySettings, NetworkSpec, WalkSettings
 from simformer.baselines.training.crop_training import CropBatch, train_on_crops
-from simformer.baselines.training.network_file import NetworkSpec, read_network
+from simformer.baselines.training.network_file import read_network
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_photograph
 from simformer.data.identity import require_split

@@ -13,9 +13,8 @@ from simformer.baselines.retab.cells import pair_groups, retab_cells
 from simformer.baselines.retab.edge_network import EdgeNetwork, at_pixels
 from simformer.baselines.retab.edges import base_edges, edge_loss, taught
 from simformer.baselines.retab.settings import EdgeSettings
-from simformer.baselines.settings import AffinitySettings
+from simformer.baselines.settings import AffinitySettings, NetworkSpec
 from simformer.baselines.training.crop_training import CropBatch, train_on_crops
-from simformer.baselines.training.network_file import NetworkSpec
 from simformer.data.labels import LabelSet
 from simformer.train import Runtime, TrainOutputs
 

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from simformer.baselines.settings import NetworkSpec
 from simformer.baselines.stride8.network import TappedClassifier
 from simformer.baselines.stride8.settings import TappedSettings
-from simformer.baselines.training.network_file import NetworkSpec, read_network
+from simformer.baselines.training.network_file import read_network
 from simformer.baselines.training.network_training import NetworkTraining, run_training
 from simformer.baselines.training.sgd import build_sgd, sgd_step, total_steps
 from simformer.baselines.training.strided_backbone import freeze_stages

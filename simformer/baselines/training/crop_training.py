@@ -9,9 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from simformer.baselines.settings import NetworkSettings
+from simformer.baselines.settings import NetworkSettings, NetworkSpec
 from simformer.baselines.training.crops import Crops, Sample, network_input
-from simformer.baselines.training.network_file import NetworkSpec
 from simformer.baselines.training.network_training import NetworkTraining, run_training
 from simformer.baselines.training.sgd import build_sgd, sgd_step, total_steps
 from simformer.baselines.training.strided_backbone import freeze_stages

@@ -15,7 +15,8 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from simformer.atomic import atomic_write_text
-from simformer.baselines.training.network_file import NetworkSpec, write_network
+from simformer.baselines.settings import NetworkSpec
+from simformer.baselines.training.network_file import write_network
 from simformer.data.identity import Identity
 from simformer.data.loader import training_steps
 from simformer.errors import UserError

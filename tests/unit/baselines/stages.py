@@ -8,8 +8,7 @@ import torch
 from simformer.baselines.class_maps.seeds import write_seeds
 from simformer.baselines.classifier import classifier_maps, train_classifier
 from simformer.baselines.expansion.psa_irn import train_expander
-from simformer.baselines.settings import AffinitySettings, CamSettings, ClassifierSettings, SeedSettings
-from simformer.baselines.training.network_file import NetworkSpec
+from simformer.baselines.settings import AffinitySettings, CamSettings, ClassifierSettings, NetworkSpec, SeedSettings
 from simformer.data.masking import image_labels
 from simformer.data.shards import WHOLE
 from simformer.train import Runtime, TrainOutputs

@@ -11,8 +11,7 @@ from simformer.baselines.conta.segmentation import train_segmentation, write_pre
 from simformer.baselines.conta.settings import ContextClassifierSettings, SegmentationSettings
 from simformer.baselines.conta.training import ContextResponse, context_classifier_maps, train_context_classifier
 from simformer.baselines.expansion.psa_irn import Expander
-from simformer.baselines.settings import SeedSettings, WalkSettings
-from simformer.baselines.training.network_file import NetworkSpec
+from simformer.baselines.settings import NetworkSpec, SeedSettings, WalkSettings
 from simformer.train import Runtime, TrainOutputs
 from tests.unit.baselines.stages import CAM, COMMON, CPU
 

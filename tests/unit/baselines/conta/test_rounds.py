@@ -26,6 +26,8 @@ def test_rounds_follow_each_other():
         ("conta1",), ("conta1", "irn"), ("conta1", "segmentation"), ("conta2",),
     ]  # fmt: skip
     assert networks_behind("conta_zero2") == [("conta_zero2",)]
+    assert networks_behind("seam_no_er") == [("warm",), ("seam_no_er",)], "it starts from the warm network"
+    assert networks_behind("rib") == [("classifier",)], "it has no network of its own"
     seeds = {ROUNDS[name].seed(seed) for name in ("conta1", "conta2") for seed in (0, 1)}
     assert len(seeds) == 4 and ROUNDS["conta1"].seed(0) == ROUNDS["conta_zero1"].seed(0)
 

@@ -8,8 +8,7 @@ from simformer.baselines.retab.cells import write_base_and_seeds
 from simformer.baselines.retab.propagation import Propagation, write_boundaries
 from simformer.baselines.retab.settings import EdgeSettings, TwoStageSettings
 from simformer.baselines.retab.training import train_affinity, train_edges
-from simformer.baselines.settings import AffinitySettings
-from simformer.baselines.training.network_file import NetworkSpec
+from simformer.baselines.settings import AffinitySettings, NetworkSpec
 from simformer.train import Runtime, TrainOutputs
 from tests.unit.baselines.stages import CAM, COMMON, CPU
 

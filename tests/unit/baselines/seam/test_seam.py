@@ -7,11 +7,11 @@ from simformer.baselines.cpn.settings import CpnSettings
 from simformer.baselines.response_networks import response_maps, train_response
 from simformer.baselines.seam.settings import SeamSettings
 from simformer.baselines.seam.training import seam_terms
+from simformer.baselines.settings import NetworkSpec
 from simformer.baselines.stride8.cross_regularisation import maxnorm
 from simformer.baselines.stride8.network import TappedClassifier, enlarged, pooled_logits
 from simformer.baselines.stride8.pixel_correlation import correlate, pixel_seed
 from simformer.baselines.stride8.settings import TappedSettings
-from simformer.baselines.training.network_file import NetworkSpec
 from simformer.train import Runtime, TrainOutputs
 from tests.unit.baselines.stages import CAM, COMMON, CPU
 
