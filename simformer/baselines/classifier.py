@@ -22,7 +22,7 @@ from simformer.baselines.training.strided_backbone import strided_backbone
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.shards import WHOLE, Shard
-from simformer.train import Runtime, TrainOutputs
+from simformer.training.job import Job
 
 KIND = "classifier"
 
@@ -63,33 +63,22 @@ def multilabel_loss(logits: Tensor, present: Tensor, reference_classes: int) -> 
     return loss * logits.shape[1] / reference_classes
 
 
-def train_classifier(
-    spec: NetworkSpec[ClassifierSettings],
-    data: Path,
-    labels: LabelSet,
-    weights: Path | None,
-    state: Path,
-    outputs: TrainOutputs,
-    runtime: Runtime,
-) -> None:
+def train_classifier(spec: NetworkSpec[ClassifierSettings], job: Job) -> None:
     """Train the classifier; an interrupted training continues.
 
     Args:
         spec: kind 'classifier'.
-        data: folder of the prepared dataset (images only are read from it).
-        labels: a label set of which only the image-level labels are used (`image_labels`).
-        weights: initial backbone weights, None for random ones.
-        state, outputs, runtime: see `run_training`.
+        job: of its label set only the image-level labels are used (`image_labels`).
     """
 
     def build() -> Classifier:
-        return Classifier(spec.backbone, spec.settings.stride, len(labels.classes))
+        return Classifier(spec.backbone, spec.settings.stride, len(job.labels.classes))
 
     def loss(network: nn.Module, batch: CropBatch) -> Tensor:
         logits = network(batch.images).mean(dim=(2, 3))
         return multilabel_loss(logits, batch.present, spec.settings.reference_classes)
 
-    train_on_crops(spec, build, loss, data, labels, weights, state, outputs, runtime)
+    train_on_crops(spec, job, build, loss)
 
 
 def classifier_maps(

@@ -23,15 +23,16 @@ from simformer.baselines.stride8.cross_regularisation import maxnorm
 from simformer.baselines.stride8.network import TappedClassifier, view_response
 from simformer.baselines.stride8.plain import plain_objective
 from simformer.baselines.stride8.settings import TappedSettings
-from simformer.baselines.stride8.training import Objective, Origin, train_tapped
+from simformer.baselines.stride8.training import Objective, train_stride8
 from simformer.baselines.training.network_file import StoredNetwork, read_network, stored_kind
+from simformer.baselines.training.network_training import new_network
 from simformer.config.layers import parse
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.shards import WHOLE, Shard
 from simformer.errors import UserError
 from simformer.text.strict_json import read_option
-from simformer.train import Runtime, TrainOutputs
+from simformer.training.job import Job
 
 OBJECTIVES: dict[str, Callable[[Path, LabelSet, Any, int], Objective]] = {
     "warm": plain_objective,
@@ -62,30 +63,14 @@ def build_tapped(spec: NetworkSpec[TappedSettings], num_classes: int) -> TappedC
     return TappedClassifier(spec.backbone, num_classes, settings.dropout, regions)
 
 
-def train_response(
-    spec: NetworkSpec[TappedSettings],
-    data: Path,
-    labels: LabelSet,
-    weights: Path | None,
-    state: Path,
-    outputs: TrainOutputs,
-    runtime: Runtime,
-    start: Path | None = None,
-) -> None:
+def train_response(spec: NetworkSpec[TappedSettings], job: Job, start: Path | None = None) -> None:
     """Train the network of a response; an interrupted training continues.
 
-    Args:
-        spec: its kind is one of OBJECTIVES.
-        data: folder of the prepared dataset (images only are read from it).
-        labels: a label set of which only the image-level labels are used (`image_labels`).
-        weights: initial backbone weights, None for random ones or those of `start`.
-        state, outputs, runtime: see `run_training`.
-        start: warm network that it starts from.
+    Args: see `train_stride8`; the kind of network is one of OBJECTIVES.
     """
-    torch.manual_seed(spec.seed)
-    network = build_tapped(spec, len(labels.classes))
-    objective = OBJECTIVES[spec.kind](data, labels, spec.settings, spec.seed)
-    train_tapped(spec, network, objective, labels, Origin(weights, start), state, outputs, runtime)
+    network = new_network(spec, job, lambda: build_tapped(spec, len(job.labels.classes)))
+    objective = OBJECTIVES[spec.kind](job.data, job.labels, spec.settings, spec.seed)
+    train_stride8(spec, job, network, objective, start)
 
 
 def response_maps(

@@ -54,7 +54,7 @@ def train_network(run, spec, args: argparse.Namespace) -> None:
     from simformer.machine.devices import choose_device
     from simformer.machine.run_lock import run_lock
     from simformer.machine.stop_signal import ignore_stops
-    from simformer.train import Runtime, TrainOutputs
+    from simformer.training.job import Job, Runtime, TrainOutputs
 
     torch.set_num_threads(args.threads)
     runtime = Runtime(
@@ -65,12 +65,12 @@ def train_network(run, spec, args: argparse.Namespace) -> None:
     )
     outputs = TrainOutputs(args.network, args.log, args.facts)
     with run_lock(args.state) as waited:
-        if waited and outputs.are_of(spec):
+        if waited and outputs.are_of(spec.hash):
             print("the other process has finished this training", file=sys.stderr)
         else:
             labels = LabelSet.load(args.labels)
             labels.require(*LEARNS_FROM.get(spec.kind, ("images",)))
-            run(spec, args.data, labels, args.weights, args.state, outputs, runtime)
+            run(spec, Job(args.data, labels, args.weights, args.state, outputs, runtime))
             ignore_stops()
 
 

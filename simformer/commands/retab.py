@@ -71,9 +71,9 @@ def retab_affinity(args: argparse.Namespace) -> None:
 
     split = Split.load(args.split)
 
-    def run(spec, data, labels, *others) -> None:
-        require_groups(labels.identity, split)
-        train_affinity(spec, data, labels, split.novel, *others)
+    def run(spec, job) -> None:
+        require_groups(job.labels.identity, split)
+        train_affinity(spec, job, split.novel)
 
     train_network(run, network_spec(AffinitySettings, args), args)
 

@@ -32,8 +32,9 @@ from simformer.baselines.settings import NetworkSettings, NetworkSpec
 from simformer.baselines.stride8 import training as tapped_training
 from simformer.baselines.training import crop_training
 from simformer.baselines.training.network_training import NetworkTraining
-from simformer.data.labels import LabelledImage
-from simformer.train import Runtime, TrainOutputs
+from simformer.baselines.training.sgd import sgd_step
+from simformer.data.labels import LabelledImage, LabelSet
+from simformer.training.job import Job, Runtime, TrainOutputs
 from tests.gpu.photographs import Photographs
 from tests.workloads import Case
 
@@ -68,36 +69,31 @@ class Baselines:
         changed = settings.model_copy(update={"crop": self.case.crop, "batch_images": self.images})
         return NetworkSpec[type(settings)](kind=kind, backbone=self.backbone, seed=0, settings=changed)
 
-    @property
-    def where(self) -> tuple[Path, TrainOutputs, Runtime]:
-        """State, outputs and runtime of a training that is never run."""
-        files = (self.folder / name for name in ("model", "log", "facts"))
-        return self.folder / "state", TrainOutputs(*files), Runtime(device=self.device)
+    def job(self, labels: LabelSet) -> Job:
+        """Return a training job on some labels, which is never run."""
+        outputs = TrainOutputs(*(self.folder / name for name in ("model", "log", "facts")))
+        return Job(self.photographs.data, labels, None, self.folder / "state", outputs, Runtime(device=self.device))
 
     def steps(self) -> dict[str, Callable[[], Callable[[], object]]]:
         """Return, by name, what builds each training and returns its step."""
         known, shots = BaselineSettings(), self.photographs
-        tagged = (shots.data, shots.tags, None, *self.where)
-        labelled = (shots.data, shots.full, None, *self.where)
-        novel = shots.weak.novel
+        tagged, labelled = self.job(shots.tags), self.job(shots.full)
         context = ContextClassifierSettings(**known.classifier.model_dump())
         begin = {
-            "classifier": lambda: train_classifier(self.spec(CLASSIFIER, known.classifier), *tagged),
-            "plain stride 8": lambda: train_response(self.spec("plain", known.plain), *tagged),
-            "SEAM": lambda: train_response(self.spec("seam", known.seam), *tagged),
-            "CPN": lambda: train_response(self.spec("cpn", known.cpn), *tagged),
-            "PSA affinity": lambda: train_expander(self.spec("psa", known.psa), *labelled),
-            "IRN boundary": lambda: train_expander(self.spec("irn", known.irn), *labelled),
-            "RETAB boundary": lambda: train_edges(
-                self.spec(EDGE_KIND, known.retab_boundary), shots.data, shots.weak, None, *self.where
-            ),
+            "classifier": lambda: train_classifier(self.spec(CLASSIFIER, known.classifier), tagged),
+            "plain stride 8": lambda: train_response(self.spec("plain", known.plain), tagged),
+            "SEAM": lambda: train_response(self.spec("seam", known.seam), tagged),
+            "CPN": lambda: train_response(self.spec("cpn", known.cpn), tagged),
+            "PSA affinity": lambda: train_expander(self.spec("psa", known.psa), labelled),
+            "IRN boundary": lambda: train_expander(self.spec("irn", known.irn), labelled),
+            "RETAB boundary": lambda: train_edges(self.spec(EDGE_KIND, known.retab_boundary), self.job(shots.weak)),
             "RETAB affinity": lambda: train_affinity(
-                self.spec(AFFINITY_KIND, known.retab_affinity), shots.data, shots.full, novel, None, *self.where
+                self.spec(AFFINITY_KIND, known.retab_affinity), labelled, shots.weak.novel
             ),
             "CONTA classifier": lambda: train_context_classifier(
-                self.spec(CONTEXT, context), *tagged, *self.predictions(known.conta.grid)
+                self.spec(CONTEXT, context), tagged, *self.predictions(known.conta.grid)
             ),
-            "CONTA segmentation": lambda: train_segmentation(self.spec(SEGMENTATION, known.segmentation), *labelled),
+            "CONTA segmentation": lambda: train_segmentation(self.spec(SEGMENTATION, known.segmentation), labelled),
         }
         built = {name: lambda start=start: one_step(captured(start)) for name, start in begin.items()}
         return built | {"RIB tuning": lambda: self.tuning(known)}
@@ -146,5 +142,6 @@ def captured(begin: Callable[[], None]) -> NetworkTraining:
 def one_step(training: NetworkTraining) -> Callable[[], object]:
     """Return a training's step on the images of its first step, which are loaded once."""
     samples = [training.samples[position] for position in range(training.spec.settings.batch_images)]
-    training.network.train()
-    return lambda: training.advance(0, samples)
+    network, settings = training.network.train(), training.spec.settings
+    optimizer = training.optimizer_of(network, settings)
+    return lambda: sgd_step(training.loss(samples)[0], network, optimizer, 0, 1, settings)

@@ -76,6 +76,11 @@ class ContextClassifier(nn.Module):
         self.trunk = Trunk(backbone, stride, confounder)
         self.head = nn.Conv2d(self.trunk.backbone.channels[-1], num_classes, 1, bias=False)
 
+    @property
+    def backbone(self) -> Backbone:
+        """The backbone, which gets the initial weights."""
+        return self.trunk.backbone
+
     def forward(self, images: Tensor, contexts: Tensor) -> Tensor:
         """Compute the raw class maps A.
 

@@ -24,37 +24,26 @@ from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.shards import WHOLE, Shard
 from simformer.data.transforms import normalise, resize_image
-from simformer.train import Runtime, TrainOutputs
+from simformer.training.job import Job
 
 KIND = "segmentation"
 
 
-def train_segmentation(
-    spec: NetworkSpec[SegmentationSettings],
-    data: Path,
-    masks: LabelSet,
-    weights: Path | None,
-    state: Path,
-    outputs: TrainOutputs,
-    runtime: Runtime,
-) -> None:
+def train_segmentation(spec: NetworkSpec[SegmentationSettings], job: Job) -> None:
     """Train the segmentation network on the masks of a round; an interrupted training continues.
 
     Args:
         spec: kind 'segmentation'.
-        data: folder of the prepared dataset (images only are read from it).
-        masks: label set whose maps hold a class id where the walked maps are sure, IGNORE elsewhere.
-        weights: initial backbone weights, None for random ones.
-        state, outputs, runtime: see `run_training`.
+        job: its label set has maps with a class id where the walked maps are sure, IGNORE elsewhere.
     """
 
     def build() -> DeepLab:
-        return DeepLab(spec.backbone, len(masks.classes), spec.settings.atrous)
+        return DeepLab(spec.backbone, len(job.labels.classes), spec.settings.atrous)
 
     def loss(network: nn.Module, batch: CropBatch) -> Tensor:
         return segmentation_loss(multiscale_logits(network, batch.images, spec.settings.views), batch.label_maps)
 
-    train_on_crops(spec, build, loss, data, masks, weights, state, outputs, runtime, build_optimizer)
+    train_on_crops(spec, job, build, loss, build_optimizer)
 
 
 def build_optimizer(network: DeepLab, settings: SegmentationSettings) -> torch.optim.SGD:

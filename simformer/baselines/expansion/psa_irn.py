@@ -27,7 +27,7 @@ from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.shards import WHOLE, Shard
 from simformer.data.transforms import normalise, resize_image
-from simformer.train import Runtime, TrainOutputs
+from simformer.training.job import Job
 
 Expansion = Literal["psa", "irn"]
 GRID_STRIDES = {"psa": 8, "irn": 4}
@@ -74,23 +74,12 @@ def affinities(kind: Expansion, output: Tensor, offsets: tuple[Offset, ...]) -> 
     return feature_affinity(output, offsets) if kind == "psa" else boundary_affinity(output.sigmoid(), offsets)
 
 
-def train_expander(
-    spec: NetworkSpec[AffinitySettings],
-    data: Path,
-    seeds: LabelSet,
-    weights: Path | None,
-    state: Path,
-    outputs: TrainOutputs,
-    runtime: Runtime,
-) -> None:
+def train_expander(spec: NetworkSpec[AffinitySettings], job: Job) -> None:
     """Train the network of an expansion on seeds; an interrupted training continues.
 
     Args:
         spec: kind 'psa' or 'irn'.
-        data: folder of the prepared dataset (images only are read from it).
-        seeds: label set whose maps hold a class id at confident pixels, IGNORE elsewhere.
-        weights: initial backbone weights, None for random ones.
-        state, outputs, runtime: see `run_training`.
+        job: its label set has maps with a class id at confident pixels, IGNORE elsewhere.
     """
     offsets = half_disc(spec.settings.radius)
 
@@ -101,7 +90,7 @@ def train_expander(
     def build() -> AffinityNetwork | BoundaryNetwork:
         return build_expander(spec.kind, spec.backbone)
 
-    train_on_crops(spec, build, loss, data, seeds, weights, state, outputs, runtime)
+    train_on_crops(spec, job, build, loss)
 
 
 class Expander:

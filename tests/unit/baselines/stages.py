@@ -11,7 +11,8 @@ from simformer.baselines.expansion.psa_irn import train_expander
 from simformer.baselines.settings import AffinitySettings, CamSettings, ClassifierSettings, NetworkSpec, SeedSettings
 from simformer.data.masking import image_labels
 from simformer.data.shards import WHOLE
-from simformer.train import Runtime, TrainOutputs
+from simformer.training.job import TrainOutputs
+from tests.conftest import job_in
 
 CPU = torch.device("cpu")
 CAM = CamSettings(scales=(1.0, 0.5), batch_images=3)
@@ -29,10 +30,12 @@ def spec(kind: str, **changes) -> NetworkSpec:
 
 def train(folder, network_spec, data, labels, **options) -> TrainOutputs:
     """Train a network in a folder; options are those of Runtime."""
-    outputs = TrainOutputs(folder / "model.safetensors", folder / "log.csv", folder / "train.json")
-    run = train_classifier if network_spec.kind == "classifier" else train_expander
-    run(network_spec, data, labels, None, folder / "state", outputs, Runtime(**{"log_every": 2} | options))
-    return outputs
+    run, job = (
+        train_classifier if network_spec.kind == "classifier" else train_expander,
+        job_in(folder, data, labels, **options),
+    )
+    run(network_spec, job)
+    return job.outputs
 
 
 def pipeline(data, labels, folder):

@@ -12,7 +12,8 @@ from simformer.baselines.conta.settings import ContextClassifierSettings, Segmen
 from simformer.baselines.conta.training import ContextResponse, context_classifier_maps, train_context_classifier
 from simformer.baselines.expansion.psa_irn import Expander
 from simformer.baselines.settings import NetworkSpec, SeedSettings, WalkSettings
-from simformer.train import Runtime, TrainOutputs
+from simformer.training.job import TrainOutputs
+from tests.conftest import job_in
 from tests.unit.baselines.stages import CAM, COMMON, CPU
 
 SIDE = 6
@@ -35,9 +36,9 @@ def with_context(kind: str) -> NetworkSpec[ContextClassifierSettings]:
 
 def train(run, folder, spec, data, labels, **options) -> TrainOutputs:
     """Train a network in a folder; options are those of Runtime."""
-    outputs = TrainOutputs(folder / "model.safetensors", folder / "log.csv", folder / "train.json")
-    run(spec, data, labels, None, folder / "state", outputs, Runtime(**{"log_every": 2} | options))
-    return outputs
+    job = job_in(folder, data, labels, **options)
+    run(spec, job)
+    return job.outputs
 
 
 def train_round(folder, spec, data, labels, before, **options) -> TrainOutputs:

@@ -9,7 +9,8 @@ from simformer.baselines.retab.propagation import Propagation, write_boundaries
 from simformer.baselines.retab.settings import EdgeSettings, TwoStageSettings
 from simformer.baselines.retab.training import train_affinity, train_edges
 from simformer.baselines.settings import AffinitySettings, NetworkSpec
-from simformer.train import Runtime, TrainOutputs
+from simformer.training.job import TrainOutputs
+from tests.conftest import job_in
 from tests.unit.baselines.stages import CAM, COMMON, CPU
 
 WALK = TwoStageSettings(steps=6)
@@ -24,13 +25,12 @@ def retab_spec(kind: str, **changes) -> NetworkSpec:
 
 def retab_train(folder, network_spec, data, labels, novel=(), **options) -> TrainOutputs:
     """Train one of the two networks in a folder; options are those of Runtime."""
-    outputs = TrainOutputs(folder / "model.safetensors", folder / "log.csv", folder / "train.json")
-    common = None, folder / "state", outputs, Runtime(**{"log_every": 2} | options)
+    job = job_in(folder, data, labels, **options)
     if network_spec.kind == "retab_boundary":
-        train_edges(network_spec, data, labels, *common)
+        train_edges(network_spec, job)
     else:
-        train_affinity(network_spec, data, labels, novel, *common)
-    return outputs
+        train_affinity(network_spec, job, novel)
+    return job.outputs
 
 
 def retab_pipeline(data, masked, stages, folder):

@@ -12,7 +12,7 @@ from simformer.baselines.stride8.cross_regularisation import maxnorm
 from simformer.baselines.stride8.network import TappedClassifier, enlarged, pooled_logits
 from simformer.baselines.stride8.pixel_correlation import correlate, pixel_seed
 from simformer.baselines.stride8.settings import TappedSettings
-from simformer.train import Runtime, TrainOutputs
+from tests.conftest import job_in
 from tests.unit.baselines.stages import CAM, COMMON, CPU
 
 PRESENT = torch.tensor([[True, False, True, False, True], [False, True, False, False, False]])
@@ -88,10 +88,9 @@ def spec(kind, **changes):
 
 
 def train(folder, network_spec, data, labels, start=None, **options):
-    outputs = TrainOutputs(folder / "model.safetensors", folder / "log.csv", folder / "train.json")
-    runtime = Runtime(**{"log_every": 2} | options)
-    train_response(network_spec, data, labels, None, folder / "state", outputs, runtime, start)
-    return outputs
+    job = job_in(folder, data, labels, **options)
+    train_response(network_spec, job, start)
+    return job.outputs
 
 
 @pytest.fixture(scope="module")
