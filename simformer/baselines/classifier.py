@@ -5,23 +5,19 @@ It knows no base mask, so one training per dataset and seed serves every split a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from simformer.baselines.class_maps.cam import class_activation_maps
-from simformer.baselines.class_maps.class_maps import ClassMaps
-from simformer.baselines.class_maps.map_files import MapSet, settings_hash, write_maps
+from simformer.baselines.class_maps.cam import write_cams
+from simformer.baselines.class_maps.map_files import MapJob, MapSet
 from simformer.baselines.settings import CamSettings, ClassifierSettings, NetworkSpec
 from simformer.baselines.training.crop_training import CropBatch, train_on_crops
 from simformer.baselines.training.network_file import StoredNetwork, read_network
 from simformer.baselines.training.strided_backbone import strided_backbone
 from simformer.data.identity import require_split
-from simformer.data.labels import LabelledImage, LabelSet
-from simformer.data.shards import WHOLE, Shard
 from simformer.training.job import Job
 
 KIND = "classifier"
@@ -81,34 +77,18 @@ def train_classifier(spec: NetworkSpec[ClassifierSettings], job: Job) -> None:
     train_on_crops(spec, job, build, loss)
 
 
-def classifier_maps(
-    path: Path,
-    data: Path,
-    labels: LabelSet,
-    settings: CamSettings,
-    device: torch.device,
-    manifest: Path,
-    shard: Shard = WHOLE,
-) -> MapSet:
+def classifier_maps(path: Path, settings: CamSettings, job: MapJob) -> MapSet:
     """Write the class activation maps of a trained classifier for a shard of the images.
 
     Args:
         path: network file.
-        data: folder of the prepared dataset.
-        labels: images with their image-level labels.
         settings: sizes and scales.
-        device: of the network.
-        manifest, shard: see `write_maps`.
+        job: the images.
     Raises: UserError if the classifier was trained on other classes.
     """
-    network, stored = load_classifier(path, device)
-    require_split(stored.identity, labels.identity)
-    identity = settings_hash(stored.hash, settings)
-
-    def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
-        return class_activation_maps(lambda x, _: network(x), data, images, len(labels.classes), settings, device)
-
-    return write_maps(labels, identity, compute, manifest, shard)
+    network, stored = load_classifier(path, job.device)
+    require_split(stored.identity, job.labels.identity)
+    return write_cams(lambda views, _: network(views), stored.hash, settings, job)
 
 
 def load_classifier(path: Path, device: torch.device) -> tuple[Classifier, StoredNetwork[ClassifierSettings]]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from simformer.baselines.class_maps.cam import class_activation_maps
-from simformer.baselines.class_maps.class_maps import ClassMaps
-from simformer.baselines.class_maps.map_files import MapSet, settings_hash, write_maps
+from simformer.baselines.class_maps.cam import write_cams
+from simformer.baselines.class_maps.map_files import MapJob, MapSet
 from simformer.baselines.classifier import classifier_maps
 from simformer.baselines.cpn.settings import CpnSettings
 from simformer.baselines.cpn.training import cpn_objective
@@ -28,8 +27,7 @@ from simformer.baselines.training.network_file import StoredNetwork, read_networ
 from simformer.baselines.training.network_training import new_network
 from simformer.config.layers import parse
 from simformer.data.identity import require_split
-from simformer.data.labels import LabelledImage, LabelSet
-from simformer.data.shards import WHOLE, Shard
+from simformer.data.labels import LabelSet
 from simformer.errors import UserError
 from simformer.text.strict_json import read_option
 from simformer.training.job import Job
@@ -73,56 +71,29 @@ def train_response(spec: NetworkSpec[TappedSettings], job: Job, start: Path | No
     train_stride8(spec, job, network, objective, start)
 
 
-def response_maps(
-    path: Path,
-    data: Path,
-    labels: LabelSet,
-    settings: CamSettings,
-    device: torch.device,
-    manifest: Path,
-    shard: Shard = WHOLE,
-) -> MapSet:
+def response_maps(path: Path, settings: CamSettings, job: MapJob) -> MapSet:
     """Write the class maps of a trained network for a shard of the images, as its kind makes them.
 
     Args:
         path: network file.
-        data: folder of the prepared dataset.
-        labels: images with their image-level labels.
         settings: sizes and scales.
-        device: of the network.
-        manifest, shard: see `write_maps`.
+        job: the images.
     Raises: UserError if the network was trained on other classes or is of a kind without class maps.
     """
     kind = stored_kind(path)
     if kind == "classifier":
-        return classifier_maps(path, data, labels, settings, device, manifest, shard)
+        return classifier_maps(path, settings, job)
     if kind in STRIDE8:
-        return tapped_maps(path, data, labels, settings, device, manifest, shard)
+        return stride8_maps(path, settings, job)
     raise UserError(f"{path}: a network of kind '{kind}' makes no class maps; classifier, {', '.join(STRIDE8)} do")
 
 
-def tapped_maps(
-    path: Path,
-    data: Path,
-    labels: LabelSet,
-    settings: CamSettings,
-    device: torch.device,
-    manifest: Path,
-    shard: Shard = WHOLE,
-) -> MapSet:
+def stride8_maps(path: Path, settings: CamSettings, job: MapJob) -> MapSet:
     """Write the maps of a network at stride 8: raw ones of a plain network, spread ones of SEAM and CPN."""
-    network, stored = load_tapped(path, device)
-    require_split(stored.identity, labels.identity)
+    network, stored = load_tapped(path, job.device)
+    require_split(stored.identity, job.labels.identity)
     spread = RESPONSES[stored.spec.kind].spread
-
-    def response(images: Tensor, present: Tensor) -> Tensor:
-        return view_response(network, images, present, spread)
-
-    def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
-        count = len(stored.classes)
-        return class_activation_maps(response, data, images, count, settings, device, maxnorm)
-
-    return write_maps(labels, settings_hash(stored.hash, settings), compute, manifest, shard)
+    return write_cams(partial(view_response, network, spread=spread), stored.hash, settings, job, maxnorm)
 
 
 def load_tapped(path: Path, device: torch.device) -> tuple[TappedClassifier, StoredNetwork[TappedSettings]]:

@@ -6,8 +6,8 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from simformer.commands.baselines import MAPS, NETWORK, SETTINGS, TRAINING, network_spec, train_network
-from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, SHARD, THREADS, command, count, parsed, path, score
+from simformer.commands.baselines import MAKING, MAPS, NETWORK, SETTINGS, TRAINING, map_job, network_spec, train_network
+from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, THREADS, command, count, parsed, path, score
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -22,17 +22,10 @@ def segmentation(args: argparse.Namespace) -> None:
 
 def predictions(args: argparse.Namespace) -> None:
     """Predict masks of the training images, or of a shard of them; what is there is not made again."""
-    import torch
-
     from simformer.baselines.conta.segmentation import write_predictions
     from simformer.baselines.settings import CamSettings
-    from simformer.data.labels import LabelSet
-    from simformer.machine.devices import choose_device
 
-    torch.set_num_threads(args.threads)
-    labels, settings = LabelSet.load(args.labels), parsed(CamSettings, args.settings, "--settings")
-    device = choose_device(args.device)
-    write_predictions(args.network, args.data, labels, settings, args.grid, device, args.output, args.shard)
+    write_predictions(args.network, parsed(CamSettings, args.settings, "--settings"), args.grid, map_job(args))
 
 
 def confounder(args: argparse.Namespace) -> None:
@@ -65,19 +58,13 @@ def conta(args: argparse.Namespace) -> None:
 
 def conta_cam(args: argparse.Namespace) -> None:
     """Make the class activation maps of a round, or those of a shard; what is there is not made again."""
-    import torch
-
     from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.conta.training import ContextResponse, context_classifier_maps
     from simformer.baselines.settings import CamSettings
-    from simformer.data.labels import LabelSet
-    from simformer.machine.devices import choose_device
 
-    torch.set_num_threads(args.threads)
-    settings, labels = parsed(CamSettings, args.settings, "--settings"), LabelSet.load(args.labels)
+    settings, job = parsed(CamSettings, args.settings, "--settings"), map_job(args)
     predicted = args.predicted and MapSet.load(args.predicted)
-    response = ContextResponse(args.network, predicted, labels, choose_device(args.device))
-    context_classifier_maps(response, args.data, settings, args.output, args.shard)
+    context_classifier_maps(ContextResponse(args.network, predicted, job.labels, job.device), settings, job)
 
 
 def check_conta(args: argparse.Namespace) -> None:
@@ -120,11 +107,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     predicted = path("predicted", "maps.json of the predicted masks of the round before", required=False, default=None)
     averages = path("confounder", "average masks of the round before", required=False, default=None)
     command(commands, segmentation, *TRAINING)
-    command(
-        commands, predictions, NETWORK, DATA, LABELS, SETTINGS,
-        ("--grid", {"type": count(1, 10_000), "required": True, "help": "side of the square grid, cells"}),
-        SHARD, THREADS, DEVICE, OUTPUT,
-    )  # fmt: skip
+    grid = ("--grid", {"type": count(1, 10_000), "required": True, "help": "side of the square grid, cells"})
+    command(commands, predictions, NETWORK, grid, *MAKING)
     command(
         commands, confounder, path("predicted", "maps.json of predicted masks"), MAPS, LABELS,
         ("--threshold", {"type": score, "required": True, "help": "lowest score of a map that counts"}), OUTPUT,
@@ -138,4 +122,4 @@ def add(commands: argparse._SubParsersAction) -> None:
         ("--background", {"type": score, "required": True, "help": "lowest score of a labelled pixel"}),
         THREADS, DEVICE, OUTPUT,
     )  # fmt: skip
-    command(commands, conta_cam, NETWORK, predicted, DATA, LABELS, SETTINGS, SHARD, THREADS, DEVICE, OUTPUT)
+    command(commands, conta_cam, NETWORK, predicted, *MAKING)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from simformer.baselines.class_maps.cam import class_activation_maps, equal_sizes
 from simformer.baselines.class_maps.class_maps import ClassMaps
-from simformer.baselines.class_maps.map_files import MapSet, settings_hash, write_maps
+from simformer.baselines.class_maps.map_files import MapJob, MapSet
 from simformer.baselines.classifier import multilabel_loss
 from simformer.baselines.conta.confounder import Confounder
 from simformer.baselines.conta.context import place_in_crops, place_in_views
@@ -25,7 +25,6 @@ from simformer.baselines.training.network_training import NetworkTraining, new_n
 from simformer.baselines.training.sgd import build_sgd
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
-from simformer.data.shards import WHOLE, Shard
 from simformer.errors import UserError
 from simformer.training.job import Job
 
@@ -131,12 +130,9 @@ class ContextResponse:
             yield from class_activation_maps(response, data, batch, count, settings, self.device)
 
 
-def context_classifier_maps(
-    response: ContextResponse, data: Path, settings: CamSettings, manifest: Path, shard: Shard = WHOLE
-) -> MapSet:
-    """Write the class activation maps of a round for a shard of the images (see `write_maps`)."""
-    identity = settings_hash(response.identity, settings)
-    return write_maps(response.labels, identity, lambda images: response.maps(data, images, settings), manifest, shard)
+def context_classifier_maps(response: ContextResponse, settings: CamSettings, job: MapJob) -> MapSet:
+    """Write the class activation maps of a round for a shard of the images."""
+    return job.write(response.identity, settings, lambda images: response.maps(job.data, images, settings))
 
 
 def _contexts(

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from simformer.baselines.class_maps.map_files import MapJob
 from simformer.baselines.class_maps.seeds import write_seeds
 from simformer.baselines.classifier import classifier_maps, train_classifier
 from simformer.baselines.expansion.psa_irn import train_expander
@@ -50,7 +51,7 @@ def pipeline(data, labels, folder):
 def cam(model, data, labels, folder, shard=WHOLE, settings=CAM):
     """Make the maps of a trained classifier."""
     manifest = "maps.json" if shard == WHOLE else f"{shard.number}of{shard.count}.json"
-    return classifier_maps(model, data, labels, settings, CPU, folder / manifest, shard)
+    return classifier_maps(model, settings, MapJob(data, labels, CPU, folder / manifest, shard))
 
 
 @pytest.fixture(scope="session")

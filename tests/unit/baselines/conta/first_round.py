@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from simformer.baselines.class_maps.map_files import MapJob
 from simformer.baselines.class_maps.seeds import write_seeds
 from simformer.baselines.conta.confounder import confounder
 from simformer.baselines.conta.segmentation import train_segmentation, write_predictions
@@ -50,7 +51,7 @@ def train_round(folder, spec, data, labels, before, **options) -> TrainOutputs:
 def walked_masks(stages, data, labels, folder):
     """Walk the plain maps with IRN; returns the walked maps and their masks."""
     expander = Expander(stages.irn.model, "irn", WalkSettings(steps=2), CPU)
-    walked = expander.write(stages.maps, data, labels, folder / "walked" / "maps.json")
+    walked = expander.write(stages.maps, MapJob(data, labels, CPU, folder / "walked" / "maps.json"))
     return walked, write_seeds(walked, data, labels, SeedSettings(threshold=0.25), folder / "masks")
 
 
@@ -58,7 +59,8 @@ def first_round(stages, data, labels, folder):
     """Run every stage from the networks of round 0 to the maps of round 1."""
     walked, masks = walked_masks(stages, data, labels, folder)
     segmentation = train(train_segmentation, folder / "segmentation", SEGMENTATION, data, masks).model
-    predicted = write_predictions(segmentation, data, labels, CAM, SIDE, CPU, folder / "predictions" / "maps.json")
+    job = MapJob(data, labels, CPU, folder / "predictions" / "maps.json")
+    predicted = write_predictions(segmentation, CAM, SIDE, job)
     averages = confounder(predicted, stages.maps, labels, 0.5)
     averages.save(folder / "confounder.safetensors")
     before = SimpleNamespace(
@@ -66,7 +68,7 @@ def first_round(stages, data, labels, folder):
     )
     model = train_round(folder / "conta", CLASSIFIER, data, labels, before).model
     response = ContextResponse(model, predicted, labels, CPU)
-    maps = context_classifier_maps(response, data, CAM, folder / "conta_cam" / "maps.json")
+    maps = context_classifier_maps(response, CAM, MapJob(data, labels, CPU, folder / "conta_cam" / "maps.json"))
     return SimpleNamespace(**vars(before), model=model, response=response, maps=maps)
 
 

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from simformer.baselines.class_maps.map_files import MapJob
 from simformer.baselines.retab.cells import write_base_and_seeds
 from simformer.baselines.retab.propagation import Propagation, write_boundaries
 from simformer.baselines.retab.settings import EdgeSettings, TwoStageSettings
@@ -36,12 +37,14 @@ def retab_train(folder, network_spec, data, labels, novel=(), **options) -> Trai
 def retab_pipeline(data, masked, stages, folder):
     """Run every stage of RETAB from masked labels, class maps and seeds."""
     edges = retab_train(folder / "boundary", retab_spec("retab_boundary"), data, masked)
-    boundaries = write_boundaries(edges.model, data, masked, CAM, CPU, folder / "boundary_maps" / "maps.json")
+    boundaries = write_boundaries(edges.model, CAM, MapJob(data, masked, CPU, folder / "boundary_maps" / "maps.json"))
     seeds = write_base_and_seeds(masked, stages.seeds, boundaries, 0.5, folder / "retab_seeds")
     affinity = retab_train(folder / "affinity", retab_spec("retab_affinity"), data, seeds, masked.novel)
     propagation = Propagation(affinity.model, WALK, CPU)
     walked, anchored = (
-        propagation.write(stages.maps, boundaries, data, masked, name == "anchored", folder / name / "maps.json")
+        propagation.write(
+            stages.maps, boundaries, name == "anchored", MapJob(data, masked, CPU, folder / name / "maps.json")
+        )
         for name in ("walked", "anchored")
     )
     return SimpleNamespace(

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from simformer.baselines.class_maps.map_files import MapJob
 from simformer.baselines.cpn.settings import CpnSettings
 from simformer.baselines.response_networks import response_maps, train_response
 from simformer.baselines.seam.settings import SeamSettings
@@ -104,6 +105,6 @@ def test_stopped_and_continued_equals_undisturbed_and_maps_are_scores(kind, warm
     train(tmp_path / "parts", spec(kind), scenes.data, image_set, warm, stop_after=2)
     parts = train(tmp_path / "parts", spec(kind), scenes.data, image_set, warm)
     assert parts.model.read_bytes() == whole.model.read_bytes()
-    maps = response_maps(whole.model, scenes.data, image_set, CAM, CPU, tmp_path / "maps.json")
+    maps = response_maps(whole.model, CAM, MapJob(scenes.data, image_set, CPU, tmp_path / "maps.json"))
     scores = maps.read(image_set.images[0].name).scores
     assert scores.min() >= 0 and 0.9 < scores.max() <= 1
