@@ -14,9 +14,9 @@ from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapSet
 from simformer.baselines.class_maps.seeds import confident
 from simformer.baselines.classifier import load_classifier
-from simformer.baselines.conta.context import place_in_views
-from simformer.baselines.conta.contexts import Contexts
-from simformer.baselines.conta.training import ContextResponse
+from simformer.baselines.conta.context_attention import place_in_views
+from simformer.baselines.conta.image_contexts import Contexts
+from simformer.baselines.conta.round_classifier import ContextResponse
 from simformer.baselines.settings import CamSettings
 from simformer.claims.claim import Claim
 from simformer.claims.label_measures import iou_counts

@@ -25,9 +25,9 @@ from simformer.baselines.mixing import mix_scores
 from simformer.baselines.retab.cells import base_and_seeds
 from simformer.baselines.retab.controls import SHUFFLED, THINNED, partners
 from simformer.baselines.retab.edges import base_edges
+from simformer.baselines.retab.networks import AFFINITY_KIND
 from simformer.baselines.retab.propagation import padded_input
 from simformer.baselines.retab.settings import TwoStageSettings
-from simformer.baselines.retab.training import AFFINITY_KIND
 from simformer.baselines.settings import AffinitySettings
 from simformer.baselines.training.network_file import read_network
 from simformer.claims.claim import Claim

@@ -45,8 +45,8 @@ def conta(args: argparse.Namespace) -> None:
     """Train the classifier of a round; the same command continues an interrupted training."""
     from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.conta.confounder import Confounder
+    from simformer.baselines.conta.round_classifier import train_context_classifier
     from simformer.baselines.conta.settings import ContextClassifierSettings
-    from simformer.baselines.conta.training import train_context_classifier
 
     run = partial(
         train_context_classifier,
@@ -59,7 +59,7 @@ def conta(args: argparse.Namespace) -> None:
 def conta_cam(args: argparse.Namespace) -> None:
     """Make the class activation maps of a round, or those of a shard; what is there is not made again."""
     from simformer.baselines.class_maps.map_files import MapSet
-    from simformer.baselines.conta.training import ContextResponse, context_classifier_maps
+    from simformer.baselines.conta.round_classifier import ContextResponse, context_classifier_maps
     from simformer.baselines.settings import CamSettings
 
     settings, job = parsed(CamSettings, args.settings, "--settings"), map_job(args)

@@ -25,8 +25,8 @@ from simformer.commands.options import (
 
 def retab_boundary(args: argparse.Namespace) -> None:
     """Train RETAB's boundary network on edges of base masks; the same command continues an interrupted training."""
+    from simformer.baselines.retab.networks import train_edges
     from simformer.baselines.retab.settings import EdgeSettings
-    from simformer.baselines.retab.training import train_edges
 
     train_network(train_edges, network_spec(EdgeSettings, args), args)
 
@@ -56,7 +56,7 @@ def retab_seeds(args: argparse.Namespace) -> None:
 
 def retab_affinity(args: argparse.Namespace) -> None:
     """Train RETAB's affinity network on base masks and seeds; the same command continues an interrupted training."""
-    from simformer.baselines.retab.training import train_affinity
+    from simformer.baselines.retab.networks import train_affinity
     from simformer.baselines.settings import AffinitySettings
     from simformer.data.identity import require_groups
     from simformer.data.splits import Split

@@ -10,8 +10,8 @@ from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, SHARD, THRE
 
 def rib(args: argparse.Namespace) -> None:
     """Make RIB's maps of the training images, or of a shard of them; what is there is not made again."""
-    from simformer.baselines.rib.maps import rib_maps
     from simformer.baselines.rib.settings import RibSettings
+    from simformer.baselines.rib.tuned_maps import rib_maps
     from simformer.baselines.settings import CamSettings
 
     settings, cam = parsed(RibSettings, args.settings, "--settings"), parsed(CamSettings, args.cam, "--cam")

@@ -8,7 +8,7 @@ import pytest
 
 from simformer.analysis.tables.stage_costs import stage_costs
 from simformer.baselines.class_maps.map_files import MapSet
-from simformer.baselines.rib.maps import read_tuning
+from simformer.baselines.rib.tuned_maps import read_tuning
 from simformer.claims.claim import load_claims
 from simformer.data.audit_report import AuditReport
 from simformer.data.index import DatasetIndex

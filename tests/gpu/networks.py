@@ -14,22 +14,22 @@ from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapSet, write_maps
 from simformer.baselines.classifier import KIND as CLASSIFIER
 from simformer.baselines.classifier import Classifier, train_classifier
-from simformer.baselines.conta import training as conta_training
+from simformer.baselines.conta import round_classifier
 from simformer.baselines.conta.confounder import Confounder
+from simformer.baselines.conta.round_classifier import KIND as CONTEXT
+from simformer.baselines.conta.round_classifier import train_context_classifier
 from simformer.baselines.conta.segmentation import KIND as SEGMENTATION
 from simformer.baselines.conta.segmentation import train_segmentation
 from simformer.baselines.conta.settings import ContextClassifierSettings
-from simformer.baselines.conta.training import KIND as CONTEXT
-from simformer.baselines.conta.training import train_context_classifier
 from simformer.baselines.dataset_settings import BaselineSettings
 from simformer.baselines.expansion.psa_irn import train_expander
 from simformer.baselines.response_networks import train_response
-from simformer.baselines.retab.training import AFFINITY_KIND, EDGE_KIND, train_affinity, train_edges
-from simformer.baselines.rib.maps import Tuner
+from simformer.baselines.retab.networks import AFFINITY_KIND, EDGE_KIND, train_affinity, train_edges
 from simformer.baselines.rib.others import Pool
+from simformer.baselines.rib.tuned_maps import Tuner
 from simformer.baselines.rib.tuning import STAGES, cut
 from simformer.baselines.settings import NetworkSettings, NetworkSpec
-from simformer.baselines.stride8 import training as tapped_training
+from simformer.baselines.stride8 import training as stride8_training
 from simformer.baselines.training import crop_training
 from simformer.baselines.training.network_training import NetworkTraining
 from simformer.baselines.training.sgd import sgd_step
@@ -38,7 +38,7 @@ from simformer.training.job import Job, Runtime, TrainOutputs
 from tests.gpu.photographs import Photographs
 from tests.workloads import Case
 
-LOOPS = (crop_training, tapped_training, conta_training)
+LOOPS = (crop_training, stride8_training, round_classifier)
 """Modules whose trainings end in `run_training`."""
 CROPS_OF_OTHERS = 32
 """Crops of other images that RIB's tuning draws from; how many there are does not change the time of a step."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from simformer.baselines.conta.confounder import Confounder
-from simformer.baselines.conta.context import ContextAttention
+from simformer.baselines.conta.context_attention import ContextAttention
 from simformer.baselines.training.strided_backbone import strided_backbone
 from simformer.models.backbone import Backbone
 

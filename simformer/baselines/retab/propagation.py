@@ -20,8 +20,8 @@ from simformer.baselines.expansion.walk import transition, walk
 from simformer.baselines.retab.cells import STRIDE
 from simformer.baselines.retab.edge_network import EdgeNetwork
 from simformer.baselines.retab.edges import base_edges
+from simformer.baselines.retab.networks import AFFINITY_KIND, EDGE_KIND
 from simformer.baselines.retab.settings import EdgeSettings, TwoStageSettings
-from simformer.baselines.retab.training import AFFINITY_KIND, EDGE_KIND
 from simformer.baselines.settings import AffinitySettings, CamSettings
 from simformer.baselines.training.network_file import read_network
 from simformer.config.settings import IGNORE

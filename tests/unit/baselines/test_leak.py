@@ -8,8 +8,8 @@ from simformer.baselines.class_maps.seeds import write_seeds
 from simformer.baselines.expansion.psa_irn import Expander
 from simformer.baselines.mixing import mixed_labels
 from simformer.baselines.response_networks import response_maps
-from simformer.baselines.rib.maps import rib_maps
 from simformer.baselines.rib.settings import RibSettings
+from simformer.baselines.rib.tuned_maps import rib_maps
 from simformer.baselines.settings import WalkSettings
 from simformer.data.masking import image_labels, mask_labels
 from tests.unit.baselines.conta.first_round import first_round

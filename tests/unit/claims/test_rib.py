@@ -7,8 +7,8 @@ import torch
 from simformer import cli
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapJob
-from simformer.baselines.rib.maps import rib_maps
 from simformer.baselines.rib.settings import RibSettings
+from simformer.baselines.rib.tuned_maps import rib_maps
 from simformer.claims.claim import load_claims
 from simformer.claims.rib import AREA, _best_iou, _matched, _recall, _where, find_pairs
 from simformer.config.settings import IGNORE

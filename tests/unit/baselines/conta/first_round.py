@@ -8,9 +8,13 @@ import pytest
 from simformer.baselines.class_maps.map_files import MapJob
 from simformer.baselines.class_maps.seeds import write_seeds
 from simformer.baselines.conta.confounder import confounder
+from simformer.baselines.conta.round_classifier import (
+    ContextResponse,
+    context_classifier_maps,
+    train_context_classifier,
+)
 from simformer.baselines.conta.segmentation import train_segmentation, write_predictions
 from simformer.baselines.conta.settings import ContextClassifierSettings, SegmentationSettings
-from simformer.baselines.conta.training import ContextResponse, context_classifier_maps, train_context_classifier
 from simformer.baselines.expansion.psa_irn import Expander
 from simformer.baselines.settings import NetworkSpec, SeedSettings, WalkSettings
 from simformer.training.job import TrainOutputs

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from simformer.baselines.conta.deeplab import DeepLab, multiscale_logits, segmentation_loss
+from simformer.baselines.conta.round_classifier import ContextResponse
 from simformer.baselines.conta.rounds import ROUNDS, Round, networks_behind
 from simformer.baselines.conta.segmentation import build_optimizer, predicted_masks, train_segmentation
 from simformer.baselines.conta.settings import ContextClassifierSettings, SegmentationSettings
-from simformer.baselines.conta.training import ContextResponse
 from simformer.baselines.training.network_file import read_network
 from simformer.errors import UserError
 from tests.unit.baselines.conta.first_round import CLASSIFIER, SEGMENTATION, SIDE, train, train_round, with_context

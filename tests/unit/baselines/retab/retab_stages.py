@@ -6,9 +6,9 @@ import pytest
 
 from simformer.baselines.class_maps.map_files import MapJob
 from simformer.baselines.retab.cells import write_base_and_seeds
+from simformer.baselines.retab.networks import train_affinity, train_edges
 from simformer.baselines.retab.propagation import Propagation, write_boundaries
 from simformer.baselines.retab.settings import EdgeSettings, TwoStageSettings
-from simformer.baselines.retab.training import train_affinity, train_edges
 from simformer.baselines.settings import AffinitySettings, NetworkSpec
 from simformer.training.job import TrainOutputs
 from tests.conftest import job_in

@@ -13,9 +13,9 @@ from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapJob, MapSet
 from simformer.baselines.classifier import multilabel_loss
 from simformer.baselines.conta.confounder import Confounder
-from simformer.baselines.conta.context import place_in_crops, place_in_views
+from simformer.baselines.conta.context_attention import place_in_crops, place_in_views
 from simformer.baselines.conta.context_classifier import ContextClassifier
-from simformer.baselines.conta.contexts import Contexts
+from simformer.baselines.conta.image_contexts import Contexts
 from simformer.baselines.conta.rounds import MASKLESS
 from simformer.baselines.conta.settings import ContextClassifierSettings
 from simformer.baselines.settings import CamSettings, NetworkSpec

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from simformer.baselines.class_maps.map_files import MapJob, gather_maps
-from simformer.baselines.rib.maps import load_tuner, rib_maps
 from simformer.baselines.rib.settings import RibSettings
+from simformer.baselines.rib.tuned_maps import load_tuner, rib_maps
 from simformer.baselines.settings import CamSettings
 from simformer.data.shards import WHOLE, Shard
 from simformer.errors import UserError
