@@ -12,11 +12,11 @@ import torch
 from simformer.baselines.class_maps.cam import write_cams
 from simformer.baselines.class_maps.map_files import MapJob, MapSet
 from simformer.baselines.classifier import classifier_maps
+from simformer.baselines.cpn.losses import cpn_objective
 from simformer.baselines.cpn.settings import CpnSettings
-from simformer.baselines.cpn.training import cpn_objective
 from simformer.baselines.dataset_settings import BaselineSettings
 from simformer.baselines.responses import RESPONSES
-from simformer.baselines.seam.training import seam_objective
+from simformer.baselines.seam.losses import seam_objective
 from simformer.baselines.settings import CamSettings, NetworkSpec
 from simformer.baselines.stride8.cross_regularisation import maxnorm
 from simformer.baselines.stride8.network import TappedClassifier, view_response

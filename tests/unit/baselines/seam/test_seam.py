@@ -6,8 +6,8 @@ import torch
 from simformer.baselines.class_maps.map_files import MapJob
 from simformer.baselines.cpn.settings import CpnSettings
 from simformer.baselines.response_networks import response_maps, train_response
+from simformer.baselines.seam.losses import seam_terms
 from simformer.baselines.seam.settings import SeamSettings
-from simformer.baselines.seam.training import seam_terms
 from simformer.baselines.settings import NetworkSpec
 from simformer.baselines.stride8.cross_regularisation import maxnorm
 from simformer.baselines.stride8.network import TappedClassifier, enlarged, pooled_logits
