@@ -25,7 +25,7 @@ from simformer.baselines.dataset_settings import BaselineSettings
 from simformer.baselines.expansion.psa_irn import train_expander
 from simformer.baselines.response_networks import train_response
 from simformer.baselines.retab.networks import AFFINITY_KIND, EDGE_KIND, train_affinity, train_edges
-from simformer.baselines.rib.others import Pool
+from simformer.baselines.rib.others import FreshCrops, Pool
 from simformer.baselines.rib.tuned_maps import Tuner
 from simformer.baselines.rib.tuning import STAGES, cut
 from simformer.baselines.settings import NetworkSettings, NetworkSpec
@@ -124,7 +124,8 @@ class Baselines:
         crops = trained.model_copy(update={"crop": self.case.crop})
         pool = None
         if others:
-            pool = Pool(shots.data, shots.tags, crops, others, rib.candidates, 0, constant, device, CROPS_OF_OTHERS)
+            fresh = FreshCrops(shots.data, shots.tags, crops, others, rib.candidates, 0, constant, device)
+            pool = Pool(fresh, CROPS_OF_OTHERS)
         tuner = Tuner(constant, tuned, pool, rib, known.cam, 0, device)
         return lambda: tuner.trajectories(shots.data, list(shots.tags.images[:at_once]), count)
 

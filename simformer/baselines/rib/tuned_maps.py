@@ -126,8 +126,8 @@ def load_tuner(
     constant, tuned = cut(network, STAGES - 1 if settings.tier == "fast" else min(training.frozen_stages, STAGES - 1))
     others: Others | None = None
     if settings.other_images:
-        common = (data, labels, training, settings.other_images, settings.candidates, seed, constant, device)
-        others = FreshCrops(*common) if settings.tier == "exact" else Pool(*common, settings.pool)
+        others = FreshCrops(data, labels, training, settings.other_images, settings.candidates, seed, constant, device)
+        others = others if settings.tier == "exact" else Pool(others, settings.pool)
     source = f"{stored.hash} {labels.hash} {cam.model_dump_json()}"
     return Tuner(constant, tuned, others, settings, cam, seed, device), source
 
