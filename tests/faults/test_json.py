@@ -8,7 +8,7 @@ import pytest
 
 from simformer.analysis.tables.stage_costs import stage_costs
 from simformer.baselines.class_maps.map_files import MapSet
-from simformer.baselines.rib.maps import read_tuning
+from simformer.baselines.rib.tuned_maps import read_tuning
 from simformer.claims.claim import load_claims
 from simformer.data.audit_report import AuditReport
 from simformer.data.index import DatasetIndex
@@ -18,14 +18,14 @@ from simformer.data.part import Part
 from simformer.errors import UserError
 from simformer.metrics import run_metrics
 from simformer.study.catalogue import Catalogue
-from simformer.train import TrainOutputs
+from simformer.training.job import TrainOutputs
 
 IMAGE = SimpleNamespace(name="a")
 TRAINING = "scenes/split1/simformer/seed0"
 
 
 def outputs_are_of(path: Path) -> bool:
-    return TrainOutputs(path, path, path).are_of(SimpleNamespace(hash="0"))
+    return TrainOutputs(path, path, path).are_of("0")
 
 
 def costs(path: Path):

@@ -1,15 +1,4 @@
 # What the rules of class maps have in common: their files, settings, and what is measured of them.
-COMPARED_MAPS = [
-    "cam_retrained",
-    "psa_retrained",
-    "irn_retrained",
-    "seam_retrained",
-    "conta_retrained",
-    "cpn_retrained",
-    "rib_retrained",
-    "retab_retrained",
-]
-"""Methods whose class maps are compared and drawn; those of a response alone are drawn with any of its methods."""
 MAPS_FIRST, ROUNDS_FIRST = 1, 2
 """Priorities: trainings wait for class maps, and CONTA's rounds are the longest chain to any of them."""
 CHECKED = [
@@ -90,7 +79,7 @@ class Place(dict):
 def map_arms(wildcards):
     """The maps that are compared, as `simformer check_maps` takes them: of every response, then as it is expanded."""
     arms = {}
-    for method in COMPARED_MAPS:
+    for method in COMPARED:
         maps = CATALOGUE.method(method).maps
         place = Place({"seed": STUDY.seeds[0]} | dict(wildcards.items()) | {"method": method})
         common = {"start": maps.response, "gamma": maps.gamma, "kind": None, "walk": None}
@@ -99,7 +88,7 @@ def map_arms(wildcards):
         if maps.expansion != "none":
             name = f"{maps.response}+{maps.expansion}"
             arms[name] = common | {"name": name, "maps": mixed_maps(place)}
-        if maps.expansion in ("psa", "irn"):
+        if maps.expansion in WALKS:
             walk = getattr(CATALOGUE.baselines(wildcards.dataset, maps.response), f"{maps.expansion}_walk")
             arms[name] |= {"kind": maps.expansion, "walk": walk.model_dump(mode="json")}
     return list(arms.values())

@@ -13,6 +13,7 @@ from typing import get_args
 from snakemake.exceptions import WorkflowError
 
 from simformer.analysis.pages.kept import ABOUT_TABLES, PAGES
+from simformer.baselines.responses import COMPARED, RESPONSES, WALKS, responses_of
 from simformer.baselines.settings import Cleaning
 from simformer.config.layers import RECIPE_VERSION, read_study, read_yaml
 from simformer.errors import UserError
@@ -47,7 +48,7 @@ wildcard_constraints:
     method="[a-z][a-z0-9_]*",
     seed=r"\d+",
     response="[a-z][a-z0-9_]*",
-    expansion="psa|irn",
+    expansion="|".join(WALKS),
     cleaned=rf"(\.({'|'.join(get_args(Cleaning))}))?",
     shard=r"\d+of\d+",
 

@@ -1,24 +1,20 @@
 # What the networks behind responses and the checks of their claims are made from; the rules are in seam.smk.
 
 
-def response_kind(wildcards):
-    """Section of the settings behind a response: ablations are those of their method, with other values."""
-    return wildcards.response.split("_")[0]
-
-
 def response_spec(wildcards):
-    kind = response_kind(wildcards)
+    kind = RESPONSES[wildcards.response].section
     return sorted_json(
         CATALOGUE.network(wildcards.dataset, kind, int(wildcards.seed), wildcards.response).model_dump(mode="json")
     )
 
 
 def response_start(wildcards):
-    return [] if wildcards.response == "warm" else maps_file("network.safetensors", "warm").format(**wildcards)
+    start = RESPONSES[wildcards.response].start
+    return maps_file("network.safetensors", start).format(**wildcards) if start else []
 
 
 def response_weights(wildcards):
-    return baseline_weights(wildcards) if wildcards.response == "warm" else []
+    return [] if RESPONSES[wildcards.response].start else baseline_weights(wildcards)
 
 
 def start_option(wildcards, input):

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from simformer.analysis import markup
-from simformer.baselines.dataset_settings import BaselineSettings, sections_behind
+from simformer.baselines.dataset_settings import BaselineSettings
+from simformer.baselines.responses import sections_behind
 from simformer.config.layers import merge, parse, read_yaml
 from simformer.study.files import ExperimentFile, MethodFile
 

@@ -4,15 +4,14 @@ import copy
 import json
 import shutil
 from pathlib import Path
-from typing import get_args
 
 import jsonschema
 import pytest
 import yaml
 
 from simformer.analysis.pages.methods_page import methods_page
-from simformer.baselines.dataset_settings import BaselineSettings, sections_behind
-from simformer.baselines.settings import Response
+from simformer.baselines.dataset_settings import BaselineSettings
+from simformer.baselines.responses import RESPONSES, sections_behind
 from simformer.config.settings import SceneSettings
 from simformer.study.files import DatasetFile, ExperimentFile, MethodFile, SplitSpec, Study, StudyDataset
 from simformer.study.reference import SECTIONS, settings_page, study_schema
@@ -84,6 +83,6 @@ def test_the_page_of_the_baselines_shows_what_a_dataset_changes(tmp_path):
 
 def test_every_response_tells_the_sections_behind_it():
     sections = set(BaselineSettings.model_fields) - {"responses"}
-    for response in get_args(Response):
+    for response in RESPONSES:
         assert set(sections_behind(response, "psa")) <= sections
         assert sections_behind(response, "irn")[-3:] == ("seeds", "irn", "irn_walk")

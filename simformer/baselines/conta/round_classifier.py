@@ -6,89 +6,75 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from simformer.baselines.class_maps.cam import class_activation_maps, equal_sizes
 from simformer.baselines.class_maps.class_maps import ClassMaps
-from simformer.baselines.class_maps.map_files import MapSet, settings_hash, write_maps
+from simformer.baselines.class_maps.map_files import MapJob, MapSet
 from simformer.baselines.classifier import multilabel_loss
 from simformer.baselines.conta.confounder import Confounder
-from simformer.baselines.conta.context import place_in_crops, place_in_views
+from simformer.baselines.conta.context_attention import place_in_crops, place_in_views
 from simformer.baselines.conta.context_classifier import ContextClassifier
-from simformer.baselines.conta.contexts import Contexts
+from simformer.baselines.conta.image_contexts import Contexts
+from simformer.baselines.conta.rounds import MASKLESS
 from simformer.baselines.conta.settings import ContextClassifierSettings
-from simformer.baselines.settings import CamSettings
-from simformer.baselines.training.crops import Crops, network_input
-from simformer.baselines.training.network_file import NetworkSpec, read_network
-from simformer.baselines.training.network_training import NetworkTraining, run_training
-from simformer.baselines.training.sgd import build_sgd, sgd_step, total_steps
-from simformer.baselines.training.strided_backbone import freeze_stages
+from simformer.baselines.settings import CamSettings, NetworkSpec
+from simformer.baselines.training.crops import Crops, Sample, network_input
+from simformer.baselines.training.network_file import read_network
+from simformer.baselines.training.network_training import NetworkTraining, new_network, run_training
+from simformer.baselines.training.sgd import build_sgd
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
-from simformer.data.shards import WHOLE, Shard
 from simformer.errors import UserError
-from simformer.models.weights import initialise_backbone
-from simformer.train import Runtime, TrainOutputs
-from simformer.training.checkpoint import file_hash
+from simformer.training.job import Job
 
 KIND = "conta"
 
 
 def train_context_classifier(
-    spec: NetworkSpec[ContextClassifierSettings],
-    data: Path,
-    labels: LabelSet,
-    weights: Path | None,
-    state: Path,
-    outputs: TrainOutputs,
-    runtime: Runtime,
-    predicted: MapSet | None,
-    confounder: Confounder | None,
+    spec: NetworkSpec[ContextClassifierSettings], job: Job, predicted: MapSet | None, confounder: Confounder | None
 ) -> None:
     """Train the classifier of a round from the initial weights; an interrupted training continues.
 
     Args:
         spec: kind 'conta'.
-        data: folder of the prepared dataset (images only are read from it).
-        labels: a label set of which only the image-level labels are used (`image_labels`).
-        weights: initial backbone weights, None for random ones.
-        state, outputs, runtime: see `run_training`.
+        job: of its label set only the image-level labels are used (`image_labels`).
         predicted: masks predicted by the segmentation network of the round before; None without attention.
         confounder: their averages; None without attention.
     """
-    device, settings = torch.device(runtime.device), spec.settings
+    device, settings, labels = job.device, spec.settings, job.labels
     _check(settings, predicted is not None and confounder is not None)
     if confounder is not None and len(confounder.masks) != len(labels.classes):
         raise UserError(
             f"average masks of {len(confounder.masks)} classes, but {labels.root} has {len(labels.classes)}; give "
             "--confounder those of this dataset"
         )
-    torch.manual_seed(spec.seed)
-    network = ContextClassifier(spec.backbone, settings.stride, len(labels.classes), confounder)
-    if weights is not None:
-        initialise_backbone(network.trunk.backbone, weights)
-    freeze_stages(network.trunk.backbone, settings.frozen_stages)
+    inputs = {}
+    if predicted is not None:
+        require_split(predicted.source, labels.identity)
+        inputs["predicted masks"] = predicted.hash
+
+    def build() -> ContextClassifier:
+        return ContextClassifier(spec.backbone, settings.stride, len(labels.classes), confounder)
+
+    network = new_network(spec, job, build)
     network.trunk.widen()
     network.to(device)
-    optimizer = build_sgd(network, network.trunk, settings)
-    steps = total_steps(settings, len(labels.images))
     contexts = _contexts(spec, network, predicted, labels, device)
 
-    def advance(step: int, samples: list) -> dict[str, float]:
+    def loss(samples: list[Sample]) -> tuple[Tensor, dict[str, float]]:
         padding = torch.stack([sample.crop.padding for sample in samples]).to(device)
         of_images = contexts([sample.name for sample in samples])
         of_crops = place_in_crops(of_images, [sample.placement for sample in samples], padding)
         logits = network(network_input([sample.crop for sample in samples], device), of_crops).mean(dim=(2, 3))
         present = torch.stack([sample.present for sample in samples]).to(device)
-        loss = multilabel_loss(logits, present, settings.reference_classes)
-        return sgd_step(loss, network, optimizer, step, steps, settings)
+        return multilabel_loss(logits, present, settings.reference_classes), {}
 
-    inputs = {"labels": labels.hash, "initial weights": file_hash(weights)}
-    if predicted is not None:
-        require_split(predicted.source, labels.identity)
-        inputs["predicted masks"] = predicted.hash
-    samples = Crops(data, labels, settings, spec.seed)
-    training = NetworkTraining(network, optimizer, spec, samples, steps, advance, labels.identity, inputs)
-    run_training(training, state, outputs, runtime)
+    def sgd(network: ContextClassifier, settings: ContextClassifierSettings) -> torch.optim.SGD:
+        return build_sgd(network, network.trunk, settings)
+
+    samples = Crops(job.data, labels, settings, spec.seed)
+    run_training(NetworkTraining(spec, network, samples, loss, sgd, inputs), job)
 
 
 class ContextResponse:
@@ -144,12 +130,9 @@ class ContextResponse:
             yield from class_activation_maps(response, data, batch, count, settings, self.device)
 
 
-def context_classifier_maps(
-    response: ContextResponse, data: Path, settings: CamSettings, manifest: Path, shard: Shard = WHOLE
-) -> MapSet:
-    """Write the class activation maps of a round for a shard of the images (see `write_maps`)."""
-    identity = settings_hash(response.identity, settings)
-    return write_maps(response.labels, identity, lambda images: response.maps(data, images, settings), manifest, shard)
+def context_classifier_maps(response: ContextResponse, settings: CamSettings, job: MapJob) -> MapSet:
+    """Write the class activation maps of a round for a shard of the images."""
+    return job.write(response.identity, settings, lambda images: response.maps(job.data, images, settings))
 
 
 def _contexts(
@@ -165,7 +148,7 @@ def _contexts(
 
 def _check(settings: ContextClassifierSettings, given: bool) -> None:
     """Refuse context maps without predicted masks, and predicted masks that would not be used."""
-    if (settings.context in ("own", "shuffled")) != given:
+    if (settings.context not in MASKLESS) != given:
         needed = "have no use; leave out" if given else "are needed; give"
         raise UserError(
             f"a classifier with context '{settings.context}': masks of the round before {needed} "

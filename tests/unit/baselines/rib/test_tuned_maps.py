@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from simformer.baselines.class_maps.map_files import gather_maps
-from simformer.baselines.rib.maps import load_tuner, rib_maps
+from simformer.baselines.class_maps.map_files import MapJob, gather_maps
 from simformer.baselines.rib.settings import RibSettings
+from simformer.baselines.rib.tuned_maps import load_tuner, rib_maps
 from simformer.baselines.settings import CamSettings
 from simformer.data.shards import WHOLE, Shard
 from simformer.errors import UserError
@@ -26,7 +26,8 @@ def make(scenes, image_set, stages):
         name = "maps" if shard == WHOLE else f"{shard.number}of{shard.count}"
         facts = folder / f"{name}.facts.json"
         path = network or stages.classifier.model
-        made = rib_maps(path, scenes.data, labels, settings, scales, CPU, folder / f"{name}.json", facts, shard)
+        job = MapJob(scenes.data, labels, CPU, folder / f"{name}.json", shard)
+        made = rib_maps(path, settings, scales, facts, job)
         return made, json.loads(facts.read_text())
 
     return call

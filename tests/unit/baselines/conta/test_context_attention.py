@@ -12,7 +12,7 @@ from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapSet, write_maps
 from simformer.baselines.classifier import Classifier
 from simformer.baselines.conta.confounder import Confounder, confounder, mean_masks
-from simformer.baselines.conta.context import (
+from simformer.baselines.conta.context_attention import (
     ContextAttention,
     context_weights,
     padded_masks,
@@ -20,7 +20,7 @@ from simformer.baselines.conta.context import (
     place_in_views,
 )
 from simformer.baselines.conta.context_classifier import ENTRIES, ContextClassifier
-from simformer.baselines.conta.contexts import Contexts, partners
+from simformer.baselines.conta.image_contexts import Contexts, partners
 from simformer.baselines.settings import ClassifierSettings
 from simformer.baselines.training.crops import placed_crop, random_crop
 from simformer.baselines.training.sgd import build_sgd

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -20,9 +19,10 @@ from simformer.baselines.class_maps.cam import (
     equal_sizes,
     inference_size,
     mirrored_views,
+    resized,
 )
 from simformer.baselines.class_maps.class_maps import ClassMaps
-from simformer.baselines.class_maps.map_files import MapSet, settings_hash, write_maps
+from simformer.baselines.class_maps.map_files import MapJob, MapSet
 from simformer.baselines.classifier import KIND, Classifier
 from simformer.baselines.rib.others import FreshCrops, Others, Pool, image_rng
 from simformer.baselines.rib.pooling import ABSENT, PRESENT
@@ -30,11 +30,8 @@ from simformer.baselines.rib.settings import RibSettings
 from simformer.baselines.rib.tuning import STAGES, Plan, Rows, Trajectory, cut, fine_tune
 from simformer.baselines.settings import CamSettings, ClassifierSettings
 from simformer.baselines.training.network_file import read_network
-from simformer.data.checked import read_photograph
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
-from simformer.data.shards import WHOLE, Shard
-from simformer.data.transforms import resize_image
 from simformer.text.json_text import json_text
 from simformer.text.strict_json import read_generated
 
@@ -68,7 +65,7 @@ class Tuner:
             num_classes: K.
         """
         size = inference_size(images[0].height, images[0].width, self.cam)
-        pixels = [resize_image(read_photograph(data, image), *size, Image.Resampling.BICUBIC) for image in images]
+        pixels = [resized(data, image, size) for image in images]
         present = torch.zeros(len(images), num_classes, dtype=torch.bool)
         for row, image in zip(present, images, strict=True):
             row[list(image.classes)] = True
@@ -111,7 +108,7 @@ class Tuner:
 def load_tuner(
     path: Path, data: Path, labels: LabelSet, settings: RibSettings, cam: CamSettings, device: torch.device
 ) -> tuple[Tuner, str]:
-    """Read a classifier and cut it as a tier wants it; returns it with the hash of all that decides its maps.
+    """Read a classifier and cut it as a tier wants it; returns it with the hashes of what its maps are made from.
 
     Args:
         path: network file of the classifier.
@@ -129,42 +126,33 @@ def load_tuner(
     constant, tuned = cut(network, STAGES - 1 if settings.tier == "fast" else min(training.frozen_stages, STAGES - 1))
     others: Others | None = None
     if settings.other_images:
-        common = (data, labels, training, settings.other_images, settings.candidates, seed, constant, device)
-        others = FreshCrops(*common) if settings.tier == "exact" else Pool(*common, settings.pool)
-    identity = settings_hash(f"{stored.hash} {labels.hash} {cam.model_dump_json()}", settings)
-    return Tuner(constant, tuned, others, settings, cam, seed, device), identity
+        others = FreshCrops(data, labels, training, settings.other_images, settings.candidates, seed, constant, device)
+        others = others if settings.tier == "exact" else Pool(others, settings.pool)
+    source = f"{stored.hash} {labels.hash} {cam.model_dump_json()}"
+    return Tuner(constant, tuned, others, settings, cam, seed, device), source
 
 
-def rib_maps(
-    path: Path,
-    data: Path,
-    labels: LabelSet,
-    settings: RibSettings,
-    cam: CamSettings,
-    device: torch.device,
-    manifest: Path,
-    facts: Path,
-    shard: Shard = WHOLE,
-) -> MapSet:
+def rib_maps(path: Path, settings: RibSettings, cam: CamSettings, facts: Path, job: MapJob) -> MapSet:
     """Write RIB's maps for a shard of the images, and what their fine-tunings were like.
 
     Args:
-        path, data, labels, settings, cam, device: see `load_tuner`.
-        manifest, shard: see `write_maps`.
+        path, settings, cam: see `load_tuner`.
         facts: JSON to write; beside the maps lies one such file per image, in `tuning/`.
+        job: the images.
     """
-    tuner, identity = load_tuner(path, data, labels, settings, cam, device)
+    labels, root = job.labels, job.manifest.parent
+    tuner, source = load_tuner(path, job.data, labels, settings, cam, job.device)
 
     def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
         for batch in equal_sizes(images, settings.images_at_once):
-            for image, found in zip(batch, tuner.trajectories(data, batch, len(labels.classes)), strict=True):
+            for image, found in zip(batch, tuner.trajectories(job.data, batch, len(labels.classes)), strict=True):
                 record = json_text(_facts(found)) + "\n"
-                atomic_write_text(tuning_path(manifest.parent, image), record, durable=False)
+                atomic_write_text(tuning_path(root, image), record, durable=False)
                 yield image, tuner.class_maps(image, found)
 
-    written = write_maps(labels, identity, compute, manifest, shard)
-    mine = [labels.images[i] for i in shard.positions(len(labels.images))]
-    each = [read_tuning(manifest.parent, image) for image in mine]
+    written = job.write(source, settings, compute)
+    mine = [labels.images[i] for i in job.shard.positions(len(labels.images))]
+    each = [read_tuning(root, image) for image in mine]
     atomic_write_text(facts, json_text(summary(each, mine), indent=2) + "\n")
     return written
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from simformer.baselines.class_maps.map_files import MapSet
-from simformer.baselines.conta.context import ContextAttention, padded_masks
+from simformer.baselines.conta.context_attention import ContextAttention, padded_masks
 from simformer.baselines.conta.settings import Context
 
 SHUFFLE_TAG = 8

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from torch import Tensor, nn
 
 from simformer.baselines.expansion.affinity import feature_affinity, pair_loss
@@ -13,32 +11,19 @@ from simformer.baselines.retab.cells import pair_groups, retab_cells
 from simformer.baselines.retab.edge_network import EdgeNetwork, at_pixels
 from simformer.baselines.retab.edges import base_edges, edge_loss, taught
 from simformer.baselines.retab.settings import EdgeSettings
-from simformer.baselines.settings import AffinitySettings
+from simformer.baselines.settings import AffinitySettings, NetworkSpec
 from simformer.baselines.training.crop_training import CropBatch, train_on_crops
-from simformer.baselines.training.network_file import NetworkSpec
-from simformer.data.labels import LabelSet
-from simformer.train import Runtime, TrainOutputs
+from simformer.training.job import Job
 
 EDGE_KIND, AFFINITY_KIND = "retab_boundary", "retab_affinity"
 
 
-def train_edges(
-    spec: NetworkSpec[EdgeSettings],
-    data: Path,
-    labels: LabelSet,
-    weights: Path | None,
-    state: Path,
-    outputs: TrainOutputs,
-    runtime: Runtime,
-) -> None:
+def train_edges(spec: NetworkSpec[EdgeSettings], job: Job) -> None:
     """Train the boundary network on the edges of base masks; an interrupted training continues.
 
     Args:
         spec: kind 'retab_boundary'.
-        data: folder of the prepared dataset (images only are read from it).
-        labels: the masked label set.
-        weights: initial backbone weights, None for random ones.
-        state, outputs, runtime: see `run_training`.
+        job: its label set is the masked one.
     """
 
     def loss(network: nn.Module, batch: CropBatch) -> Tensor:
@@ -46,27 +31,16 @@ def train_edges(
         edges = base_edges(batch.label_maps, batch.padding, spec.settings.reach)
         return edge_loss(logits, *taught(*edges, batch.label_maps, spec.settings.sides))
 
-    train_on_crops(spec, lambda: EdgeNetwork(spec.backbone), loss, data, labels, weights, state, outputs, runtime)
+    train_on_crops(spec, job, lambda: EdgeNetwork(spec.backbone), loss)
 
 
-def train_affinity(
-    spec: NetworkSpec[AffinitySettings],
-    data: Path,
-    seeds: LabelSet,
-    novel: tuple[int, ...],
-    weights: Path | None,
-    state: Path,
-    outputs: TrainOutputs,
-    runtime: Runtime,
-) -> None:
+def train_affinity(spec: NetworkSpec[AffinitySettings], job: Job, novel: tuple[int, ...]) -> None:
     """Train the affinity network on base masks and novel seeds; an interrupted training continues.
 
     Args:
         spec: kind 'retab_affinity'.
-        data: folder of the prepared dataset (images only are read from it).
-        seeds: label set of base masks and novel seeds, see `base_and_seeds`.
+        job: its label set has base masks and novel seeds, see `base_and_seeds`.
         novel: ids of the novel classes.
-        weights, state, outputs, runtime: see `train_edges`.
     """
     offsets = half_disc(spec.settings.radius)
 
@@ -74,4 +48,4 @@ def train_affinity(
         positives, negative = pair_groups(retab_cells(batch.label_maps, batch.padding, novel), offsets, novel)
         return pair_loss(feature_affinity(network(batch.images), offsets), positives, negative)
 
-    train_on_crops(spec, lambda: AffinityNetwork(spec.backbone), loss, data, seeds, weights, state, outputs, runtime)
+    train_on_crops(spec, job, lambda: AffinityNetwork(spec.backbone), loss)
