@@ -37,6 +37,7 @@ demo-quick: STUDY := demo_quick
 demo-quick: TABLES := spine table2
 demo demo-quick: $(VENV)/.ready
 	@echo "Demo: synthetic scenes, small trainings on $(CORES) cores; the plan below says how many."
+	@simformer plan --study config/$(STUDY).yaml
 	@echo "Ctrl-C is safe: the same command goes on where it stopped. Logs: results/demo/logs/"
 	@snakemake --profile workflow/profiles/demo --configfile config/$(STUDY).yaml --cores $(CORES)
 	@simformer show $(TABLES:%=results/demo/%.md)
@@ -53,7 +54,7 @@ test-slow: setup
 
 lint: setup
 	@ruff check . && ruff format --check .
-	@snakefmt --check Snakefile workflow
+	@snakefmt --check workflow
 	@snakemake --configfile config/demo.yaml --lint
 
 reference: setup

@@ -1,6 +1,7 @@
 """A tiny dataset of scenes, its label sets, and a training of a few steps, for every folder of tests."""
 
 import gc
+import json
 import signal
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,8 +15,10 @@ from simformer.data.audit import audit
 from simformer.data.masking import mask_labels
 from simformer.data.scenes import generate_scenes
 from simformer.data.splits import make_split
+from simformer.study import resolved
 from simformer.train import Runtime, TrainOutputs, train
 from tests.pipeline import NOVEL_NAMES
+from tests.specifications import SUFFIX
 from tests.web import Web
 
 TINY = {
@@ -141,6 +144,17 @@ def train_arguments(scenes, masked):
         return ["train", *(text for name, value in given.items() for text in (f"--{name}", str(value)))]
 
     return make
+
+
+@pytest.fixture
+def specified(monkeypatch):
+    """Let every command that takes `--study` also take a file of `tests.specifications.study_of`."""
+    derive = resolved.specification
+
+    def read(study, expected, describe, *names):
+        return json.loads(study.read_text()) if study.suffix == SUFFIX else derive(study, expected, describe, *names)
+
+    monkeypatch.setattr(resolved, "specification", read)
 
 
 @pytest.fixture

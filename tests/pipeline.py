@@ -48,7 +48,7 @@ class Pipeline:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("Snakefile", "workflow", "config", "simformer", "envs"):
+        for name in ("workflow", "config", "simformer"):
             source = ROOT / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
         (folder / "slurm").symlink_to((ROOT / "slurm").readlink())
@@ -102,9 +102,12 @@ class Pipeline:
         return {str(f.relative_to(self.folder)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
     def planned(self, *targets: str) -> set[tuple[str, str]]:
-        """Return (rule, wildcards) of every job that a dry-run plans; fails if it does not succeed."""
+        """Return (rule, wildcards) of every job that a dry-run plans; fails if it does not succeed.
+
+        The target `all` and the record of the study itself are left out.
+        """
         done = self.snakemake("--dry-run", *targets)
         assert done.returncode == 0, done.stdout + done.stderr
         blocks = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", done.stdout + done.stderr, flags=re.M)
         jobs = {(rule, (re.findall(r"wildcards: (.*)", block) or [""])[0]) for rule, block in blocks}
-        return jobs - {("all", "")}
+        return jobs - {("all", ""), ("resolve_study", "")}

@@ -1,0 +1,106 @@
+# Tables of the paper, from the numbers of every run that they need, and what is told of the same runs beside them.
+
+
+rule resolve_study:
+    """The study as this plan reads it, for jobs that work on many runs; an edit of it alone makes no job run again."""
+    output:
+        study_file,
+    log:
+        log_file("resolve_study"),
+    localrule: True
+    params:
+        content=json.dumps(ResolvedStudy.of(RUNS).model_dump(mode="json")),
+    shell:
+        "simformer resolve_study --content {params.content:q} --output {output:q} > {log:q} 2>&1"
+
+
+rule table:
+    """One table: mean and deviation over seeds, measured beside reported."""
+    input:
+        runs=inputs_of(table_runs.table, "experiment"),
+        study=ancient(study_file),
+    output:
+        csv=table_file("{experiment}.csv"),
+        md=table_file("{experiment}.md"),
+        tex=table_file("{experiment}.tex"),
+    log:
+        log_file("table/{experiment}"),
+    localrule: True
+    params:
+        expect=hash_of(table_runs.table, "experiment"),
+    shell:
+        "simformer table" + ON_TABLE
+
+
+rule statistics:
+    """More about a table: its comparisons with intervals; every class; the labels behind re-trained methods."""
+    input:
+        runs=inputs_of(statistics, "about", "experiment"),
+        study=ancient(study_file),
+    output:
+        csv=table_file("{about}/{experiment}.csv"),
+        md=table_file("{about}/{experiment}.md"),
+    log:
+        log_file("{about}/{experiment}"),
+    wildcard_constraints:
+        about="intervals|per_class|label_quality",
+    localrule: True
+    params:
+        version=RECIPE_VERSION,
+        expect=hash_of(statistics, "about", "experiment"),
+    shell:
+        "simformer {wildcards.about}" + ON_TABLE
+
+
+rule results_page:
+    """The tables that are kept in git as a page; a test compares it with them."""
+    input:
+        studies=kept_studies(),
+        files=kept_results(),
+    output:
+        "docs/results.md",
+    log:
+        log_file("results_page"),
+    localrule: True
+    params:
+        kept=lambda wildcards: KEPT_RESULTS,
+    shell:
+        "simformer results_page --studies {input.studies:q} --results {params.kept:q} --output {output:q} > {log:q} 2>&1"
+
+
+rule partial_table:
+    """A table from the runs that are there, the others shown as missing; asks for no run, so nothing is trained."""
+    input:
+        study=ancient(study_file),
+    output:
+        csv=table_file("partial/{experiment}.csv"),
+        md=table_file("partial/{experiment}.md"),
+        tex=table_file("partial/{experiment}.tex"),
+    log:
+        log_file("partial_table/{experiment}"),
+    localrule: True
+    params:
+        version=RECIPE_VERSION,
+        expect=hash_of(table_runs.partial_table, "experiment"),
+        finished=finished,
+    shell:
+        "simformer partial_table" + ON_TABLE
+
+
+rule t_test:
+    """Table 7: Welch's test over the seeds of two methods, split by split, with Holm's correction."""
+    input:
+        runs=inputs_of(table_runs.t_test, "experiment"),
+        study=ancient(study_file),
+    output:
+        csv=table_file("t_test/{experiment}.csv"),
+        md=table_file("t_test/{experiment}.md"),
+        tex=table_file("t_test/{experiment}.tex"),
+    log:
+        log_file("t_test/{experiment}"),
+    localrule: True
+    params:
+        version=RECIPE_VERSION,
+        expect=hash_of(table_runs.t_test, "experiment"),
+    shell:
+        "simformer t_test" + ON_TABLE
