@@ -67,10 +67,9 @@ def test_a_study_in_odd_folders_runs_and_touches_nothing_else(odd):
 
 def test_started_elsewhere_the_configuration_is_still_found(pipeline, tmp_path):
     for target in ("results/demo/figures/fig3.pdf", "results/demo/table1.md"):
-        done = pipeline.snakemake(
-            "-s", str(pipeline.folder / "workflow/Snakefile"), "--directory", str(tmp_path / "else where"), "--dry-run", target,
-            study=str(pipeline.folder / "config/demo.yaml"),
-        )  # fmt: skip
+        place = ["-s", str(pipeline.folder / "workflow/Snakefile"), "--directory", str(tmp_path / "else where")]
+        study = str(pipeline.folder / "config/demo.yaml")
+        done = pipeline.snakemake(*place, "--dry-run", target, study=study)
         assert done.returncode == 0, done.stdout + done.stderr
 
 
