@@ -12,7 +12,7 @@ Specification = dict[str, Any]
 
 
 def figure(runs: Runs, name: str) -> Specification:
-    """Of a figure of the configuration: title, images, labels of its methods, and the hashes of their runs."""
+    """Return what a figure of the configuration shows: title, images, its methods and the hashes of their runs."""
     content = runs.catalogue.figure(name).model_dump(mode="json", include={"title", "images", "count", "pixel"})
     return content | _models(runs, figure_cells(runs, name))
 
@@ -24,7 +24,7 @@ def figure_cells(runs: Runs, name: str) -> list[Cell]:
 
 
 def gallery(runs: Runs, experiment: str, dataset: str, split: str) -> Specification:
-    """Of six test images with the predictions of all methods of an experiment."""
+    """Return what a gallery shows: six test images, with the predictions of all methods of an experiment."""
     content = {"title": runs.catalogue.experiment(experiment).title, "images": [], "count": 6, "pixel": None}
     return content | _models(runs, gallery_cells(runs, experiment, dataset, split))
 
@@ -41,7 +41,7 @@ def first_seed(runs: Runs, experiment: str) -> int:
 
 
 def site(runs: Runs) -> Specification:
-    """Of `write_site`: title, and a view per dataset and split."""
+    """Return what `write_site` takes: a title, and a view per dataset and split."""
     views: dict[tuple[str, str], Specification] = {}
     for cell in site_cells(runs):
         dataset, split, method, _ = cell

@@ -29,25 +29,25 @@ class Row:
 
 
 def table(runs: Runs, name: str) -> Specification:
-    """Of `write_table`."""
+    """Return what `write_table` takes."""
     cells = runs.catalogue.cells(name)
     return _shown(runs, name, [_scored(runs, name, cell) for cell in cells], "metrics", "reported")
 
 
 def partial_table(runs: Runs, name: str) -> Specification:
-    """Of `write_table` for the runs that are there."""
+    """Return what `write_table` takes for a table of the runs that are there."""
     return table(runs, name) | {"command": runs.to_type("--cores", 1)}
 
 
 def intervals(runs: Runs, name: str) -> Specification:
-    """Of `write_intervals`: the rows that a table compares."""
+    """Return what `write_intervals` takes: the rows that a table compares."""
     cells = _compared(runs, name)
     found = [runs.of(cell, EvaluatedRun, **runs.evaluated(cell)) for cell in cells]
     return _shown(runs, name, found, "metrics", "compare")
 
 
 def t_test(runs: Runs, name: str) -> Specification:
-    """Of `write_t_tests`: the rows that a table compares; raises UserError if it compares none."""
+    """Return what `write_t_tests` takes; raises UserError for a table that compares no rows."""
     found = [_scored(runs, name, cell) for cell in _compared(runs, name)]
     if not found:
         example = "add e.g. compare: [[simformer_retrained, psa_retrained]]"
@@ -56,20 +56,23 @@ def t_test(runs: Runs, name: str) -> Specification:
 
 
 def per_class(runs: Runs, name: str) -> Specification:
-    """Of `write_per_class`; raises UserError for a table of another measure than IoU."""
+    """Return what `write_per_class` takes; raises UserError for a table of another measure than IoU."""
     if not has_iou(runs, name):
         raise UserError(f"{_place(runs, name)}: measure '{runs.catalogue.experiment(name).measure}' has no IoU")
     return _shown(runs, name, _class_runs(runs, name))
 
 
 def comparison(runs: Runs, name: str) -> Specification:
-    """Of `draw_comparison`; the runs give error bars to a figure of one seed."""
+    """Return what `draw_comparison` takes; the runs give error bars to a figure of one seed."""
     found = _class_runs(runs, name) if has_iou(runs, name) else []
     return {"title": runs.catalogue.experiment(name).title, "runs": found}
 
 
 def label_quality(runs: Runs, name: str) -> Specification:
-    """Of `write_label_quality`: the runs whose novel pixels have made labels; UserError for fewer than two methods."""
+    """Return what `write_label_quality` takes: the runs that were trained on made labels.
+
+    Raises: UserError for a table with fewer than two methods of this kind.
+    """
     cells = [cell for cell in runs.catalogue.cells(name) if runs.catalogue.method(cell[2]).labels in MADE_LABELS]
     if len({method for _, _, method, _ in cells}) < 2:
         raise UserError(f"{_place(runs, name)}: fewer than two methods that are re-trained on made labels")
@@ -89,7 +92,7 @@ def label_quality(runs: Runs, name: str) -> Specification:
 
 
 def curves(runs: Runs, name: str, dataset: str, split: str) -> Specification:
-    """Of `draw_curves`: the runs of one split with their training logs."""
+    """Return what `draw_curves` takes: the runs of one split with their training logs."""
     cells = [cell for cell in runs.catalogue.cells(name) if cell[:2] == (dataset, split)]
     if not cells:
         raise UserError(f"experiment '{name}' has no {dataset} {split}")
@@ -99,7 +102,7 @@ def curves(runs: Runs, name: str, dataset: str, split: str) -> Specification:
 
 
 def sweep(runs: Runs, name: str) -> Specification:
-    """Of `draw_sweeps`: panels by dataset, split, setting and method."""
+    """Return what `draw_sweeps` takes: panels by dataset, split, setting and method."""
     panels: dict[str, dict[str, Any]] = {}
     for dataset, split in dict.fromkeys(cell[:2] for cell in runs.catalogue.cells(name)):
         panels.setdefault(dataset, {})[split] = runs.catalogue.sweep(name, dataset, split)
