@@ -53,20 +53,19 @@ def finished(wildcards):
     return digest({str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.exists()})
 
 
-def figure_place(runs, name):
-    """Wildcards of the results that a figure of images shows."""
-    found = runs.catalogue.figure(name)
-    return SimpleNamespace(dataset=found.dataset, split=f"split{found.split}")
+figure_of = asked(lambda runs, name: runs.catalogue.figure(name), "figure")
+"""The file of a figure of images, by its wildcards."""
 
 
 def figure_file(pattern):
     """A file of the dataset or split that a figure shows."""
-    found = asked(figure_place, "figure")
-    return lambda wildcards: pattern.format(**vars(found(wildcards)))
+    return lambda wildcards: pattern.format(
+        dataset=figure_of(wildcards).dataset, split=f"split{figure_of(wildcards).split}"
+    )
 
 
 def figure_inference(wildcards):
-    return inference_settings(asked(figure_place, "figure")(wildcards))
+    return inference_of(figure_of(wildcards).dataset)
 
 
 def models_of(cells, *names):

@@ -1,7 +1,6 @@
 # Paths, wildcards, and what jobs are told of the runs that the study asks for.
 import json
 import shlex
-from types import SimpleNamespace
 from typing import get_args
 
 from simformer.analysis.pages.kept import PAGES
@@ -9,7 +8,6 @@ from simformer.baselines.settings import Cleaning
 from simformer.config.sources import archives, content_json
 from simformer.study.plan import trainings
 from simformer.study.result_files import STUDY_FILE
-from simformer.study.runs import CELL
 
 FILES = RUNS.files
 data_file, dataset_file, split_file, run_file = FILES.data, FILES.dataset, FILES.split, FILES.run
@@ -89,8 +87,13 @@ def option(name, key=None):
     return lambda wildcards, input: f"--{name} {shlex.quote(str(input[key or name]))}" if input[key or name] else ""
 
 
+def inference_of(dataset):
+    """Settings of the predictions on a dataset."""
+    return sorted_json(CATALOGUE.datasets[dataset].inference.model_dump(mode="json"))
+
+
 def inference_settings(wildcards):
-    return sorted_json(CATALOGUE.datasets[wildcards.dataset].inference.model_dump(mode="json"))
+    return inference_of(wildcards.dataset)
 
 
 def source_content(wildcards):
@@ -108,8 +111,13 @@ def fetched(dataset):
     return {name: archive for name, archive in found.items() if archive.path is None}
 
 
+def archives_of(dataset):
+    """The files of a dataset's archives that are downloaded."""
+    return expand(FILES.archive(), dataset=dataset, archive=fetched(dataset))
+
+
 def fetched_archives(wildcards):
-    return expand(FILES.archive(), dataset=wildcards.dataset, archive=fetched(wildcards.dataset))
+    return archives_of(wildcards.dataset)
 
 
 def archive_options(wildcards, input):
@@ -186,8 +194,11 @@ def baseline_weights(wildcards):
 
 def outside_files(wildcards):
     """Everything that the study needs from outside: archives and initial backbone weights."""
-    places = [SimpleNamespace(**dict(zip(CELL, found))) for found in trainings(CATALOGUE, STUDY.experiments)]
-    return list(dict.fromkeys(file for place in places for file in [*fetched_archives(place), *initial_weights(place)]))
+    cells = trainings(CATALOGUE, STUDY.experiments)
+    weights = [file for found in cells for file in weights_of(found[0], CATALOGUE.run(*found).settings.model)]
+    return [file for name in dict.fromkeys(found[0] for found in cells) for file in archives_of(name)] + sorted(
+        {*weights}
+    )
 
 
 def weights_source(wildcards):

@@ -54,7 +54,7 @@ rule claims_table:
         checks=lookup("{page}", within=CLAIM_TABLES),
         expect=hash_of(claims, "page"),
     shell:
-        "simformer baseline_checks --study {input.study:q} --expect {params.expect:q} --checks {params.checks}"
+        "simformer baseline_checks --study {input.study:q} --expect {params.expect:q} --checks {params.checks:q}"
         " --output {output.csv:q} > {log:q} 2>&1"
 
 
