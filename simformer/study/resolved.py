@@ -17,7 +17,7 @@ import yaml
 from pydantic import Field
 
 from simformer.atomic import atomic_write_text
-from simformer.config.layers import parse, read_yaml
+from simformer.config.layers import RECIPE_VERSION, parse, read_yaml
 from simformer.config.settings import Settings
 from simformer.errors import UserError
 from simformer.study.catalogue import Catalogue
@@ -62,8 +62,8 @@ def read_runs(path: Path) -> Runs:
 
 
 def digest(specification: object) -> str:
-    """Return a short hash of what a job works on, equal for equal content."""
-    text = json.dumps(specification, sort_keys=True, default=asdict)
+    """Return a short hash of what a job works on, and of the recipe by which results are made."""
+    text = json.dumps([RECIPE_VERSION, specification], sort_keys=True, default=asdict)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

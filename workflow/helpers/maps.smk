@@ -79,10 +79,6 @@ def mixed_maps(wildcards):
     return map_arms.mixed_maps(RUNS, cell(wildcards))
 
 
-def map_gamma(wildcards):
-    return CATALOGUE.method(wildcards.method).maps.gamma
-
-
 def previous_round(name):
     """A file of CONTA's round before, nothing for a control that reads no mask."""
     found = asked(lambda runs, dataset, response: runs.catalogue.round(dataset, response), "dataset", "response")

@@ -134,10 +134,6 @@ def archive_settings(wildcards, output):
     return found[wildcards.archive].model_dump_json()
 
 
-def expected_counts(wildcards):
-    return CATALOGUE.datasets[wildcards.dataset].expect.model_dump_json(exclude_none=True)
-
-
 def dataset_splits(wildcards):
     """The split files of all splits of a dataset."""
     numbers = STUDY.datasets[wildcards.dataset].splits

@@ -28,7 +28,6 @@ rule check_maps:
     resources:
         **cpu_job(8000, 240),
     params:
-        version=RECIPE_VERSION,
         expect=hash_of(map_arms.map_arms, "dataset", "split", "seed"),
     shell:
         "simformer check_maps --study {input.study:q} --on {wildcards.dataset}/{wildcards.split} --seed {wildcards.seed}"
@@ -50,7 +49,6 @@ rule claims_table:
         page="|".join(CLAIM_TABLES),
     localrule: True
     params:
-        version=RECIPE_VERSION,
         checks=lookup("{page}", within=CLAIM_TABLES),
         expect=hash_of(claims, "page"),
     shell:
@@ -71,7 +69,6 @@ rule map_gallery:
         log_file("map_gallery/{dataset}.{split}"),
     localrule: True
     params:
-        version=RECIPE_VERSION,
         expect=hash_of(map_arms.map_arms, "dataset", "split"),
         data=dataset_folder,
     shell:
@@ -141,7 +138,6 @@ rule check_conta:
     resources:
         **gpu_job(16000, 720),
     params:
-        version=RECIPE_VERSION,
         expect=hash_of(map_arms.conta_arms, "dataset", "seed"),
         settings=baseline_settings("cam", FAMILIES[0]),
         background=baseline_settings("conta.masks.threshold", FAMILIES[0]),

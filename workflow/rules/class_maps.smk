@@ -170,7 +170,7 @@ rule mix:
         **cpu_job(4000, 240),
     params:
         version=RECIPE_VERSION,
-        gamma=map_gamma,
+        gamma=lambda wildcards: CATALOGUE.method(wildcards.method).maps.gamma,
         folder=subpath(output.labels, parent=True),
     shell:
         "simformer mix --maps {input.maps:q} --labels {input.labels:q} --gamma {params.gamma:q}"

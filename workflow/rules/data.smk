@@ -58,7 +58,7 @@ rule audit:
     params:
         version=RECIPE_VERSION,
         root=subpath(output[0], parent=True),
-        expect=expected_counts,
+        expect=lambda wildcards: CATALOGUE.datasets[wildcards.dataset].expect.model_dump_json(exclude_none=True),
     shell:
         "simformer audit --data {params.root:q} --index {output.index:q} --report {output.report:q}"
         " --expect {params.expect:q} --workers {threads} > {log:q} 2>&1"

@@ -21,7 +21,6 @@ rule figure:
     resources:
         **cpu_job(8000, 60),
     params:
-        version=RECIPE_VERSION,
         kind=lookup("{figure}", within=FIGURES),
         data=subpath(input.index, parent=True),
         inference=figure_inference,
@@ -92,7 +91,6 @@ rule comparison:
         log_file("comparison/{experiment}"),
     localrule: True
     params:
-        version=RECIPE_VERSION,
         expect=hash_of(table_runs.comparison, "experiment"),
     shell:
         "simformer comparison --table {input.table:q}" + ON_TABLE
@@ -110,7 +108,6 @@ rule curves:
         log_file("curves/{dataset}.{split}.{experiment}"),
     localrule: True
     params:
-        version=RECIPE_VERSION,
         expect=hash_of(table_runs.curves, "experiment", "dataset", "split"),
     shell:
         "simformer curves --on {wildcards.dataset}/{wildcards.split}" + ON_TABLE

@@ -54,7 +54,6 @@ rule site:
         log_file("site"),
     localrule: True
     params:
-        version=RECIPE_VERSION,
         page=page_hash(),
         expect=digest(figure_runs.site(RUNS)),
     shell:

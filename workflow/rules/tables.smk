@@ -46,7 +46,6 @@ rule statistics:
         about="intervals|per_class|label_quality",
     localrule: True
     params:
-        version=RECIPE_VERSION,
         expect=hash_of(statistics, "about", "experiment"),
     shell:
         "simformer {wildcards.about}" + ON_TABLE
@@ -80,7 +79,6 @@ rule partial_table:
         log_file("partial_table/{experiment}"),
     localrule: True
     params:
-        version=RECIPE_VERSION,
         expect=hash_of(table_runs.partial_table, "experiment"),
         finished=finished,
     shell:
@@ -100,7 +98,6 @@ rule t_test:
         log_file("t_test/{experiment}"),
     localrule: True
     params:
-        version=RECIPE_VERSION,
         expect=hash_of(table_runs.t_test, "experiment"),
     shell:
         "simformer t_test" + ON_TABLE
