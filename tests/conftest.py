@@ -15,7 +15,7 @@ from simformer.data.audit import audit
 from simformer.data.masking import mask_labels
 from simformer.data.scenes import generate_scenes
 from simformer.data.splits import make_split
-from simformer.study import resolved
+from simformer.study import specification
 from simformer.train import Runtime, TrainOutputs, train
 from tests.pipeline import NOVEL_NAMES
 from tests.specifications import SUFFIX
@@ -149,12 +149,16 @@ def train_arguments(scenes, masked):
 @pytest.fixture
 def specified(monkeypatch):
     """Let every command that takes `--study` also take a file of `tests.specifications.study_of`."""
-    derive = resolved.specification
+    read, derive = specification.read_runs, specification.specification
 
-    def read(study, expected, describe, *names):
-        return json.loads(study.read_text()) if study.suffix == SUFFIX else derive(study, expected, describe, *names)
+    def read_runs(files, *more):
+        return files[0] if files[0].suffix == SUFFIX else read(files, *more)
 
-    monkeypatch.setattr(resolved, "specification", read)
+    def derived(runs, *more):
+        return json.loads(runs.read_text()) if isinstance(runs, Path) else derive(runs, *more)
+
+    monkeypatch.setattr(specification, "read_runs", read_runs)
+    monkeypatch.setattr(specification, "specification", derived)
 
 
 @pytest.fixture

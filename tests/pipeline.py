@@ -102,12 +102,9 @@ class Pipeline:
         return {str(f.relative_to(self.folder)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
     def planned(self, *targets: str) -> set[tuple[str, str]]:
-        """Return (rule, wildcards) of every job that a dry-run plans; fails if it does not succeed.
-
-        The target `all` and the record of the study itself are left out.
-        """
+        """Return (rule, wildcards) of every job that a dry-run plans; fails if it does not succeed."""
         done = self.snakemake("--dry-run", *targets)
         assert done.returncode == 0, done.stdout + done.stderr
         blocks = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", done.stdout + done.stderr, flags=re.M)
         jobs = {(rule, (re.findall(r"wildcards: (.*)", block) or [""])[0]) for rule, block in blocks}
-        return jobs - {("all", ""), ("resolve_study", "")}
+        return jobs - {("all", "")}

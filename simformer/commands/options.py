@@ -56,10 +56,10 @@ def count(lowest: int, highest: int = MOST) -> Callable[[str], int]:
 
 
 def planned(args: argparse.Namespace, describe: Callable[..., Any], *names: object) -> Any:
-    """Return what a command of STUDIED works on; see `simformer.study.resolved.specification`."""
-    from simformer.study.resolved import specification
+    """Return what a command of STUDIED works on; see `simformer.study.specification`."""
+    from simformer.study.specification import read_runs, specification
 
-    return specification(args.study, args.expect, describe, *names)
+    return specification(read_runs(args.study, args.configuration, args.config), args.expect, describe, *names)
 
 
 def score(text: str) -> float:
@@ -138,7 +138,12 @@ DEVICE: Option = (
 )
 SHARD: Option = ("--shard", {"type": _shard, "default": WHOLE, "help": "part of the images, e.g. 2of4"})
 STUDIED: tuple[Option, ...] = (
-    path("study", "study file, or the study.yaml among the study's results"),
+    path("study", "study files; later ones win", required=False, default=[Path("config/config.yaml")], nargs="*"),
+    path("configuration", "folder of datasets, methods and experiments", required=False, default=None),
+    (
+        "--config",
+        {"default": [], "nargs": "+", "metavar": "KEY=VALUE", "help": "keys of the study that win over its files"},
+    ),
     ("--expect", {"default": None, "metavar": "HASH", "help": "of what the study asks for; refuse anything else"}),
 )
 EXPERIMENT: Option = ("--experiment", {"required": True, "help": "name of the table"})

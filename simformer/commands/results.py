@@ -23,13 +23,6 @@ def plan(args: argparse.Namespace) -> None:
     print(make_plan(catalogue, names).text(gpu_here=shutil.which("nvidia-smi") is not None))
 
 
-def resolve_study(args: argparse.Namespace) -> None:
-    """Write the study as snakemake has read it, for the commands that take `--study`."""
-    from simformer.study.resolved import write_resolved
-
-    write_resolved(args.content, args.output)
-
-
 def table(args: argparse.Namespace) -> None:
     """Write one table as csv, Markdown and LaTeX."""
     from simformer.analysis.tables.tables import write_table
@@ -106,7 +99,6 @@ def add(commands: argparse._SubParsersAction) -> None:
         commands, plan, ("targets", {"nargs": "*", "help": "tables, e.g. results/table1.csv; default: the study's"}),
         ("--study", {"type": some_path, "default": Path("config/config.yaml"), "help": "study file"}),
     )  # fmt: skip
-    command(commands, resolve_study, ("--content", {"required": True, "help": "study as read, JSON"}), OUTPUT)
     command(commands, table, *STUDIED, EXPERIMENT, OUTPUT)
     command(commands, intervals, *STUDIED, EXPERIMENT, OUTPUT)
     command(

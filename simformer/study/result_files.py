@@ -9,9 +9,6 @@ from dataclasses import dataclass
 
 from simformer.study.catalogue import FULL_SPLIT
 
-STUDY_FILE = "study.yaml"
-"""The study as a plan has read it, among its results (`simformer.study.resolved`)."""
-
 
 @dataclass(frozen=True)
 class ResultFiles:

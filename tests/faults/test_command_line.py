@@ -38,7 +38,7 @@ JSON_OPTIONS = [
 
 def test_the_walk_finds_the_options():
     assert {"--threads", "--workers", "--gpus", "--jobs", "--pairs", "--images"} <= {option for _, option in COUNTS}
-    assert len(COUNTS) > 60 and len(JSON_OPTIONS) > 40
+    assert len(COUNTS) > 60 and len(JSON_OPTIONS) > 30
     assert not [a for p in COMMANDS.values() for a in p._actions if a.type in (int, float)], "use count or score"
 
 
@@ -97,7 +97,9 @@ def arguments(command: str, **given: str) -> list[str]:
 
 def _value(action: argparse.Action) -> str:
     kind = getattr(action.type, "__name__", "")
-    return {"some_path": "there", "read": "1", "score": "0.5", "named_path": "a=there"}.get(kind, "{}")
+    return {"some_path": "there", "read": "1", "score": "0.5", "named_path": "a=there", "_place": "a/split1"}.get(
+        kind, "{}"
+    )
 
 
 NO_JSON = (

@@ -53,5 +53,6 @@ def test_another_folder_has_the_default_study_its_splits_and_its_profile(tmp_pat
     said = snakemake(tmp_path, "-s", str(ROOT / "workflow/Snakefile"), "--dry-run", "results/table2.csv")
     assert "results/coco_stuff_10k/split4/simformer/seed0/metrics.json" in said
     assert "profiles/default" in said and "coco_stuff_10k" in said.split("GPU-hours")[0]
-    snakemake(tmp_path, "-s", str(ROOT / "workflow/Snakefile"), "results/study.yaml")
-    assert (tmp_path / "results/study.yaml").is_file()
+    run = "results/coco_stuff_10k/split1/simformer/seed0/config.yaml"
+    snakemake(tmp_path, "-s", str(ROOT / "workflow/Snakefile"), run)
+    assert (tmp_path / run).is_file()

@@ -11,7 +11,7 @@ from tests.faults.harness import listing, write_dataset
 from tests.pipeline import ROOT, TINY, Pipeline
 
 ODD = 'it\'s a "ü" clone; $HOME & *'
-OPTIONS = {"affinity", "anchored", "archives", "confounder", "networks", "predicted", "start", "weights"}
+OPTIONS = {"affinity", "anchored", "archives", "confounder", "networks", "predicted", "start", "study", "weights"}
 """Parameters that hold whole options; their paths are quoted where the options are put together."""
 RULES = sorted((ROOT / "workflow").glob("[rh]*/*.smk"))
 

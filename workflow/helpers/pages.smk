@@ -26,10 +26,14 @@ def table_caption(name):
 
 
 ON_TABLE = (
-    " --study {input.study:q} --experiment {wildcards.experiment} --expect {params.expect:q} --output {output[0]:q}"
-    " > {log:q} 2>&1"
+    "simformer COMMAND {params.study} --experiment {wildcards.experiment} --expect {params.expect:q}"
+    " --output {output.FILE:q} > {log:q} 2>&1"
 )
-"""Options of every command that works on the runs of a table."""
+
+
+def on_table(command, file="csv"):
+    """The command that works on the runs of a table, with options of its own."""
+    return ON_TABLE.replace("COMMAND", command).replace("FILE", file)
 
 
 def statistics(runs, about, name):

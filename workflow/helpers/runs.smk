@@ -7,13 +7,11 @@ from simformer.analysis.pages.kept import PAGES
 from simformer.baselines.settings import Cleaning
 from simformer.config.sources import archives, content_json
 from simformer.study.plan import trainings
-from simformer.study.result_files import STUDY_FILE
 
 FILES = RUNS.files
 data_file, dataset_file, split_file, run_file = FILES.data, FILES.dataset, FILES.split, FILES.run
 maps_file, retab_file, control_file = FILES.maps, FILES.retab, FILES.retab_control
 table_file, site_file, log_file = FILES.table, FILES.site, FILES.log
-study_file = table_file(STUDY_FILE)
 full_labels = FILES.full("masked/labels.json")
 """Label set with all masks; only evaluation and claims read it beside a weak training."""
 PINNED_SPLITS = sorted(str(path) for path in (CONFIG / "splits").glob("*/split*.yaml"))
@@ -70,6 +68,11 @@ def hash_of(describe, *names):
     """Hash of what a job works on: a parameter, so that the job runs again if it changes, and at no other time."""
     found = asked(describe, *names)
     return lambda wildcards: digest(found(wildcards))
+
+
+def study_options(wildcards, output):
+    """The study, for jobs that derive from it what they work on; untracked, since `hash_of` says when that changes."""
+    return shlex.join(STUDY_OPTIONS)
 
 
 def cell(wildcards):

@@ -20,7 +20,6 @@ rule check_maps:
         labels=split_file("masked/labels.json"),
         fill=split_file("fill/labels.json"),
         truth=full_labels,
-        study=ancient(study_file),
     output:
         split_file("checks/maps.seed{seed}.json"),
     log:
@@ -28,9 +27,10 @@ rule check_maps:
     resources:
         **cpu_job(8000, 240),
     params:
+        study=study_options,
         expect=hash_of(map_arms.map_arms, "dataset", "split", "seed"),
     shell:
-        "simformer check_maps --study {input.study:q} --on {wildcards.dataset}/{wildcards.split} --seed {wildcards.seed}"
+        "simformer check_maps {params.study} --on {wildcards.dataset}/{wildcards.split} --seed {wildcards.seed}"
         " --expect {params.expect:q} --labels {input.labels:q} --truth {input.truth:q} --fill {input.fill:q}"
         " --output {output:q} > {log:q} 2>&1"
 
@@ -39,7 +39,6 @@ rule claims_table:
     """All claims of the study, or RETAB's alone, with intervals over images and over seeds."""
     input:
         claims=lambda wildcards: [claim.path for claim in claims(RUNS, wildcards.page)],
-        study=ancient(study_file),
     output:
         csv=table_file("{page}.csv"),
         md=table_file("{page}.md"),
@@ -50,9 +49,10 @@ rule claims_table:
     localrule: True
     params:
         checks=lookup("{page}", within=CLAIM_TABLES),
+        study=study_options,
         expect=hash_of(claims, "page"),
     shell:
-        "simformer baseline_checks --study {input.study:q} --expect {params.expect:q} --checks {params.checks:q}"
+        "simformer baseline_checks {params.study} --expect {params.expect:q} --checks {params.checks:q}"
         " --output {output.csv:q} > {log:q} 2>&1"
 
 
@@ -62,17 +62,17 @@ rule map_gallery:
         maps=arm_files("dataset", "split"),
         labels=split_file("masked/labels.json"),
         truth=full_labels,
-        study=ancient(study_file),
     output:
         split_file("maps.png"),
     log:
         log_file("map_gallery/{dataset}.{split}"),
     localrule: True
     params:
+        study=study_options,
         expect=hash_of(map_arms.map_arms, "dataset", "split"),
         data=dataset_folder,
     shell:
-        "simformer map_gallery --study {input.study:q} --on {wildcards.dataset}/{wildcards.split}"
+        "simformer map_gallery {params.study} --on {wildcards.dataset}/{wildcards.split}"
         " --expect {params.expect:q} --data {params.data:q} --labels {input.labels:q} --truth {input.truth:q}"
         " --output {output:q} > {log:q} 2>&1"
 
@@ -130,7 +130,6 @@ rule check_conta:
         labels=image_label_file,
         masked=split_file("masked/labels.json"),
         truth=full_labels,
-        study=ancient(study_file),
     output:
         split_file("checks/conta.seed{seed}.json"),
     log:
@@ -138,12 +137,13 @@ rule check_conta:
     resources:
         **gpu_job(16000, 720),
     params:
+        study=study_options,
         expect=hash_of(map_arms.conta_arms, "dataset", "seed"),
         settings=baseline_settings("cam", FAMILIES[0]),
         background=baseline_settings("conta.masks.threshold", FAMILIES[0]),
         data=dataset_folder,
     shell:
-        "simformer check_conta --study {input.study:q} --on {wildcards.dataset}/{wildcards.split} --seed {wildcards.seed}"
+        "simformer check_conta {params.study} --on {wildcards.dataset}/{wildcards.split} --seed {wildcards.seed}"
         " --expect {params.expect:q} --network {input.network:q} --plain {input.plain:q}"
         " --predicted {input.predicted:q} --data {params.data:q} --labels {input.labels:q} --masked {input.masked:q}"
         " --truth {input.truth:q} --settings {params.settings:q} --background {params.background:q}"

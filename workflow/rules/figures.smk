@@ -10,7 +10,6 @@ rule figure:
         models=models_of(figure_runs.figure_cells, "figure"),
         index=figure_file(data_file("index.json")),
         split=figure_file(split_file("split.yaml")),
-        study=ancient(study_file),
     output:
         pdf=table_file("figures/{figure}.pdf"),
         png=picture(table_file("figures/{figure}.png"), "figure", "Figures", figure="{figure}"),
@@ -24,9 +23,10 @@ rule figure:
         kind=lookup("{figure}", within=FIGURES),
         data=subpath(input.index, parent=True),
         inference=figure_inference,
+        study=study_options,
         expect=hash_of(figure_runs.figure, "figure"),
     shell:
-        "simformer {params.kind:q} --study {input.study:q} --figure {wildcards.figure} --expect {params.expect:q}"
+        "simformer {params.kind:q} {params.study} --figure {wildcards.figure} --expect {params.expect:q}"
         " --model {input.models:q} --data {params.data:q} --index {input.index:q} --split {input.split:q}"
         " --inference {params.inference:q} --threads {threads} --output {output.pdf:q} > {log:q} 2>&1"
 
@@ -37,7 +37,6 @@ rule gallery:
         models=models_of(figure_runs.gallery_cells, "experiment", "dataset", "split"),
         index=data_file("index.json"),
         split=split_file("split.yaml"),
-        study=ancient(study_file),
     output:
         png=picture(split_file("gallery.{experiment}.png"), "gallery", "Pictures", **TABLE_OF_SPLIT),
         pdf=split_file("gallery.{experiment}.pdf"),
@@ -48,9 +47,10 @@ rule gallery:
     params:
         data=subpath(input.index, parent=True),
         inference=inference_settings,
+        study=study_options,
         expect=hash_of(figure_runs.gallery, "experiment", "dataset", "split"),
     shell:
-        "simformer qualitative --study {input.study:q} --experiment {wildcards.experiment}"
+        "simformer qualitative {params.study} --experiment {wildcards.experiment}"
         " --on {wildcards.dataset}/{wildcards.split} --expect {params.expect:q} --model {input.models:q}"
         " --data {params.data:q} --index {input.index:q} --split {input.split:q} --inference {params.inference:q}"
         " --threads {threads} --output {output.pdf:q} > {log:q} 2>&1"
@@ -60,7 +60,6 @@ rule sweeps:
     """Fig. 6: mean IoU over the value of every swept setting."""
     input:
         table=table_file("{experiment}.csv"),
-        study=ancient(study_file),
     output:
         pdf=table_file("figures/{experiment}.pdf"),
         png=picture(table_file("figures/{experiment}.png"), "sweeps", "Figures", figure="{experiment}"),
@@ -68,9 +67,10 @@ rule sweeps:
         log_file("sweeps/{experiment}"),
     localrule: True
     params:
+        study=study_options,
         expect=hash_of(table_runs.sweep, "experiment"),
     shell:
-        "simformer sweeps --table {input.table:q}" + ON_TABLE
+        on_table("sweeps --table {input.table:q}", "pdf")
 
 
 rule comparison:
@@ -78,7 +78,6 @@ rule comparison:
     input:
         table=table_file("{experiment}.csv"),
         runs=inputs_of(table_runs.comparison, "experiment"),
-        study=ancient(study_file),
     output:
         pdf=table_file("figures/comparison.{experiment}.pdf"),
         png=picture(
@@ -91,16 +90,16 @@ rule comparison:
         log_file("comparison/{experiment}"),
     localrule: True
     params:
+        study=study_options,
         expect=hash_of(table_runs.comparison, "experiment"),
     shell:
-        "simformer comparison --table {input.table:q}" + ON_TABLE
+        on_table("comparison --table {input.table:q}", "pdf")
 
 
 rule curves:
     """Training curves of the runs of an experiment in one split."""
     input:
         runs=inputs_of(table_runs.curves, "experiment", "dataset", "split"),
-        study=ancient(study_file),
     output:
         pdf=split_file("curves.{experiment}.pdf"),
         png=picture(split_file("curves.{experiment}.png"), "curves", "Training", **TABLE_OF_SPLIT),
@@ -108,6 +107,7 @@ rule curves:
         log_file("curves/{dataset}.{split}.{experiment}"),
     localrule: True
     params:
+        study=study_options,
         expect=hash_of(table_runs.curves, "experiment", "dataset", "split"),
     shell:
-        "simformer curves --on {wildcards.dataset}/{wildcards.split}" + ON_TABLE
+        on_table("curves --on {wildcards.dataset}/{wildcards.split}", "pdf")

@@ -46,7 +46,6 @@ rule site:
     """The page; open it in a browser, no server is needed."""
     input:
         parts=figure_runs.site_files(RUNS),
-        study=ancient(study_file),
     output:
         page=site_file("index.html"),
         contents=site_file("contents.js"),
@@ -55,9 +54,10 @@ rule site:
     localrule: True
     params:
         page=page_hash(),
+        study=study_options,
         expect=digest(figure_runs.site(RUNS)),
     shell:
-        "simformer site --study {input.study:q} --expect {params.expect:q} --output {output.page:q} > {log:q} 2>&1"
+        "simformer site {params.study} --expect {params.expect:q} --output {output.page:q} > {log:q} 2>&1"
 
 
 rule site_screenshots:

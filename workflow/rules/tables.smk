@@ -1,24 +1,10 @@
 # Tables of the paper, from the numbers of every run that they need, and what is told of the same runs beside them.
 
 
-rule resolve_study:
-    """The study as this plan reads it, for jobs that work on many runs; an edit of it alone makes no job run again."""
-    output:
-        study_file,
-    log:
-        log_file("resolve_study"),
-    localrule: True
-    params:
-        content=json.dumps(ResolvedStudy.of(RUNS).model_dump(mode="json")),
-    shell:
-        "simformer resolve_study --content {params.content:q} --output {output:q} > {log:q} 2>&1"
-
-
 rule table:
     """One table: mean and deviation over seeds, measured beside reported."""
     input:
         runs=inputs_of(table_runs.table, "experiment"),
-        study=ancient(study_file),
     output:
         csv=table_file("{experiment}.csv"),
         md=table_file("{experiment}.md"),
@@ -27,16 +13,16 @@ rule table:
         log_file("table/{experiment}"),
     localrule: True
     params:
+        study=study_options,
         expect=hash_of(table_runs.table, "experiment"),
     shell:
-        "simformer table" + ON_TABLE
+        on_table("table")
 
 
 rule statistics:
     """More about a table: its comparisons with intervals; every class; the labels behind re-trained methods."""
     input:
         runs=inputs_of(statistics, "about", "experiment"),
-        study=ancient(study_file),
     output:
         csv=table_file("{about}/{experiment}.csv"),
         md=table_file("{about}/{experiment}.md"),
@@ -46,9 +32,10 @@ rule statistics:
         about="intervals|per_class|label_quality",
     localrule: True
     params:
+        study=study_options,
         expect=hash_of(statistics, "about", "experiment"),
     shell:
-        "simformer {wildcards.about}" + ON_TABLE
+        on_table("{wildcards.about}")
 
 
 rule results_page:
@@ -69,8 +56,6 @@ rule results_page:
 
 rule partial_table:
     """A table from the runs that are there, the others shown as missing; asks for no run, so nothing is trained."""
-    input:
-        study=ancient(study_file),
     output:
         csv=table_file("partial/{experiment}.csv"),
         md=table_file("partial/{experiment}.md"),
@@ -79,17 +64,17 @@ rule partial_table:
         log_file("partial_table/{experiment}"),
     localrule: True
     params:
+        study=study_options,
         expect=hash_of(table_runs.partial_table, "experiment"),
         finished=finished,
     shell:
-        "simformer partial_table" + ON_TABLE
+        on_table("partial_table")
 
 
 rule t_test:
     """Table 7: Welch's test over the seeds of two methods, split by split, with Holm's correction."""
     input:
         runs=inputs_of(table_runs.t_test, "experiment"),
-        study=ancient(study_file),
     output:
         csv=table_file("t_test/{experiment}.csv"),
         md=table_file("t_test/{experiment}.md"),
@@ -98,6 +83,7 @@ rule t_test:
         log_file("t_test/{experiment}"),
     localrule: True
     params:
+        study=study_options,
         expect=hash_of(table_runs.t_test, "experiment"),
     shell:
-        "simformer t_test" + ON_TABLE
+        on_table("t_test")
