@@ -37,6 +37,7 @@ demo-quick: STUDY := demo_quick
 demo-quick: TABLES := spine table2
 demo demo-quick: $(VENV)/.ready
 	@echo "Demo: synthetic scenes, small trainings on $(CORES) cores; the plan below says how many."
+	@simformer plan --study config/$(STUDY).yaml
 	@echo "Ctrl-C is safe: the same command goes on where it stopped. Logs: results/demo/logs/"
 	@snakemake --profile workflow/profiles/demo --configfile config/$(STUDY).yaml --cores $(CORES)
 	@simformer show $(TABLES:%=results/demo/%.md)
@@ -55,7 +56,7 @@ lint: setup
 	@ruff check . && ruff format --check .
 	@lint-imports --no-logo --no-cache
 	@snakefmt --check Snakefile workflow
-	@snakemake --configfile config/demo.yaml --lint
+	@pytest -q tests/workflow/test_dag.py::test_lint  # snakemake --lint
 
 reference: setup
 	@simformer schema --schema workflow/schemas/study.schema.json --page docs/configuration.md \

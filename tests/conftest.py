@@ -1,6 +1,7 @@
 """A tiny dataset of scenes, its label sets, and a training of a few steps, for every folder of tests."""
 
 import gc
+import json
 import signal
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,9 +15,11 @@ from simformer.data.audit import audit
 from simformer.data.masking import mask_labels
 from simformer.data.scenes import generate_scenes
 from simformer.data.splits import make_split
+from simformer.study import specification
 from simformer.train import train
 from simformer.training.job import Job, Runtime, TrainOutputs
 from tests.pipeline import NOVEL_NAMES
+from tests.specifications import SUFFIX
 from tests.web import Web
 
 TINY = {
@@ -147,6 +150,21 @@ def train_arguments(scenes, masked):
         return ["train", *(text for name, value in given.items() for text in (f"--{name}", str(value)))]
 
     return make
+
+
+@pytest.fixture
+def specified(monkeypatch):
+    """Let every command that takes `--study` also take a file of `tests.specifications.study_of`."""
+    read, derive = specification.read_runs, specification.specification
+
+    def read_runs(files, *more):
+        return files[0] if files[0].suffix == SUFFIX else read(files, *more)
+
+    def derived(runs, *more):
+        return json.loads(runs.read_text()) if isinstance(runs, Path) else derive(runs, *more)
+
+    monkeypatch.setattr(specification, "read_runs", read_runs)
+    monkeypatch.setattr(specification, "specification", derived)
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ class Pipeline:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("Snakefile", "workflow", "config", "simformer", "envs"):
+        for name in ("workflow", "config", "simformer"):
             source = ROOT / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
         (folder / "slurm").symlink_to((ROOT / "slurm").readlink())

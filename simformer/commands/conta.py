@@ -7,7 +7,22 @@ from functools import partial
 from pathlib import Path
 
 from simformer.commands.baselines import MAKING, MAPS, NETWORK, SETTINGS, TRAINING, map_job, network_spec, train_network
-from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, THREADS, command, count, parsed, path, score
+from simformer.commands.options import (
+    DATA,
+    DEVICE,
+    LABELS,
+    ON,
+    OUTPUT,
+    SEED,
+    STUDIED,
+    THREADS,
+    command,
+    count,
+    parsed,
+    path,
+    planned,
+    score,
+)
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -75,12 +90,12 @@ def check_conta(args: argparse.Namespace) -> None:
     from simformer.baselines.settings import CamSettings
     from simformer.claims.claim import save_claims
     from simformer.claims.conta import Inputs, RoundMaps, conta_claims
-    from simformer.commands.specs import ContaArms, read_spec
     from simformer.data.labels import LabelSet
     from simformer.machine.devices import choose_device
+    from simformer.study.map_arms import conta_arms
 
     torch.set_num_threads(args.threads)
-    spec = read_spec(ContaArms, args.arms, "--arms")
+    spec = planned(args, conta_arms, args.on[0], args.seed)
     stages = {
         name: {stage: MapSet.load(Path(file)) for stage, file in files.items()} for name, files in spec["maps"].items()
     }
@@ -115,8 +130,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     )  # fmt: skip
     command(commands, conta, *TRAINING, predicted, averages)
     command(
-        commands, check_conta, ("--arms", {"required": True, "help": "rounds, controls and the files of maps, JSON"}),
-        NETWORK, path("plain", "network file of the plain classifier"),
+        commands, check_conta, *STUDIED, ON, SEED, NETWORK, path("plain", "network file of the plain classifier"),
         path("predicted", "maps.json of the masks that the network was trained with"), DATA, LABELS,
         path("masked", "labels.json of the split"), path("truth", "labels.json with all masks"), SETTINGS,
         ("--background", {"type": score, "required": True, "help": "lowest score of a labelled pixel"}),

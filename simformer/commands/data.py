@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Annotated
+
+from pydantic import Field, RootModel
 
 from simformer.commands.options import DATA, INDEX, LABELS, OUTPUT, SPLIT, WORKERS, command, parsed, path
 
@@ -60,12 +63,15 @@ def split(args: argparse.Namespace) -> None:
     make_split(read_classes(args.data), read_split(args.spec, "--spec")).save(args.output)
 
 
+class ClassCounts(RootModel[dict[str, Annotated[int, Field(ge=1)]]]):
+    """Number of classes by dataset."""
+
+
 def splits_page(args: argparse.Namespace) -> None:
     """Write the page of the pinned splits."""
     from simformer.analysis.pages.splits_page import write_splits_page
-    from simformer.commands.specs import ClassCounts, read_spec
 
-    write_splits_page(args.splits, read_spec(ClassCounts, args.classes, "--classes"), args.output)
+    write_splits_page(args.splits, parsed(ClassCounts, args.classes, "--classes").root, args.output)
 
 
 def mask_labels(args: argparse.Namespace) -> None:

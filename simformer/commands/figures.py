@@ -8,23 +8,24 @@ from typing import TYPE_CHECKING, Any
 from simformer.commands.options import (
     DATA,
     DEVICE,
+    EXPERIMENT,
     INDEX,
     INFERENCE,
+    ON,
     OUTPUT,
     SPLIT,
+    STUDIED,
     THREADS,
-    Option,
     command,
     parsed,
     path,
+    planned,
 )
 from simformer.errors import UserError
 
 if TYPE_CHECKING:
     from simformer.analysis.figures.pictures import Scene
     from simformer.build import TrainedModel
-
-SPEC: Option = ("--spec", {"required": True, "help": "title, and what the figure shows, JSON"})
 
 
 def qualitative(args: argparse.Namespace) -> None:
@@ -62,17 +63,17 @@ def failures(args: argparse.Namespace) -> None:
 def curves(args: argparse.Namespace) -> None:
     """Draw the training curves of the runs of an experiment."""
     from simformer.analysis.figures.curves import draw_curves
-    from simformer.commands.specs import RowsSpec, read_spec
+    from simformer.study import table_runs
 
-    draw_curves(read_spec(RowsSpec, args.spec, "--spec"), args.output)
+    draw_curves(planned(args, table_runs.curves, args.experiment, *args.on), args.output)
 
 
 def comparison(args: argparse.Namespace) -> None:
     """Draw the methods of a table side by side, with error bars."""
     from simformer.analysis.figures.comparison import draw_comparison
-    from simformer.commands.specs import ComparisonSpec, read_spec
+    from simformer.study import table_runs
 
-    draw_comparison(read_spec(ComparisonSpec, args.spec, "--spec"), args.table, args.output)
+    draw_comparison(planned(args, table_runs.comparison, args.experiment), args.table, args.output)
 
 
 def _only(models: dict[str, TrainedModel]) -> TrainedModel:
@@ -87,24 +88,26 @@ def _loaded(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Trained
 
     from simformer.analysis.figures.pictures import Scene
     from simformer.build import load_model
-    from simformer.commands.specs import FigureSpec, SimilaritySpec, read_spec
     from simformer.config.settings import InferenceSettings
     from simformer.data.identity import require_dataset, require_groups
     from simformer.data.index import DatasetIndex
     from simformer.data.splits import Split
     from simformer.machine.devices import choose_device
+    from simformer.study import figure_runs
 
     torch.set_num_threads(args.threads)
     device = choose_device(args.device)
-    spec = read_spec(SimilaritySpec if args.run is similarity else FigureSpec, args.spec, "--spec")
-    if not len(set(spec["labels"])) == len(spec["labels"]) == len(args.model):
-        raise UserError(f"--spec: {len(args.model)} models need as many different labels, found {spec['labels']}")
+    if args.figure:
+        spec = planned(args, figure_runs.figure, args.figure)
+    elif args.experiment and args.on:
+        spec = planned(args, figure_runs.gallery, args.experiment, *args.on)
+    else:
+        raise UserError("neither --figure nor --experiment with --on; name a figure of the configuration, or a table")
+    if len(spec["labels"]) != len(args.model):
+        raise UserError(f"--model: this figure shows {', '.join(spec['labels'])}; found {len(args.model)} models")
     if args.run is not qualitative and len(args.model) != 1:
         raise UserError(f"--model: this figure shows one model, found {len(args.model)}")
-    hashes = spec.get("hashes") or [None] * len(args.model)
-    if len(hashes) != len(args.model):
-        raise UserError(f"--spec: {len(args.model)} models need as many hashes, found {len(hashes)}")
-    runs = zip(spec["labels"], args.model, hashes, strict=True)
+    runs = zip(spec["labels"], args.model, spec["hashes"], strict=True)
     models = {label: load_model(model, device, run) for label, model, run in runs}
     inference = parsed(InferenceSettings, args.inference, "--inference")
     index, split = DatasetIndex.load(args.index), Split.load(args.split)
@@ -119,7 +122,12 @@ def _loaded(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Trained
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
     models = path("model", "models to show", nargs="+")
+    shown = (
+        ("--figure", {"default": None, "help": "name of a figure of the configuration"}),
+        ("--experiment", {"default": None, "help": "in place of a figure: the table whose methods are shown"}),
+        (ON[0], ON[1] | {"required": False, "default": None}),
+    )
     for run in (qualitative, proposals, similarity, failures):
-        command(commands, run, models, DATA, INDEX, SPLIT, INFERENCE, SPEC, THREADS, DEVICE, OUTPUT)
-    command(commands, curves, SPEC, OUTPUT)
-    command(commands, comparison, SPEC, path("table", "csv of the experiment"), OUTPUT)
+        command(commands, run, *STUDIED, *shown, models, DATA, INDEX, SPLIT, INFERENCE, THREADS, DEVICE, OUTPUT)
+    command(commands, curves, *STUDIED, EXPERIMENT, ON, OUTPUT)
+    command(commands, comparison, *STUDIED, EXPERIMENT, path("table", "csv of the experiment"), OUTPUT)

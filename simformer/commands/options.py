@@ -55,6 +55,13 @@ def count(lowest: int, highest: int = MOST) -> Callable[[str], int]:
     return read
 
 
+def planned(args: argparse.Namespace, describe: Callable[..., Any], *names: object) -> Any:
+    """Return what a command of STUDIED works on; see `simformer.study.specification`."""
+    from simformer.study.specification import read_runs, specification
+
+    return specification(read_runs(args.study, args.configuration, args.config), args.expect, describe, *names)
+
+
 def score(text: str) -> float:
     """Read a finite number from 0 up, for `type` of an option."""
     try:
@@ -72,6 +79,13 @@ def named_path(text: str) -> tuple[str, Path]:
     if not name or not file:
         raise argparse.ArgumentTypeError(f"expected NAME=FILE, found '{text}'")
     return name, Path(file)
+
+
+def _place(text: str) -> tuple[str, str]:
+    dataset, _, split = text.partition("/")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*/split[0-9]{1,6}", text):
+        raise argparse.ArgumentTypeError(f"expected DATASET/SPLIT, e.g. scenes/split1, found '{text}'")
+    return dataset, split
 
 
 def some_path(text: str) -> Path:
@@ -123,4 +137,16 @@ DEVICE: Option = (
     {"type": _device, "default": "auto", "help": "auto (a free GPU, else the CPU), cuda, cuda:N or cpu"},
 )
 SHARD: Option = ("--shard", {"type": _shard, "default": WHOLE, "help": "part of the images, e.g. 2of4"})
+STUDIED: tuple[Option, ...] = (
+    path("study", "study files; later ones win", required=False, default=[Path("config/config.yaml")], nargs="*"),
+    path("configuration", "folder of datasets, methods and experiments", required=False, default=None),
+    (
+        "--config",
+        {"default": [], "nargs": "+", "metavar": "KEY=VALUE", "help": "keys of the study that win over its files"},
+    ),
+    ("--expect", {"default": None, "metavar": "HASH", "help": "of what the study asks for; refuse anything else"}),
+)
+EXPERIMENT: Option = ("--experiment", {"required": True, "help": "name of the table"})
+ON: Option = ("--on", {"type": _place, "required": True, "metavar": "DATASET/SPLIT", "help": "e.g. scenes/split1"})
+SEED: Option = ("--seed", {"type": count(0, 2**31 - 1), "required": True, "help": "training seed"})
 INFERENCE: Option = ("--inference", {"required": True, "help": "inference settings, JSON"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from simformer.commands.options import OUTPUT, command, path, some_path
+from simformer.commands.options import EXPERIMENT, OUTPUT, STUDIED, command, path, planned, some_path
 from simformer.errors import UserError, to_make
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
@@ -26,17 +26,17 @@ def plan(args: argparse.Namespace) -> None:
 def table(args: argparse.Namespace) -> None:
     """Write one table as csv, Markdown and LaTeX."""
     from simformer.analysis.tables.tables import write_table
-    from simformer.commands.specs import TableSpec, read_spec
+    from simformer.study import table_runs
 
-    write_table(read_spec(TableSpec, args.spec, "--spec"), args.output)
+    write_table(planned(args, table_runs.table, args.experiment), args.output)
 
 
 def intervals(args: argparse.Namespace) -> None:
     """Compare rows of a table, with confidence intervals over images and over seeds."""
     from simformer.analysis.tables.intervals import write_intervals
-    from simformer.commands.specs import IntervalSpec, read_spec
+    from simformer.study import table_runs
 
-    write_intervals(read_spec(IntervalSpec, args.spec, "--spec"), args.output)
+    write_intervals(planned(args, table_runs.intervals, args.experiment), args.output)
 
 
 def keep(args: argparse.Namespace) -> None:
@@ -57,10 +57,12 @@ def results_page(args: argparse.Namespace) -> None:
 
 def table_pages(args: argparse.Namespace) -> None:
     """Write Markdown tables as pages for snakemake's report."""
+    from simformer.analysis.pages.kept import ABOUT_TABLES
     from simformer.analysis.pages.table_page import write_table_page
 
     for table in args.tables:
-        write_table_page(table, args.output / f"{args.prefix}{table.stem}.html")
+        folder = f"{table.parent.name}_" if table.parent.name in ABOUT_TABLES else ""
+        write_table_page(table, args.output / f"{folder}{table.stem}.html")
 
 
 def show(args: argparse.Namespace) -> None:
@@ -75,9 +77,9 @@ def show(args: argparse.Namespace) -> None:
 def sweeps(args: argparse.Namespace) -> None:
     """Draw the figure of an experiment that sweeps settings."""
     from simformer.analysis.figures.sweeps import draw_sweeps
-    from simformer.commands.specs import SweepSpec, read_spec
+    from simformer.study import table_runs
 
-    draw_sweeps(args.table, read_spec(SweepSpec, args.spec, "--spec"), args.output)
+    draw_sweeps(args.table, planned(args, table_runs.sweep, args.experiment), args.output)
 
 
 def schema(args: argparse.Namespace) -> None:
@@ -96,8 +98,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         commands, plan, ("targets", {"nargs": "*", "help": "tables, e.g. results/table1.csv; default: the study's"}),
         ("--study", {"type": some_path, "default": Path("config/config.yaml"), "help": "study file"}),
     )  # fmt: skip
-    command(commands, table, ("--spec", {"required": True, "help": "rows, runs and reported numbers, JSON"}), OUTPUT)
-    command(commands, intervals, ("--spec", {"required": True, "help": "pairs and runs, JSON"}), OUTPUT)
+    command(commands, table, *STUDIED, EXPERIMENT, OUTPUT)
+    command(commands, intervals, *STUDIED, EXPERIMENT, OUTPUT)
     command(
         commands, keep,
         ("--study", {"type": some_path, "default": Path("config/config.yaml"), "help": "study file"}),
@@ -114,14 +116,10 @@ def add(commands: argparse._SubParsersAction) -> None:
         commands,
         table_pages,
         path("tables", "Markdown tables", nargs="+"),
-        ("--prefix", {"default": "", "help": "of the pages' names"}),
         path("output", "folder of the pages"),
     )
     command(commands, show, ("tables", {"type": some_path, "nargs": "+", "help": "Markdown tables"}))
-    command(
-        commands, sweeps, path("table", "csv of the experiment"),
-        ("--spec", {"required": True, "help": "panels, JSON"}), OUTPUT,
-    )  # fmt: skip
+    command(commands, sweeps, *STUDIED, EXPERIMENT, path("table", "csv of the experiment"), OUTPUT)
     command(
         commands,
         schema,

@@ -12,10 +12,12 @@ from simformer.commands.options import (
     MODEL,
     OUTPUT,
     RUN,
+    STUDIED,
     THREADS,
     command,
     parsed,
     path,
+    planned,
 )
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
@@ -50,9 +52,9 @@ def site_predictions(args: argparse.Namespace) -> None:
 def site(args: argparse.Namespace) -> None:
     """Write the site's page and its list of contents."""
     from simformer.analysis.site.join import write_site
-    from simformer.commands.specs import SiteSpec, read_spec
+    from simformer.study import figure_runs
 
-    content = read_spec(SiteSpec, args.spec, "--spec")
+    content = planned(args, figure_runs.site)
     write_site(content["title"], content["views"], args.output)
 
 
@@ -74,7 +76,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
     command(commands, site_images, DATA, INDEX, OUTPUT)
     command(commands, site_predictions, MODEL, RUN, DATA, INDEX, INFERENCE, THREADS, DEVICE, OUTPUT)
-    command(commands, site, ("--spec", {"required": True, "help": "title and views, JSON"}), OUTPUT)
+    command(commands, site, *STUDIED, OUTPUT)
     command(
         commands,
         report_screenshots,

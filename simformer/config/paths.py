@@ -86,14 +86,15 @@ def expand_folder(text: str, key: str) -> str:
     return folder
 
 
-def config_folder(studies: Sequence[Path]) -> Path:
+def config_folder(studies: Sequence[Path], checkout: Path = CHECKOUT) -> Path:
     """Return the folder in which the datasets, methods, experiments and figures of a study are looked for.
 
     It is the folder of the study file (the last, if there are several) if that has subfolders for all of them, and
-    otherwise `config/` of the checkout; relative to the working directory if that is where it lies.
+    otherwise `config/` of the checkout, or of the workflow that asks; relative to the working directory if that is
+    where it lies.
     """
     beside = studies[-1].parent if studies else None
     if beside is not None and all((beside / part).is_dir() for part in PARTS):
         return beside
-    folder = CHECKOUT / "config"
+    folder = checkout / "config"
     return Path("config") if Path("config").exists() and folder.samefile("config") else folder

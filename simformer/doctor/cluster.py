@@ -44,7 +44,7 @@ def _plugin() -> Check:
 
 def _profile(profile: Path | None, content: Mapping[str, Any]) -> Check:
     if profile is None:
-        fix = "go to the folder of the Snakefile, or give the profile's path: snakemake --profile FOLDER"
+        fix = "go to the root of the repository, or give the profile's path: snakemake --profile FOLDER"
         return Check("slurm profile", "problem", f"`--profile slurm` finds none from {Path.cwd()}", fix)
     if content.get("executor") != "slurm":
         found = f"{profile}: does not submit to Slurm"

@@ -8,11 +8,19 @@ import pytest
 from simformer.cli import main
 from simformer.data.splits import names_hash
 from tests.faults.harness import CLASSES, prepare_arguments, refused
+from tests.specifications import study_of
+
+pytestmark = pytest.mark.usefixtures("specified")
 
 RUN = {"dataset": "mydata", "split": "split1", "method": "simformer", "seed": 0}
 METRICS = {"run": "aaaa", "classes": list(CLASSES), "novel_classes": ["cow", "sheep"], "novel": 50.0, "iou": {}}
 DRAWN = {"seed": 0, "ratio": [3, 2]}
 """Another pair of classes than METRICS has."""
+
+
+def made(command, spec, folder):
+    study = str(study_of(spec, folder))
+    return [command, "--study", study, "--experiment", "x", "--output", str(folder / "t.csv")]
 
 
 def without(name):
@@ -42,7 +50,7 @@ def test_numbers_of_another_study(tmp_path, capsys, content, expected, says, com
     rows = [{"method": "simformer", "label": "SimFormer", "ranked": True}]
     spec = {"title": "T", "rows": rows, "metrics": ["novel"], "reported": {}, "compare": [["simformer"] * 2]}
     spec |= {"published_std": {}, "published_p": {}, "runs": [RUN | {"path": str(path)} | expected]}
-    refused([command, "--spec", json.dumps(spec), "--output", tmp_path / "t.csv"], tmp_path, capsys, str(path), says)
+    refused(made(command, spec, tmp_path), tmp_path, capsys, str(path), says)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +70,7 @@ def test_a_partial_table_shows_runs_of_other_settings_as_missing(tmp_path, conte
         for seed, whose in enumerate([{"hash": "aaaa"}, expected])
     ]
     spec = {"title": "T", "rows": rows, "metrics": ["novel"], "reported": {}, "runs": runs, "command": "snakemake"}
-    assert main(["partial_table", "--spec", json.dumps(spec), "--output", str(tmp_path / "t.csv")]) == 0
+    assert main(made("partial_table", spec, tmp_path)) == 0
     page = (tmp_path / "t.md").read_text()
     assert "50.0 (n=1)" in page and f"Missing: 1 run(s), made by\n\n    snakemake {tmp_path}/1.json" in page
     assert "1 of them are there with other settings or another split" in page and "0.json" not in page
@@ -74,7 +82,7 @@ def test_numbers_of_this_study(tmp_path):
     rows = [{"method": "simformer", "label": "SimFormer", "ranked": True}]
     run = RUN | {"path": str(tmp_path / "metrics.json"), "hash": "aaaa", "novel": names_hash(["sheep", "cow"])}
     spec = {"title": "T", "rows": rows, "metrics": ["novel"], "reported": {}, "runs": [run]}
-    assert main(["table", "--spec", json.dumps(spec), "--output", str(tmp_path / "t.csv")]) == 0
+    assert main(made("table", spec, tmp_path)) == 0
 
 
 def test_what_is_read_is_not_overwritten(data, tmp_path, capsys):

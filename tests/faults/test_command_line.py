@@ -38,7 +38,7 @@ JSON_OPTIONS = [
 
 def test_the_walk_finds_the_options():
     assert {"--threads", "--workers", "--gpus", "--jobs", "--pairs", "--images"} <= {option for _, option in COUNTS}
-    assert len(COUNTS) > 60 and len(JSON_OPTIONS) > 40
+    assert len(COUNTS) > 60 and len(JSON_OPTIONS) > 30
     assert not [a for p in COMMANDS.values() for a in p._actions if a.type in (int, float)], "use count or score"
 
 
@@ -97,7 +97,9 @@ def arguments(command: str, **given: str) -> list[str]:
 
 def _value(action: argparse.Action) -> str:
     kind = getattr(action.type, "__name__", "")
-    return {"some_path": "there", "read": "1", "score": "0.5", "named_path": "a=there"}.get(kind, "{}")
+    return {"some_path": "there", "read": "1", "score": "0.5", "named_path": "a=there", "_place": "a/split1"}.get(
+        kind, "{}"
+    )
 
 
 NO_JSON = (
@@ -151,9 +153,6 @@ def _lines(given: list[str], capsys) -> list[str]:
         (["split", "--spec", '{"seed": 1e999}'], ["key 'seed'"]),
         (["split", "--spec", '{"seed": 99999999999999999999}'], ["key 'seed'", "less than 2147483648"]),
         (["split", "--spec", '{"full": 1}'], ["unknown key 'full'"]),
-        (["table", "--spec", "{}"], ["keys title, rows, runs, metrics, reported are missing"]),
-        (["table", "--spec", '["title"]'], ["--spec: expected a mapping"]),
-        (["site", "--spec", '{"title": "x", "views": [{}]}'], ["views.0"]),
         (["fetch", "--archive", "{}"], ["neither `urls` nor `path`"]),
         (["fetch", "--archive", '{"urls": ["x"], "bytes": "12"}'], ["key 'bytes': should be a whole number"]),
         (["prepare", "--source", '{"kind": "folder"}'], ["key 'source.path' is missing"]),
@@ -170,20 +169,11 @@ def test_the_line_names_the_key(source, tmp_path, monkeypatch, capsys, given, sa
 
 
 @pytest.mark.parametrize(
-    ("runs", "says"),
-    [
-        ([], "key 'runs'"),
-        ([{"dataset": "d", "split": "split1", "method": "c", "seed": 0, "path": "p"}], "'c' has no entry in rows"),
-        ([{"dataset": "d", "split": "split1", "method": "a", "seed": 0, "path": "p"}], "'b' has no runs on d split1"),
-        ([{"dataset": "d", "split": "split1", "method": "a", "seed": "0", "path": "p"}], "key 'runs.0.seed'"),
-    ],
+    "bad", ["scenes", "scenes/", "/split1", "scenes/full", "scenes/split", "scenes/split1/x", "", "../split1"]
 )
-def test_pairs_without_their_runs(runs, says, tmp_path, capsys):
-    spec = {
-        "title": "T", "rows": [{"method": "a", "label": "A"}, {"method": "b", "label": "B"}], "compare": [["a", "b"]],
-        "metrics": ["novel"], "reported": {}, "published_std": {}, "published_p": {}, "runs": runs,
-    }  # fmt: skip
-    refused(["t_test", "--spec", json.dumps(spec), "--output", tmp_path / "x.csv"], tmp_path, capsys, says)
+def test_a_place_that_is_none(bad, tmp_path, capsys):
+    for command in ("curves", "check_maps", "map_gallery", "check_conta", "qualitative"):
+        refused([command, f"--on={bad}"], tmp_path, capsys, "expected DATASET/SPLIT, e.g. scenes/split1", status=2)
 
 
 BAD_FILES = {

@@ -1,6 +1,5 @@
 """Files that do not belong together, were edited, damaged, or changed since the audit: one line, nothing written."""
 
-import json
 import os
 import re
 from pathlib import Path
@@ -12,6 +11,9 @@ import simformer
 from simformer.cli import main
 from tests.faults.harness import complaint, prepare_arguments, refused
 from tests.faults.world import CAM, SIZES, command, edit_label, train_options
+from tests.specifications import study_of
+
+pytestmark = pytest.mark.usefixtures("specified")
 
 DATASET = "belongs to another dataset"
 SPLIT = "belongs to another split"
@@ -88,13 +90,14 @@ def audit_page(root, index="data", report="data", split="split1"):
 
 def figure(root, model="model1", index="data", split="split1", **more):
     files = {"model": root / model / "model.safetensors", "data": root / index, "index": root / index / "index.json"}
-    shown = {"inference": SIZES, "spec": json.dumps({"labels": ["a"], "images": [], "count": 1, "title": "t", **more})}
+    spec = {"labels": ["a"], "images": [], "count": 1, "title": "t", "hashes": [None], **more}
+    shown = {"inference": SIZES, "study": study_of(spec, root), "figure": "x"}
     return command("qualitative", **files, split=root / f"{split}.yaml", **shown, device="cpu", output=root / "new.pdf")
 
 
 def gallery(root, masked="masked1", true="true"):
     arms = [{"name": "a", "start": "a", "maps": str(root / "cam/maps.json"), "gamma": 0.1, "kind": None, "walk": None}]
-    files = {"arms": json.dumps(arms), "data": root / "data", "truth": labels(root, true)}
+    files = {"study": study_of(arms, root), "on": "d/split1", "data": root / "data", "truth": labels(root, true)}
     return on_labels(root, "map_gallery", masked, **files)
 
 
@@ -107,7 +110,7 @@ def intervals(root, methods, split="split1", **more):
     ]
     rows = [{"method": name, "label": name, "ranked": True} for name in dict.fromkeys(methods)]
     spec = {"compare": [methods], "metrics": ["novel"], "runs": runs, "title": "t", "rows": rows}
-    return command("intervals", spec=json.dumps(spec), output=root / "new.csv")
+    return command("intervals", study=study_of(spec, root), experiment="x", output=root / "new.csv")
 
 
 MIXED = {

@@ -10,6 +10,9 @@ from simformer.data.sealed import write_sealed
 from tests.faults.harness import refused
 from tests.faults.test_identity import AGAIN, arrays_of, changed_arrays, mask, metrics, on_labels, on_maps
 from tests.faults.world import command
+from tests.specifications import study_of
+
+pytestmark = pytest.mark.usefixtures("specified")
 
 READERS = {
     "data/index.json": lambda r: mask(r),
@@ -106,7 +109,9 @@ OWN = {
     "index": lambda r, own: command("image_labels", index=own, output=r / "new"),
     "split": lambda r, own: command("metrics", evaluation=r / "model1/1of2.npz", split=own, output=r / "new"),
     "evaluation": lambda r, own: command("metrics", evaluation=own, split=r / "split1.yaml", output=r / "new"),
-    "table": lambda r, own: command("sweeps", table=own, spec=SWEEP, output=r / "new"),
+    "table": lambda r, own: command(
+        "sweeps", study=study_of(SWEEP, r), experiment="x", table=own, output=r / "new",
+    ),
     "report": lambda r, own: command(
         "audit_page", data=r / "data", index=r / "data/index.json", report=own, splits=r / "split1.yaml", output="new",
     ),
@@ -116,7 +121,7 @@ OWN = {
     "config": lambda r, own: command("import_weights", source=own, config=own, data=r / "data", output=r / "new"),
 }  # fmt: skip
 """Commands that are given a user's own file, or a folder, where they expect one that was made."""
-SWEEP = json.dumps({"title": "t", "reference": "m", "panels": {"d": {"s": {"k": {"m": 1}}}}})
+SWEEP = {"title": "t", "reference": "m", "panels": {"d": {"s": {"k": {"m": 1}}}}}
 
 
 @pytest.mark.parametrize("own", ["folder", "notes.json", "notes.yaml", "photo.png"])
@@ -194,7 +199,8 @@ def test_tables_that_figures_read(tmp_path, capsys, name):
     text, says = TABLES[name]
     if text is not None:
         (tmp_path / "t.csv").write_bytes(text.encode("utf-8", "surrogatepass"))
-    arguments = command("comparison", spec='{"title": "t", "runs": []}', table=tmp_path / "t.csv")
+    study = study_of({"title": "t", "runs": []}, tmp_path)
+    arguments = command("comparison", study=study, experiment="x", table=tmp_path / "t.csv")
     refused([*arguments, "--output", tmp_path / "f.pdf"], tmp_path, capsys, "t.csv", says)
 
 
@@ -212,5 +218,5 @@ def test_metrics_that_tables_read(tmp_path, capsys, name):
         "reported": {},
         "title": "t",
     }
-    arguments = command("table", spec=json.dumps(spec), output=tmp_path / "t.csv")
+    arguments = command("table", study=study_of(spec, tmp_path), experiment="x", output=tmp_path / "t.csv")
     refused(arguments, tmp_path, capsys, "metrics.json", AGAIN)

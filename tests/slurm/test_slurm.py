@@ -34,6 +34,7 @@ class Grid:
 
     def __init__(self, pipeline, cluster, log) -> None:
         self.pipeline, self.cluster, self.log = pipeline, cluster, log
+        self.earlier = self.logs()
         self.environment = {name: cluster.environment[name] for name in ("SLURM_CONF", "PATH")}
 
     def start(self, *arguments: str):
@@ -45,9 +46,17 @@ class Grid:
         """Run it to its end; it must succeed."""
         assert self.start(*arguments).wait(600) == 0, self.log.read_text()
 
+    def logs(self) -> set[Path]:
+        """Snakemake's own logs, which tell more than the terminal."""
+        return set(self.pipeline.folder.glob(".snakemake/log/*.log"))
+
+    def told(self) -> str:
+        """All that the runs of this grid have logged."""
+        return "".join(path.read_text() for path in sorted(self.logs() - self.earlier))
+
     def submitted(self) -> Counter:
         """How often each rule was submitted or run here."""
-        return Counter(re.findall(r"^(?:local)?rule (\w+):", self.log.read_text(), flags=re.M))
+        return Counter(re.findall(r"^(?:local)?rule (\w+):", self.told(), flags=re.M))
 
     def training_job(self) -> str:
         """Wait until a training has made its first steps; returns its Slurm job."""
@@ -118,7 +127,7 @@ def test_the_command_of_the_readme_gives_the_local_tables(tiny_grid, tmp_path):
 
 
 def test_gpu_stages_alone_ask_for_gpus(tiny_grid):
-    submitted = re.findall(r"^ *rule (\w+):\n(?: +.*\n)*? +resources: (.*)", tiny_grid.log.read_text(), flags=re.M)
+    submitted = re.findall(r"^ *rule (\w+):\n(?: +.*\n)*? +resources: (.*)", tiny_grid.told(), flags=re.M)
     assert {rule for rule, resources in submitted if "gpu=1" in resources} == {"train", "evaluate", "pseudo_shard"}
     assert {rule for rule, resources in submitted if "gpu=" not in resources} >= {"prepare", "audit", "mask_labels"}
 

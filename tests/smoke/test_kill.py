@@ -17,8 +17,9 @@ import torch
 from simformer.cli import main
 from tests.conftest import SINGLE
 from tests.faults.harness import listing
+from tests.specifications import study_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("specified")]
 
 STEPS = 30
 
@@ -72,7 +73,7 @@ def stages(scenes, masked, split, new_config, run_training, tmp_path):
         "prepare": ["prepare", "--source", json.dumps(source), "--output", "{}/scenes"],
         "mask_labels": ["mask_labels", "--data", scenes.data, "--index", index, "--split", chosen, "--output", "{}"],
         "pseudo_labels": ["pseudo_labels", "--model", trained.model, *given, "--device", "cpu", "--output", "{}"],
-        "table": ["table", "--spec", json.dumps(table), "--output", "{}/t.csv"],
+        "table": ["table", "--study", study_of(table, tmp_path), "--experiment", "x", "--output", "{}/t.csv"],
     }
 
 

@@ -31,8 +31,11 @@ def test_every_study_plans_its_tables(pipeline, study):
 
 
 def test_lint(pipeline):
-    done = pipeline.snakemake("--lint")
-    assert done.returncode == 0, done.stdout + done.stderr
+    """All rules share one environment, which no rule names; of anything else snakemake must not complain."""
+    said = pipeline.snakemake("--lint").stderr
+    complaints = re.findall(r"^    \* (.*)", said, flags=re.M)
+    assert {line for line in complaints if not line.startswith("Specify a conda environment")} == set(), said
+    assert complaints or "Congratulations" in said, said
 
 
 def test_schema_and_reference_are_in_sync():
@@ -102,14 +105,27 @@ def test_command_line_starts_without_torch():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
-def test_the_slurm_profile_knows_every_rule_that_uses_a_gpu():
+@pytest.mark.parametrize("name", ["local", "slurm"])
+def test_the_profiles_know_every_rule_that_uses_a_gpu(name):
     rules = "".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
     blocks = re.findall(r"^rule (\w+):\n((?:(?:    .*)?\n)*)", rules, flags=re.M)
-    with_gpu = {name for name, block in blocks if "gpu=1" in block}
+    with_gpu = {name for name, block in blocks if "gpu_job(" in block}
     copies = re.findall(r"^use rule (\w+) as (\w+) with:", rules, flags=re.M)
     with_gpu |= {copy for original, copy in copies if original in with_gpu}
     assert len(with_gpu) > 3
-    with (ROOT / "slurm/config.yaml").open() as stream:
+    text = (ROOT / f"workflow/profiles/{name}/config.yaml").read_text()
+    with (ROOT / f"workflow/profiles/{name}/config.yaml").open() as stream:
         profile = ProfileConfigFileParser().parse(stream)
-    assert {entry.split(":")[0] for entry in profile["set-resources"]} == with_gpu
-    assert {entry.split("=")[0] for entry in profile["set-threads"]} == with_gpu
+    assert sorted(entry.split("=")[0] for entry in profile["set-threads"]) == sorted(with_gpu)
+    if name == "slurm":
+        assert {entry.split(":")[0] for entry in profile["set-resources"]} == with_gpu
+    keys = re.findall(r"^  (\w+): \d+$", text, flags=re.M)
+    assert len(keys) == len(set(keys)), "a rule is named twice"
+
+
+@pytest.mark.parametrize(("words", "cores"), [([], "all"), (["--profile", "slurm"], None), (["--profile=x"], None)])
+def test_the_default_profile_leaves_the_cores_to_another_one(words, cores, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["snakemake", *words, "results/table1.csv"])
+    monkeypatch.delenv("SNAKEMAKE_PROFILE", raising=False)
+    with (ROOT / "workflow/profiles/default/config.yaml").open() as stream:
+        assert ProfileConfigFileParser().parse(stream).get("cores") == cores

@@ -11,15 +11,15 @@ from tests.faults.harness import listing, write_dataset
 from tests.pipeline import ROOT, TINY, Pipeline
 
 ODD = 'it\'s a "ü" clone; $HOME & *'
-OPTIONS = {"affinity", "anchored", "archives", "confounder", "networks", "predicted", "start", "weights"}
+OPTIONS = {"affinity", "anchored", "archives", "confounder", "networks", "predicted", "start", "study", "weights"}
 """Parameters that hold whole options; their paths are quoted where the options are put together."""
-RULES = sorted((ROOT / "workflow/rules").glob("*.smk"))
+RULES = sorted((ROOT / "workflow").glob("[rh]*/*.smk"))
 
 
 @pytest.mark.parametrize("file", RULES, ids=lambda path: path.stem)
 def test_every_placeholder_of_a_shell_command_is_quoted(file):
     numbers = {"threads", "resources.gpu"}
-    for block in re.findall(r'shell:\n((?:        ".*\n)+)', file.read_text()):
+    for block in re.findall(r'(?:shell:| = \()\n((?: +".*\n)+)', file.read_text()):
         bare = {name for name in re.findall(r"\{([^{}]+)\}", block) if not name.endswith(":q")}
         bare -= {f"params.{name}" for name in OPTIONS} | numbers
         assert not {name for name in bare if not name.startswith("wildcards.")}, f"{file.name}: {bare} in {block}"
@@ -67,10 +67,9 @@ def test_a_study_in_odd_folders_runs_and_touches_nothing_else(odd):
 
 def test_started_elsewhere_the_configuration_is_still_found(pipeline, tmp_path):
     for target in ("results/demo/figures/fig3.pdf", "results/demo/table1.md"):
-        done = pipeline.snakemake(
-            "-s", str(pipeline.folder / "Snakefile"), "--directory", str(tmp_path / "else where"), "--dry-run", target,
-            study=str(pipeline.folder / "config/demo.yaml"),
-        )  # fmt: skip
+        place = ["-s", str(pipeline.folder / "workflow/Snakefile"), "--directory", str(tmp_path / "else where")]
+        study = str(pipeline.folder / "config/demo.yaml")
+        done = pipeline.snakemake(*place, "--dry-run", target, study=study)
         assert done.returncode == 0, done.stdout + done.stderr
 
 

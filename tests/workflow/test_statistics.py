@@ -34,7 +34,7 @@ def test_a_partial_table_trains_nothing_and_follows_the_runs_that_are_there(pipe
 
 def test_a_figure_asks_for_its_models_alone(pipeline):
     jobs = pipeline.planned("results/tiny/figures/fig5.pdf")
-    assert ("similarity", "figure=fig5") in jobs and "sweeps" not in {rule for rule, _ in jobs}
+    assert ("figure", "figure=fig5") in jobs and "sweeps" not in {rule for rule, _ in jobs}
     trained = {wildcards for rule, wildcards in jobs if rule == "train"}
     assert trained == {"dataset=scenes, split=split1, method=simformer, seed=0"}
 

@@ -77,7 +77,7 @@ def test_new_split_plans_exactly_its_jobs(finished, study_with, tiny):
     jobs = finished.planned()
     pages = {(rule, f"experiment={name}") for rule in ("table", "intervals") for name in ("spine", "modules")}
     pages |= {(rule, "experiment=spine") for rule in ("comparison", "per_class")}
-    pages |= {("audit_page", "dataset=scenes"), ("table_pages", ""), ("interval_pages", ""), ("site", "")}
+    pages |= {("audit_page", "dataset=scenes"), ("table_pages", ""), ("site", "")}
     assert pages <= jobs, "what shows all splits shows the new one"
     for rule, wildcards in jobs - pages:
         assert "split=split2" in wildcards, (rule, wildcards)

@@ -1,4 +1,17 @@
-# From a source to an audited dataset in the prepared layout.
+# From a source to an audited dataset in the prepared layout; `fetch` needs the internet.
+
+
+rule fetch:
+    """Download one archive; a cut download is continued from undeclared files beside it, which Snakemake leaves alone."""
+    output:
+        update(FILES.archive()),  # another clone of this repository may be reading it
+    log:
+        log_file("fetch/{dataset}.{archive}"),
+    localrule: True
+    params:
+        archive=archive_settings,
+    shell:
+        "simformer fetch --archive {params.archive:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule prepare:
@@ -14,12 +27,9 @@ rule prepare:
         test=update(data_file("test.txt")),
     log:
         log_file("prepare/{dataset}"),
-    conda:
-        "../../envs/simformer.yaml"
     threads: 8
     resources:
-        mem_mb=growing(8000),
-        runtime=growing(60),
+        **cpu_job(8000, 60),
     params:
         version=RECIPE_VERSION,
         content=source_content,
@@ -42,16 +52,13 @@ rule audit:
         report=update(data_file("audit.json")),
     log:
         log_file("audit/{dataset}"),
-    conda:
-        "../../envs/simformer.yaml"
     threads: 8
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(60),
+        **cpu_job(4000, 60),
     params:
         version=RECIPE_VERSION,
         root=subpath(output[0], parent=True),
-        expect=expected_counts,
+        expect=lambda wildcards: CATALOGUE.datasets[wildcards.dataset].expect.model_dump_json(exclude_none=True),
     shell:
         "simformer audit --data {params.root:q} --index {output.index:q} --report {output.report:q}"
         " --expect {params.expect:q} --workers {threads} > {log:q} 2>&1"
@@ -69,11 +76,8 @@ rule audit_page:
         png=dataset_file("audit.png"),
     log:
         log_file("audit_page/{dataset}"),
-    conda:
-        "../../envs/simformer.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(20),
+        **cpu_job(2000, 20),
     params:
         data=subpath(input.index, parent=True),
     shell:
@@ -90,8 +94,6 @@ rule splits_page:
     log:
         log_file("splits_page"),
     localrule: True
-    conda:
-        "../../envs/simformer.yaml"
     params:
         classes=pinned_class_counts,
     shell:

@@ -10,13 +10,8 @@ rule evaluate:
         run_file("evaluation/{shard}.npz"),
     log:
         log_file("evaluate/{dataset}.{split}.{method}.seed{seed}.{shard}"),
-    conda:
-        "../../envs/simformer.yaml"
-    threads: 1
     resources:
-        mem_mb=growing(8000),
-        runtime=growing(120),
-        gpu=1,
+        **gpu_job(8000, growing(120)),
     params:
         version=RECIPE_VERSION,
         data=subpath(input.index, parent=True),
@@ -37,8 +32,6 @@ rule metrics:
     log:
         log_file("metrics/{dataset}.{split}.{method}.seed{seed}"),
     localrule: True
-    conda:
-        "../../envs/simformer.yaml"
     params:
         version=RECIPE_VERSION,
         run=run_hash,
@@ -57,13 +50,8 @@ rule simnet_f1:
         run_file("simnet_f1.json"),
     log:
         log_file("simnet_f1/{dataset}.{split}.{method}.seed{seed}"),
-    conda:
-        "../../envs/simformer.yaml"
-    threads: 1
     resources:
-        mem_mb=growing(8000),
-        runtime=growing(30),
-        gpu=1,
+        **gpu_job(8000, growing(30)),
     params:
         version=RECIPE_VERSION,
         data=dataset_folder,

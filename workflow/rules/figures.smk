@@ -1,190 +1,113 @@
-# Figures of the paper: pictures of test images, training curves, methods side by side. Fig. 6 is in paper.smk.
+# Figures: pictures of test images, training curves, methods side by side, and sweeps of settings.
 
 
-rule qualitative:
-    """Fig. 3, 8, 9: test images, truth, base/novel map, and the predictions of some methods."""
+ruleorder: figure > sweeps
+
+
+rule figure:
+    """Fig. 3, 4, 5, 7, 8, 9: what models make of test images, in the way of the figure's kind."""
     input:
-        models=figure_models,
-        index=figure_index,
-        split=figure_split,
+        models=models_of(figure_runs.figure_cells, "figure"),
+        index=figure_file(data_file("index.json")),
+        split=figure_file(split_file("split.yaml")),
     output:
         pdf=table_file("figures/{figure}.pdf"),
-        png=report(
-            table_file("figures/{figure}.png"),
-            caption="../report/qualitative.rst",
-            category="Figures",
-            labels={"figure": "{figure}"},
-        ),
+        png=picture(table_file("figures/{figure}.png"), "figure", "Figures", figure="{figure}"),
     log:
-        log_file("qualitative/{figure}"),
+        log_file("figure/{figure}"),
     wildcard_constraints:
-        figure=figures_of("qualitative"),
-    conda:
-        "../../envs/simformer.yaml"
+        figure="|".join(FIGURES) or "none",
     resources:
-        mem_mb=growing(8000),
-        runtime=growing(60),
+        **cpu_job(8000, 60),
     params:
-        version=RECIPE_VERSION,
+        kind=lookup("{figure}", within=FIGURES),
         data=subpath(input.index, parent=True),
         inference=figure_inference,
-        spec=figure_spec,
+        study=study_options,
+        expect=hash_of(figure_runs.figure, "figure"),
     shell:
-        "simformer qualitative --model {input.models:q} --data {params.data:q} --index {input.index:q}"
-        " --split {input.split:q} --inference {params.inference:q} --spec {params.spec:q} --threads {threads}"
-        " --output {output.pdf:q} > {log:q} 2>&1"
+        "simformer {params.kind:q} {params.study} --figure {wildcards.figure} --expect {params.expect:q}"
+        " --model {input.models:q} --data {params.data:q} --index {input.index:q} --split {input.split:q}"
+        " --inference {params.inference:q} --threads {threads} --output {output.pdf:q} > {log:q} 2>&1"
 
 
-rule proposals:
-    """Fig. 4: the proposals of the highest novel scores, and whether the image holds their class."""
+rule gallery:
+    """Six test images: image, truth, base/novel map, and the prediction of every method of an experiment."""
     input:
-        models=figure_models,
-        index=figure_index,
-        split=figure_split,
+        models=models_of(figure_runs.gallery_cells, "experiment", "dataset", "split"),
+        index=data_file("index.json"),
+        split=split_file("split.yaml"),
     output:
-        pdf=table_file("figures/{figure}.pdf"),
-        png=report(
-            table_file("figures/{figure}.png"),
-            caption="../report/proposals.rst",
-            category="Figures",
-            labels={"figure": "{figure}"},
-        ),
+        png=picture(split_file("gallery.{experiment}.png"), "gallery", "Pictures", **TABLE_OF_SPLIT),
+        pdf=split_file("gallery.{experiment}.pdf"),
     log:
-        log_file("proposals/{figure}"),
-    wildcard_constraints:
-        figure=figures_of("proposals"),
-    conda:
-        "../../envs/simformer.yaml"
+        log_file("gallery/{dataset}.{split}.{experiment}"),
     resources:
-        mem_mb=growing(8000),
-        runtime=growing(60),
+        **cpu_job(8000, 60),
     params:
-        version=RECIPE_VERSION,
         data=subpath(input.index, parent=True),
-        inference=figure_inference,
-        spec=figure_spec,
+        inference=inference_settings,
+        study=study_options,
+        expect=hash_of(figure_runs.gallery, "experiment", "dataset", "split"),
     shell:
-        "simformer proposals --model {input.models:q} --data {params.data:q} --index {input.index:q}"
-        " --split {input.split:q} --inference {params.inference:q} --spec {params.spec:q} --threads {threads}"
-        " --output {output.pdf:q} > {log:q} 2>&1"
+        "simformer qualitative {params.study} --experiment {wildcards.experiment}"
+        " --on {wildcards.dataset}/{wildcards.split} --expect {params.expect:q} --model {input.models:q}"
+        " --data {params.data:q} --index {input.index:q} --split {input.split:q} --inference {params.inference:q}"
+        " --threads {threads} --output {output.pdf:q} > {log:q} 2>&1"
 
 
-rule similarity:
-    """Fig. 5: how similar SimNet finds the pixels of image pairs to a chosen one."""
+rule sweeps:
+    """Fig. 6: mean IoU over the value of every swept setting."""
     input:
-        models=figure_models,
-        index=figure_index,
-        split=figure_split,
+        table=table_file("{experiment}.csv"),
     output:
-        pdf=table_file("figures/{figure}.pdf"),
-        png=report(
-            table_file("figures/{figure}.png"),
-            caption="../report/similarity.rst",
-            category="Figures",
-            labels={"figure": "{figure}"},
-        ),
+        pdf=table_file("figures/{experiment}.pdf"),
+        png=picture(table_file("figures/{experiment}.png"), "sweeps", "Figures", figure="{experiment}"),
     log:
-        log_file("similarity/{figure}"),
-    wildcard_constraints:
-        figure=figures_of("similarity"),
-    conda:
-        "../../envs/simformer.yaml"
-    resources:
-        mem_mb=growing(8000),
-        runtime=growing(60),
-    params:
-        version=RECIPE_VERSION,
-        data=subpath(input.index, parent=True),
-        inference=figure_inference,
-        spec=figure_spec,
-    shell:
-        "simformer similarity --model {input.models:q} --data {params.data:q} --index {input.index:q}"
-        " --split {input.split:q} --inference {params.inference:q} --spec {params.spec:q} --threads {threads}"
-        " --output {output.pdf:q} > {log:q} 2>&1"
-
-
-rule failures:
-    """Fig. 7: the worst failures of two kinds, found among the test images."""
-    input:
-        models=figure_models,
-        index=figure_index,
-        split=figure_split,
-    output:
-        pdf=table_file("figures/{figure}.pdf"),
-        png=report(
-            table_file("figures/{figure}.png"),
-            caption="../report/failures.rst",
-            category="Figures",
-            labels={"figure": "{figure}"},
-        ),
-    log:
-        log_file("failures/{figure}"),
-    wildcard_constraints:
-        figure=figures_of("failures"),
-    conda:
-        "../../envs/simformer.yaml"
-    resources:
-        mem_mb=growing(8000),
-        runtime=growing(60),
-    params:
-        version=RECIPE_VERSION,
-        data=subpath(input.index, parent=True),
-        inference=figure_inference,
-        spec=figure_spec,
-    shell:
-        "simformer failures --model {input.models:q} --data {params.data:q} --index {input.index:q}"
-        " --split {input.split:q} --inference {params.inference:q} --spec {params.spec:q} --threads {threads}"
-        " --output {output.pdf:q} > {log:q} 2>&1"
-
-
-rule curves:
-    """Training curves of the runs of an experiment in one split."""
-    input:
-        curve_logs,
-    output:
-        pdf=split_file("curves.{experiment}.pdf"),
-        png=report(
-            split_file("curves.{experiment}.png"),
-            caption="../report/curves.rst",
-            category="Training",
-            labels={"dataset": "{dataset}", "split": "{split}", "table": "{experiment}"},
-        ),
-    log:
-        log_file("curves/{dataset}.{split}.{experiment}"),
-    wildcard_constraints:
-        experiment="[a-z][a-z0-9_]*",
+        log_file("sweeps/{experiment}"),
     localrule: True
-    conda:
-        "../../envs/simformer.yaml"
     params:
-        version=RECIPE_VERSION,
-        spec=lambda wildcards: sorted_json(curve_spec(wildcards)),
+        study=study_options,
+        expect=hash_of(table_runs.sweep, "experiment"),
     shell:
-        "simformer curves --spec {params.spec:q} --output {output.pdf:q} > {log:q} 2>&1"
+        on_table("sweeps --table {input.table:q}", "pdf")
 
 
 rule comparison:
     """The methods of a table side by side, with deviations over seeds, or intervals over images for one seed."""
     input:
         table=table_file("{experiment}.csv"),
-        files=lambda wildcards: class_files(wildcards) if has_iou(wildcards.experiment) else [],
+        runs=inputs_of(table_runs.comparison, "experiment"),
     output:
         pdf=table_file("figures/comparison.{experiment}.pdf"),
-        png=report(
+        png=picture(
             table_file("figures/comparison.{experiment}.png"),
-            caption="../report/comparison.rst",
-            category="Figures",
-            labels={"figure": "comparison of {experiment}"},
+            "comparison",
+            "Figures",
+            figure="comparison of {experiment}",
         ),
     log:
         log_file("comparison/{experiment}"),
-    wildcard_constraints:
-        experiment="[a-z][a-z0-9_]*",
     localrule: True
-    conda:
-        "../../envs/simformer.yaml"
     params:
-        version=RECIPE_VERSION,
-        spec=comparison_spec,
+        study=study_options,
+        expect=hash_of(table_runs.comparison, "experiment"),
     shell:
-        "simformer comparison --table {input.table:q} --spec {params.spec:q} --output {output.pdf:q} > {log:q} 2>&1"
+        on_table("comparison --table {input.table:q}", "pdf")
+
+
+rule curves:
+    """Training curves of the runs of an experiment in one split."""
+    input:
+        runs=inputs_of(table_runs.curves, "experiment", "dataset", "split"),
+    output:
+        pdf=split_file("curves.{experiment}.pdf"),
+        png=picture(split_file("curves.{experiment}.png"), "curves", "Training", **TABLE_OF_SPLIT),
+    log:
+        log_file("curves/{dataset}.{split}.{experiment}"),
+    localrule: True
+    params:
+        study=study_options,
+        expect=hash_of(table_runs.curves, "experiment", "dataset", "split"),
+    shell:
+        on_table("curves --on {wildcards.dataset}/{wildcards.split}", "pdf")

@@ -11,8 +11,6 @@ rule split:
     log:
         log_file("split/{dataset}.{split}"),
     localrule: True
-    conda:
-        "../../envs/simformer.yaml"
     params:
         version=RECIPE_VERSION,
         spec=split_spec,
@@ -31,11 +29,8 @@ rule mask_labels:
         maps=directory(split_file("masked/labels")),
     log:
         log_file("mask_labels/{dataset}.{split}"),
-    conda:
-        "../../envs/simformer.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(60),
+        **cpu_job(2000, 60),
     params:
         version=RECIPE_VERSION,
         data=subpath(input.index, parent=True),
@@ -55,8 +50,6 @@ rule crop_labels:
     log:
         log_file("crop_labels/{dataset}.{split}"),
     localrule: True
-    conda:
-        "../../envs/simformer.yaml"
     params:
         version=RECIPE_VERSION,
         folder=subpath(output[0], parent=True),
@@ -73,11 +66,8 @@ rule fill_labels:
         maps=directory(split_file("fill/labels")),
     log:
         log_file("fill_labels/{dataset}.{split}"),
-    conda:
-        "../../envs/simformer.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(60),
+        **cpu_job(2000, 60),
     params:
         version=RECIPE_VERSION,
         folder=subpath(output.labels, parent=True),
@@ -94,13 +84,8 @@ rule pseudo_shard:
         temp(directory(run_file("pseudo/{shard}"))),
     log:
         log_file("pseudo_shard/{dataset}.{split}.{method}.seed{seed}.{shard}"),
-    conda:
-        "../../envs/simformer.yaml"
-    threads: 1
     resources:
-        mem_mb=growing(8000),
-        runtime=growing(240),
-        gpu=1,
+        **gpu_job(8000, growing(240)),
     params:
         version=RECIPE_VERSION,
         data=dataset_folder,
@@ -115,15 +100,13 @@ rule pseudo_labels:
     """Mixed labels of all training images."""
     input:
         labels=split_file("masked/labels.json"),
-        shards=pseudo_shards,
+        shards=train_shards(run_file("pseudo/{shard}")),
     output:
         labels=run_file("pseudo/labels.json"),
         maps=directory(run_file("pseudo/labels")),
     log:
         log_file("pseudo_labels/{dataset}.{split}.{method}.seed{seed}"),
     localrule: True
-    conda:
-        "../../envs/simformer.yaml"
     params:
         version=RECIPE_VERSION,
         folder=subpath(output.labels, parent=True),

@@ -1,61 +1,28 @@
 # Pages for `snakemake --report results/<study>/report.zip` (docs/gallery.md); captions are in workflow/report/.
-COMPARED = [name for name in STUDY.experiments if CATALOGUE.experiment(name).compare]
-CAPTIONS = {
-    name: f"../report/{name if Path(workflow.basedir, f'workflow/report/{name}.rst').exists() else 'own_table'}.rst"
-    for name in STUDY.experiments
-}
 
 
 rule table_pages:
-    """The study's tables as pages."""
+    """The study's tables as pages, and its comparisons of rows."""
     input:
-        [table_file(f"{name}.md") for name in STUDY.experiments],
+        collect(table_file("{name}.md"), name=STUDY.experiments),
+        collect(table_file("intervals/{name}.md"), name=COMPARED),
     output:
         [
-            report(
-                table_file(f"pages/{name}.html"),
-                caption=CAPTIONS[name],
-                category="Tables",
-                labels={"table": name},
-            )
+            picture(table_file(f"pages/{name}.html"), table_caption(name), "Tables", table=name)
             for name in STUDY.experiments
+        ],
+        [
+            picture(table_file(f"pages/intervals_{name}.html"), "intervals", "Comparisons", table=name)
+            for name in COMPARED
         ],
     log:
         log_file("table_pages"),
     localrule: True
-    conda:
-        "../../envs/simformer.yaml"
     params:
         version=RECIPE_VERSION,
         folder=subpath(output[0], parent=True),
     shell:
         "simformer table_pages --tables {input:q} --output {params.folder:q} > {log:q} 2>&1"
-
-
-rule interval_pages:
-    """The study's comparisons of rows as pages."""
-    input:
-        [table_file(f"intervals/{name}.md") for name in COMPARED],
-    output:
-        [
-            report(
-                table_file(f"pages/intervals_{name}.html"),
-                caption="../report/intervals.rst",
-                category="Comparisons",
-                labels={"table": name},
-            )
-            for name in COMPARED
-        ],
-    log:
-        log_file("interval_pages"),
-    localrule: True
-    conda:
-        "../../envs/simformer.yaml"
-    params:
-        version=RECIPE_VERSION,
-        folder=subpath(output[0], parent=True),
-    shell:
-        "simformer table_pages --tables {input:q} --prefix intervals_ --output {params.folder:q} > {log:q} 2>&1"
 
 
 rule report_screenshots:
@@ -67,8 +34,6 @@ rule report_screenshots:
     log:
         log_file("report_screenshots"),
     localrule: True
-    conda:
-        "../../envs/simformer.yaml"
     params:
         version=RECIPE_VERSION,
         folder=subpath(output[0], parent=True),

@@ -10,11 +10,8 @@ rule site_images:
         folders=directory(collect(site_file("{{dataset}}/{name}"), name=["photographs", "thumbnails", "truth"])),
     log:
         log_file("site_images/{dataset}"),
-    conda:
-        "../../envs/simformer.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(60),
+        **cpu_job(2000, 60),
     params:
         version=RECIPE_VERSION,
         data=subpath(input.index, parent=True),
@@ -33,13 +30,8 @@ rule site_predictions:
         similarity=directory(site_file("{dataset}/{split}/{method}/seed{seed}/similarity")),
     log:
         log_file("site_predictions/{dataset}.{split}.{method}.seed{seed}"),
-    conda:
-        "../../envs/simformer.yaml"
-    threads: 1
     resources:
-        mem_mb=growing(8000),
-        runtime=growing(120),
-        gpu=1,
+        **gpu_job(8000, growing(120)),
     params:
         version=RECIPE_VERSION,
         data=subpath(input.index, parent=True),
@@ -53,21 +45,19 @@ rule site_predictions:
 rule site:
     """The page; open it in a browser, no server is needed."""
     input:
-        site_parts,
+        parts=figure_runs.site_files(RUNS),
     output:
         page=site_file("index.html"),
         contents=site_file("contents.js"),
     log:
         log_file("site"),
     localrule: True
-    conda:
-        "../../envs/simformer.yaml"
     params:
-        version=RECIPE_VERSION,
         page=page_hash(),
-        spec=site_spec,
+        study=study_options,
+        expect=digest(figure_runs.site(RUNS)),
     shell:
-        "simformer site --spec {params.spec:q} --output {output.page:q} > {log:q} 2>&1"
+        "simformer site {params.study} --expect {params.expect:q} --output {output.page:q} > {log:q} 2>&1"
 
 
 rule site_screenshots:
@@ -79,8 +69,6 @@ rule site_screenshots:
     log:
         log_file("site_screenshots"),
     localrule: True
-    conda:
-        "../../envs/simformer.yaml"
     params:
         version=RECIPE_VERSION,
         folder=subpath(output[0], parent=True),

@@ -4,12 +4,10 @@
 rule backbone_weights:
     """Initial backbone weights: downloaded once on the machine with internet, or from a given file."""
     output:
-        update(weights_file()),  # another clone of this repository may be reading it
+        update(FILES.weights()),  # another clone of this repository may be reading it
     log:
         log_file("backbone_weights/{dataset}.{backbone}"),
     localrule: True
-    conda:
-        "../../envs/simformer.yaml"
     params:
         source=weights_source,
     shell:
@@ -23,8 +21,6 @@ rule resolve_config:
     log:
         log_file("resolve_config/{dataset}.{split}.{method}.seed{seed}"),
     localrule: True
-    conda:
-        "../../envs/simformer.yaml"
     params:
         settings=run_settings,
     shell:
@@ -45,17 +41,12 @@ rule train:
         log_file("train/{dataset}.{split}.{method}.seed{seed}"),
     benchmark:
         run_file("train.benchmark.tsv")
-    conda:
-        "../../envs/simformer.yaml"
-    threads: 1
     resources:
-        mem_mb=growing(16000),
-        runtime=2880,
-        gpu=1,
+        **gpu_job(16000, 2880),
     params:
         data=dataset_folder,
         run=subpath(output.model, parent=True),
-        weights=weights_option,
+        weights=option("weights"),
     shell:
         "simformer train --config {input.config:q} --data {params.data:q} --labels {input.labels:q} {params.weights}"
         " --state {params.run:q}/state --model {output.model:q} --log {output.log:q} --facts {output.facts:q}"

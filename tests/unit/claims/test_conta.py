@@ -1,6 +1,5 @@
 """C1 to C5: every claim is there, measures by hand, and each can come out either way."""
 
-import json
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -17,6 +16,7 @@ from simformer.config.settings import IGNORE
 from simformer.data.images import read_label
 from simformer.data.masking import mask_labels
 from simformer.data.splits import make_split
+from tests.specifications import study_of
 from tests.unit.baselines.stages import CAM, CPU
 
 
@@ -142,13 +142,15 @@ def test_spilled_share_by_hand(inputs):
     assert all(share == 0 for share in spill_shares(inputs, inputs.masked.images, "conta1").values())
 
 
+@pytest.mark.usefixtures("specified")
 def test_the_command_writes_the_same_claims(inputs, claims, round1, scenes, tmp_path):
     maps = {
         name: {"cam": str(found.cam.root / "maps.json"), "irn": str(found.walked.root / "maps.json")}
         for name, found in inputs.maps.items()
     }
     options = {
-        "arms": json.dumps({"rounds": inputs.rounds, "controls": inputs.controls, "maps": maps}),
+        "study": study_of({"rounds": inputs.rounds, "controls": inputs.controls, "maps": maps}, tmp_path),
+        "on": "scenes/split1", "seed": 0,
         "network": inputs.network, "plain": inputs.plain, "predicted": inputs.predicted.root / "maps.json",
         "data": scenes.data, "labels": inputs.labels.root / "labels.json", "masked": inputs.masked.root / "labels.json",
         "truth": inputs.truth.root / "labels.json", "settings": CAM.model_dump_json(), "background": 0.25,

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simformer.claims.label_quality import order_kept
-from simformer.cli import main
+from simformer.claims.label_quality import order_kept, write_label_quality
 from simformer.data.checked import label_checksum
 from simformer.data.images import write_label
 from simformer.data.labels import LabelledImage, LabelSet
@@ -47,7 +46,7 @@ def spec(tmp_path):
 
 
 def test_labels_by_hand(spec, tmp_path):
-    assert main(["label_quality", "--spec", json.dumps(spec), "--output", str(tmp_path / "out.csv")]) == 0
+    write_label_quality(spec, tmp_path / "out.csv")
     table = pd.read_csv(tmp_path / "out.csv").set_index("method")
     # cat: 2 of 3 found, and 1 wrong; dog: 1 + 2 of 5 found, and 1 wrong; the unknown pixel counts nowhere.
     assert table.loc["good", "labels"] == pytest.approx(100 * (2 / 4 + 3 / 6) / 2, abs=1e-3)

@@ -5,10 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simformer.analysis.figures.comparison import comparison_figure, with_bars
+from simformer.analysis.figures.comparison import comparison_figure, draw_comparison, with_bars
 from simformer.analysis.figures.curves import PANELS, curves_figure
 from simformer.analysis.figures.style import COLUMN, DPI, PAGE, line_styles
-from simformer.cli import main
 from simformer.data.identity import Identity
 from simformer.data.splits import Split
 from simformer.metrics import Evaluation
@@ -113,10 +112,10 @@ def test_styles_are_distinct():
     assert len({(s["color"], s["linestyle"]) for s in styles.values()}) == 20
 
 
-def test_the_command_line(tmp_path):
+def test_the_picture_is_as_wide_as_a_column(tmp_path):
     results(["split1"], 3).to_csv(tmp_path / "t.csv", index=False)
-    output, spec = tmp_path / "c.pdf", '{"title": "T", "runs": []}'
-    assert main(["comparison", "--table", str(tmp_path / "t.csv"), "--spec", spec, "--output", str(output)]) == 0
+    output = tmp_path / "c.pdf"
+    draw_comparison({"title": "T", "runs": []}, tmp_path / "t.csv", output)
     assert output.read_bytes().startswith(b"%PDF")
     picture = plt.imread(output.with_suffix(".png"))
     assert picture.shape[1] == pytest.approx(COLUMN * DPI, abs=1)

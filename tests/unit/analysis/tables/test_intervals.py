@@ -1,6 +1,5 @@
 """Comparisons of rows of a table."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -98,10 +97,3 @@ def test_one_seed_is_compared_over_images_alone(new_spec, tmp_path):
     cells = [cell.strip() for cell in text.splitlines()[4].split("|")]
     assert cells[1:4] == ["Good - Poor", "novel mIoU", "toys split1"]
     assert cells[6:9] == ["-", "1", "yes"]
-
-
-def test_the_command_line(new_spec, tmp_path):
-    from simformer.cli import main
-
-    assert main(["intervals", "--spec", json.dumps(new_spec(2)), "--output", str(tmp_path / "out.csv")]) == 0
-    assert (tmp_path / "out.csv").exists() and (tmp_path / "out.md").exists()

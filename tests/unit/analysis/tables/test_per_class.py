@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simformer.cli import main
+from simformer.analysis.tables.per_class import write_per_class
 from simformer.data.identity import Identity
 from simformer.data.shards import Shard
 from simformer.data.splits import Split
@@ -39,7 +39,7 @@ def spec(tmp_path):
 
 
 def test_order_shares_and_means_by_hand(spec, tmp_path):
-    assert main(["per_class", "--spec", json.dumps(spec), "--output", str(tmp_path / "out.csv")]) == 0
+    write_per_class(spec, tmp_path / "out.csv")
     table = pd.read_csv(tmp_path / "out.csv")
     assert table["class"].tolist() == [name for name in ("sea", "bee", "cat", "sky", "dog") for _ in "ba"]
     assert table["group"].tolist() == ["novel"] * 6 + ["base"] * 4

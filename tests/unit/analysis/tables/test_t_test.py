@@ -7,7 +7,6 @@ import pytest
 
 from simformer.analysis.tables.statistics import hedges_g, welch
 from simformer.analysis.tables.t_test import write_t_tests
-from simformer.cli import main
 from tests.latex import check_latex
 
 VALUES = {
@@ -86,7 +85,7 @@ def test_the_published_value_stands_beside_with_its_note(new_spec, tmp_path):
 
 def test_one_seed_gives_no_test(new_spec, tmp_path):
     spec = new_spec(seeds=1)
-    assert main(["t_test", "--spec", json.dumps(spec), "--output", str(tmp_path / "out.csv")]) == 0
+    write_t_tests(spec, tmp_path / "out.csv")
     table = pd.read_csv(tmp_path / "out.csv")
     assert table[["p", "p_holm", "g", "low"]].isna().all(axis=None)
     assert table["difference"].iloc[0] == pytest.approx(3.5)

@@ -1,0 +1,142 @@
+"""The runs of a study: where the files of each lie, and whose these must be."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+from simformer.errors import UserError
+from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
+from simformer.study.result_files import ResultFiles
+
+CELL = ("dataset", "split", "method", "seed")
+"""Names of what makes a `Cell`, which are the wildcards of its files."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training; `hash` and `novel` are those of the study, with which its files are compared."""
+
+    dataset: str
+    split: str
+    method: str
+    seed: int
+    hash: str
+    novel: str | dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class ScoredRun(Run):
+    """One training and the file of its numbers."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class EvaluatedRun(Run):
+    """One training, the shards of its evaluation and its split.yaml."""
+
+    evaluation: tuple[str, ...]
+    groups: str
+
+
+@dataclass(frozen=True)
+class ClassRun(ScoredRun, EvaluatedRun):
+    """One training with its numbers, its evaluation and its split.yaml."""
+
+
+@dataclass(frozen=True)
+class LabelRun(ScoredRun):
+    """One re-training with the label sets that tell how good its labels are."""
+
+    labels: str
+    masked: str
+    truth: str
+
+
+class Runs:
+    """The runs that a study may have.
+
+    Args:
+        catalogue: the study.
+        study_files: that the user has named.
+    """
+
+    def __init__(self, catalogue: Catalogue, study_files: tuple[str, ...] = ()) -> None:
+        self.catalogue, self.study_files = catalogue, study_files
+        self.files = ResultFiles(catalogue.study.results, catalogue.study.data)
+        self.run, self.novel = cache(self._run), cache(catalogue.novel)
+
+    def _run(self, cell: Cell) -> Run:
+        """Return whose the results of a cell must be: the hash of its training, the novel classes of its split."""
+        dataset, split, method, seed = self.known(cell)
+        run = self.catalogue.run(dataset, self.catalogue.trained_split(split, method), method, seed)
+        return Run(*cell, run.hash, self.novel(dataset, split))
+
+    def known(self, cell: Cell) -> Cell:
+        """Return the cell; raises UserError if the study has no such dataset or split."""
+        self.require(*cell[:2])
+        return cell
+
+    def require(self, dataset: str, split: str = FULL_SPLIT) -> None:
+        """Raise UserError if the study has no such dataset or split."""
+        if dataset not in self.catalogue.datasets:
+            known = ", ".join(self.catalogue.datasets)
+            raise UserError(f"{self.catalogue.source}: no dataset '{dataset}'; it has {known}")
+        self.catalogue.split_json(dataset, split)
+
+    def of(self, cell: Cell, kind: type[Run], **files: object) -> Any:
+        """Return a cell's run with some of its files."""
+        return kind(**asdict(self.run(cell)), **files)
+
+    def file(self, name: str, cell: Cell) -> str:
+        """Return a file of a cell's own folder."""
+        return self.files.run(name).format(**dict(zip(CELL, cell, strict=True)))
+
+    def trained(self, name: str, cell: Cell) -> str:
+        """Return a file of the training whose model a cell uses."""
+        dataset, split, method, seed = cell
+        return self.file(name, (dataset, self.catalogue.trained_split(split, method), method, seed))
+
+    def split_file(self, name: str, dataset: str, split: str) -> str:
+        """Return a file of a split."""
+        return self.files.split(name).format(dataset=dataset, split=split)
+
+    def shards(self, subset: str, dataset: str) -> list[str]:
+        """Name the jobs that a pass over the images of a subset is split into, e.g. 2of4."""
+        count = getattr(self.catalogue.datasets[dataset].shards, subset)
+        return [f"{number}of{count}" for number in range(1, count + 1)]
+
+    def evaluated(self, cell: Cell) -> dict[str, Any]:
+        """Return the shards of a cell's evaluation, and the split.yaml with which they are read."""
+        shards = (self.trained(f"evaluation/{shard}.npz", cell) for shard in self.shards("test", cell[0]))
+        return {"evaluation": tuple(shards), "groups": self.split_file("split.yaml", *cell[:2])}
+
+    def labels(self, cell: Cell) -> str:
+        """Return the label set that a cell is trained on."""
+        dataset, split, name, seed = cell
+        method = self.catalogue.method(name)
+        if method.labels == "pseudo":
+            return self.file("pseudo/labels.json", (dataset, split, str(method.teacher), seed))
+        if method.labels == "maps":
+            return self.file("mixed/labels.json", cell)
+        folder = {"fill": "fill", "crop": "crop"}.get(method.labels, "masked")
+        return self.split_file(f"{folder}/labels.json", dataset, split)
+
+    def to_type(self, *words: object) -> str:
+        """Return what a user types to run snakemake on this study, as a shell reads it."""
+        study = ["--configfile", *self.study_files] if self.study_files else []
+        return shlex.join(["snakemake", *study, *map(str, words)])
+
+
+FILES = ("path", "evaluation", "groups", "labels", "masked", "truth")
+"""Of a run: what names its files."""
+
+
+def files_of(runs: Iterable[Run]) -> list[str]:
+    """Return all files that some runs name, each once."""
+    named = [value for run in runs for name in FILES if (value := getattr(run, name, None))]
+    return list(dict.fromkeys(file for value in named for file in ([value] if isinstance(value, str) else value)))

@@ -1,0 +1,108 @@
+# Which tables, figures and pages a study has, beyond what `simformer.study` says of their runs.
+import hashlib
+
+from simformer.study import figure_runs, table_runs
+
+KEPT_RESULTS = "docs/results"
+"""Tables and pictures that are kept in git, copied there by `simformer keep`; nothing below results/ is."""
+FIGURES = {path.stem: read_yaml(path).get("kind") for path in sorted((CONFIG / "figures").glob("*.yaml"))}
+"""Kind of every figure of test images."""
+COMPARED = [name for name in STUDY.experiments if CATALOGUE.experiment(name).compare]
+SWEPT = [name for name in STUDY.experiments if CATALOGUE.experiment(name).sweep]
+TESTED = [name for name in COMPARED if len(CATALOGUE.experiment(name).seeds or STUDY.seeds) > 1]
+"""Experiments with comparisons, sweeps, and tests over seeds."""
+TABLE_OF_SPLIT = {"dataset": "{dataset}", "split": "{split}", "table": "{experiment}"}
+"""Labels of a picture in snakemake's report."""
+
+
+def picture(file, caption, category, **labels):
+    """An output that snakemake's report shows, with its caption in workflow/report/."""
+    return report(file, caption=f"../report/{caption}.rst", category=category, labels=labels)
+
+
+def table_caption(name):
+    """Caption of a table in snakemake's report; an experiment of the user's own has none of its own."""
+    return name if (HOME / f"workflow/report/{name}.rst").exists() else "own_table"
+
+
+ON_TABLE = (
+    "simformer COMMAND {params.study} --experiment {wildcards.experiment} --expect {params.expect:q}"
+    " --output {output.FILE:q} > {log:q} 2>&1"
+)
+
+
+def on_table(command, file="csv"):
+    """The command that works on the runs of a table, with options of its own."""
+    return ON_TABLE.replace("COMMAND", command).replace("FILE", file)
+
+
+def statistics(runs, about, name):
+    """What is told of a table beside its numbers."""
+    return getattr(table_runs, about)(runs, name)
+
+
+def first_table_pages():
+    """More about the study's first table: every class, methods side by side; per split pictures and training curves."""
+    name = STUDY.experiments[0]
+    places = dict.fromkeys((dataset, split) for dataset, split, _, _ in CATALOGUE.cells(name))
+    pages = [table_file(f"figures/comparison.{name}.png")]
+    pages += [table_file(f"per_class/{name}.md")] if table_runs.has_iou(RUNS, name) else []
+    pictures = [split_file(f"{kind}.{name}.png") for kind in ("gallery", "curves")]
+    return pages + [picture.format(dataset=d, split=s) for d, s in places for picture in pictures]
+
+
+def finished(wildcards):
+    """Hash of the numbers that are there: with a new or changed one, a partial table is made again."""
+    paths = [Path(path) for path in inputs_of(table_runs.table, "experiment")(wildcards)]
+    return digest({str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.exists()})
+
+
+figure_of = asked(lambda runs, name: runs.catalogue.figure(name), "figure")
+"""The file of a figure of images, by its wildcards."""
+
+
+def figure_file(pattern):
+    """A file of the dataset or split that a figure shows."""
+    return lambda wildcards: pattern.format(
+        dataset=figure_of(wildcards).dataset, split=f"split{figure_of(wildcards).split}"
+    )
+
+
+def figure_inference(wildcards):
+    return inference_of(figure_of(wildcards).dataset)
+
+
+def models_of(cells, *names):
+    """The models that a picture shows."""
+    found = asked(cells, *names)
+    return lambda wildcards: [RUNS.trained("model.safetensors", shown) for shown in found(wildcards)]
+
+
+def page_hash():
+    """Checksum of the site's own scripts and style, so that an edit of one makes the page again."""
+    static = HOME / "simformer/analysis/site/static"
+    return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(static.iterdir()))).hexdigest()
+
+
+def pinned_class_counts(wildcards):
+    """Number of classes of every dataset with pinned splits."""
+    names = {Path(file).parent.name for file in PINNED_SPLITS}
+    return sorted_json({name: read_yaml(CONFIG / f"datasets/{name}.yaml")["expect"]["classes"] for name in names})
+
+
+def kept_studies():
+    """Studies whose tables are kept in git."""
+    return [str(path) for path in sorted(CONFIG.glob("*.yaml")) if list(Path(KEPT_RESULTS, path.stem).glob("*.md"))]
+
+
+def kept_results():
+    folders = [Path(KEPT_RESULTS, Path(study).stem) for study in kept_studies()]
+    return [str(path) for folder in folders for path in sorted(folder.rglob("*.*"))]
+
+
+def written_report(wildcards):
+    """The report of the study, which no rule can make."""
+    file = table_file("report.zip")
+    if not Path(file).exists():
+        raise WorkflowError(f"{file} is not there; first type: {RUNS.to_type('--report', file)}")
+    return file

@@ -1,0 +1,213 @@
+# Paths, wildcards, and what jobs are told of the runs that the study asks for.
+import json
+import shlex
+from typing import get_args
+
+from simformer.analysis.pages.kept import PAGES
+from simformer.baselines.responses import WALKS
+from simformer.baselines.settings import Cleaning
+from simformer.config.sources import archives, content_json
+from simformer.study.plan import trainings
+
+FILES = RUNS.files
+data_file, dataset_file, split_file, run_file = FILES.data, FILES.dataset, FILES.split, FILES.run
+maps_file, retab_file, control_file = FILES.maps, FILES.retab, FILES.retab_control
+table_file, site_file, log_file = FILES.table, FILES.site, FILES.log
+full_labels = FILES.full("masked/labels.json")
+"""Label set with all masks; only evaluation and claims read it beside a weak training."""
+PINNED_SPLITS = sorted(str(path) for path in (CONFIG / "splits").glob("*/split*.yaml"))
+
+
+wildcard_constraints:
+    dataset="[a-z][a-z0-9_]*",
+    archive="[a-z][a-z0-9_]*",
+    split=rf"split\d+|{FULL_SPLIT}",
+    method="[a-z][a-z0-9_]*",
+    seed=r"\d+",
+    # Other pages would be looked for among the experiment files.
+    experiment=rf"(?!(?:{'|'.join(PAGES)})\b)[a-z][a-z0-9_]*",
+    response="[a-z][a-z0-9_]*",
+    expansion="|".join(WALKS),
+    cleaned=rf"(\.({'|'.join(get_args(Cleaning))}))?",
+    shard=r"\d+of\d+",
+
+
+def growing(amount):
+    """A resource that grows with every attempt, for profiles that retry failed jobs."""
+    return lambda wildcards, attempt: amount * attempt
+
+
+def cpu_job(mem_mb, minutes):
+    """Resources of a job without a network."""
+    return {"mem_mb": growing(mem_mb), "runtime": growing(minutes)}
+
+
+def gpu_job(mem_mb, runtime):
+    """Resources of a job that runs a network, on a GPU where there is one."""
+    return {"mem_mb": growing(mem_mb), "runtime": runtime, "gpu": 1}
+
+
+def asked(describe, *names):
+    """What a function of the study's runs says of some wildcards; a mistake of the user's is one line."""
+
+    def found(wildcards):
+        try:
+            return describe(RUNS, *(int(wildcards[name]) if name == "seed" else wildcards[name] for name in names))
+        except UserError as error:
+            raise WorkflowError(str(error)) from None
+
+    return found
+
+
+def inputs_of(describe, *names):
+    """The files of the runs that a job works on; it derives the same list from the study."""
+    found = asked(describe, *names)
+    return lambda wildcards: files_of(found(wildcards)["runs"])
+
+
+def hash_of(describe, *names):
+    """Hash of what a job works on: a parameter, so that the job runs again if it changes, and at no other time."""
+    found = asked(describe, *names)
+    return lambda wildcards: digest(found(wildcards))
+
+
+def study_options(wildcards, output):
+    """The study, for jobs that derive from it what they work on; untracked, since `hash_of` says when that changes."""
+    return shlex.join(STUDY_OPTIONS)
+
+
+def cell(wildcards):
+    """The (dataset, split, method, seed) of some wildcards."""
+    return wildcards.dataset, wildcards.split, wildcards.method, int(wildcards.seed)
+
+
+def sorted_json(content):
+    """Canonical JSON, so that the order of keys in a YAML file never triggers a job."""
+    return json.dumps(content, sort_keys=True)
+
+
+def option(name, key=None):
+    """An option with a file of a rule's input, nothing where there is none."""
+    return lambda wildcards, input: f"--{name} {shlex.quote(str(input[key or name]))}" if input[key or name] else ""
+
+
+def inference_of(dataset):
+    """Settings of the predictions on a dataset."""
+    return sorted_json(CATALOGUE.datasets[dataset].inference.model_dump(mode="json"))
+
+
+def inference_settings(wildcards):
+    return inference_of(wildcards.dataset)
+
+
+def source_content(wildcards):
+    return content_json(CATALOGUE.datasets[wildcards.dataset].source)
+
+
+def source_settings(wildcards, output):
+    """With addresses; taking `output` makes a parameter untracked, so that a new mirror triggers nothing."""
+    return CATALOGUE.datasets[wildcards.dataset].source.model_dump_json()
+
+
+def fetched(dataset):
+    """The archives of a dataset that are downloaded, by name; those with a `path` are read where they are."""
+    found = archives(CATALOGUE.datasets[dataset].source)
+    return {name: archive for name, archive in found.items() if archive.path is None}
+
+
+def archives_of(dataset):
+    """The files of a dataset's archives that are downloaded."""
+    return expand(FILES.archive(), dataset=dataset, archive=fetched(dataset))
+
+
+def fetched_archives(wildcards):
+    return archives_of(wildcards.dataset)
+
+
+def archive_options(wildcards, input):
+    found = zip(fetched(wildcards.dataset), input)
+    return " ".join(f"--archive {shlex.quote(f'{name}={path}')}" for name, path in found)
+
+
+def archive_settings(wildcards, output):
+    """Untracked, as in `source_settings`: no edit deletes a large file, which `prepare` checks."""
+    found = fetched(wildcards.dataset)
+    if wildcards.archive not in found:
+        known = ", ".join(found) or "none"
+        raise WorkflowError(f"{wildcards.dataset} has no archive '{wildcards.archive}' to fetch; it has: {known}")
+    return found[wildcards.archive].model_dump_json()
+
+
+def dataset_splits(wildcards):
+    """The split files of all splits of a dataset."""
+    numbers = STUDY.datasets[wildcards.dataset].splits
+    return expand(split_file("split.yaml"), dataset=wildcards.dataset, split=[f"split{k}" for k in numbers])
+
+
+def split_spec(wildcards):
+    return CATALOGUE.split_json(wildcards.dataset, wildcards.split)
+
+
+def pinned_split(wildcards):
+    """The pinned file behind a split, if it has one."""
+    file = json.loads(split_spec(wildcards)).get("file")
+    return [file] if file else []
+
+
+def run_settings(wildcards):
+    run = CATALOGUE.run(*cell(wildcards))
+    return sorted_json(run.flat() | {"novel": RUNS.novel(wildcards.dataset, wildcards.split)})
+
+
+def run_hash(wildcards):
+    return RUNS.run(cell(wildcards)).hash
+
+
+def training_labels(wildcards):
+    return RUNS.labels(cell(wildcards))
+
+
+def evaluation(wildcards):
+    """Files of the evaluation of a (dataset, split, method, seed)."""
+    return RUNS.evaluated(cell(wildcards))["evaluation"]
+
+
+def train_shards(pattern):
+    """The files of all shards of a pass over the training images."""
+    return lambda wildcards: expand(pattern, **wildcards, shard=RUNS.shards("train", wildcards.dataset))
+
+
+def weights_of(dataset, model):
+    """The file of a network's initial backbone weights, if it has any."""
+    return [] if model.weights == "none" else expand(FILES.weights(), dataset=dataset, backbone=model.backbone)
+
+
+def initial_weights(wildcards):
+    """Initial backbone weights of a training."""
+    return weights_of(wildcards.dataset, CATALOGUE.run(*cell(wildcards)).settings.model)
+
+
+def baseline_weights(wildcards):
+    """Initial backbone weights of a baseline's network: those of every method of the dataset."""
+    return weights_of(wildcards.dataset, CATALOGUE.model(wildcards.dataset))
+
+
+def outside_files(wildcards):
+    """Everything that the study needs from outside: archives and initial backbone weights."""
+    cells = trainings(CATALOGUE, STUDY.experiments)
+    weights = [file for found in cells for file in weights_of(found[0], CATALOGUE.run(*found).settings.model)]
+    return [file for name in dict.fromkeys(found[0] for found in cells) for file in archives_of(name)] + sorted(
+        {*weights}
+    )
+
+
+def weights_source(wildcards):
+    """Source as written: environment variables are expanded by the job, so that plans do not depend on them."""
+    settings = CATALOGUE.datasets[wildcards.dataset].settings.get("model", {})
+    override = STUDY.datasets[wildcards.dataset].settings.get("model", {})
+    return (settings | override).get("weights", "imagenet")
+
+
+def dataset_folder(wildcards):
+    """Folder of a prepared dataset; what is read from it is checked through the index and label checksums."""
+    return f"{STUDY.data}/{wildcards.dataset}"

@@ -1,0 +1,89 @@
+# Tables of the paper, from the numbers of every run that they need, and what is told of the same runs beside them.
+
+
+rule table:
+    """One table: mean and deviation over seeds, measured beside reported."""
+    input:
+        runs=inputs_of(table_runs.table, "experiment"),
+    output:
+        csv=table_file("{experiment}.csv"),
+        md=table_file("{experiment}.md"),
+        tex=table_file("{experiment}.tex"),
+    log:
+        log_file("table/{experiment}"),
+    localrule: True
+    params:
+        study=study_options,
+        expect=hash_of(table_runs.table, "experiment"),
+    shell:
+        on_table("table")
+
+
+rule statistics:
+    """More about a table: its comparisons with intervals; every class; the labels behind re-trained methods."""
+    input:
+        runs=inputs_of(statistics, "about", "experiment"),
+    output:
+        csv=table_file("{about}/{experiment}.csv"),
+        md=table_file("{about}/{experiment}.md"),
+    log:
+        log_file("{about}/{experiment}"),
+    wildcard_constraints:
+        about="intervals|per_class|label_quality",
+    localrule: True
+    params:
+        study=study_options,
+        expect=hash_of(statistics, "about", "experiment"),
+    shell:
+        on_table("{wildcards.about}")
+
+
+rule results_page:
+    """The tables that are kept in git as a page; a test compares it with them."""
+    input:
+        studies=kept_studies(),
+        files=kept_results(),
+    output:
+        "docs/results.md",
+    log:
+        log_file("results_page"),
+    localrule: True
+    params:
+        kept=lambda wildcards: KEPT_RESULTS,
+    shell:
+        "simformer results_page --studies {input.studies:q} --results {params.kept:q} --output {output:q} > {log:q} 2>&1"
+
+
+rule partial_table:
+    """A table from the runs that are there, the others shown as missing; asks for no run, so nothing is trained."""
+    output:
+        csv=table_file("partial/{experiment}.csv"),
+        md=table_file("partial/{experiment}.md"),
+        tex=table_file("partial/{experiment}.tex"),
+    log:
+        log_file("partial_table/{experiment}"),
+    localrule: True
+    params:
+        study=study_options,
+        expect=hash_of(table_runs.partial_table, "experiment"),
+        finished=finished,
+    shell:
+        on_table("partial_table")
+
+
+rule t_test:
+    """Table 7: Welch's test over the seeds of two methods, split by split, with Holm's correction."""
+    input:
+        runs=inputs_of(table_runs.t_test, "experiment"),
+    output:
+        csv=table_file("t_test/{experiment}.csv"),
+        md=table_file("t_test/{experiment}.md"),
+        tex=table_file("t_test/{experiment}.tex"),
+    log:
+        log_file("t_test/{experiment}"),
+    localrule: True
+    params:
+        study=study_options,
+        expect=hash_of(table_runs.t_test, "experiment"),
+    shell:
+        on_table("t_test")
