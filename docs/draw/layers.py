@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs/layers.svg"
-WIDTH, LINE, GAP, INDENT, NAMES = 960, 19, 5, 30, 136
+WIDTH, LINE, GAP, INDENT, NAMES = 980, 19, 5, 30, 152
 """Of the picture, a line of text, the space between bands, bands within a band, and the column of names; pixels."""
 STYLE = """
 text { font: 12.5px system-ui, sans-serif; fill: #1a1a1a } .name { font-weight: 600 } .truth { fill: #d55e00 }
