@@ -26,6 +26,16 @@ def start(*arguments) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-m", "simformer.cli", *arguments], stderr=subprocess.PIPE, text=True)
 
 
+def stopped_amid_preparing(source, data) -> subprocess.Popen:
+    """Start to prepare a dataset in another process, and stop it (SIGSTOP) while it holds the lock."""
+    process = start(*prepare_arguments(source, data))
+    while not data.with_name(f".{data.name}.staging").joinpath("images").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGSTOP)
+    return process
+
+
 def pieces(folder) -> dict[str, str]:
     """What a dataset's folder holds, hidden files aside."""
     return {name: content for name, content in listing(folder).items() if "/." not in f"/{name}"}
@@ -205,12 +215,14 @@ def test_killed_at_any_rename_the_next_run_repairs(data, tmp_path, source):
 def test_two_processes_prepare_one_dataset(tmp_path):
     """Two clones with one absolute folder of data: the second waits, says for whom, and finds it done."""
     size = {"kind": "scenes", "size": 96, "train": 40, "test": 2}
-    processes = [start(*prepare_arguments(size, tmp_path / "data/scenes")) for _ in range(2)]
-    told = [process.communicate(timeout=120)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], told
-    (second,) = [text for text in told if text]
-    assert f"waiting: {tmp_path}/data/scenes is being prepared by process " in second
-    assert second.endswith("already prepared from this source; nothing to do\n")
+    first = stopped_amid_preparing(size, tmp_path / "data/scenes")
+    second = start(*prepare_arguments(size, tmp_path / "data/scenes"))
+    waiting = second.stderr.readline()
+    first.send_signal(signal.SIGCONT)
+    assert first.communicate(timeout=120)[1] == "" and first.returncode == 0
+    told = second.communicate(timeout=120)[1]
+    assert waiting.startswith(f"waiting: {tmp_path}/data/scenes is being prepared by process {first.pid}")
+    assert told.endswith("already prepared from this source; nothing to do\n") and second.returncode == 0
     assert os.listdir(tmp_path / "data") == ["scenes"]
     assert main(prepare_arguments(size, tmp_path / "alone")) == 0
     assert listing(tmp_path / "data/scenes") == listing(tmp_path / "alone")
@@ -218,11 +230,7 @@ def test_two_processes_prepare_one_dataset(tmp_path):
 
 def test_a_killed_one_frees_the_lock(tmp_path):
     size = {"kind": "scenes", "size": 96, "train": 40, "test": 2}
-    first = start(*prepare_arguments(size, tmp_path / "data/scenes"))
-    while not (tmp_path / "data/.scenes.staging/images").exists():
-        assert first.poll() is None
-        time.sleep(0.01)
-    first.send_signal(signal.SIGSTOP)
+    first = stopped_amid_preparing(size, tmp_path / "data/scenes")
     second = start(*prepare_arguments(size, tmp_path / "data/scenes"))
     assert "is being prepared by process" in second.stderr.readline()
     first.send_signal(signal.SIGKILL)

@@ -119,7 +119,7 @@ def test_a_signal_while_the_file_is_made_leaves_none(tmp_path, monkeypatch):
 AMID_AN_IMPORT = """
 import sys
 from pathlib import Path
-from simformer import stop_signal
+from simformer.machine import stop_signal
 from simformer.machine.run_lock import run_lock
 stop_signal.LONGEST_DELAY = 0.1
 with stop_signal.stops_raise(until_exit=True), run_lock(Path(sys.argv[1])):
