@@ -50,7 +50,7 @@ test: setup
 
 test-slow: setup
 	@echo "Slow tests (interrupted studies, Slurm, real photographs): 18 to 30 minutes on 2 cores; the end lists what was skipped and why."
-	@pytest -q -rs -n $(CORES) --dist loadfile --no-loadscope-reorder -m slow
+	@pytest -q -rs -n $$(($(CORES) + 1)) --dist loadfile --no-loadscope-reorder -m slow  # those of Slurm mostly wait
 
 lint: setup
 	@ruff check . && ruff format --check .

@@ -136,7 +136,7 @@ def test_accumulating_group_by_group_gives_the_same_gradient(masked, new_config,
 
 
 @pytest.mark.usefixtures("any_hardware")
-@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("precision", ["bf16", pytest.param("fp16", marks=pytest.mark.slow)])
 def test_lower_precision_trains(masked, new_config, run_training, tmp_path, precision):
     full = run_training(new_config(), masked, tmp_path / "full")
     low = run_training(new_config({"optim": {"precision": precision}}), masked, tmp_path / "low")

@@ -64,6 +64,7 @@ def line(stream) -> str:
     return stream.readline().strip()
 
 
+@pytest.mark.slow
 def test_concurrent_commands_get_different_gpus_and_a_killed_one_frees_its_own(command):
     first, second = command(), command()
     found = {line(first.stdout): first, line(second.stdout): second}

@@ -73,6 +73,7 @@ def stop(process, number, state) -> None:
     assert "Traceback" not in errors
 
 
+@pytest.mark.slow
 def test_a_stop_signal_to_all_processes_saves_the_state(start, undisturbed, masked, run_training, tmp_path):
     stop(start(workers=1), signal.SIGTERM, tmp_path / "state")
     assert_continues(undisturbed, masked, run_training, tmp_path)
@@ -98,6 +99,7 @@ def test_a_signal_amid_a_step_waits_for_its_end(masked, new_config, run_training
     assert torch.load(tmp_path / "state" / "state.pt", weights_only=True)["step"] == 2
 
 
+@pytest.mark.slow
 def test_a_second_process_waits_for_the_first_and_has_nothing_to_do(start, undisturbed, tmp_path):
     first = start()
     os.kill(first.pid, signal.SIGSTOP)

@@ -67,7 +67,7 @@ def test_drawn_scores_reach_one_and_labels_keep_base_masks(label_sets, tmp_path)
     assert set(np.unique(mixed[base == 255])) <= {*masked.novel_labels(image), 255}
 
 
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_page(scenes, label_sets, tmp_path, count):
     masked, full = label_sets
     arms = [arm(name, full, tmp_path / name) for name in ("classifier", "classifier+psa")]
