@@ -11,9 +11,9 @@ help:
 	@echo "make demo-quick Table 1 without the class-map baselines, and Table 2 (10 minutes on 2 cores)"
 	@echo "make test       set up .venv, run the default tests (5 to 6 minutes on 2 cores)"
 	@echo "make test-slow  the slow tests: interrupted studies; a real Slurm and real photographs if they are there"
-	@echo "make lint       ruff, snakefmt and snakemake --lint"
+	@echo "make lint       ruff, import-linter, snakefmt and snakemake --lint"
 	@echo "make gpu-check  the acceptance check of a GPU, 8 minutes, with the Python that is there (docs/hpc.md)"
-	@echo "make reference  regenerate the schema, docs/configuration.md and docs/methods.md after a change of settings"
+	@echo "make reference  regenerate the schema, docs/configuration.md, docs/methods.md and the pictures of docs/architecture.md"
 
 # What a study needs, and on top of it what tests need.
 setup: $(VENV)/.ready-dev
@@ -54,12 +54,15 @@ test-slow: setup
 
 lint: setup
 	@ruff check . && ruff format --check .
-	@snakefmt --check workflow
+	@lint-imports --no-logo --no-cache
+	@snakefmt --check Snakefile workflow
 	@pytest -q tests/workflow/test_dag.py::test_lint  # snakemake --lint
 
 reference: setup
 	@simformer schema --schema workflow/schemas/study.schema.json --page docs/configuration.md \
 	  --methods docs/methods.md
+	@python -m docs.draw.layers
+	@snakemake --configfile config/demo.yaml --rulegraph dot -- all measured_baselines | python -m docs.draw.stages
 
 # Without setup: on a cluster the Python that has its PyTorch is the one to be examined.
 gpu-check:

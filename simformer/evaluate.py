@@ -10,10 +10,10 @@ import torch
 
 from simformer.build import TrainedModel
 from simformer.config.settings import InferenceSettings
-from simformer.data.checked import read_truth
 from simformer.data.identity import require_dataset
 from simformer.data.index import DatasetIndex
 from simformer.data.shards import WHOLE, Shard
+from simformer.data.truth import read_truth
 from simformer.inference import ImageFile, predict
 from simformer.metrics import Evaluation, confusion_matrix
 

@@ -11,9 +11,9 @@ import torch
 from simformer.build import TrainedModel
 from simformer.config.settings import IGNORE, InferenceSettings
 from simformer.data.checked import read_label_map
+from simformer.data.derived_labels import derive_labels
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelSet
-from simformer.data.masking import derive_labels
 from simformer.data.shards import WHOLE, Shard
 from simformer.inference import ImageFile, predict
 

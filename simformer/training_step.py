@@ -66,19 +66,6 @@ class TrainingStep:
         self.waits = self.device.type != "cpu" and bool(training.optimizer.defaults["fused"])
         self._unsettled: list[_Values] = []
 
-    def __call__(self, groups: list[Group], step: int) -> None:
-        """Do one step with this process's groups. Raises: UserError if something is not finite."""
-        terms = self.backward(groups, step)
-        self.scaler.unscale_(self.training.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.settings.optim.clip_norm)
-        self._unsettled.append(_Values(step, _names(groups), torch.cat([terms, norm.double()[None]])))
-        if not self.waits:
-            self.settle()
-        elif not self.scaler.is_enabled():  # the fused AdamW skips its update where this is set, as for the scaler
-            self.training.optimizer.found_inf = (~norm.isfinite()).float()
-        self.scaler.step(self.training.optimizer)
-        self.scaler.update()
-
     def backward(self, groups: list[Group], step: int) -> Tensor:
         """Accumulate the gradient of a step; returns this process's weighted terms of the loss (Eq. 5), float64 [6].
 
@@ -108,6 +95,28 @@ class TrainingStep:
             absent = sums.new_zeros(())
             sums += torch.stack([terms.get(name, absent).detach().double() for name in TERMS])
         return sums
+
+    def clip_gradient(self) -> Tensor:
+        """Bound the norm of the gradient; returns the norm before."""
+        self.scaler.unscale_(self.training.optimizer)
+        return torch.nn.utils.clip_grad_norm_(self.parameters, self.config.settings.optim.clip_norm)
+
+    def update(self, groups: list[Group], step: int, terms: Tensor, norm: Tensor) -> None:
+        """Change the weights by the gradient of a step. Raises: UserError if something is not finite.
+
+        Args:
+            groups: this process's groups of the step.
+            step: its number.
+            terms: what `backward` returned.
+            norm: what `clip_gradient` returned.
+        """
+        self._unsettled.append(_Values(step, _names(groups), torch.cat([terms, norm.double()[None]])))
+        if not self.waits:
+            self.settle()
+        elif not self.scaler.is_enabled():  # the fused AdamW skips its update where this is set, as for the scaler
+            self.training.optimizer.found_inf = (~norm.isfinite()).float()
+        self.scaler.step(self.training.optimizer)
+        self.scaler.update()
 
     def settle(self) -> None:
         """Add the values of all steps since the last call to the means.

@@ -16,7 +16,8 @@ from simformer.data.masking import mask_labels
 from simformer.data.scenes import generate_scenes
 from simformer.data.splits import make_split
 from simformer.study import specification
-from simformer.train import Runtime, TrainOutputs, train
+from simformer.train import train
+from simformer.training.job import Job, Runtime, TrainOutputs
 from tests.pipeline import NOVEL_NAMES
 from tests.specifications import SUFFIX
 from tests.web import Web
@@ -112,15 +113,20 @@ def any_hardware(monkeypatch):
     monkeypatch.setattr("simformer.machine.devices.has_bf16", lambda device: True)
 
 
+def job_in(folder: Path, data: Path, labels, **options) -> Job:
+    """Return a training job whose files lie in a folder; options are those of Runtime."""
+    outputs = TrainOutputs(folder / "model.safetensors", folder / "log.csv", folder / "train.json")
+    return Job(data, labels, None, folder / "state", outputs, Runtime(**{"log_every": 2} | options))
+
+
 @pytest.fixture(scope="session")
 def run_training(scenes):
     """Run a training in a folder and return its outputs; options are those of Runtime."""
 
     def run(config: RunConfig, labels, folder: Path, **options) -> TrainOutputs:
-        outputs = TrainOutputs(folder / "model.safetensors", folder / "log.csv", folder / "train.json")
-        options = {"log_every": 2, "checkpoint_every": 1000} | options
-        train(config, scenes.data, labels, None, folder / "state", outputs, Runtime(**options))
-        return outputs
+        job = job_in(folder, scenes.data, labels, **{"checkpoint_every": 1000} | options)
+        train(config, job)
+        return job.outputs
 
     return run
 

@@ -21,7 +21,8 @@ from simformer.config.layers import RunConfig
 from simformer.data.labels import LabelSet
 from simformer.data.loader import training_steps
 from simformer.data.transforms import normalise
-from simformer.train import Runtime, TrainOutputs, _collect, train
+from simformer.train import collect_shares, train
+from simformer.training.job import Job, Runtime, TrainOutputs
 from simformer.training.log import TERMS, StepMeans
 from simformer.training.processes import ALONE, Processes, join
 from simformer.training.provenance import Meter
@@ -57,7 +58,7 @@ def _compute(case: Case, data: Path, labels: LabelSet, processes: Processes) -> 
     outputs = TrainOutputs(*(case.folder / name for name in ("model.safetensors", "log.csv", "train.json")))
     for stop in case.stops:
         runtime = Runtime(log_every=2, stop_after=stop)
-        train(case.config, data, labels, None, case.folder / "state", outputs, runtime, processes)
+        train(case.config, Job(data, labels, None, case.folder / "state", outputs, runtime), processes)
     return None
 
 
@@ -75,7 +76,7 @@ def _gradients(config: RunConfig, data: Path, labels: LabelSet, processes: Proce
             terms.append(dict(zip(TERMS, processes.sum(own), strict=True)))
         found = {f"{k}.{n}": p.grad for k, m in enumerate(training.modules) for n, p in m.named_parameters()}
         gradients.append({name: grad if grad is None else grad.clone() for name, grad in found.items()})
-    _collect(training, Meter(CPU), share, processes)
+    collect_shares(training, Meter(CPU), share, processes)
     buffers = {f"{k}.{n}": b for k, m in enumerate(training.modules) for n, b in m.named_buffers()}
     return {"terms": terms, "gradients": gradients, "buffers": buffers, "balances": training.loss.state_dict()}
 

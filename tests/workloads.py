@@ -167,7 +167,8 @@ class Step:
         groups = next(self.batches)
         set_learning_rate(self.training.optimizer, self.done % self.optim.steps, self.optim)
         with tf32(None if self.optim.precision == "fp32" else True):  # as `set_precision` does
-            self.step(groups, self.done)
+            terms = self.step.backward(groups, self.done)
+            self.step.update(groups, self.done, terms, self.step.clip_gradient())
         self.done += 1
 
     def terms(self) -> dict[str, float]:

@@ -5,24 +5,20 @@ It knows no base mask, so one training per dataset and seed serves every split a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from simformer.baselines.class_maps.cam import class_activation_maps
-from simformer.baselines.class_maps.class_maps import ClassMaps
-from simformer.baselines.class_maps.map_files import MapSet, settings_hash, write_maps
-from simformer.baselines.settings import CamSettings, ClassifierSettings
+from simformer.baselines.class_maps.cam import write_cams
+from simformer.baselines.class_maps.map_files import MapJob, MapSet
+from simformer.baselines.settings import CamSettings, ClassifierSettings, NetworkSpec
 from simformer.baselines.training.crop_training import CropBatch, train_on_crops
-from simformer.baselines.training.network_file import NetworkSpec, StoredNetwork, read_network
+from simformer.baselines.training.network_file import StoredNetwork, read_network
 from simformer.baselines.training.strided_backbone import strided_backbone
 from simformer.data.identity import require_split
-from simformer.data.labels import LabelledImage, LabelSet
-from simformer.data.shards import WHOLE, Shard
-from simformer.train import Runtime, TrainOutputs
+from simformer.training.job import Job
 
 KIND = "classifier"
 
@@ -63,63 +59,36 @@ def multilabel_loss(logits: Tensor, present: Tensor, reference_classes: int) -> 
     return loss * logits.shape[1] / reference_classes
 
 
-def train_classifier(
-    spec: NetworkSpec[ClassifierSettings],
-    data: Path,
-    labels: LabelSet,
-    weights: Path | None,
-    state: Path,
-    outputs: TrainOutputs,
-    runtime: Runtime,
-) -> None:
+def train_classifier(spec: NetworkSpec[ClassifierSettings], job: Job) -> None:
     """Train the classifier; an interrupted training continues.
 
     Args:
         spec: kind 'classifier'.
-        data: folder of the prepared dataset (images only are read from it).
-        labels: a label set of which only the image-level labels are used (`image_labels`).
-        weights: initial backbone weights, None for random ones.
-        state, outputs, runtime: see `run_training`.
+        job: of its label set only the image-level labels are used (`image_labels`).
     """
 
     def build() -> Classifier:
-        return Classifier(spec.backbone, spec.settings.stride, len(labels.classes))
+        return Classifier(spec.backbone, spec.settings.stride, len(job.labels.classes))
 
     def loss(network: nn.Module, batch: CropBatch) -> Tensor:
         logits = network(batch.images).mean(dim=(2, 3))
         return multilabel_loss(logits, batch.present, spec.settings.reference_classes)
 
-    train_on_crops(spec, build, loss, data, labels, weights, state, outputs, runtime)
+    train_on_crops(spec, job, build, loss)
 
 
-def classifier_maps(
-    path: Path,
-    data: Path,
-    labels: LabelSet,
-    settings: CamSettings,
-    device: torch.device,
-    manifest: Path,
-    shard: Shard = WHOLE,
-) -> MapSet:
+def classifier_maps(path: Path, settings: CamSettings, job: MapJob) -> MapSet:
     """Write the class activation maps of a trained classifier for a shard of the images.
 
     Args:
         path: network file.
-        data: folder of the prepared dataset.
-        labels: images with their image-level labels.
         settings: sizes and scales.
-        device: of the network.
-        manifest, shard: see `write_maps`.
+        job: the images.
     Raises: UserError if the classifier was trained on other classes.
     """
-    network, stored = load_classifier(path, device)
-    require_split(stored.identity, labels.identity)
-    identity = settings_hash(stored.hash, settings)
-
-    def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
-        return class_activation_maps(lambda x, _: network(x), data, images, len(labels.classes), settings, device)
-
-    return write_maps(labels, identity, compute, manifest, shard)
+    network, stored = load_classifier(path, job.device)
+    require_split(stored.identity, job.labels.identity)
+    return write_cams(lambda views, _: network(views), stored.hash, settings, job)
 
 
 def load_classifier(path: Path, device: torch.device) -> tuple[Classifier, StoredNetwork[ClassifierSettings]]:

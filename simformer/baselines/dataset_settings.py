@@ -11,6 +11,7 @@ from pydantic import Field
 
 from simformer.baselines.conta.settings import ContaSettings, SegmentationSettings
 from simformer.baselines.cpn.settings import CpnSettings
+from simformer.baselines.responses import RESPONSES
 from simformer.baselines.retab.settings import EdgeSettings, TwoStageSettings
 from simformer.baselines.rib.settings import RibCheckSettings, RibSettings
 from simformer.baselines.seam.settings import SeamSettings
@@ -18,7 +19,7 @@ from simformer.baselines.settings import (
     AffinitySettings,
     CamSettings,
     ClassifierSettings,
-    Response,
+    ResponseName,
     SeedSettings,
     WalkSettings,
 )
@@ -90,53 +91,7 @@ class BaselineSettings(Settings):
     segmentation: SegmentationSettings = Field(
         SegmentationSettings(), description="Segmentation network (DeepLab-v2, stride 8) between two rounds of CONTA."
     )
-    responses: dict[Response, dict[str, dict[str, Any]]] = Field(
-        {
-            "seam_no_er": {"seam": {"er": 0.0}},
-            "seam_no_ecr": {"seam": {"ecr": 0.0}},
-            "cpn_independent": {"cpn": {"masks": "independent"}},
-            "rib": {"seeds": {"threshold": 0.35}, "irn_walk": {"power": 1.3}},
-            "conta_zero": {"conta": {"context": "zero"}},
-            "conta_shuffled": {"conta": {"context": "shuffled"}},
-            "conta_constant": {"conta": {"context": "constant"}},
-        },
+    responses: dict[ResponseName, dict[str, dict[str, Any]]] = Field(
+        {name: found.overrides for name, found in RESPONSES.items() if found.overrides},
         description="What differs for the maps of one response, e.g. `{rib: {seeds: {threshold: 0.35}}}`.",
     )
-
-
-CONTA = ("classifier", "irn", "irn_walk", "segmentation", "conta")
-OWN_SECTIONS: dict[Response, tuple[str, ...]] = {
-    "classifier": ("classifier",),
-    "warm": ("warm",),
-    "plain": ("warm", "plain"),
-    "seam": ("warm", "seam"),
-    "seam_no_er": ("warm", "seam"),
-    "seam_no_ecr": ("warm", "seam"),
-    "cpn": ("warm", "cpn"),
-    "cpn_independent": ("warm", "cpn"),
-    "rib": ("classifier", "rib"),
-    "conta": CONTA,
-    "conta_zero": CONTA,
-    "conta_shuffled": CONTA,
-    "conta_constant": CONTA,
-}
-"""Sections that decide the networks behind each response."""
-
-
-EXPANSION_SECTIONS = {
-    "none": (),
-    "psa": ("seeds", "psa", "psa_walk"),
-    "irn": ("seeds", "irn", "irn_walk"),
-    "retab": ("seeds", "retab_boundary", "retab_affinity", "retab_walk"),
-}
-"""Sections that decide each expansion of a response's maps."""
-
-
-def sections_behind(response: Response, expansion: str) -> tuple[str, ...]:
-    """List the sections that decide a method's maps, in the order of their stages.
-
-    Args:
-        response: maps that it starts from.
-        expansion: 'none', 'psa', 'irn' or 'retab'.
-    """
-    return (*OWN_SECTIONS[response], "cam", *EXPANSION_SECTIONS[expansion])

@@ -13,8 +13,8 @@ from simformer.atomic import atomic_write_text
 from simformer.baselines.class_maps.map_files import MapSet
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
+from simformer.data.derived_labels import derive_labels
 from simformer.data.labels import LabelSet
-from simformer.data.masking import derive_labels
 from simformer.errors import UserError
 from simformer.text.json_text import json_text
 

@@ -1,153 +1,113 @@
-"""Which network makes which class maps: training and maps of every response, by the kind of its network."""
+"""The responses, each described once: networks and procedures that make class maps from image-level labels.
+
+Settings, rules, plan and costs derive from this table what they need. A new response is one entry here; one that
+learns something new also has a folder, its section in `dataset_settings.py` and its loss in `response_networks.py`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass, field
+from typing import Any
 
-import torch
-from torch import Tensor
 
-from simformer.baselines.class_maps.cam import class_activation_maps
-from simformer.baselines.class_maps.class_maps import ClassMaps
-from simformer.baselines.class_maps.map_files import MapSet, settings_hash, write_maps
-from simformer.baselines.classifier import classifier_maps
-from simformer.baselines.cpn.settings import CpnSettings
-from simformer.baselines.cpn.training import cpn_objective
-from simformer.baselines.seam.settings import SeamSettings
-from simformer.baselines.seam.training import seam_objective
-from simformer.baselines.settings import CamSettings
-from simformer.baselines.stride8.cross_regularisation import maxnorm
-from simformer.baselines.stride8.network import TappedClassifier, view_response
-from simformer.baselines.stride8.plain import plain_objective
-from simformer.baselines.stride8.settings import TappedSettings
-from simformer.baselines.stride8.training import Origin, train_tapped
-from simformer.baselines.training.network_file import NetworkSpec, StoredNetwork, read_network, stored_kind
-from simformer.config.layers import parse
-from simformer.data.identity import require_split
-from simformer.data.labels import LabelledImage, LabelSet
-from simformer.data.shards import WHOLE, Shard
-from simformer.errors import UserError
-from simformer.text.strict_json import read_option
-from simformer.train import Runtime, TrainOutputs
+@dataclass(frozen=True)
+class Response:
+    """One source of class maps.
 
-TAPPED: dict[str, type[TappedSettings]] = {
-    "warm": TappedSettings,
-    "plain": TappedSettings,
-    "seam": SeamSettings,
-    "cpn": CpnSettings,
+    Attributes:
+        name: also of the folder of its maps.
+        family: the rules that make it: 'classifier', 'stride8', 'conta' (in rounds, see `conta/rounds.py`) or 'rib'.
+        section: of the settings that decides it; also the kind of its network.
+        start: response whose network it starts from; None: it starts from the initial weights.
+        overrides: where its settings differ from those of the dataset, section by section.
+        between: sections of what is made after `start` and before it.
+        trained: whether it has a network of its own; else it works with that of `start`.
+        spread: whether its maps are those that the pixel correlation spreads, instead of the raw ones.
+        compared: methods that show its maps where class maps are compared.
+    """
+
+    name: str
+    family: str
+    section: str
+    start: str | None = None
+    overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
+    between: tuple[str, ...] = ()
+    trained: bool = True
+    spread: bool = False
+    compared: tuple[str, ...] = ()
+
+    @property
+    def sections(self) -> tuple[str, ...]:
+        """Sections of the settings that decide what it makes, in the order of their stages."""
+        return (*(RESPONSES[self.start].sections if self.start else ()), *self.between, self.section)
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """One way to expand the maps of a response by a random walk.
+
+    Attributes:
+        name: also of the folder of its maps.
+        sections: of the settings that decide it, in the order of its stages.
+        base_masks: whether it learns from base masks: its networks and maps then belong to a split.
+    """
+
+    name: str
+    sections: tuple[str, ...] = ()
+    base_masks: bool = False
+
+
+ROUNDS = ("irn", "irn_walk", "segmentation")
+RESPONSES = {
+    response.name: response
+    for response in (
+        Response(
+            "classifier", "classifier", "classifier", compared=("cam_retrained", "psa_retrained", "irn_retrained")
+        ),
+        Response("warm", "stride8", "warm"),
+        Response("plain", "stride8", "plain", "warm"),
+        Response("seam", "stride8", "seam", "warm", spread=True, compared=("seam_retrained",)),
+        Response("seam_no_er", "stride8", "seam", "warm", {"seam": {"er": 0.0}}, spread=True),
+        Response("seam_no_ecr", "stride8", "seam", "warm", {"seam": {"ecr": 0.0}}, spread=True),
+        Response("conta", "conta", "conta", "classifier", between=ROUNDS, compared=("conta_retrained",)),
+        Response("conta_zero", "conta", "conta", "classifier", {"conta": {"context": "zero"}}, ROUNDS),
+        Response("conta_shuffled", "conta", "conta", "classifier", {"conta": {"context": "shuffled"}}, ROUNDS),
+        Response("conta_constant", "conta", "conta", "classifier", {"conta": {"context": "constant"}}, ROUNDS),
+        Response("cpn", "stride8", "cpn", "warm", spread=True, compared=("cpn_retrained",)),
+        Response("cpn_independent", "stride8", "cpn", "warm", {"cpn": {"masks": "independent"}}, spread=True),
+        Response(
+            "rib", "rib", "rib", "classifier", {"seeds": {"threshold": 0.35}, "irn_walk": {"power": 1.3}},
+            trained=False, compared=("rib_retrained",),
+        ),
+    )
+}  # fmt: skip
+"""Name -> response: those of Table 1 in its order, each followed by its ablations and controls."""
+EXPANSIONS = {
+    expansion.name: expansion
+    for expansion in (
+        Expansion("none"),
+        Expansion("psa", ("seeds", "psa", "psa_walk")),
+        Expansion("irn", ("seeds", "irn", "irn_walk")),
+        Expansion("retab", ("seeds", "retab_boundary", "retab_affinity", "retab_walk"), base_masks=True),
+    )
 }
-"""Kinds of networks at stride 8, and the settings of their training."""
+"""Name -> expansion."""
+WALKS = tuple(name for name, found in EXPANSIONS.items() if found.sections and not found.base_masks)
+"""Expansions that see no mask, so that their networks and maps serve every split."""
+COMPARED = (*(method for response in RESPONSES.values() for method in response.compared), "retab_retrained")
+"""Methods whose class maps are compared and drawn; those of a response alone are drawn with any of its methods."""
 
 
-def parse_spec(text: str) -> NetworkSpec[TappedSettings]:
-    """Read the specification of a response's training; raises UserError for an unknown kind."""
-    content = read_option(text, "--spec")
-    kind = content.get("kind") if isinstance(content, dict) else None
-    if not isinstance(kind, str) or kind not in TAPPED:
-        raise UserError(f"--spec: unknown kind '{kind}'; expected one of {', '.join(TAPPED)}")
-    return parse(NetworkSpec[TAPPED[kind]], content, "--spec")
+def responses_of(*families: str) -> tuple[str, ...]:
+    """List the responses of some families."""
+    return tuple(response.name for response in RESPONSES.values() if response.family in families)
 
 
-def build_tapped(spec: NetworkSpec[TappedSettings], num_classes: int) -> TappedClassifier:
-    """Build the network of a specification, with random weights."""
-    settings = spec.settings
-    regions = settings.regions if isinstance(settings, CpnSettings) else None
-    return TappedClassifier(spec.backbone, num_classes, settings.dropout, regions)
-
-
-def train_response(
-    spec: NetworkSpec[TappedSettings],
-    data: Path,
-    labels: LabelSet,
-    weights: Path | None,
-    state: Path,
-    outputs: TrainOutputs,
-    runtime: Runtime,
-    start: Path | None = None,
-) -> None:
-    """Train the network of a response; an interrupted training continues.
+def sections_behind(response: str, expansion: str) -> tuple[str, ...]:
+    """List the sections that decide a method's maps, in the order of their stages.
 
     Args:
-        spec: kind 'warm', 'plain', 'seam' or 'cpn'.
-        data: folder of the prepared dataset (images only are read from it).
-        labels: a label set of which only the image-level labels are used (`image_labels`).
-        weights: initial backbone weights, None for random ones or those of `start`.
-        state, outputs, runtime: see `run_training`.
-        start: warm network that it starts from.
+        response: maps that it starts from.
+        expansion: of these maps.
     """
-    torch.manual_seed(spec.seed)
-    network = build_tapped(spec, len(labels.classes))
-    match spec.kind:
-        case "seam":
-            objective = seam_objective(data, labels, spec.settings, spec.seed)
-        case "cpn":
-            objective = cpn_objective(data, labels, spec.settings, spec.seed)
-        case _:
-            objective = plain_objective(data, labels, spec.settings, spec.seed)
-    train_tapped(spec, network, objective, labels, Origin(weights, start), state, outputs, runtime)
-
-
-def response_maps(
-    path: Path,
-    data: Path,
-    labels: LabelSet,
-    settings: CamSettings,
-    device: torch.device,
-    manifest: Path,
-    shard: Shard = WHOLE,
-) -> MapSet:
-    """Write the class maps of a trained network for a shard of the images, as its kind makes them.
-
-    Args:
-        path: network file.
-        data: folder of the prepared dataset.
-        labels: images with their image-level labels.
-        settings: sizes and scales.
-        device: of the network.
-        manifest, shard: see `write_maps`.
-    Raises: UserError if the network was trained on other classes or is of a kind without class maps.
-    """
-    kind = stored_kind(path)
-    if kind == "classifier":
-        return classifier_maps(path, data, labels, settings, device, manifest, shard)
-    if kind in TAPPED:
-        return tapped_maps(path, data, labels, settings, device, manifest, shard)
-    raise UserError(f"{path}: a network of kind '{kind}' makes no class maps; classifier, {', '.join(TAPPED)} do")
-
-
-def tapped_maps(
-    path: Path,
-    data: Path,
-    labels: LabelSet,
-    settings: CamSettings,
-    device: torch.device,
-    manifest: Path,
-    shard: Shard = WHOLE,
-) -> MapSet:
-    """Write the maps of a network at stride 8: raw ones of a plain network, spread ones of SEAM and CPN."""
-    network, stored = load_tapped(path, device)
-    require_split(stored.identity, labels.identity)
-    spread = stored.spec.kind in ("seam", "cpn")
-
-    def response(images: Tensor, present: Tensor) -> Tensor:
-        return view_response(network, images, present, spread)
-
-    def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
-        count = len(stored.classes)
-        return class_activation_maps(response, data, images, count, settings, device, maxnorm)
-
-    return write_maps(labels, settings_hash(stored.hash, settings), compute, manifest, shard)
-
-
-def load_tapped(path: Path, device: torch.device) -> tuple[TappedClassifier, StoredNetwork[TappedSettings]]:
-    """Return a trained network at stride 8 in eval mode, and its file's content.
-
-    Raises: UserError if the file holds another kind of network.
-    """
-    kind = stored_kind(path)
-    if kind not in TAPPED:
-        raise UserError(f"{path}: a network of kind '{kind}'; expected one of {', '.join(TAPPED)}")
-    stored = read_network(path, kind, TAPPED[kind])
-    network = build_tapped(stored.spec, len(stored.classes))
-    return stored.fill(network).eval().to(device), stored
+    return (*RESPONSES[response].sections, "cam", *EXPANSIONS[expansion].sections)

@@ -6,18 +6,19 @@ methods' own papers and released code.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import hashlib
+import json
+from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
+from simformer.baselines.responses import EXPANSIONS, RESPONSES
+from simformer.config.layers import RECIPE_VERSION
 from simformer.config.settings import WHOLE, Count, LongEdge, Seed, Settings, Share, Side, Weight, within
 
 Positive = Annotated[float, Field(gt=0)]
-Response = Literal[
-    "classifier", "warm", "plain", "seam", "cpn", "rib", "conta",
-    "seam_no_er", "seam_no_ecr", "cpn_independent", "conta_zero", "conta_shuffled", "conta_constant",
-]  # fmt: skip
-"""Networks and procedures that make class maps from image-level labels; also the name of their folder."""
+ResponseName = Literal[tuple(RESPONSES)]
+ExpansionName = Literal[tuple(EXPANSIONS)]
 
 
 class NetworkSettings(Settings):
@@ -50,6 +51,25 @@ class NetworkSettings(Settings):
             if (found := getattr(self, name)) and found[0] > found[1]:
                 raise ValueError(f"{name} is a range [lowest, highest], found {list(found)}")
         return self
+
+
+NetworkSettingsT = TypeVar("NetworkSettingsT", bound=NetworkSettings)
+
+
+class NetworkSpec(Settings, Generic[NetworkSettingsT]):
+    """All that decides a network's weights beside its data and initial weights."""
+
+    kind: str = Field(description="What it is: classifier, psa, irn, ...")
+    backbone: str = Field(description="Backbone, as in model.backbone.")
+    seed: Seed = Field(description="Seed of initialisation, data order and augmentation.")
+    version: int = Field(RECIPE_VERSION, description="Version of the training code's results.")
+    settings: NetworkSettingsT = Field(description="Settings of its training.")
+
+    @property
+    def hash(self) -> str:
+        """First 16 hex digits of the sha256 of the specification in canonical JSON."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class ClassifierSettings(NetworkSettings):
@@ -111,8 +131,8 @@ class WalkSettings(Settings):
 class MapChoice(Settings):
     """Which maps label the novel pixels of a method (`labels: maps`)."""
 
-    response: Response = Field("classifier", description="Network whose class activation maps start it.")
-    expansion: Literal["none", "psa", "irn", "retab"] = Field(
+    response: ResponseName = Field("classifier", description="Network whose class activation maps start it.")
+    expansion: ExpansionName = Field(
         "none",
         description="Expansion by a random walk: PSA's affinity network or IRN's boundary network, both without any "
         "mask, or RETAB's two networks, which learn from the base masks of the split.",

@@ -8,26 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
-from simformer.baselines.class_maps.cam import inference_size
+from simformer.baselines.class_maps.cam import inference_size, pixels_of
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapSet
 from simformer.baselines.class_maps.seeds import confident
 from simformer.baselines.classifier import load_classifier
-from simformer.baselines.conta.context import place_in_views
-from simformer.baselines.conta.contexts import Contexts
-from simformer.baselines.conta.training import ContextResponse
+from simformer.baselines.conta.context_attention import place_in_views
+from simformer.baselines.conta.image_contexts import Contexts
+from simformer.baselines.conta.round_classifier import ContextResponse
 from simformer.baselines.settings import CamSettings
 from simformer.claims.claim import Claim
 from simformer.claims.label_measures import iou_counts
 from simformer.claims.maps import chosen_images
 from simformer.claims.measures import average_precision
 from simformer.config.settings import IGNORE
-from simformer.data.checked import read_label_map, read_photograph
+from simformer.data.checked import read_label_map
 from simformer.data.identity import require_dataset, require_truth
 from simformer.data.labels import LabelledImage, LabelSet
-from simformer.data.transforms import normalise, resize_image
+from simformer.data.transforms import normalise
 
 METHOD = "conta"
 PLAIN = "classifier"
@@ -236,8 +235,7 @@ def label_rankings(
     found = []
     for image in images:
         size = inference_size(image.height, image.width, inputs.cam)
-        pixels = resize_image(read_photograph(inputs.data, image), *size, Image.Resampling.BICUBIC)
-        view = normalise(torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None].to(device))
+        view = normalise(pixels_of(inputs.data, image, size)[None].to(device))
         context = place_in_views(response.contexts([image.name]), *size)[:1]
         truth = np.isin(np.arange(len(inputs.labels.classes)), image.classes)
         maps = response.network(view, context), plain(view)

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from simformer.baselines.cpn.losses import view_shares
 from simformer.baselines.cpn.masks import draw_views
 from simformer.baselines.cpn.settings import CpnSettings
-from simformer.baselines.cpn.training import view_shares
-from simformer.baselines.settings import CamSettings
 from simformer.baselines.stride8.network import TappedClassifier
 from simformer.claims.claim import Claim
 from simformer.claims.map_scores import mean_gaps, recalls
-from simformer.claims.stride8_networks import Arm, compare, measure_arm, normalised_view
+from simformer.claims.stride8_networks import Arm, Inputs, compare, measure_arm, normalised_view
 from simformer.claims.test_images import HeldOut, of_pairs, pair_names
-from simformer.data.index import DatasetIndex
-from simformer.data.splits import Split
 
 ARMS = ("plain", "cpn", "cpn_independent")
 """Networks that are compared."""
@@ -66,27 +62,18 @@ def complementary_gaps(
     return of_pairs(images, gaps)
 
 
-def cpn_claims(
-    paths: dict[str, Path], data: Path, index: DatasetIndex, split: Split, cam: CamSettings, device: str
-) -> list[Claim]:
-    """Measure all claims about CPN.
+def cpn_claims(inputs: Inputs) -> list[Claim]:
+    """Measure all claims about CPN, with the networks of ARMS.
 
-    Args:
-        paths: network file of each of ARMS.
-        data: folder of the prepared dataset.
-        index: its index; test images are measured, labels of training images give the frequency of classes.
-        split: its base classes are those whose IoU counts.
-        cam: sizes of the maps.
-        device: of the networks.
     Raises: UserError for a network that is not what its name says.
     """
-    images, arms, found = compare("cpn", CpnSettings, paths, data, index, split, cam, device)
+    images, arms, found = compare("cpn", CpnSettings, inputs)
     spec = arms["cpn"].stored.spec
     return [
         *found,
         *_gaps(arms, images, fresh_views(images, spec.settings, spec.seed)),
         *_quality(arms, images),
-        _regions(arms["cpn"], images, split.base),
+        _regions(arms["cpn"], images, inputs.split.base),
     ]
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from simformer.baselines.class_maps.cam import pixels_of
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapSet
 from simformer.baselines.expansion.affinity import feature_affinity, pair_kinds
@@ -24,9 +25,9 @@ from simformer.baselines.mixing import mix_scores
 from simformer.baselines.retab.cells import base_and_seeds
 from simformer.baselines.retab.controls import SHUFFLED, THINNED, partners
 from simformer.baselines.retab.edges import base_edges
-from simformer.baselines.retab.propagation import padded_input, pixels_of
+from simformer.baselines.retab.networks import AFFINITY_KIND
+from simformer.baselines.retab.propagation import padded_input
 from simformer.baselines.retab.settings import TwoStageSettings
-from simformer.baselines.retab.training import AFFINITY_KIND
 from simformer.baselines.settings import AffinitySettings
 from simformer.baselines.training.network_file import read_network
 from simformer.claims.claim import Claim

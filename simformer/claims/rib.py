@@ -12,8 +12,8 @@ import torch
 from simformer.baselines.class_maps.cam import equal_sizes
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapSet
-from simformer.baselines.rib.maps import load_tuner, read_tuning
 from simformer.baselines.rib.settings import RibCheckSettings, RibSettings
+from simformer.baselines.rib.tuned_maps import load_tuner, read_tuning
 from simformer.baselines.settings import CamSettings
 from simformer.claims.claim import Claim
 from simformer.claims.measures import average_precision, precision_recall, recall_at_precision

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,16 +10,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from simformer.baselines.seam.settings import SeamSettings
-from simformer.baselines.settings import CamSettings
 from simformer.baselines.stride8.network import TappedClassifier, enlarged
 from simformer.claims.claim import Claim
 from simformer.claims.map_scores import mean_gaps
 from simformer.claims.measures import roc_auc
-from simformer.claims.stride8_networks import WARM, Arm, compare, normalised_view
+from simformer.claims.stride8_networks import WARM, Arm, Inputs, compare, normalised_view
 from simformer.claims.test_images import HeldOut, of_pairs, pair_names
 from simformer.config.settings import IGNORE
-from simformer.data.index import DatasetIndex
-from simformer.data.splits import Split
 from simformer.data.transforms import resize_label
 
 ARMS = ("plain", "seam", "seam_no_er", "seam_no_ecr", WARM)
@@ -92,21 +88,12 @@ def affinity_aucs(network: TappedClassifier, images: Sequence[HeldOut]) -> tuple
     return learned, colour
 
 
-def seam_claims(
-    paths: dict[str, Path], data: Path, index: DatasetIndex, split: Split, cam: CamSettings, device: str
-) -> list[Claim]:
-    """Measure all claims about SEAM.
+def seam_claims(inputs: Inputs) -> list[Claim]:
+    """Measure all claims about SEAM, with the networks of ARMS.
 
-    Args:
-        paths: network file of each of ARMS.
-        data: folder of the prepared dataset.
-        index: its index; test images are measured, labels of training images give the frequency of classes.
-        split: its base classes are those whose IoU counts.
-        cam: sizes of the maps.
-        device: of the networks.
     Raises: UserError for a network that is not what its name says.
     """
-    images, arms, found = compare("seam", SeamSettings, paths, data, index, split, cam, device)
+    images, arms, found = compare("seam", SeamSettings, inputs)
     return [
         *found,
         *_equivariance(arms, images, arms["seam"].stored.spec.settings.rescale),

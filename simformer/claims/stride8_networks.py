@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simformer.baselines.responses import load_tapped
+from simformer.baselines.response_networks import load_tapped
 from simformer.baselines.settings import CamSettings
 from simformer.baselines.stride8.cross_regularisation import normalised_maps
 from simformer.baselines.stride8.network import TappedClassifier, pooled_logits
@@ -20,7 +20,7 @@ from simformer.claims.claim import Claim
 from simformer.claims.map_scores import MapScores, distance_between_images, score_maps
 from simformer.claims.measures import average_precision
 from simformer.claims.test_images import HeldOut, pair_names, read_held_out
-from simformer.data.identity import Identity, require_dataset, require_groups
+from simformer.data.identity import require_dataset, require_groups
 from simformer.data.index import DatasetIndex
 from simformer.data.splits import Split
 from simformer.errors import UserError
@@ -33,6 +33,27 @@ SMALLEST_DISTANCE = 1e-6
 """Least distance between images that gaps are divided by."""
 HOT_SHARES = (0.01, 0.9)
 """Bounds of the mean share of hot pixels of a map; beyond them it has collapsed."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the claims about a method are measured on.
+
+    Attributes:
+        networks: network file of each arm, by its name.
+        data: folder of the prepared dataset.
+        index: its index; test images are measured, labels of training images give the frequency of classes.
+        split: its base classes are those whose IoU counts.
+        cam: sizes of the maps.
+        device: of the networks.
+    """
+
+    networks: dict[str, Path]
+    data: Path
+    index: DatasetIndex
+    split: Split
+    cam: CamSettings
+    device: torch.device
 
 
 @dataclass(frozen=True)
@@ -111,54 +132,37 @@ def measure_arm(
     return Arm(name, network, stored, maps, spread_maps, raw, spread, np.array(labels), between)
 
 
-def load_arms(
-    paths: dict[str, Path], dataset: Identity, images: Sequence[HeldOut], base: tuple[int, ...], device: str
-) -> dict[str, Arm]:
+def load_arms(inputs: Inputs, images: Sequence[HeldOut]) -> dict[str, Arm]:
     """Read networks and measure them; all but the warm one must have been trained for as many steps.
 
-    Args:
-        paths: network file of each arm.
-        dataset: whose images these are.
-        images, base: see `measure_arm`.
-        device: of the networks.
     Raises: UserError for networks of another dataset or of unequal training.
     """
-    loaded = {name: load_tapped(path, torch.device(device)) for name, path in paths.items()}
+    loaded = {name: load_tapped(path, inputs.device) for name, path in inputs.networks.items()}
     for _, stored in loaded.values():
-        require_dataset(stored.identity, dataset)
+        require_dataset(stored.identity, inputs.index.identity)
     require_equal_training({name: stored for name, (_, stored) in loaded.items()})
-    return {name: measure_arm(name, *found, images, base) for name, found in loaded.items()}
+    return {name: measure_arm(name, *found, images, inputs.split.base) for name, found in loaded.items()}
 
 
 def compare(
-    method: str,
-    kind: type[TappedSettings],
-    paths: dict[str, Path],
-    data: Path,
-    index: DatasetIndex,
-    split: Split,
-    cam: CamSettings,
-    device: str,
+    method: str, kind: type[TappedSettings], inputs: Inputs
 ) -> tuple[list[HeldOut], dict[str, Arm], list[Claim]]:
     """Measure the networks behind the claims of a method on held-out images.
 
     Args:
-        method: e.g. "seam", one of `paths`; "plain" must be another.
+        method: e.g. "seam", one of the networks; "plain" must be another.
         kind: of its settings.
-        paths: network file of each arm.
-        data: folder of the prepared dataset.
-        index: its index; test images are measured, labels of training images give the frequency of classes.
-        split: its base classes are those whose IoU counts.
-        cam: sizes of the maps.
-        device: of the networks.
+        inputs: networks and images.
     Returns: the images, the arms, and the claims of `gates`.
     Raises: UserError for a network that is not what its name says.
     """
-    require_groups(index.identity, split)
-    images = read_held_out(data, index, cam, torch.device(device))
-    arms = load_arms(paths, index.identity, images, split.base, device)
+    index = inputs.index
+    require_groups(index.identity, inputs.split)
+    images = read_held_out(inputs.data, index, inputs.cam, inputs.device)
+    arms = load_arms(inputs, images)
     if not isinstance(arms[method].stored.spec.settings, kind):
-        raise UserError(f"{paths[method]}: not a network of {method.upper()}; give --network {method}=... another file")
+        file = inputs.networks[method]
+        raise UserError(f"{file}: not a network of {method.upper()}; give --network {method}=... another file")
     frequency = np.bincount([c for record in index.train for c in record.labels], minlength=len(index.classes))
     return images, arms, gates(arms[method], arms["plain"], images, frequency)
 

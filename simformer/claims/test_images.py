@@ -14,9 +14,10 @@ from torch import Tensor
 
 from simformer.baselines.class_maps.cam import inference_size
 from simformer.baselines.settings import CamSettings
-from simformer.data.checked import read_photograph, read_truth
+from simformer.data.checked import read_photograph
 from simformer.data.index import DatasetIndex
 from simformer.data.transforms import normalise, resize_image, resize_label
+from simformer.data.truth import read_truth
 
 HELD_OUT_IMAGES = 100
 """Test images that are measured, the first ones of the list."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
+from simformer.baselines.responses import WALKS
 from simformer.commands.options import (
     DATA,
     DEVICE,
@@ -20,6 +22,9 @@ from simformer.commands.options import (
     score,
 )
 
+if TYPE_CHECKING:
+    from simformer.baselines.class_maps.map_files import MapJob
+
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
 
@@ -27,18 +32,23 @@ def classifier(args: argparse.Namespace) -> None:
     """Train the multi-label classifier; the same command continues an interrupted training."""
     from simformer.baselines.classifier import train_classifier
     from simformer.baselines.settings import ClassifierSettings
-    from simformer.baselines.training.network_file import NetworkSpec
 
-    train_network(train_classifier, parsed(NetworkSpec[ClassifierSettings], args.spec, "--spec"), args)
+    train_network(train_classifier, network_spec(ClassifierSettings, args), args)
 
 
 def affinity(args: argparse.Namespace) -> None:
     """Train the network of an expansion (PSA, IRN) on seeds; the same command continues an interrupted training."""
     from simformer.baselines.expansion.psa_irn import train_expander
     from simformer.baselines.settings import AffinitySettings
-    from simformer.baselines.training.network_file import NetworkSpec
 
-    train_network(train_expander, parsed(NetworkSpec[AffinitySettings], args.spec, "--spec"), args)
+    train_network(train_expander, network_spec(AffinitySettings, args), args)
+
+
+def network_spec(settings, args: argparse.Namespace):
+    """Read the specification of a training, whose settings are of some class."""
+    from simformer.baselines.settings import NetworkSpec
+
+    return parsed(NetworkSpec[settings], args.spec, "--spec")
 
 
 def train_network(run, spec, args: argparse.Namespace) -> None:
@@ -49,7 +59,7 @@ def train_network(run, spec, args: argparse.Namespace) -> None:
     from simformer.machine.devices import choose_device
     from simformer.machine.run_lock import run_lock
     from simformer.machine.stop_signal import ignore_stops
-    from simformer.train import Runtime, TrainOutputs
+    from simformer.training.job import Job, Runtime, TrainOutputs
 
     torch.set_num_threads(args.threads)
     runtime = Runtime(
@@ -60,28 +70,33 @@ def train_network(run, spec, args: argparse.Namespace) -> None:
     )
     outputs = TrainOutputs(args.network, args.log, args.facts)
     with run_lock(args.state) as waited:
-        if waited and outputs.are_of(spec):
+        if waited and outputs.are_of(spec.hash):
             print("the other process has finished this training", file=sys.stderr)
         else:
             labels = LabelSet.load(args.labels)
             labels.require(*LEARNS_FROM.get(spec.kind, ("images",)))
-            run(spec, args.data, labels, args.weights, args.state, outputs, runtime)
+            run(spec, Job(args.data, labels, args.weights, args.state, outputs, runtime))
             ignore_stops()
 
 
 def cam(args: argparse.Namespace) -> None:
     """Make a network's class maps, or those of a shard; what is there is not made again."""
+    from simformer.baselines.response_networks import response_maps
+    from simformer.baselines.settings import CamSettings
+
+    response_maps(args.network, parsed(CamSettings, args.settings, "--settings"), map_job(args))
+
+
+def map_job(args: argparse.Namespace) -> MapJob:
+    """Read the options of MAKING, which say whose maps are made and how."""
     import torch
 
-    from simformer.baselines.responses import response_maps
-    from simformer.baselines.settings import CamSettings
+    from simformer.baselines.class_maps.map_files import MapJob
     from simformer.data.labels import LabelSet
     from simformer.machine.devices import choose_device
 
     torch.set_num_threads(args.threads)
-    settings = parsed(CamSettings, args.settings, "--settings")
-    labels = LabelSet.load(args.labels)
-    response_maps(args.network, args.data, labels, settings, choose_device(args.device), args.output, args.shard)
+    return MapJob(args.data, LabelSet.load(args.labels), choose_device(args.device), args.output, args.shard)
 
 
 def gather_maps(args: argparse.Namespace) -> None:
@@ -108,18 +123,12 @@ def seeds(args: argparse.Namespace) -> None:
 
 def refine(args: argparse.Namespace) -> None:
     """Expand class maps by a random walk, or of a shard of the images; what is there is not made again."""
-    import torch
-
     from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.expansion.psa_irn import Expander
     from simformer.baselines.settings import WalkSettings
-    from simformer.data.labels import LabelSet
-    from simformer.machine.devices import choose_device
 
-    torch.set_num_threads(args.threads)
-    settings = parsed(WalkSettings, args.settings, "--settings")
-    expander = Expander(args.network, args.kind, settings, choose_device(args.device))
-    expander.write(MapSet.load(args.maps), args.data, LabelSet.load(args.labels), args.output, args.shard)
+    settings, job = parsed(WalkSettings, args.settings, "--settings"), map_job(args)
+    Expander(args.network, args.kind, settings, job.device).write(MapSet.load(args.maps), job)
 
 
 def mix(args: argparse.Namespace) -> None:
@@ -145,6 +154,7 @@ LEARNS_FROM = {
 NETWORK = path("network", "network file")
 MAPS = path("maps", "maps.json of class maps")
 SETTINGS: Option = ("--settings", {"required": True, "help": "settings, JSON"})
+MAKING: tuple[Option, ...] = (DATA, LABELS, SETTINGS, SHARD, THREADS, DEVICE, OUTPUT)
 TRAINING: tuple[Option, ...] = (
     ("--spec", {"required": True, "help": "kind, backbone, seed and settings, JSON"}),
     DATA,
@@ -165,12 +175,10 @@ TRAINING: tuple[Option, ...] = (
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
     command(commands, classifier, *TRAINING)
-    command(commands, cam, NETWORK, DATA, LABELS, SETTINGS, SHARD, THREADS, DEVICE, OUTPUT)
+    command(commands, cam, NETWORK, *MAKING)
     command(commands, gather_maps, path("shards", "manifests of all shards", nargs="+"), LABELS, OUTPUT)
     command(commands, seeds, MAPS, DATA, LABELS, SETTINGS, OUTPUT)
     command(commands, affinity, *TRAINING)
-    command(
-        commands, refine, NETWORK, ("--kind", {"required": True, "choices": ("psa", "irn"), "help": "expansion"}),
-        MAPS, DATA, LABELS, SETTINGS, SHARD, THREADS, DEVICE, OUTPUT,
-    )  # fmt: skip
+    kind = ("--kind", {"required": True, "choices": WALKS, "help": "expansion"})
+    command(commands, refine, NETWORK, kind, MAPS, *MAKING)
     command(commands, mix, MAPS, LABELS, ("--gamma", {"type": score, "required": True, "help": "lowest score"}), OUTPUT)

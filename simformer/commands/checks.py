@@ -49,10 +49,12 @@ def map_gallery(args: argparse.Namespace) -> None:
 
 
 def stage_costs(args: argparse.Namespace) -> None:
-    """Write the time and memory of every stage that has finished, as csv and Markdown."""
+    """Write the time and memory of every stage of a study that has finished, as csv and Markdown."""
     from simformer.analysis.tables.stage_costs import write_stage_costs
+    from simformer.study.specification import read_runs
 
-    write_stage_costs(args.results, args.output)
+    catalogue = read_runs(args.study, args.configuration, args.config).catalogue
+    write_stage_costs(catalogue, args.results, args.output)
 
 
 TRUTH = path("truth", "labels.json with all masks")
@@ -68,4 +70,4 @@ def add(commands: argparse._SubParsersAction) -> None:
         commands, map_gallery, *STUDIED, ON, DATA, LABELS, TRUTH,
         ("--images", {"type": count(1), "default": 6, "help": "number of training images"}), OUTPUT,
     )  # fmt: skip
-    command(commands, stage_costs, path("results", "folder of the study's results"), OUTPUT)
+    command(commands, stage_costs, *STUDIED, path("results", "folder of the study's results"), OUTPUT)

@@ -6,7 +6,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from simformer.commands.baselines import MAPS, NETWORK, SETTINGS, TRAINING, train_network
+from simformer.commands.baselines import MAKING, MAPS, NETWORK, SETTINGS, TRAINING, map_job, network_spec, train_network
 from simformer.commands.options import (
     DATA,
     DEVICE,
@@ -14,7 +14,6 @@ from simformer.commands.options import (
     ON,
     OUTPUT,
     SEED,
-    SHARD,
     STUDIED,
     THREADS,
     command,
@@ -32,24 +31,16 @@ def segmentation(args: argparse.Namespace) -> None:
     """Train the segmentation network on a round's masks; the same command continues an interrupted training."""
     from simformer.baselines.conta.segmentation import train_segmentation
     from simformer.baselines.conta.settings import SegmentationSettings
-    from simformer.baselines.training.network_file import NetworkSpec
 
-    train_network(train_segmentation, parsed(NetworkSpec[SegmentationSettings], args.spec, "--spec"), args)
+    train_network(train_segmentation, network_spec(SegmentationSettings, args), args)
 
 
 def predictions(args: argparse.Namespace) -> None:
     """Predict masks of the training images, or of a shard of them; what is there is not made again."""
-    import torch
-
     from simformer.baselines.conta.segmentation import write_predictions
     from simformer.baselines.settings import CamSettings
-    from simformer.data.labels import LabelSet
-    from simformer.machine.devices import choose_device
 
-    torch.set_num_threads(args.threads)
-    labels, settings = LabelSet.load(args.labels), parsed(CamSettings, args.settings, "--settings")
-    device = choose_device(args.device)
-    write_predictions(args.network, args.data, labels, settings, args.grid, device, args.output, args.shard)
+    write_predictions(args.network, parsed(CamSettings, args.settings, "--settings"), args.grid, map_job(args))
 
 
 def confounder(args: argparse.Namespace) -> None:
@@ -69,33 +60,26 @@ def conta(args: argparse.Namespace) -> None:
     """Train the classifier of a round; the same command continues an interrupted training."""
     from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.conta.confounder import Confounder
+    from simformer.baselines.conta.round_classifier import train_context_classifier
     from simformer.baselines.conta.settings import ContextClassifierSettings
-    from simformer.baselines.conta.training import train_context_classifier
-    from simformer.baselines.training.network_file import NetworkSpec
 
     run = partial(
         train_context_classifier,
         predicted=args.predicted and MapSet.load(args.predicted),
         confounder=args.confounder and Confounder.load(args.confounder),
     )
-    train_network(run, parsed(NetworkSpec[ContextClassifierSettings], args.spec, "--spec"), args)
+    train_network(run, network_spec(ContextClassifierSettings, args), args)
 
 
 def conta_cam(args: argparse.Namespace) -> None:
     """Make the class activation maps of a round, or those of a shard; what is there is not made again."""
-    import torch
-
     from simformer.baselines.class_maps.map_files import MapSet
-    from simformer.baselines.conta.training import ContextResponse, context_classifier_maps
+    from simformer.baselines.conta.round_classifier import ContextResponse, context_classifier_maps
     from simformer.baselines.settings import CamSettings
-    from simformer.data.labels import LabelSet
-    from simformer.machine.devices import choose_device
 
-    torch.set_num_threads(args.threads)
-    settings, labels = parsed(CamSettings, args.settings, "--settings"), LabelSet.load(args.labels)
+    settings, job = parsed(CamSettings, args.settings, "--settings"), map_job(args)
     predicted = args.predicted and MapSet.load(args.predicted)
-    response = ContextResponse(args.network, predicted, labels, choose_device(args.device))
-    context_classifier_maps(response, args.data, settings, args.output, args.shard)
+    context_classifier_maps(ContextResponse(args.network, predicted, job.labels, job.device), settings, job)
 
 
 def check_conta(args: argparse.Namespace) -> None:
@@ -138,11 +122,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     predicted = path("predicted", "maps.json of the predicted masks of the round before", required=False, default=None)
     averages = path("confounder", "average masks of the round before", required=False, default=None)
     command(commands, segmentation, *TRAINING)
-    command(
-        commands, predictions, NETWORK, DATA, LABELS, SETTINGS,
-        ("--grid", {"type": count(1, 10_000), "required": True, "help": "side of the square grid, cells"}),
-        SHARD, THREADS, DEVICE, OUTPUT,
-    )  # fmt: skip
+    grid = ("--grid", {"type": count(1, 10_000), "required": True, "help": "side of the square grid, cells"})
+    command(commands, predictions, NETWORK, grid, *MAKING)
     command(
         commands, confounder, path("predicted", "maps.json of predicted masks"), MAPS, LABELS,
         ("--threshold", {"type": score, "required": True, "help": "lowest score of a map that counts"}), OUTPUT,
@@ -155,4 +136,4 @@ def add(commands: argparse._SubParsersAction) -> None:
         ("--background", {"type": score, "required": True, "help": "lowest score of a labelled pixel"}),
         THREADS, DEVICE, OUTPUT,
     )  # fmt: skip
-    command(commands, conta_cam, NETWORK, predicted, DATA, LABELS, SETTINGS, SHARD, THREADS, DEVICE, OUTPUT)
+    command(commands, conta_cam, NETWORK, predicted, *MAKING)

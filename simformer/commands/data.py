@@ -102,8 +102,8 @@ def crop_labels(args: argparse.Namespace) -> None:
 
 def fill_labels(args: argparse.Namespace) -> None:
     """Write the control labels: the not-base region given to a present novel class."""
+    from simformer.data.derived_labels import fill_labels as run
     from simformer.data.labels import LabelSet
-    from simformer.data.masking import fill_labels as run
 
     run(LabelSet.load(args.labels), args.output)
 

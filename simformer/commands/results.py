@@ -44,8 +44,7 @@ def keep(args: argparse.Namespace) -> None:
     from simformer.analysis.pages.kept import keep_results
     from simformer.study.catalogue import Catalogue
 
-    study = Catalogue.read(args.study).study
-    changed = keep_results(Path(study.results), args.output)
+    changed = keep_results(args.study, Path(Catalogue.read(args.study).study.results), args.output)
     print("\n".join([*map(str, changed), f"{len(changed)} file(s) kept; now: snakemake --cores 1 docs/results.md"]))
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from simformer.commands.baselines import MAPS, NETWORK, SETTINGS, TRAINING, train_network
+from simformer.commands.baselines import MAKING, MAPS, NETWORK, SETTINGS, TRAINING, map_job, network_spec, train_network
 from simformer.commands.options import (
     DATA,
     DEVICE,
     LABELS,
     OUTPUT,
-    SHARD,
     SPLIT,
     THREADS,
     command,
@@ -26,26 +25,18 @@ from simformer.commands.options import (
 
 def retab_boundary(args: argparse.Namespace) -> None:
     """Train RETAB's boundary network on edges of base masks; the same command continues an interrupted training."""
+    from simformer.baselines.retab.networks import train_edges
     from simformer.baselines.retab.settings import EdgeSettings
-    from simformer.baselines.retab.training import train_edges
-    from simformer.baselines.training.network_file import NetworkSpec
 
-    train_network(train_edges, parsed(NetworkSpec[EdgeSettings], args.spec, "--spec"), args)
+    train_network(train_edges, network_spec(EdgeSettings, args), args)
 
 
 def retab_boundary_maps(args: argparse.Namespace) -> None:
     """Predict the boundaries of the training images, or those of a shard; what is there is not made again."""
-    import torch
-
     from simformer.baselines.retab.propagation import write_boundaries
     from simformer.baselines.settings import CamSettings
-    from simformer.data.labels import LabelSet
-    from simformer.machine.devices import choose_device
 
-    torch.set_num_threads(args.threads)
-    settings = parsed(CamSettings, args.settings, "--settings")
-    labels = LabelSet.load(args.labels)
-    write_boundaries(args.network, args.data, labels, settings, choose_device(args.device), args.output, args.shard)
+    write_boundaries(args.network, parsed(CamSettings, args.settings, "--settings"), map_job(args))
 
 
 def retab_seeds(args: argparse.Namespace) -> None:
@@ -65,36 +56,29 @@ def retab_seeds(args: argparse.Namespace) -> None:
 
 def retab_affinity(args: argparse.Namespace) -> None:
     """Train RETAB's affinity network on base masks and seeds; the same command continues an interrupted training."""
-    from simformer.baselines.retab.training import train_affinity
+    from simformer.baselines.retab.networks import train_affinity
     from simformer.baselines.settings import AffinitySettings
-    from simformer.baselines.training.network_file import NetworkSpec
     from simformer.data.identity import require_groups
     from simformer.data.splits import Split
 
     split = Split.load(args.split)
 
-    def run(spec, data, labels, *others) -> None:
-        require_groups(labels.identity, split)
-        train_affinity(spec, data, labels, split.novel, *others)
+    def run(spec, job) -> None:
+        require_groups(job.labels.identity, split)
+        train_affinity(spec, job, split.novel)
 
-    train_network(run, parsed(NetworkSpec[AffinitySettings], args.spec, "--spec"), args)
+    train_network(run, network_spec(AffinitySettings, args), args)
 
 
 def retab_walk(args: argparse.Namespace) -> None:
     """Walk class maps in two stages, or those of a shard of the images; what is there is not made again."""
-    import torch
-
     from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.retab.propagation import Propagation
     from simformer.baselines.retab.settings import TwoStageSettings
-    from simformer.data.labels import LabelSet
-    from simformer.machine.devices import choose_device
 
-    torch.set_num_threads(args.threads)
-    settings = parsed(TwoStageSettings, args.settings, "--settings")
-    propagation = Propagation(args.network, settings, choose_device(args.device))
-    maps, boundaries, labels = MapSet.load(args.maps), MapSet.load(args.boundaries), LabelSet.load(args.labels)
-    propagation.write(maps, boundaries, args.data, labels, args.anchored, args.output, args.shard)
+    settings, job = parsed(TwoStageSettings, args.settings, "--settings"), map_job(args)
+    maps, boundaries = MapSet.load(args.maps), MapSet.load(args.boundaries)
+    Propagation(args.network, settings, job.device).write(maps, boundaries, args.anchored, job)
 
 
 def retab_control(args: argparse.Namespace) -> None:
@@ -162,14 +146,11 @@ SEEDS = path("seeds", "labels.json of the seeds of class maps")
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
     command(commands, retab_boundary, *TRAINING)
-    command(commands, retab_boundary_maps, NETWORK, DATA, LABELS, SETTINGS, SHARD, THREADS, DEVICE, OUTPUT)
+    command(commands, retab_boundary_maps, NETWORK, *MAKING)
     command(commands, retab_seeds, SEEDS, BOUNDARIES, LABELS, SETTINGS, OUTPUT)
     command(commands, retab_affinity, *TRAINING, SPLIT)
     anchored = ("--anchored", {"action": "store_true", "help": "the walk stays within the not-base region"})
-    command(
-        commands, retab_walk, NETWORK, MAPS, BOUNDARIES, DATA, LABELS, SETTINGS, anchored,
-        SHARD, THREADS, DEVICE, OUTPUT,
-    )  # fmt: skip
+    command(commands, retab_walk, NETWORK, MAPS, BOUNDARIES, anchored, *MAKING)
     control = ("--control", {"required": True, "help": "shuffled, base50 or base25"})
     seed = ("--seed", {"type": count(0, 2**31 - 1), "required": True, "help": "seed of the draw"})
     command(commands, retab_control, LABELS, control, seed, OUTPUT)

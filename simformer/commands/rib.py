@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import argparse
 
+from simformer.commands.baselines import map_job
 from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, SHARD, THREADS, Option, command, parsed, path
 
 
 def rib(args: argparse.Namespace) -> None:
     """Make RIB's maps of the training images, or of a shard of them; what is there is not made again."""
-    import torch
-
-    from simformer.baselines.rib.maps import rib_maps
     from simformer.baselines.rib.settings import RibSettings
+    from simformer.baselines.rib.tuned_maps import rib_maps
     from simformer.baselines.settings import CamSettings
-    from simformer.data.labels import LabelSet
-    from simformer.machine.devices import choose_device
 
-    torch.set_num_threads(args.threads)
     settings, cam = parsed(RibSettings, args.settings, "--settings"), parsed(CamSettings, args.cam, "--cam")
-    device, labels = choose_device(args.device), LabelSet.load(args.labels)
-    rib_maps(args.network, args.data, labels, settings, cam, device, args.output, args.facts, args.shard)
+    rib_maps(args.network, settings, cam, args.facts, map_job(args))
 
 
 def check_rib(args: argparse.Namespace) -> None:

@@ -26,7 +26,7 @@ from simformer.commands.options import (
 
 if TYPE_CHECKING:
     from simformer.config.layers import RunConfig
-    from simformer.train import TrainOutputs
+    from simformer.training.job import TrainOutputs
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -70,7 +70,7 @@ def train(args: argparse.Namespace) -> None:
     from simformer.config.layers import RunConfig
     from simformer.machine.launch import launch, should_launch
     from simformer.machine.run_lock import run_lock
-    from simformer.train import TrainOutputs
+    from simformer.training.job import TrainOutputs
     from simformer.training.processes import started_by_torchrun
 
     config = RunConfig.load(args.config)
@@ -78,7 +78,7 @@ def train(args: argparse.Namespace) -> None:
     if started_by_torchrun():
         return _train_here(args, config, outputs)
     with run_lock(args.state) as waited:
-        if waited and outputs.are_of(config):
+        if waited and outputs.are_of(config.hash):
             print("the other process has finished this run", file=sys.stderr)
         elif should_launch(args.gpus, args.device):
             launch(args.gpus, args.arguments)
@@ -93,8 +93,8 @@ def _train_here(args: argparse.Namespace, config: RunConfig, outputs: TrainOutpu
     from simformer.data.labels import LabelSet
     from simformer.machine.devices import choose_device
     from simformer.machine.stop_signal import ignore_stops
-    from simformer.train import Runtime
     from simformer.train import train as run
+    from simformer.training.job import Job, Runtime
     from simformer.training.processes import join
 
     device = choose_device(args.device)
@@ -108,7 +108,7 @@ def _train_here(args: argparse.Namespace, config: RunConfig, outputs: TrainOutpu
             stop_after=args.stop_after,
         )
         labels = LabelSet.load(args.labels)
-        run(config, args.data, labels, args.weights, args.state, outputs, runtime, processes)
+        run(config, Job(args.data, labels, args.weights, args.state, outputs, runtime), processes)
         ignore_stops()
 
 
@@ -179,8 +179,8 @@ def pseudo_labels(args: argparse.Namespace) -> None:
 
 def join_labels(args: argparse.Namespace) -> None:
     """Join the shards of a label set."""
+    from simformer.data.derived_labels import join_labels as run
     from simformer.data.labels import LabelSet
-    from simformer.data.masking import join_labels as run
 
     run(LabelSet.load(args.labels), [LabelSet.load(shard / "labels.json") for shard in args.shards], args.output)
 

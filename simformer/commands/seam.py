@@ -26,7 +26,7 @@ from simformer.errors import UserError
 
 def response_network(args: argparse.Namespace) -> None:
     """Train a network of SEAM, CPN or their controls; the same command continues an interrupted training."""
-    from simformer.baselines.responses import parse_spec, train_response
+    from simformer.baselines.response_networks import parse_spec, train_response
 
     train_network(partial(train_response, start=args.start), parse_spec(args.spec), args)
 
@@ -50,6 +50,7 @@ def _check(args: argparse.Namespace, arms: tuple[str, ...], measure) -> None:
 
     from simformer.baselines.settings import CamSettings
     from simformer.claims.claim import save_claims
+    from simformer.claims.stride8_networks import Inputs
     from simformer.data.index import DatasetIndex
     from simformer.data.splits import Split
     from simformer.machine.devices import choose_device
@@ -60,8 +61,8 @@ def _check(args: argparse.Namespace, arms: tuple[str, ...], measure) -> None:
         raise UserError(f"--network: found {given}; expected NAME=FILE once for each of {expected}")
     torch.set_num_threads(args.threads)
     index, split = DatasetIndex.load(args.index), Split.load(args.split)
-    cam, device = parsed(CamSettings, args.settings, "--settings"), str(choose_device(args.device))
-    save_claims(args.output, measure(paths, args.data, index, split, cam, device))
+    cam = parsed(CamSettings, args.settings, "--settings")
+    save_claims(args.output, measure(Inputs(paths, args.data, index, split, cam, choose_device(args.device))))
 
 
 NETWORKS: Option = (

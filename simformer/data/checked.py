@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simformer.data.images import decode_image, decode_label
-from simformer.data.index import ImageRecord
 from simformer.data.kept_pictures import KeptPictures
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError
@@ -52,15 +51,7 @@ def read_photograph(data: Path, image: Photograph) -> NDArray[np.uint8]:
 
 def read_photograph_file(path: Path, checksum: str) -> NDArray[np.uint8]:
     """Read a photograph whose file must have a sha256; see `read_photograph`."""
-    return _audited(path, checksum, decode_image)
-
-
-def read_truth(data: Path, record: ImageRecord) -> NDArray[np.uint8]:
-    """Read the true label map of an image, uint8 [H, W]; scoring and `data/masking.py` alone may.
-
-    Raises: UserError if the file is missing or is not the one that was audited.
-    """
-    return _audited(data / record.label, record.label_sha256, decode_label)
+    return read_audited(path, checksum, decode_image)
 
 
 def read_label_map(labels: LabelSet, image: LabelledImage) -> NDArray[np.uint8]:
@@ -93,8 +84,8 @@ def label_checksum(label_map: NDArray[np.uint8]) -> str:
     return hashlib.sha256(label_map.tobytes()).hexdigest()
 
 
-def _audited(path: Path, checksum: str, decode: Callable[[bytes, str], NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Return a picture of a prepared dataset; UserError unless its file is as audited."""
+def read_audited(path: Path, checksum: str, decode: Callable[[bytes, str], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Return a picture that `decode` makes of a file's content and name; UserError unless the file is as audited."""
     remedy = "put the audited file back, or delete index.json of this dataset and run snakemake again"
 
     def decoded(content: bytes, known: int) -> NDArray[np.uint8]:

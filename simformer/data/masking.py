@@ -7,22 +7,19 @@ stages read the written label set and nothing else.
 from __future__ import annotations
 
 import os
-import shutil
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from simformer.config.settings import IGNORE
-from simformer.data.checked import label_checksum, read_label_map, read_truth
-from simformer.data.identity import require_groups, require_split
+from simformer.data.checked import label_checksum
+from simformer.data.identity import require_groups
 from simformer.data.images import write_label
 from simformer.data.index import DatasetIndex
 from simformer.data.labels import Kind, LabelledImage, LabelSet
-from simformer.data.shards import require_all
 from simformer.data.splits import Split
+from simformer.data.truth import read_truth
 
 
 def hide_novel(label_map: np.ndarray, novel: tuple[int, ...]) -> np.ndarray:
@@ -110,73 +107,3 @@ def crop_labels(full: LabelSet, split: Split, destination: Path) -> LabelSet:
     )
     label_set.save()
     return label_set
-
-
-def derive_labels(source: LabelSet, destination: Path, kind: Kind, maps: Iterable[tuple[int, np.ndarray]]) -> LabelSet:
-    """Write a label set in which every class has masks, from a masked one.
-
-    Args:
-        source: the masked label set.
-        destination: folder of the new label set.
-        kind: of the new label set.
-        maps: (position in `source.images`, new uint8 label map [H, W]) of every image, in any order.
-    Returns: the new label set; an image's classes are those that its new label map holds. Images whose new
-        label map is entirely IGNORE are left out: trained on, they would teach 'no object' where objects are.
-    """
-    images = list(source.images)
-    for position, label_map in maps:
-        image = images[position]
-        write_label(destination / image.label, label_map)
-        present = tuple(int(c) for c in np.unique(label_map) if c != IGNORE)
-        images[position] = replace(image, classes=present, label_sha256=label_checksum(label_map))
-    kept = tuple(image for image in images if image.classes)
-    derived = replace(source, novel=(), images=kept, root=destination, kind=kind, crop_scope=False)
-    derived.save()
-    return derived
-
-
-def join_labels(source: LabelSet, shards: Sequence[LabelSet], destination: Path) -> LabelSet:
-    """Join label sets that were derived from interleaved parts of one masked set; equal for any number of parts.
-
-    Args:
-        source: the masked label set, whose order of images is kept.
-        shards: the label sets of all its parts, written by `pseudo_labels`; their label maps are copied.
-        destination: folder of the new label set.
-    Raises: UserError if the parts are not those of this label set, all of them once.
-    """
-    source.require("weak")
-    for shard in shards:
-        require_split(shard.identity, source.identity)
-    require_all([(shard.shard, shard.identity.where) for shard in shards])
-    found = {image.name: (shard, image) for shard in shards for image in shard.images}
-    images = tuple(found[image.name][1] for image in source.images if image.name in found)
-    for shard, image in found.values():
-        target = destination / image.label
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(shard.label_path(image), target)
-    joined = replace(source, novel=(), images=images, root=destination, kind="pseudo")
-    joined.save()
-    return joined
-
-
-def fill_labels(source: LabelSet, destination: Path) -> LabelSet:
-    """Trivial control: the whole not-base region becomes the most frequent novel class of the image.
-
-    Frequency is the number of training images that carry the class's image-level label; ties go to the lower
-    id. Images without a novel class keep their masked label map.
-
-    Raises: UserError if the label set is no masked one.
-    """
-    source.require("weak")
-    frequency = Counter(c for image in source.images for c in source.novel_labels(image))
-
-    def maps() -> Iterator[tuple[int, np.ndarray]]:
-        for position, image in enumerate(source.images):
-            masked = read_label_map(source, image)
-            novel = source.novel_labels(image)
-            if novel:
-                chosen = min(novel, key=lambda c: (-frequency[c], c))
-                masked = np.where(masked == IGNORE, np.uint8(chosen), masked)
-            yield position, masked
-
-    return derive_labels(source, destination, "fill", maps())

@@ -7,13 +7,13 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from simformer.baselines.conta.rounds import FAMILIES, FIRST, ROUNDS, Round
 from simformer.baselines.conta.settings import ContextClassifierSettings
 from simformer.baselines.dataset_settings import BaselineSettings
-from simformer.baselines.settings import Response
-from simformer.baselines.training.network_file import NetworkSpec
+from simformer.baselines.responses import RESPONSES
+from simformer.baselines.settings import NetworkSpec
 from simformer.config.layers import RunConfig, check_layer, merge, parse, parse_layers, read_yaml
 from simformer.config.paths import config_folder, expand_path
 from simformer.config.settings import ModelSettings, TrainSettings
@@ -51,7 +51,7 @@ class Catalogue:
         self._experiment, self._baselines = cache(self._read_experiment), cache(self._resolve_baselines)
         self._pinned = cache(read_pinned)
         for name in self.study.datasets:
-            for response in get_args(Response):
+            for response in RESPONSES:
                 self.baselines(name, response)
         for name in self.study.experiments:
             self.cells(name)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from simformer.baselines.responses import EXPANSIONS
 from simformer.config.layers import RunConfig
 from simformer.config.sources import archives
-from simformer.study.catalogue import Catalogue, Cell
+from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
 from simformer.study.speeds import Card, Facts, find_speed
 
 MODEL_BYTES = {"resnet50": 166e6, "resnet18": 80e6, "mobilenet_v2": 75e6, "tiny": 3e6}
@@ -76,7 +77,7 @@ def result_bytes(catalogue: Catalogue, cells: Iterable[Cell]) -> float:
     for dataset in {dataset for dataset, *_ in cells}:
         mine = [cell for cell in cells if cell[0] == dataset]
         label_sets = {(split, "masked", 0) for _, split, *_ in mine}
-        map_sets: set[tuple[str, int]] = set()
+        map_sets: set[tuple[str, str, str, int]] = set()
         for _, split, method, seed in mine:
             labels = catalogue.method(method).labels
             if labels == "fill":
@@ -85,9 +86,12 @@ def result_bytes(catalogue: Catalogue, cells: Iterable[Cell]) -> float:
                 label_sets.add((split, catalogue.method(method).teacher or "", seed))
             elif labels == "maps":
                 label_sets.add((split, method, seed))
-                stages = {"cam", catalogue.method(method).maps.expansion} - {"none"}
-                place = {"retab": f" {split}"}  # the other maps serve every split
-                map_sets |= {(stage + place.get(stage, ""), seed) for stage in stages}
+                maps = catalogue.method(method).maps
+                used = seed if maps.seed is None else maps.seed
+                map_sets.add((maps.response, "cam", FULL_SPLIT, used))
+                if maps.expansion != "none":
+                    place = split if EXPANSIONS[maps.expansion].base_masks else FULL_SPLIT
+                    map_sets.add((maps.response, maps.expansion, place, used))
         images = catalogue.datasets[dataset].expect.train or 0
         total += images * (LABEL_BYTES * len(label_sets) + MAP_BYTES * len(map_sets))
     return total

@@ -7,20 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from simformer.baselines.conta.rounds import FAMILIES, FIRST, Round
+from simformer.baselines.responses import COMPARED, EXPANSIONS, WALKS
 from simformer.study.catalogue import Cell
 from simformer.study.runs import CELL, Runs
 
-COMPARED_MAPS = (
-    "cam_retrained",
-    "psa_retrained",
-    "irn_retrained",
-    "seam_retrained",
-    "conta_retrained",
-    "cpn_retrained",
-    "rib_retrained",
-    "retab_retrained",
-)
-"""Methods whose class maps are compared and drawn; those of a response alone are drawn with any of its methods."""
 CHECKED = ("maps", "seam", "conta", "cpn", "rib", "retab")
 """What has claims: a rule check_<name> writes checks/<name>.seed<s>.json for every split."""
 
@@ -52,7 +42,7 @@ def mixed_maps(runs: Runs, cell: Cell) -> str:
     maps = runs.catalogue.method(cell[2]).maps
     place = dict(zip(CELL, cell, strict=True)) | ({} if maps.seed is None else {"seed": maps.seed})
     response = runs.catalogue.response(cell[0], maps.response)
-    if maps.expansion == "retab":
+    if EXPANSIONS[maps.expansion].base_masks:
         walk = "anchored" if maps.anchored else "walked"
         return runs.files.retab(f"{response}{maps.cleaned}/{walk}/maps.json").format(**place)
     stage = "cam" if maps.expansion == "none" else maps.expansion
@@ -64,14 +54,14 @@ def map_arms(runs: Runs, dataset: str, split: str, seed: int | None = None) -> l
     seed = runs.catalogue.study.seeds[0] if seed is None else seed
     runs.require(dataset, split)
     arms: dict[str, Arm] = {}
-    for method in COMPARED_MAPS:
+    for method in COMPARED:
         maps = runs.catalogue.method(method).maps
         folder = runs.catalogue.response(dataset, maps.response)
         start = runs.files.maps("cam/maps.json", folder).format(dataset=dataset, seed=seed)
         arms.setdefault(maps.response, Arm(maps.response, maps.response, start, maps.gamma))
         if maps.expansion != "none":
             name, walk = f"{maps.response}+{maps.expansion}", ()
-            if maps.expansion in ("psa", "irn"):
+            if maps.expansion in WALKS:
                 settings = getattr(runs.catalogue.baselines(dataset, maps.response), f"{maps.expansion}_walk")
                 walk = (maps.expansion, settings.model_dump(mode="json"))
             expanded = mixed_maps(runs, (dataset, split, method, seed))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simformer.baselines.conta.rounds import networks_behind
+from simformer.baselines.responses import EXPANSIONS, WALKS
 from simformer.config.sources import archives
 from simformer.errors import UserError
 from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
@@ -188,10 +189,9 @@ def _map_networks(catalogue: Catalogue, cells: Iterable[Cell]) -> list[Path]:
             response = catalogue.response(dataset, maps.response)
             name = f"seed{seed if maps.seed is None else maps.seed}"
             folder = Path(catalogue.study.results, dataset, FULL_SPLIT, "maps")
-            own = maps.expansion in ("psa", "irn")
-            networks = networks_behind(response) + ([(response, maps.expansion)] if own else [])
+            networks = networks_behind(response) + ([(response, maps.expansion)] if maps.expansion in WALKS else [])
             paths += [folder.joinpath(network, name, *stage, "network.safetensors") for network, *stage in networks]
-            if maps.expansion == "retab":
+            if EXPANSIONS[maps.expansion].base_masks:
                 retab = Path(catalogue.study.results, dataset, split, "retab", name)
                 paths += [
                     retab / stage / "network.safetensors"

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from pydantic import BaseModel
 
-from simformer.baselines.dataset_settings import BaselineSettings
 from simformer.baselines.settings import MapChoice
 from simformer.config import settings
 from simformer.study.files import DatasetFile, ExperimentFile, FigureFile, MethodFile, SplitSpec, Study, StudyDataset
 
 SECTIONS = {name: field.annotation for name, field in settings.TrainSettings.model_fields.items()}
-BASELINES = {
-    name: field.default
-    for name, field in BaselineSettings.model_fields.items()
-    if isinstance(field.default, settings.Settings)
-}
-"""Sections of the baselines' settings, each with its own defaults."""
 
 
 def study_schema() -> str:
@@ -59,19 +51,17 @@ def settings_page() -> str:
     ]
     for name, section in SECTIONS.items():
         parts += [f"### `{name}`: {(section.__doc__ or '').splitlines()[0]}", _table(section)]
-    parts.append("## Weakly supervised baselines (`baselines` of a dataset, or of a study's dataset)")
-    for name, section in BASELINES.items():
-        description = BaselineSettings.model_fields[name].description
-        parts += [f"### `{name}`: {description}", _table(type(section), section.model_dump(mode="json"))]
-    responses = BaselineSettings.model_fields["responses"]
-    parts += [f"### `responses`: {responses.description} Default: `{json.dumps(responses.default)}`"]
+    parts += [
+        "## Weakly supervised baselines (`baselines` of a dataset, or of a study's dataset)",
+        "docs/methods.md has these keys, with what they are on each dataset.",
+    ]
     return "\n\n".join(parts) + "\n"
 
 
-def _table(model: type[BaseModel], defaults: dict[str, Any] | None = None) -> str:
-    """Keys of a settings class; `defaults` are those of an object that has other ones than the class."""
+def _table(model: type[BaseModel]) -> str:
+    """Keys of a settings class."""
     properties = model.model_json_schema(by_alias=False)["properties"]
-    values = defaults or {name: entry.get("default") for name, entry in properties.items()}
+    values = {name: entry.get("default") for name, entry in properties.items()}
     lines = ["| key | default | meaning |", "|---|---|---|"]
     for name, field in model.model_fields.items():
         default = "required" if field.is_required() else f"`{json.dumps(values[name])}`"

@@ -157,7 +157,7 @@ def draw(result: Mapping[str, Any], output: Path) -> None:
         handles = [Line2D([], [], label=name, **styles[key]) for key, (name, _, _) in (SHOWN | PLAN).items()]
         title = "grey: in proportion to the size; all relative to the smallest"
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), title=title)
-        figure.savefig(output, dpi=200, metadata={"Title": "Growth of a training step"})
+        figure.savefig(output, dpi=100, metadata={"Title": "Growth of a training step"})
         plt.close(figure)
 
 

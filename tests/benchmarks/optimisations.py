@@ -1,6 +1,6 @@
 """What each optimisation of a training step is worth on a CPU: the step without it, in turn with the step as it is.
 
-    python -m tests.benchmarks.optimisations --size paper --steps 24 --output docs/results/speed   # 12 minutes
+    python -m tests.benchmarks.optimisations --size paper --steps 24 --output docs/results/speed   # 23 minutes
     python -m tests.benchmarks.optimisations --size tiny --steps 3
 
 All are steps of SimFormer in bf16, in one process. The page also tells what was tried and did not pay.

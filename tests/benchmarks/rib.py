@@ -16,8 +16,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from simformer.baselines.classifier import Classifier
-from simformer.baselines.rib.maps import load_tuner
 from simformer.baselines.rib.settings import RibSettings
+from simformer.baselines.rib.tuned_maps import load_tuner
 from simformer.baselines.rib.tuning import Plan, cut
 from simformer.baselines.settings import CamSettings
 from simformer.data.labels import LabelSet

@@ -1,6 +1,6 @@
 """Training steps of ours and of other programs on a CPU, in turn in one process, and the memory of each in its own.
 
-    python -m tests.benchmarks.steps --size paper --images 2 --steps 24 --output docs/results/speed   # 40 minutes
+    python -m tests.benchmarks.steps --size paper --images 2 --steps 24 --output docs/results/speed   # 35 minutes
     python -m tests.benchmarks.steps --size tiny
     python -m tests.benchmarks.steps --page docs/results/speed/steps.json          # the page again from its numbers
 

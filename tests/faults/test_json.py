@@ -8,7 +8,7 @@ import pytest
 
 from simformer.analysis.tables.stage_costs import stage_costs
 from simformer.baselines.class_maps.map_files import MapSet
-from simformer.baselines.rib.maps import read_tuning
+from simformer.baselines.rib.tuned_maps import read_tuning
 from simformer.claims.claim import load_claims
 from simformer.data.audit_report import AuditReport
 from simformer.data.index import DatasetIndex
@@ -17,19 +17,20 @@ from simformer.data.layout import read_classes
 from simformer.data.part import Part
 from simformer.errors import UserError
 from simformer.metrics import run_metrics
-from simformer.train import TrainOutputs
+from simformer.study.catalogue import Catalogue
+from simformer.training.job import TrainOutputs
 
 IMAGE = SimpleNamespace(name="a")
-TRAINING = "scenes/split1/weak/seed0"
+TRAINING = "scenes/split1/simformer/seed0"
 
 
 def outputs_are_of(path: Path) -> bool:
-    return TrainOutputs(path, path, path).are_of(SimpleNamespace(hash="0"))
+    return TrainOutputs(path, path, path).are_of("0")
 
 
 def costs(path: Path):
     path.with_name("train.benchmark.tsv").write_text("s\tmax_rss\n1\t1\n")
-    return stage_costs(path.parents[4])
+    return stage_costs(Catalogue.read(Path("config/demo.yaml")), path.parents[4])
 
 
 READERS = {
@@ -116,7 +117,7 @@ def test_a_benchmark_that_holds_text_is_named(tmp_path):
     path.parent.mkdir(parents=True)
     path.write_text("s\tmax_rss\nabc\t1\n")
     with pytest.raises(UserError, match="train.benchmark.tsv: not a table, or one that is cut off"):
-        stage_costs(tmp_path)
+        stage_costs(Catalogue.read(Path("config/demo.yaml")), tmp_path)
 
 
 GENERATED = sorted(READERS.keys() - {"classes.json", "train.json", f"{TRAINING}/train.json", "tuning/a.json"})

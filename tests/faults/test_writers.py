@@ -37,6 +37,7 @@ from simformer.data.audit import AuditReport
 from simformer.data.index import DatasetIndex
 from simformer.data.splits import Split
 from simformer.errors import UserError
+from simformer.study.catalogue import Catalogue
 from simformer.study.progress import Progress
 from simformer.study.status import FailedJob, Status, TrainingStatus
 from simformer.study.status_text import status_text
@@ -105,28 +106,29 @@ def test_claims(name, tmp_path):
     assert heading.tag == "h3"
 
 
-def test_costs_of_stages_in_strange_folders(tmp_path):
-    folder = tmp_path / "input" / "a|b" / "split1" / "**m**" / "seed0"
+def test_costs_of_a_stage_without_numbers(tmp_path):
+    folder = tmp_path / "input/scenes/split1/simformer/seed0"
     folder.mkdir(parents=True)
     (folder / "train.benchmark.tsv").write_text("s\tmax_rss\nNaN\t-\n")
     (folder / "train.json").write_text('{"hash": "0", "device": "cpu", "seconds": null, "memory_mb": null}')
-    write_stage_costs(tmp_path / "input", tmp_path / "costs.csv")
+    write_stage_costs(Catalogue.read(Path("config/demo.yaml")), tmp_path / "input", tmp_path / "costs.csv")
     written(tmp_path)
-    assert cells_of((tmp_path / "costs.md").read_text())[1][:3] == ["a|b", "split1", "**m**"]
+    assert cells_of((tmp_path / "costs.md").read_text())[1][:3] == ["scenes", "split1", "simformer"]
 
 
 def test_results_page_of_strange_files(tmp_path):
     folder = tmp_path / "results" / "my [study]"
     (folder / "figures").mkdir(parents=True)
-    (folder / "figures/a b](x).png").write_bytes(b"")
+    (folder / "figures/fig3.png").write_bytes(b"")
     (folder / "t|1.md").write_text("| a |\n|---|\n| 1 |\n")
     study = tmp_path / "my [study].yaml"
     study.write_text("# ```\n# <b>\nresults: x\n")
     tokens = PARSER.parse(results_page([study], tmp_path / "results", tmp_path))
     inline = [child for token in tokens if token.type == "inline" for child in token.children]
     (image,) = [child for child in inline if child.type == "image"]
-    assert image.attrs["src"] == "results/my%20%5Bstudy%5D/figures/a%20b%5D%28x%29.png"
-    assert [child.attrs["href"] for child in inline if child.type == "link_open"] == ["#my%20%5Bstudy%5D"]
+    assert image.attrs["src"] == "results/my%20%5Bstudy%5D/figures/fig3.png"
+    links = [child.attrs["href"] for child in inline if child.type == "link_open"]
+    assert links == ["#my%20%5Bstudy%5D", "results/my%20%5Bstudy%5D/t%7C1.md"]
     assert len([token for token in tokens if token.type == "fence"]) == 1
 
 

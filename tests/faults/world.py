@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simformer.baselines.settings import ClassifierSettings
-from simformer.baselines.training.network_file import NetworkSpec
+from simformer.baselines.settings import ClassifierSettings, NetworkSpec
 from simformer.cli import main
 from simformer.config.settings import Draw
 from simformer.data.images import encode_label, read_label

@@ -14,31 +14,31 @@ from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapSet, write_maps
 from simformer.baselines.classifier import KIND as CLASSIFIER
 from simformer.baselines.classifier import Classifier, train_classifier
-from simformer.baselines.conta import training as conta_training
+from simformer.baselines.conta import round_classifier
 from simformer.baselines.conta.confounder import Confounder
+from simformer.baselines.conta.round_classifier import KIND as CONTEXT
+from simformer.baselines.conta.round_classifier import train_context_classifier
 from simformer.baselines.conta.segmentation import KIND as SEGMENTATION
 from simformer.baselines.conta.segmentation import train_segmentation
 from simformer.baselines.conta.settings import ContextClassifierSettings
-from simformer.baselines.conta.training import KIND as CONTEXT
-from simformer.baselines.conta.training import train_context_classifier
 from simformer.baselines.dataset_settings import BaselineSettings
 from simformer.baselines.expansion.psa_irn import train_expander
-from simformer.baselines.responses import train_response
-from simformer.baselines.retab.training import AFFINITY_KIND, EDGE_KIND, train_affinity, train_edges
-from simformer.baselines.rib.maps import Tuner
-from simformer.baselines.rib.others import Pool
+from simformer.baselines.response_networks import train_response
+from simformer.baselines.retab.networks import AFFINITY_KIND, EDGE_KIND, train_affinity, train_edges
+from simformer.baselines.rib.others import FreshCrops, Pool
+from simformer.baselines.rib.tuned_maps import Tuner
 from simformer.baselines.rib.tuning import STAGES, cut
-from simformer.baselines.settings import NetworkSettings
-from simformer.baselines.stride8 import training as tapped_training
+from simformer.baselines.settings import NetworkSettings, NetworkSpec
+from simformer.baselines.stride8 import training as stride8_training
 from simformer.baselines.training import crop_training
-from simformer.baselines.training.network_file import NetworkSpec
 from simformer.baselines.training.network_training import NetworkTraining
-from simformer.data.labels import LabelledImage
-from simformer.train import Runtime, TrainOutputs
+from simformer.baselines.training.sgd import sgd_step
+from simformer.data.labels import LabelledImage, LabelSet
+from simformer.training.job import Job, Runtime, TrainOutputs
 from tests.gpu.photographs import Photographs
 from tests.workloads import Case
 
-LOOPS = (crop_training, tapped_training, conta_training)
+LOOPS = (crop_training, stride8_training, round_classifier)
 """Modules whose trainings end in `run_training`."""
 CROPS_OF_OTHERS = 32
 """Crops of other images that RIB's tuning draws from; how many there are does not change the time of a step."""
@@ -69,36 +69,31 @@ class Baselines:
         changed = settings.model_copy(update={"crop": self.case.crop, "batch_images": self.images})
         return NetworkSpec[type(settings)](kind=kind, backbone=self.backbone, seed=0, settings=changed)
 
-    @property
-    def where(self) -> tuple[Path, TrainOutputs, Runtime]:
-        """State, outputs and runtime of a training that is never run."""
-        files = (self.folder / name for name in ("model", "log", "facts"))
-        return self.folder / "state", TrainOutputs(*files), Runtime(device=self.device)
+    def job(self, labels: LabelSet) -> Job:
+        """Return a training job on some labels, which is never run."""
+        outputs = TrainOutputs(*(self.folder / name for name in ("model", "log", "facts")))
+        return Job(self.photographs.data, labels, None, self.folder / "state", outputs, Runtime(device=self.device))
 
     def steps(self) -> dict[str, Callable[[], Callable[[], object]]]:
         """Return, by name, what builds each training and returns its step."""
         known, shots = BaselineSettings(), self.photographs
-        tagged = (shots.data, shots.tags, None, *self.where)
-        labelled = (shots.data, shots.full, None, *self.where)
-        novel = shots.weak.novel
+        tagged, labelled = self.job(shots.tags), self.job(shots.full)
         context = ContextClassifierSettings(**known.classifier.model_dump())
         begin = {
-            "classifier": lambda: train_classifier(self.spec(CLASSIFIER, known.classifier), *tagged),
-            "plain stride 8": lambda: train_response(self.spec("plain", known.plain), *tagged),
-            "SEAM": lambda: train_response(self.spec("seam", known.seam), *tagged),
-            "CPN": lambda: train_response(self.spec("cpn", known.cpn), *tagged),
-            "PSA affinity": lambda: train_expander(self.spec("psa", known.psa), *labelled),
-            "IRN boundary": lambda: train_expander(self.spec("irn", known.irn), *labelled),
-            "RETAB boundary": lambda: train_edges(
-                self.spec(EDGE_KIND, known.retab_boundary), shots.data, shots.weak, None, *self.where
-            ),
+            "classifier": lambda: train_classifier(self.spec(CLASSIFIER, known.classifier), tagged),
+            "plain stride 8": lambda: train_response(self.spec("plain", known.plain), tagged),
+            "SEAM": lambda: train_response(self.spec("seam", known.seam), tagged),
+            "CPN": lambda: train_response(self.spec("cpn", known.cpn), tagged),
+            "PSA affinity": lambda: train_expander(self.spec("psa", known.psa), labelled),
+            "IRN boundary": lambda: train_expander(self.spec("irn", known.irn), labelled),
+            "RETAB boundary": lambda: train_edges(self.spec(EDGE_KIND, known.retab_boundary), self.job(shots.weak)),
             "RETAB affinity": lambda: train_affinity(
-                self.spec(AFFINITY_KIND, known.retab_affinity), shots.data, shots.full, novel, None, *self.where
+                self.spec(AFFINITY_KIND, known.retab_affinity), labelled, shots.weak.novel
             ),
             "CONTA classifier": lambda: train_context_classifier(
-                self.spec(CONTEXT, context), *tagged, *self.predictions(known.conta.grid)
+                self.spec(CONTEXT, context), tagged, *self.predictions(known.conta.grid)
             ),
-            "CONTA segmentation": lambda: train_segmentation(self.spec(SEGMENTATION, known.segmentation), *labelled),
+            "CONTA segmentation": lambda: train_segmentation(self.spec(SEGMENTATION, known.segmentation), labelled),
         }
         built = {name: lambda start=start: one_step(captured(start)) for name, start in begin.items()}
         return built | {"RIB tuning": lambda: self.tuning(known)}
@@ -129,7 +124,8 @@ class Baselines:
         crops = trained.model_copy(update={"crop": self.case.crop})
         pool = None
         if others:
-            pool = Pool(shots.data, shots.tags, crops, others, rib.candidates, 0, constant, device, CROPS_OF_OTHERS)
+            fresh = FreshCrops(shots.data, shots.tags, crops, others, rib.candidates, 0, constant, device)
+            pool = Pool(fresh, CROPS_OF_OTHERS)
         tuner = Tuner(constant, tuned, pool, rib, known.cam, 0, device)
         return lambda: tuner.trajectories(shots.data, list(shots.tags.images[:at_once]), count)
 
@@ -147,5 +143,6 @@ def captured(begin: Callable[[], None]) -> NetworkTraining:
 def one_step(training: NetworkTraining) -> Callable[[], object]:
     """Return a training's step on the images of its first step, which are loaded once."""
     samples = [training.samples[position] for position in range(training.spec.settings.batch_images)]
-    training.network.train()
-    return lambda: training.advance(0, samples)
+    network, settings = training.network.train(), training.spec.settings
+    optimizer = training.optimizer_of(network, settings)
+    return lambda: sgd_step(training.loss(samples)[0], network, optimizer, 0, 1, settings)

@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 
 from simformer.config.layers import RunConfig
 from simformer.data.labels import LabelSet
-from simformer.train import Runtime, TrainOutputs, train
+from simformer.train import train
+from simformer.training.job import Job, Runtime, TrainOutputs
 from simformer.training.processes import Processes
 from tests.gpu import commands
 from tests.gpu.commands import POLL, determined, end, fork, kill, last_lines, start
@@ -141,8 +142,9 @@ def _two_ranks(context: Context, scenes: Scenes, chosen: RunConfig, folder: Path
             torch.cuda.set_device(context.device)
         dist.init_process_group("gloo", init_method=f"file://{store}", rank=number, world_size=2)
         outputs = TrainOutputs(*(folder / name for name in ("model.safetensors", "log.csv", "train.json")))
-        given = chosen, scenes.data, LabelSet.load(scenes.labels), None, folder / "state", outputs
-        train(*given, Runtime(device=context.device), Processes(number, 2))
+        runtime = Runtime(device=context.device)
+        job = Job(scenes.data, LabelSet.load(scenes.labels), None, folder / "state", outputs, runtime)
+        train(chosen, job, Processes(number, 2))
         dist.destroy_process_group()
         return 0
 

@@ -15,7 +15,8 @@ from simformer.baselines.dataset_settings import BaselineSettings
 from simformer.baselines.expansion.psa_irn import GRID_STRIDES, walk_start, walked_maps
 from simformer.baselines.expansion.stencil import half_disc
 from simformer.config.settings import InferenceSettings
-from simformer.data.checked import read_label_map, read_photograph, read_truth
+from simformer.data.checked import read_label_map, read_photograph
+from simformer.data.truth import read_truth
 from simformer.inference import ImageFile, predict
 from simformer.metrics import confusion_matrix
 from simformer.models.maskformer import MaskFormer

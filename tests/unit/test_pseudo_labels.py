@@ -11,9 +11,9 @@ from hypothesis.extra.numpy import arrays
 
 from simformer.build import TrainedModel, build_training
 from simformer.config.settings import InferenceSettings
+from simformer.data.derived_labels import join_labels
 from simformer.data.images import read_label
 from simformer.data.labels import LabelSet
-from simformer.data.masking import join_labels
 from simformer.data.shards import Shard
 from simformer.errors import UserError
 from simformer.inference import ImageFile, predict

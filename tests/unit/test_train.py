@@ -180,7 +180,7 @@ def test_a_failed_training_leaves_no_loading_process_behind(
     masked, new_config, run_training, tmp_path, monkeypatch, place
 ):
     """They ignore the signal by which Python ends them when it exits, and would be waited for for ever."""
-    module = {"save_state": "simformer.train", "read_photograph": "simformer.data.loader"}[place]
+    module = {"save_state": "simformer.training.loop", "read_photograph": "simformer.data.loader"}[place]
     monkeypatch.setattr(f"{module}.{place}", Mock(side_effect=UserError("a failure")))
     with pytest.raises(UserError, match="^a failure$") as error:
         run_training(new_config(), masked, tmp_path, workers=1, checkpoint_every=1)

@@ -1,5 +1,6 @@
 # What the rules of class maps and of the claims about them have in common.
 from simformer.baselines.conta.rounds import BLIND, FAMILIES, FIRST, ROUNDS
+from simformer.baselines.responses import RESPONSES, responses_of
 from simformer.baselines.retab.controls import CONTROLS
 from simformer.study import map_arms
 
@@ -63,15 +64,16 @@ def seed_settings(wildcards):
 
 def response_kind(wildcards):
     """Section of the settings behind a response: ablations are those of their method, with other values."""
-    return wildcards.response.split("_")[0]
+    return RESPONSES[wildcards.response].section
 
 
 def response_start(wildcards):
-    return [] if wildcards.response == "warm" else expand(maps_file("network.safetensors", "warm"), **wildcards)
+    start = RESPONSES[wildcards.response].start
+    return expand(maps_file("network.safetensors", start), **wildcards) if start else []
 
 
 def response_weights(wildcards):
-    return baseline_weights(wildcards) if wildcards.response == "warm" else []
+    return [] if RESPONSES[wildcards.response].start else baseline_weights(wildcards)
 
 
 def mixed_maps(wildcards):

@@ -4,6 +4,7 @@ import shlex
 from typing import get_args
 
 from simformer.analysis.pages.kept import PAGES
+from simformer.baselines.responses import WALKS
 from simformer.baselines.settings import Cleaning
 from simformer.config.sources import archives, content_json
 from simformer.study.plan import trainings
@@ -26,7 +27,7 @@ wildcard_constraints:
     # Other pages would be looked for among the experiment files.
     experiment=rf"(?!(?:{'|'.join(PAGES)})\b)[a-z][a-z0-9_]*",
     response="[a-z][a-z0-9_]*",
-    expansion="psa|irn",
+    expansion="|".join(WALKS),
     cleaned=rf"(\.({'|'.join(get_args(Cleaning))}))?",
     shard=r"\d+of\d+",
 

@@ -89,9 +89,10 @@ rule stage_costs:
     localrule: True
     params:
         version=RECIPE_VERSION,
+        study=study_options,
         results=subpath(output.csv, parent=True),
     shell:
-        "simformer stage_costs --results {params.results:q} --output {output.csv:q} > {log:q} 2>&1"
+        "simformer stage_costs {params.study} --results {params.results:q} --output {output.csv:q} > {log:q} 2>&1"
 
 
 rule check_network:

@@ -49,7 +49,7 @@ rule cam:
     benchmark:
         maps_file("cam/{shard}.benchmark.tsv")
     wildcard_constraints:
-        response="classifier|warm|plain|seam[a-z_]*|cpn[a-z_]*",
+        response="|".join(responses_of("classifier", "stride8")),
     priority: MAPS_FIRST
     resources:
         **gpu_job(16000, 720),
@@ -73,7 +73,7 @@ rule gather_maps:
     log:
         log_file("gather_maps/{dataset}.{response}.{stage}.seed{seed}"),
     wildcard_constraints:
-        stage="cam|psa|irn|predictions",
+        stage="|".join(("cam", *WALKS, "predictions")),
     priority: MAPS_FIRST
     localrule: True
     params:

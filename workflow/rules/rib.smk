@@ -14,7 +14,7 @@ rule rib:
     benchmark:
         maps_file("cam/{shard}.benchmark.tsv")
     wildcard_constraints:
-        response="rib",
+        response="|".join(responses_of("rib")),
     priority: MAPS_FIRST
     resources:
         **gpu_job(16000, 1440),

@@ -14,7 +14,7 @@ rule response_network:
     benchmark:
         maps_file("train.benchmark.tsv")
     wildcard_constraints:
-        response="warm|plain|seam|seam_no_er|seam_no_ecr|cpn|cpn_independent",
+        response="|".join(responses_of("stride8")),
     priority: MAPS_FIRST
     resources:
         **gpu_job(16000, 720),

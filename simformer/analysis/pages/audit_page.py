@@ -19,10 +19,11 @@ from simformer.analysis.figures.style import figure_text
 from simformer.atomic import atomic_write_bytes, atomic_write_text
 from simformer.config.settings import IGNORE
 from simformer.data.audit import AuditReport, SubsetCounts
-from simformer.data.checked import read_photograph, read_truth
+from simformer.data.checked import read_photograph
 from simformer.data.identity import require_groups
 from simformer.data.index import DatasetIndex, ImageRecord
 from simformer.data.splits import Split
+from simformer.data.truth import read_truth
 from simformer.errors import UserError
 from simformer.text.json_text import json_text
 

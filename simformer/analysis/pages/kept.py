@@ -12,16 +12,19 @@ from PIL import Image
 
 from simformer.atomic import atomic_write_bytes
 from simformer.errors import UserError, to_make
+from simformer.study.files import TAKEN
 
-PAGES = ("baseline_checks", "retab_checks", "stage_costs")
+PAGES = TAKEN["experiment"]
 """Tables that are no experiments."""
 ABOUT_TABLES = ("intervals", "t_test", "label_quality", "per_class")
 """Folders of what is made from all runs of a table, in files of its name."""
-TABLES = tuple(f"{folder}*.{kind}" for folder in ("", *(f"{name}/" for name in ABOUT_TABLES)) for kind in ("csv", "md"))
-PICTURES = ("figures/*.png", "*/split*/gallery.*.png", "*/split*/curves.*.png", "*/split*/maps.png",
-            "*/split*/retab.seed*.png", "gallery/screenshots/*.png", "report/*.png")  # fmt: skip
-"""Patterns below the folder of a study's results."""
-WIDTH = 1600
+FOLDERS = ("", *ABOUT_TABLES[:3])
+"""Those whose tables are kept."""
+LEFT_OUT = ("retab_checks", "stage_costs")
+"""Tables that are not: RETAB's claims are among `baseline_checks`, and times are those of one machine."""
+PICTURES = ("figures/fig[367].png", "*/split*/maps.png", "gallery/screenshots/similarity.png", "report/tables.png")
+"""What README and docs/results.md show, as patterns below the folder of a study's results."""
+WIDTH = 1000
 """Of a kept picture at most, pixels."""
 ROUNDS = 3
 """Of k-means, which makes the colours of an octree fit photographs; a median cut loses classes that fill little."""
@@ -39,21 +42,30 @@ def page_picture(content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def keep_results(results: Path, kept: Path) -> list[Path]:
-    """Copy the small files that tables and pages show; what was kept before and is not there now stays.
+def keep_results(study: Path, results: Path, kept: Path) -> list[Path]:
+    """Copy the small files that README and docs show; what was kept before and is not there now stays.
 
     Args:
-        results: folder of a study's results.
-        kept: folder of all kept results, e.g. docs/results; the copies lie in its folder of the same name.
+        study: the study file, by whose name its results are kept; where it adds to the results of another study, whose
+            file is named like their folder (demo_paper.yaml to the demo's), by the name of that one.
+        results: folder of the study's results.
+        kept: folder of all kept results, e.g. docs/results.
     Returns: the copies that are new or changed.
     Raises: UserError if there is no table.
     """
-    found = sorted({path for pattern in (*TABLES, *PICTURES) for path in results.glob(pattern)})
-    if not any(path.suffix == ".md" for path in found):
+    tables = [
+        path
+        for folder in FOLDERS
+        for csv in results.joinpath(folder).glob("*.csv")
+        for path in (csv, csv.with_suffix(".md"))
+        if csv.stem not in LEFT_OUT and path.exists()
+    ]
+    if not tables:
         raise UserError(f"{results}: no tables to keep; make some first, e.g. `{to_make(results / 'table1.csv')}`")
+    name = results.name if study.with_stem(results.name).exists() else study.stem
     changed = []
-    for path in found:
-        copy, content = kept / results.name / path.relative_to(results), path.read_bytes()
+    for path in sorted([*tables, *(path for pattern in PICTURES for path in results.glob(pattern))]):
+        copy, content = kept / name / path.relative_to(results), path.read_bytes()
         content = page_picture(content) if path.suffix == ".png" else content
         if not copy.exists() or copy.read_bytes() != content:
             atomic_write_bytes(copy, content)

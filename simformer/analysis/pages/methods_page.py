@@ -1,4 +1,4 @@
-"""docs/methods.md: every choice of the baselines that the paper leaves open, with its value on each dataset."""
+"""docs/methods.md: every key of the baselines, choices that the paper leaves open, with its value on each dataset."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from simformer.analysis import markup
-from simformer.baselines.dataset_settings import BaselineSettings, sections_behind
+from simformer.baselines.dataset_settings import BaselineSettings
+from simformer.baselines.responses import sections_behind
 from simformer.config.layers import merge, parse, read_yaml
 from simformer.study.files import ExperimentFile, MethodFile
 
@@ -23,7 +24,7 @@ docs/discrepancies.md. The backbone is the dataset's (`model.backbone`), the re-
 
 
 def methods_page(config: Path) -> str:
-    """Return the page: the class-map rows of Table 1 with their stages, then the keys of every stage.
+    """Return the page: the class-map rows of Table 1 with their stages, then the keys of these and of all other stages.
 
     Args:
         config: folder with `datasets/`, `methods/`, `experiments/`.
@@ -32,13 +33,13 @@ def methods_page(config: Path) -> str:
     files = sorted((config / "datasets").glob("*.yaml"))
     datasets = {path.stem: read_yaml(path).get("baselines", {}) for path in files}
     parts = [HEAD, "## Methods", _methods(rows)]
-    shown = dict.fromkeys(name for _, method in rows for name in _stages(method))
     defaults = BaselineSettings().model_dump(mode="json")
-    for name in shown:
+    sections = [*(name for _, method in rows for name in _stages(method)), *defaults]
+    for name in [name for name in dict.fromkeys(sections) if name != "responses"]:
         description = BaselineSettings.model_fields[name].description
         own = {dataset: merge(defaults, content)[name] for dataset, content in datasets.items()}
         parts += [f"## `{name}`: {description}", _keys(name, own)]
-    parts += ["## Settings of one response alone", _responses(datasets)]
+    parts += [f"## `responses`: {BaselineSettings.model_fields['responses'].description}", _responses(datasets)]
     return "\n\n".join(parts) + "\n"
 
 

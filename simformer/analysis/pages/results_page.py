@@ -1,4 +1,4 @@
-"""docs/results.md: the tables that are kept in the repository, as the rules wrote them."""
+"""docs/results.md: what is kept in the repository, as links to the tables and as pictures."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from itertools import takewhile
 from pathlib import Path
 
 from simformer.analysis import markup
-from simformer.analysis.pages.kept import ABOUT_TABLES, PAGES, PICTURES
+from simformer.analysis.pages.kept import ABOUT_TABLES, FOLDERS, PAGES, PICTURES
 from simformer.atomic import atomic_write_text
 
 HEAD = """# Results so far
 
 Made from `docs/results/` by `snakemake --cores 1 docs/results.md`; do not edit. `simformer keep` copies the tables of a
-study there.
-What they say, and what they do not say: README.md, docs/demo.md.
-"""
+study there, and the pictures below; every other table and picture is made again by its own rule.
+What they say, and what they do not say: README.md, docs/demo.md, docs/baselines.md."""
+ABOUT = dict(zip(ABOUT_TABLES, ("differences", "tests over seeds", "labels", "classes"), strict=True))
+"""What a table in each folder tells about the table of the same name."""
 
 
 def results_page(studies: Sequence[Path], results: Path, place: Path) -> str:
@@ -27,44 +28,31 @@ def results_page(studies: Sequence[Path], results: Path, place: Path) -> str:
         results: folder of the kept results (see kept.py).
         place: folder of the page, for its links.
     """
-    parts = [HEAD, "Studies: " + ", ".join(map(_link, studies)) + ".\n"]
+    parts = [HEAD, "Studies: " + ", ".join(f"[{markup.name(s.stem)}](#{markup.target(s.stem)})" for s in studies) + "."]
     for study in studies:
         folder = results / study.stem
         lines = takewhile(lambda line: line.startswith("#"), study.read_text(encoding="utf-8").splitlines())
-        parts.append(
-            "\n".join(
-                [
-                    f"## {markup.name(study.stem)}",
-                    "",
-                    f"{markup.code(f'config/{study.name}')}:",
-                    "",
-                    "```yaml",
-                    *lines,
-                    "```",
-                    "",
-                ]
-            )
-        )
-        for table in _ordered(folder):
-            parts.append(table.read_text(encoding="utf-8"))
-            comparisons = [folder / kind / table.name for kind in ABOUT_TABLES]
-            parts += [path.read_text(encoding="utf-8") for path in comparisons if path.exists()]
+        heading = [f"## {markup.name(study.stem)}", "", f"{markup.code(f'config/{study.name}')}:", "", "```yaml"]
+        parts.append("\n".join([*heading, *lines, "```"]))
+        tables = sorted(folder.glob("*.md"), key=lambda table: (table.stem in PAGES, table))
+        parts.append("\n".join(f"- {_links(table, place)}" for table in tables))
         for picture in sorted(path for pattern in PICTURES for path in folder.glob(pattern)):
-            shown = f"![{markup.name(picture.stem)}]({markup.target(os.path.relpath(picture, place))})"
-            parts.append(f"{markup.code(str(picture.relative_to(folder)))}:\n\n{shown}\n")
-    return "\n".join(parts)
+            shown = f"![{markup.name(picture.stem)}]({_target(picture, place)})"
+            parts.append(f"{markup.code(str(picture.relative_to(folder)))}:\n\n{shown}")
+    return "\n\n".join(parts) + "\n"
 
 
-def _link(study: Path) -> str:
-    return f"[{markup.name(study.stem)}](#{markup.target(study.stem)})"
+def _links(table: Path, place: Path) -> str:
+    """A table by its title, which is in bold type in its first line, and what is about it."""
+    first = table.read_text(encoding="utf-8").partition("\n")[0]
+    title = first.strip("*") if first.startswith("**") else markup.name(table.stem)
+    about = {name: table.parent / name / table.name for name in FOLDERS[1:]}
+    links = [f"[{ABOUT[name]}]({_target(path, place)})" for name, path in about.items() if path.exists()]
+    return ": ".join([f"[{title}]({_target(table, place)})", *([", ".join(links)] if links else [])])
 
 
-def _ordered(folder: Path) -> list[Path]:
-    """The tables of a study: of experiments first, then PAGES; RETAB's claims are among those of all baselines."""
-    names = sorted(path.stem for path in folder.glob("*.md"))
-    if "baseline_checks" in names:
-        names = [name for name in names if name != "retab_checks"]
-    return [folder / f"{name}.md" for name in sorted(names, key=lambda name: name in PAGES)]
+def _target(path: Path, place: Path) -> str:
+    return markup.target(os.path.relpath(path, place))
 
 
 def write_results_page(studies: Sequence[Path], results: Path, output: Path) -> None:

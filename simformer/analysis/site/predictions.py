@@ -12,9 +12,9 @@ from simformer.analysis.site.assets import packed, write_label_script, write_scr
 from simformer.analysis.site.similarity import LEVELS, quantise, similarity_grid
 from simformer.build import TrainedModel
 from simformer.config.settings import InferenceSettings
-from simformer.data.checked import read_truth
 from simformer.data.identity import require_dataset
 from simformer.data.index import DatasetIndex, ImageRecord
+from simformer.data.truth import read_truth
 from simformer.inference import ImageFile, network_input, predict
 from simformer.metrics import confusion_matrix
 

@@ -1,4 +1,4 @@
-"""Time and memory of every stage that has finished: trainings and passes over the images, by method."""
+"""Time and memory of every finished stage of a study: trainings and passes over the images, by method."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from simformer.analysis.tables.read_table import read_table
 from simformer.analysis.tables.table_text import csv_text, markdown
 from simformer.atomic import atomic_write_text
 from simformer.errors import UserError
+from simformer.study.catalogue import FULL_SPLIT, Catalogue
+from simformer.study.files import TAKEN
 from simformer.training.record import read_record
 
 ENDING = ".benchmark.tsv"
@@ -25,16 +27,17 @@ NOTE = (
 )
 
 
-def stage_costs(results: Path) -> pd.DataFrame:
+def stage_costs(catalogue: Catalogue, results: Path) -> pd.DataFrame:
     """Read the benchmark files of a study, and the train.json beside those of trainings.
 
     Args:
+        catalogue: the study; what others have left in the same folder, or below it, is not listed.
         results: folder of the study's results.
     Returns: one line per stage and seed: dataset, split, of (method, or maps/<response>), stage, seed, jobs, seconds,
         steps (empty for passes), memory_mb, device (empty for passes).
     Raises: UserError if no stage has finished.
     """
-    lines = [line for path in sorted(results.rglob(f"*{ENDING}")) if (line := _line(path, results))]
+    lines = [_line(path, results) for path in _files(catalogue, results)]
     if not lines:
         raise UserError(f"{results}: no stage has finished there; run snakemake first")
     table = pd.DataFrame(lines).groupby(KEYS, sort=False)
@@ -47,12 +50,32 @@ def stage_costs(results: Path) -> pd.DataFrame:
     ).reset_index()
 
 
-def _line(path: Path, results: Path) -> dict[str, Any] | None:
-    """Cost of one job; None for a file that lies outside of the folder of a seed."""
+def _files(catalogue: Catalogue, results: Path) -> list[Path]:
+    """Benchmark files of the study's methods, and of the maps and networks that serve several, below its seeds."""
+    seeds = {f"seed{seed}" for seed in _seeds(catalogue)}
+    rows = {row for name in catalogue.study.experiments for row in catalogue.experiment(name).methods}
+    methods = {method for row in rows for method in catalogue.training_chain(row)}
+    folders = [
+        results / dataset / split / of
+        for dataset, given in catalogue.study.datasets.items()
+        for split in (FULL_SPLIT, *(f"split{number}" for number in given.splits))
+        for of in (*TAKEN["method"], *methods)
+    ]
+    found = (path for folder in folders for path in folder.rglob(f"*{ENDING}"))
+    return sorted(path for path in found if seeds & set(path.relative_to(results).parts))
+
+
+def _seeds(catalogue: Catalogue) -> set[int]:
+    """Seeds of the study's trainings, and of the networks behind their class maps where these have one of their own."""
+    cells = [cell for name in catalogue.study.experiments for cell in catalogue.cells(name)]
+    maps = [catalogue.method(method).maps for _, _, method, _ in cells]
+    return {seed for *_, seed in cells} | {chosen.seed for chosen in maps if chosen and chosen.seed is not None}
+
+
+def _line(path: Path, results: Path) -> dict[str, Any]:
+    """Cost of one job."""
     parts = path.relative_to(results).parts
-    place = next((i for i, part in enumerate(parts) if SEED.fullmatch(part)), None)
-    if place is None or place < 3:
-        return None
+    place = next(i for i, part in enumerate(parts) if SEED.fullmatch(part))
     folders, stem = list(parts[place + 1 : -1]), path.name.removesuffix(ENDING)
     if not PART.fullmatch(stem) and stem not in folders[-1:]:
         folders.append(stem)
@@ -73,14 +96,15 @@ def _line(path: Path, results: Path) -> dict[str, Any] | None:
     }
 
 
-def write_stage_costs(results: Path, csv: Path) -> None:
+def write_stage_costs(catalogue: Catalogue, results: Path, csv: Path) -> None:
     """Write the costs of a study's stages as `csv`, and beside it, averaged over seeds, as Markdown.
 
     Args:
-        results: folder of the study's results.
+        catalogue: the study.
+        results: folder of its results.
         csv: path of the csv.
     """
-    table = stage_costs(results)
+    table = stage_costs(catalogue, results)
     atomic_write_text(csv, csv_text(table, "%.1f"))
     means = table.groupby(KEYS[:-1], sort=False).agg(
         jobs=("jobs", "first"),

@@ -22,9 +22,14 @@ from simformer.data.shards import WHOLE, Shard
 from simformer.errors import MAKES_IT, UserError
 
 if TYPE_CHECKING:
+    import torch
+
     from simformer.baselines.class_maps.class_maps import ClassMaps
 
 # The maps themselves (torch) are imported where they are read and written: to join shards takes the manifests alone.
+
+Compute = Callable[[list[LabelledImage]], "Iterator[tuple[LabelledImage, ClassMaps]]"]
+"""Makes the maps of some images, in any order."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +91,34 @@ class MapSet:
         require_blind(self.source, labels.identity)
 
 
-def write_maps(
-    labels: LabelSet,
-    identity: str,
-    compute: Callable[[list[LabelledImage]], Iterator[tuple[LabelledImage, ClassMaps]]],
-    manifest: Path,
-    shard: Shard = WHOLE,
-) -> MapSet:
+@dataclass(frozen=True)
+class MapJob:
+    """Maps of a shard of the training images that are to be made.
+
+    Attributes:
+        data: folder of the prepared dataset (images only are read from it).
+        labels: all images, with their image-level labels.
+        device: of the network.
+        manifest: that of the shard; maps are written beside it.
+        shard: which of the images.
+    """
+
+    data: Path
+    labels: LabelSet
+    device: torch.device
+    manifest: Path
+    shard: Shard = WHOLE
+
+    def write(self, source: str, settings: Settings, compute: Compute) -> MapSet:
+        """Make the maps; `source` is the hash of what they are made from, for `compute` see `write_maps`."""
+        return write_maps(self.labels, settings_hash(source, settings), compute, self.manifest, self.shard)
+
+    def write_each(self, source: str, settings: Settings, make: Callable[[LabelledImage], ClassMaps]) -> MapSet:
+        """Make the maps one image at a time."""
+        return self.write(source, settings, lambda images: ((image, make(image)) for image in images))
+
+
+def write_maps(labels: LabelSet, identity: str, compute: Compute, manifest: Path, shard: Shard = WHOLE) -> MapSet:
     """Make the maps of a shard of the images, but for those that are there.
 
     Args:
@@ -118,14 +144,14 @@ def write_maps(
             missing.append(image)
     for image, maps in compute(missing):
         checksums[image.name] = write_image(root, image, identity, maps)
-    written = MapSet(
-        identity,
-        replace(labels.identity, where=str(manifest)),
-        {image.name: checksums[image.name] for image in mine},
-        root,
-    )
-    written.save(manifest)
-    return written
+    return _saved(manifest, identity, labels, {image.name: checksums[image.name] for image in mine})
+
+
+def _saved(manifest: Path, identity: str, labels: LabelSet, checksums: dict[str, str]) -> MapSet:
+    """Write a manifest of maps of the images of a label set."""
+    maps = MapSet(identity, replace(labels.identity, where=str(manifest)), checksums, manifest.parent)
+    maps.save(manifest)
+    return maps
 
 
 def settings_hash(source: str, settings: Settings) -> str:
@@ -150,11 +176,4 @@ def gather_maps(manifests: Sequence[Path], labels: LabelSet, destination: Path) 
     names = [image.name for image in labels.images]
     if missing := [name for name in names if name not in found]:
         raise UserError(f"{destination}: no maps of {len(missing)} image(s), e.g. '{missing[0]}'; run its shard again")
-    gathered = MapSet(
-        shards[0].identity,
-        replace(labels.identity, where=str(destination)),
-        {name: found[name] for name in names},
-        destination.parent,
-    )
-    gathered.save(destination)
-    return gathered
+    return _saved(destination, shards[0].identity, labels, {name: found[name] for name in names})

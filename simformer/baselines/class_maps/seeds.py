@@ -21,8 +21,8 @@ from simformer.baselines.class_maps.pamr import pamr
 from simformer.baselines.settings import SeedSettings
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_photograph
+from simformer.data.derived_labels import derive_labels
 from simformer.data.labels import LabelSet
-from simformer.data.masking import derive_labels
 from simformer.data.transforms import resize_image, resize_label
 
 

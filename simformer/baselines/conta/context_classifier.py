@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from simformer.baselines.conta.confounder import Confounder
-from simformer.baselines.conta.context import ContextAttention
+from simformer.baselines.conta.context_attention import ContextAttention
 from simformer.baselines.training.strided_backbone import strided_backbone
 from simformer.models.backbone import Backbone
 
@@ -75,6 +75,11 @@ class ContextClassifier(nn.Module):
         super().__init__()
         self.trunk = Trunk(backbone, stride, confounder)
         self.head = nn.Conv2d(self.trunk.backbone.channels[-1], num_classes, 1, bias=False)
+
+    @property
+    def backbone(self) -> Backbone:
+        """The backbone, which gets the initial weights."""
+        return self.trunk.backbone
 
     def forward(self, images: Tensor, contexts: Tensor) -> Tensor:
         """Compute the raw class maps A.

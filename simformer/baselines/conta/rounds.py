@@ -7,18 +7,20 @@ round t - 1; two controls read nothing of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-Family = Literal["conta", "conta_zero", "conta_shuffled", "conta_constant"]
+from simformer.baselines.responses import RESPONSES, responses_of
+
+FAMILIES = responses_of("conta")
 """CONTA and its three controls, which differ in `baselines.conta.context`."""
-FAMILIES: tuple[Family, ...] = ("conta", "conta_zero", "conta_shuffled", "conta_constant")
-BLIND: tuple[Family, ...] = ("conta_zero", "conta_constant")
-"""Controls whose context map does not depend on any mask."""
+MASKLESS = ("zero", "constant")
+"""Contexts that do not depend on any mask."""
+BLIND = tuple(name for name in FAMILIES if RESPONSES[name].overrides.get("conta", {}).get("context") in MASKLESS)
+"""Controls with such a context."""
 MAX_ROUNDS = 5
 """Upper bound of `baselines.conta.rounds`; the paper saturates at 3."""
-FIRST = "classifier"
+FIRST = RESPONSES[FAMILIES[0]].start
 """Response of round 0."""
 SEED_TAG = 7
 
@@ -27,7 +29,7 @@ SEED_TAG = 7
 class Round:
     """One round t >= 1 of CONTA or of a control."""
 
-    family: Family
+    family: str
     number: int
 
     @property
@@ -57,7 +59,10 @@ def networks_behind(response: str) -> list[tuple[str, ...]]:
     Returns: (response,) for its classifier, (response, stage) for the networks 'irn' and 'segmentation' beside it.
     """
     found = ROUNDS.get(response)
-    if found is None or found.family in BLIND:
+    if found is None:
+        known = RESPONSES[response]
+        return (networks_behind(known.start) if known.start else []) + ([(response,)] if known.trained else [])
+    if found.family in BLIND:
         return [(response,)]
     between = [(found.previous, "irn"), (found.previous, "segmentation")]
     return [*networks_behind(found.previous), *between, (response,)]

@@ -2,59 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from simformer.baselines.class_maps.cam import inference_size
+from simformer.baselines.class_maps.cam import inference_size, pixels_of
 from simformer.baselines.class_maps.class_maps import ClassMaps
-from simformer.baselines.class_maps.map_files import MapSet, settings_hash, write_maps
+from simformer.baselines.class_maps.map_files import MapJob, MapSet
 from simformer.baselines.conta.confounder import squeezed
 from simformer.baselines.conta.deeplab import DeepLab, multiscale_logits, segmentation_loss
 from simformer.baselines.conta.settings import SegmentationSettings
-from simformer.baselines.settings import CamSettings
+from simformer.baselines.settings import CamSettings, NetworkSpec
 from simformer.baselines.training.crop_training import CropBatch, train_on_crops
-from simformer.baselines.training.network_file import NetworkSpec, read_network
-from simformer.data.checked import read_photograph
+from simformer.baselines.training.network_file import read_network
 from simformer.data.identity import require_split
-from simformer.data.labels import LabelledImage, LabelSet
-from simformer.data.shards import WHOLE, Shard
-from simformer.data.transforms import normalise, resize_image
-from simformer.train import Runtime, TrainOutputs
+from simformer.data.labels import LabelledImage
+from simformer.data.transforms import normalise
+from simformer.training.job import Job
 
 KIND = "segmentation"
 
 
-def train_segmentation(
-    spec: NetworkSpec[SegmentationSettings],
-    data: Path,
-    masks: LabelSet,
-    weights: Path | None,
-    state: Path,
-    outputs: TrainOutputs,
-    runtime: Runtime,
-) -> None:
+def train_segmentation(spec: NetworkSpec[SegmentationSettings], job: Job) -> None:
     """Train the segmentation network on the masks of a round; an interrupted training continues.
 
     Args:
         spec: kind 'segmentation'.
-        data: folder of the prepared dataset (images only are read from it).
-        masks: label set whose maps hold a class id where the walked maps are sure, IGNORE elsewhere.
-        weights: initial backbone weights, None for random ones.
-        state, outputs, runtime: see `run_training`.
+        job: its label set has maps with a class id where the walked maps are sure, IGNORE elsewhere.
     """
 
     def build() -> DeepLab:
-        return DeepLab(spec.backbone, len(masks.classes), spec.settings.atrous)
+        return DeepLab(spec.backbone, len(job.labels.classes), spec.settings.atrous)
 
     def loss(network: nn.Module, batch: CropBatch) -> Tensor:
         return segmentation_loss(multiscale_logits(network, batch.images, spec.settings.views), batch.label_maps)
 
-    train_on_crops(spec, build, loss, data, masks, weights, state, outputs, runtime, build_optimizer)
+    train_on_crops(spec, job, build, loss, build_optimizer)
 
 
 def build_optimizer(network: DeepLab, settings: SegmentationSettings) -> torch.optim.SGD:
@@ -91,40 +76,26 @@ def predicted_masks(logits: Tensor, classes: tuple[int, ...], height: int, width
     return ClassMaps(tuple(classes[row] for row in rows), squeezed(masks, side).cpu(), 1, (side, side))
 
 
-def write_predictions(
-    path: Path,
-    data: Path,
-    labels: LabelSet,
-    settings: CamSettings,
-    side: int,
-    device: torch.device,
-    manifest: Path,
-    shard: Shard = WHOLE,
-) -> MapSet:
+def write_predictions(path: Path, settings: CamSettings, side: int, job: MapJob) -> MapSet:
     """Write the masks that a segmentation network predicts for a shard of the training images.
 
     Args:
         path: network file.
-        data: folder of the prepared dataset.
-        labels: images with their image-level labels.
         settings: the size at which images are seen.
         side: g, of the square grid.
-        device: of the network.
-        manifest, shard: see `write_maps`.
+        job: the images.
     Raises: UserError if the network was trained on other classes.
     """
     stored = read_network(path, KIND, SegmentationSettings)
-    require_split(stored.identity, labels.identity)
+    require_split(stored.identity, job.labels.identity)
     network = DeepLab(stored.spec.backbone, len(stored.classes), stored.spec.settings.atrous)
-    stored.fill(network).eval().to(device)
+    stored.fill(network).eval().to(job.device)
 
     @torch.inference_mode()
-    def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
-        for image in images:
-            size = inference_size(image.height, image.width, settings)
-            pixels = resize_image(read_photograph(data, image), *size, Image.Resampling.BICUBIC)
-            view = normalise(torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None].to(device))
-            logits = multiscale_logits(network, view, stored.spec.settings.views)[-1][0]
-            yield image, predicted_masks(logits, image.classes, *size, side)
+    def predicted(image: LabelledImage) -> ClassMaps:
+        size = inference_size(image.height, image.width, settings)
+        view = normalise(pixels_of(job.data, image, size)[None].to(job.device))
+        logits = multiscale_logits(network, view, stored.spec.settings.views)[-1][0]
+        return predicted_masks(logits, image.classes, *size, side)
 
-    return write_maps(labels, settings_hash(f"{stored.hash} {side}", settings), compute, manifest, shard)
+    return job.write_each(f"{stored.hash} {side}", settings, predicted)

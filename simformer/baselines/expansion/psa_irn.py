@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from simformer.baselines.class_maps.cam import pixels_of
 from simformer.baselines.class_maps.class_maps import ClassMaps
-from simformer.baselines.class_maps.map_files import MapSet, settings_hash, write_maps
+from simformer.baselines.class_maps.map_files import MapJob, MapSet
 from simformer.baselines.expansion.affinity import boundary_affinity, feature_affinity, pair_kinds, pair_loss
 from simformer.baselines.expansion.affinity_network import AffinityNetwork
 from simformer.baselines.expansion.boundary_network import BoundaryNetwork
 from simformer.baselines.expansion.stencil import Offset, half_disc
 from simformer.baselines.expansion.walk import transition, walk
-from simformer.baselines.settings import AffinitySettings, WalkSettings
+from simformer.baselines.settings import AffinitySettings, NetworkSpec, WalkSettings
 from simformer.baselines.training.crop_training import CropBatch, train_on_crops
-from simformer.baselines.training.network_file import NetworkSpec, read_network
+from simformer.baselines.training.network_file import read_network
 from simformer.config.settings import IGNORE
-from simformer.data.checked import read_photograph
 from simformer.data.identity import require_split
-from simformer.data.labels import LabelledImage, LabelSet
-from simformer.data.shards import WHOLE, Shard
-from simformer.data.transforms import normalise, resize_image
-from simformer.train import Runtime, TrainOutputs
+from simformer.data.labels import LabelledImage
+from simformer.data.transforms import normalise
+from simformer.training.job import Job
 
 Expansion = Literal["psa", "irn"]
 GRID_STRIDES = {"psa": 8, "irn": 4}
@@ -74,23 +71,12 @@ def affinities(kind: Expansion, output: Tensor, offsets: tuple[Offset, ...]) -> 
     return feature_affinity(output, offsets) if kind == "psa" else boundary_affinity(output.sigmoid(), offsets)
 
 
-def train_expander(
-    spec: NetworkSpec[AffinitySettings],
-    data: Path,
-    seeds: LabelSet,
-    weights: Path | None,
-    state: Path,
-    outputs: TrainOutputs,
-    runtime: Runtime,
-) -> None:
+def train_expander(spec: NetworkSpec[AffinitySettings], job: Job) -> None:
     """Train the network of an expansion on seeds; an interrupted training continues.
 
     Args:
         spec: kind 'psa' or 'irn'.
-        data: folder of the prepared dataset (images only are read from it).
-        seeds: label set whose maps hold a class id at confident pixels, IGNORE elsewhere.
-        weights: initial backbone weights, None for random ones.
-        state, outputs, runtime: see `run_training`.
+        job: its label set has maps with a class id at confident pixels, IGNORE elsewhere.
     """
     offsets = half_disc(spec.settings.radius)
 
@@ -101,7 +87,7 @@ def train_expander(
     def build() -> AffinityNetwork | BoundaryNetwork:
         return build_expander(spec.kind, spec.backbone)
 
-    train_on_crops(spec, build, loss, data, seeds, weights, state, outputs, runtime)
+    train_on_crops(spec, job, build, loss)
 
 
 class Expander:
@@ -124,27 +110,22 @@ class Expander:
         self.network_hash = stored.hash
         self.source = stored.identity
 
-    def write(self, maps: MapSet, data: Path, labels: LabelSet, manifest: Path, shard: Shard = WHOLE) -> MapSet:
+    def write(self, maps: MapSet, job: MapJob) -> MapSet:
         """Write the expanded maps of a shard of the images.
 
         Args:
             maps: what the walk starts from, on a grid of stride 4.
-            data: folder of the prepared dataset.
-            labels: the images.
-            manifest, shard: see `write_maps`.
+            job: the images.
         Raises: UserError if network, maps and labels are not of one dataset and split.
         """
-        require_split(self.source, labels.identity)
-        require_split(maps.source, labels.identity)
+        require_split(self.source, job.labels.identity)
+        require_split(maps.source, job.labels.identity)
 
-        def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
-            for image in images:
-                mine = maps.read(image.name)
-                pixels = resize_image(read_photograph(data, image), *mine.extent, Image.Resampling.BICUBIC)
-                yield image, self.expand(mine, torch.from_numpy(pixels.transpose(2, 0, 1).copy()))
+        def expanded(image: LabelledImage) -> ClassMaps:
+            mine = maps.read(image.name)
+            return self.expand(mine, pixels_of(job.data, image, mine.extent))
 
-        identity = settings_hash(f"{self.network_hash} {maps.hash}", self.settings)
-        return write_maps(labels, identity, compute, manifest, shard)
+        return job.write_each(f"{self.network_hash} {maps.hash}", self.settings, expanded)
 
     @torch.inference_mode()
     def expand(self, maps: ClassMaps, image: Tensor) -> ClassMaps:

@@ -16,9 +16,9 @@ from simformer.baselines.expansion.psa_irn import majority_cells
 from simformer.baselines.expansion.stencil import Offset, shifted
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
+from simformer.data.derived_labels import derive_labels
 from simformer.data.identity import require_blind
 from simformer.data.labels import LabelSet
-from simformer.data.masking import derive_labels
 from simformer.text.json_text import json_text
 
 STRIDE = 8

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from simformer.baselines.class_maps.cam import inference_size
+from simformer.baselines.class_maps.cam import inference_size, pixels_of
 from simformer.baselines.class_maps.class_maps import ClassMaps
-from simformer.baselines.class_maps.map_files import MapSet, settings_hash, write_maps
+from simformer.baselines.class_maps.map_files import MapJob, MapSet
 from simformer.baselines.class_maps.seeds import confident
 from simformer.baselines.expansion.affinity import feature_affinity
 from simformer.baselines.expansion.affinity_network import AffinityNetwork
@@ -22,16 +20,15 @@ from simformer.baselines.expansion.walk import transition, walk
 from simformer.baselines.retab.cells import STRIDE
 from simformer.baselines.retab.edge_network import EdgeNetwork
 from simformer.baselines.retab.edges import base_edges
+from simformer.baselines.retab.networks import AFFINITY_KIND, EDGE_KIND
 from simformer.baselines.retab.settings import EdgeSettings, TwoStageSettings
-from simformer.baselines.retab.training import AFFINITY_KIND, EDGE_KIND
 from simformer.baselines.settings import AffinitySettings, CamSettings
 from simformer.baselines.training.network_file import read_network
 from simformer.config.settings import IGNORE
-from simformer.data.checked import read_label_map, read_photograph
+from simformer.data.checked import read_label_map
 from simformer.data.identity import require_split
-from simformer.data.labels import LabelledImage, LabelSet
-from simformer.data.shards import WHOLE, Shard
-from simformer.data.transforms import normalise, resize_image, resize_label
+from simformer.data.labels import LabelledImage
+from simformer.data.transforms import normalise, resize_label
 
 NONE_OF_THEM = IGNORE
 """Class id of the map 'none of the present classes', and of boundary maps."""
@@ -104,43 +101,25 @@ def padded_input(image: Tensor) -> Tensor:
     return F.pad(normalise(image[None]), (0, right, 0, bottom))
 
 
-def pixels_of(data: Path, image: LabelledImage, size: tuple[int, int]) -> Tensor:
-    """Read a training image at a size, uint8 [3, H, W]."""
-    resized = resize_image(read_photograph(data, image), *size, Image.Resampling.BICUBIC)
-    return torch.from_numpy(resized.transpose(2, 0, 1).copy())
-
-
-def write_boundaries(
-    path: Path,
-    data: Path,
-    labels: LabelSet,
-    settings: CamSettings,
-    device: torch.device,
-    manifest: Path,
-    shard: Shard = WHOLE,
-) -> MapSet:
+def write_boundaries(path: Path, settings: CamSettings, job: MapJob) -> MapSet:
     """Write the boundary probabilities of a shard of the images, at the size at which class maps are made.
 
     Args:
         path: network file.
-        data: folder of the prepared dataset.
-        labels: the images.
         settings: of the class maps: sizes.
-        device: of the network.
-        manifest, shard: see `write_maps`.
+        job: the images.
     """
     stored = read_network(path, EDGE_KIND, EdgeSettings)
-    require_split(stored.identity, labels.identity)
-    network = stored.fill(EdgeNetwork(stored.spec.backbone)).eval().to(device)
+    require_split(stored.identity, job.labels.identity)
+    network = stored.fill(EdgeNetwork(stored.spec.backbone)).eval().to(job.device)
 
     @torch.inference_mode()
-    def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
-        for image in images:
-            size = inference_size(image.height, image.width, settings)
-            logits = network(padded_input(pixels_of(data, image, size).to(device)))
-            yield image, ClassMaps((NONE_OF_THEM,), torch.sigmoid(logits).cpu(), STRIDE, size)
+    def boundaries(image: LabelledImage) -> ClassMaps:
+        size = inference_size(image.height, image.width, settings)
+        logits = network(padded_input(pixels_of(job.data, image, size).to(job.device)))
+        return ClassMaps((NONE_OF_THEM,), torch.sigmoid(logits).cpu(), STRIDE, size)
 
-    return write_maps(labels, settings_hash(stored.hash, settings), compute, manifest, shard)
+    return job.write_each(stored.hash, settings, boundaries)
 
 
 class Propagation:
@@ -161,43 +140,31 @@ class Propagation:
         self.network_hash = stored.hash
         self.source = stored.identity
 
-    def write(
-        self,
-        maps: MapSet,
-        boundaries: MapSet,
-        data: Path,
-        labels: LabelSet,
-        anchored: bool,
-        manifest: Path,
-        shard: Shard = WHOLE,
-    ) -> MapSet:
+    def write(self, maps: MapSet, boundaries: MapSet, anchored: bool, job: MapJob) -> MapSet:
         """Write the walked maps of a shard of the images; those of images without novel classes are empty.
 
         Args:
             maps: what the walk starts from, on a grid of stride 4.
             boundaries: boundary probabilities at stride 8.
-            data: folder of the prepared dataset (images only are read from it).
-            labels: the masked label set.
             anchored: confine the walk to the not-base region.
-            manifest, shard: see `write_maps`.
+            job: the images; its label set is the masked one.
         Raises: UserError if network, maps and labels are not of one dataset and split.
         """
+        labels = job.labels
         require_split(self.source, labels.identity)
         require_split(boundaries.source, labels.identity)
         maps.require_blind(labels)
 
-        def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
-            for image in images:
-                mine = maps.read(image.name)
-                if not labels.novel_labels(image):
-                    yield image, ClassMaps((), mine.scores[:0], STRIDE, mine.extent)
-                    continue
-                masked = torch.from_numpy(read_label_map(labels, image)) if anchored else None
-                pixels = pixels_of(data, image, mine.extent)
-                yield image, self.propagate(mine, boundaries.read(image.name).scores[0], pixels, masked)
+        def walked(image: LabelledImage) -> ClassMaps:
+            mine = maps.read(image.name)
+            if not labels.novel_labels(image):
+                return ClassMaps((), mine.scores[:0], STRIDE, mine.extent)
+            masked = torch.from_numpy(read_label_map(labels, image)) if anchored else None
+            pixels = pixels_of(job.data, image, mine.extent)
+            return self.propagate(mine, boundaries.read(image.name).scores[0], pixels, masked)
 
         source = f"{self.network_hash} {maps.hash} {boundaries.hash}" + (f" {labels.hash}" if anchored else "")
-        return write_maps(labels, settings_hash(source, self.settings), compute, manifest, shard)
+        return job.write_each(source, self.settings, walked)
 
     @torch.inference_mode()
     def affinity(self, image: Tensor) -> Tensor:

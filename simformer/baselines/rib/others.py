@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -69,10 +71,11 @@ def image_rng(seed: int, name: str, iteration: int) -> np.random.Generator:
     return np.random.default_rng([seed, TAG, key, iteration])
 
 
+@dataclass(frozen=True)
 class FreshCrops:
     """Other images drawn from all of a label set and cropped anew at every iteration (exact tier).
 
-    Args:
+    Attributes:
         data: folder of the prepared dataset.
         labels: all images with their image-level labels.
         augmentation: of the crops, that of the classifier's training.
@@ -81,27 +84,24 @@ class FreshCrops:
         constant: the classifier's constant part, on `device`.
     """
 
-    def __init__(
-        self,
-        data: Path,
-        labels: LabelSet,
-        augmentation: NetworkSettings,
-        count: int,
-        candidates: int,
-        seed: int,
-        constant: nn.Module,
-        device: torch.device,
-    ) -> None:
-        self.data = data
-        self.labels = labels
-        self.augmentation = augmentation
-        self.count = count
-        self.candidates = candidates
-        self.seed = seed
-        self.constant = constant
-        self.device = device
-        self.matrix = label_matrix(labels)
-        self.positions = {image.name: position for position, image in enumerate(labels.images)}
+    data: Path
+    labels: LabelSet
+    augmentation: NetworkSettings
+    count: int
+    candidates: int
+    seed: int
+    constant: nn.Module
+    device: torch.device
+
+    @cached_property
+    def matrix(self) -> np.ndarray:
+        """Image-level labels of all images, one row each, uint8 [n, K]."""
+        return label_matrix(self.labels)
+
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """Row of each image, by its name."""
+        return {image.name: position for position, image in enumerate(self.labels.images)}
 
     @torch.no_grad()
     def draw(self, image: LabelledImage, iteration: int) -> tuple[Tensor, Tensor]:
@@ -121,48 +121,35 @@ class Pool:
     """Crops of other images kept as features: a function of seed and label set, so that every shard has the same.
 
     Its size is crops x 2 bytes x the elements of a crop's features, e.g. 2 MB per 512-pixel crop of ResNet-50's third
-    stage. Arguments as for `FreshCrops`.
+    stage.
 
     Args:
+        fresh: what the crops are taken from, and how they are drawn.
         size: number of crops; more than images means several of each.
     """
 
-    def __init__(
-        self,
-        data: Path,
-        labels: LabelSet,
-        augmentation: NetworkSettings,
-        count: int,
-        candidates: int,
-        seed: int,
-        constant: nn.Module,
-        device: torch.device,
-        size: int,
-    ) -> None:
-        self.count = count
-        self.candidates = candidates
-        self.seed = seed
-        self.device = device
-        crops = Crops(data, labels, augmentation, seed)
+    def __init__(self, fresh: FreshCrops, size: int) -> None:
+        self.fresh = fresh
+        crops = Crops(fresh.data, fresh.labels, fresh.augmentation, fresh.seed)
         names, present, features = [], [], []
         with torch.no_grad():
             for first in range(0, size, BATCH):
                 samples = [crops[position] for position in range(first, min(first + BATCH, size))]
                 names += [sample.name for sample in samples]
                 present += [sample.present for sample in samples]
-                features.append(constant(network_input([sample.crop for sample in samples], device)).half())
+                views = network_input([sample.crop for sample in samples], fresh.device)
+                features.append(fresh.constant(views).half())
         self.names = np.array(names)
         self.matrix = torch.stack(present).numpy().astype(np.uint8)
         self.features = torch.cat(features)
-        self.classes = len(labels.classes)
 
     def draw(self, image: LabelledImage, iteration: int) -> tuple[Tensor, Tensor]:
         """Return the constant part's features [B, C, h, w] of other images, and their labels [B, K]."""
-        rng = image_rng(self.seed, image.name, iteration)
-        own = np.zeros(self.classes, np.uint8)
+        fresh, rng = self.fresh, image_rng(self.fresh.seed, image.name, iteration)
+        own = np.zeros(len(fresh.labels.classes), np.uint8)
         own[list(image.classes)] = 1
         overlap = self.matrix.astype(np.int32) @ own
         overlap[self.names == image.name] = -1
-        rows = draw_rows(overlap, self.count, self.candidates, rng)
-        features = self.features[torch.from_numpy(rows).to(self.device)].float()
-        return features, counted_labels(self.matrix[rows], own).to(self.device)
+        rows = draw_rows(overlap, fresh.count, fresh.candidates, rng)
+        features = self.features[torch.from_numpy(rows).to(fresh.device)].float()
+        return features, counted_labels(self.matrix[rows], own).to(fresh.device)

@@ -1,19 +1,28 @@
-"""Losses of SEAM on an image and its rescaled view (Sec. 3.2 to 3.5 of its paper)."""
+"""What SEAM's network learns: an image and its rescaled view give the same maps (Sec. 3.2 to 3.5 of its paper)."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from simformer.baselines.seam.settings import SeamSettings
 from simformer.baselines.stride8.cross_regularisation import (
     NormalisedMaps,
+    background_prior,
     mean_difference,
     mined_counts,
+    normalised_maps,
     top_mean,
     with_background,
 )
+from simformer.baselines.stride8.network import TappedClassifier, enlarged
+from simformer.baselines.stride8.plain import classification_loss, labels_of
+from simformer.baselines.stride8.training import Objective
+from simformer.baselines.training.crops import Crops, Sample, network_input
+from simformer.data.labels import LabelSet
 
 
 def equivariance_loss(first: NormalisedMaps, second: NormalisedMaps, num_classes: int) -> Tensor:
@@ -55,3 +64,45 @@ def strongest(maps: Tensor) -> Tensor:
     """
     kept = maps * (maps == maps.amax(dim=1, keepdim=True))
     return torch.cat([with_background(maps)[:, :1], kept], dim=1)
+
+
+def seam_terms(network: TappedClassifier, images: Tensor, present: Tensor, settings: SeamSettings) -> dict[str, Tensor]:
+    """Compute all terms of SEAM's loss on a batch.
+
+    Args:
+        network: in train mode.
+        images: normalised RGB, [B, 3, H, W].
+        present: image-level labels, bool [B, K].
+        settings: size of the second view, errors that count.
+    Returns: 'cls' (mean of both views), 'er', 'ecr', and 'rv' (mean of both views) if it has a weight; scalars.
+    """
+    size = (images.shape[-2], images.shape[-1])
+    small = (round(size[0] * settings.rescale), round(size[1] * settings.rescale))
+    views = [(images, size), (enlarged(images, small), small)]
+    outputs = [(*network(view, present), extent) for view, extent in views]
+    first, second = (normalised_maps(raw, spread, present, extent) for raw, spread, extent in outputs)
+    first = first.resized(small)
+    terms = {
+        "cls": _mean([classification_loss(raw, present, extent) for raw, _, extent in outputs]),
+        "er": equivariance_loss(first, second, present.shape[1]),
+        "ecr": cross_regularisation_loss(first, second, present, settings.topk),
+    }
+    if settings.rv:
+        terms["rv"] = _mean([background_prior(spread, present, extent) for _, spread, extent in outputs])
+    return terms
+
+
+def seam_objective(data: Path, labels: LabelSet, settings: SeamSettings, seed: int) -> Objective:
+    """Return crops and loss of SEAM's network."""
+
+    def terms(network: TappedClassifier, samples: list[Sample], device: torch.device) -> dict[str, Tensor]:
+        return seam_terms(
+            network, network_input([sample.crop for sample in samples], device), labels_of(samples, device), settings
+        )
+
+    weights = {"cls": 1.0, "er": settings.er, "ecr": settings.ecr} | ({"rv": settings.rv} if settings.rv else {})
+    return Objective(Crops(data, labels, settings, seed), terms, weights)
+
+
+def _mean(terms: list[Tensor]) -> Tensor:
+    return torch.stack(terms).mean()

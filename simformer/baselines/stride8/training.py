@@ -11,18 +11,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from simformer.baselines.settings import NetworkSpec
 from simformer.baselines.stride8.network import TappedClassifier
 from simformer.baselines.stride8.settings import TappedSettings
-from simformer.baselines.training.network_file import NetworkSpec, read_network
+from simformer.baselines.training.network_file import read_network
 from simformer.baselines.training.network_training import NetworkTraining, run_training
-from simformer.baselines.training.sgd import build_sgd, sgd_step, total_steps
-from simformer.baselines.training.strided_backbone import freeze_stages
 from simformer.data.identity import Identity, require_split
-from simformer.data.labels import LabelSet
 from simformer.errors import UserError
-from simformer.models.weights import initialise_backbone
-from simformer.train import Runtime, TrainOutputs
 from simformer.training.checkpoint import file_hash
+from simformer.training.job import Job
 
 START_KIND = "warm"
 """Kind of the network from which the others start."""
@@ -43,62 +40,30 @@ class Objective:
     weights: dict[str, float]
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Initial weights: a file for the backbone, or a trained network of kind 'warm'; None of both for random ones."""
-
-    weights: Path | None = None
-    start: Path | None = None
-
-
-def train_tapped(
-    spec: NetworkSpec[TappedSettings],
-    network: TappedClassifier,
-    objective: Objective,
-    labels: LabelSet,
-    origin: Origin,
-    state: Path,
-    outputs: TrainOutputs,
-    runtime: Runtime,
+def train_stride8(
+    spec: NetworkSpec[TappedSettings], job: Job, network: TappedClassifier, objective: Objective, start: Path | None
 ) -> None:
     """Train a network; an interrupted training continues.
 
     Args:
         spec: of the training.
-        network: with random weights, those of the seed.
+        job: of its label set only the image-level labels are used (`image_labels`).
+        network: from `new_network`.
         objective: what it learns.
-        labels: a label set of which only the image-level labels are used (`image_labels`).
-        origin: initial weights.
-        state, outputs, runtime: see `run_training`.
+        start: trained network of kind 'warm' from which it starts, None for the initial weights.
     """
-    device, settings = torch.device(runtime.device), spec.settings
-    if origin.weights is not None:
-        initialise_backbone(network.backbone, origin.weights)
-    if origin.start is not None:
-        load_start(network, spec, labels.identity, origin.start)
-    freeze_stages(network.backbone, settings.frozen_stages)
-    network.to(device)
-    optimizer = build_sgd(network, network.backbone, settings)
-    steps = total_steps(settings, len(labels.images))
+    if start is not None:
+        load_start(network, spec, job.labels.identity, start)
 
-    def advance(step: int, samples: list[Any]) -> dict[str, float]:
-        terms = objective.terms(network, samples, device)
-        loss = torch.stack([weight * terms[name] for name, weight in objective.weights.items()]).sum()
-        values = {name: float(term.detach()) for name, term in terms.items()}
-        return sgd_step(loss, network, optimizer, step, steps, settings) | values
+    def loss(samples: list[Any]) -> tuple[Tensor, dict[str, float]]:
+        terms = objective.terms(network, samples, job.device)
+        total = torch.stack([weight * terms[name] for name, weight in objective.weights.items()]).sum()
+        return total, {name: float(term.detach()) for name, term in terms.items()}
 
     training = NetworkTraining(
-        network,
-        optimizer,
-        spec,
-        objective.samples,
-        steps,
-        advance,
-        labels.identity,
-        {"labels": labels.hash, "initial weights": file_hash(origin.weights), "start": file_hash(origin.start)},
-        tuple(objective.weights),
+        spec, network, objective.samples, loss, inputs={"start": file_hash(start)}, terms=tuple(objective.weights)
     )
-    run_training(training, state, outputs, runtime)
+    run_training(training, job)
 
 
 def load_start(network: TappedClassifier, spec: NetworkSpec, identity: Identity, path: Path) -> None:

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from simformer.baselines.settings import NetworkSettings
+from simformer.baselines.settings import NetworkSpec
 from simformer.baselines.training.crops import Crops, Sample, network_input
-from simformer.baselines.training.network_file import NetworkSpec
-from simformer.baselines.training.network_training import NetworkTraining, run_training
-from simformer.baselines.training.sgd import build_sgd, sgd_step, total_steps
-from simformer.baselines.training.strided_backbone import freeze_stages
-from simformer.data.labels import LabelSet
-from simformer.models.weights import initialise_backbone
-from simformer.train import Runtime, TrainOutputs
-from simformer.training.checkpoint import file_hash
+from simformer.baselines.training.network_training import NetworkTraining, new_network, run_training, sgd_of_backbone
+from simformer.training.job import Job
 
 
 @dataclass(frozen=True)
@@ -49,49 +43,26 @@ def crop_batch(samples: list[Sample], device: torch.device) -> CropBatch:
     )
 
 
-def sgd_of_backbone(network: nn.Module, settings: NetworkSettings) -> torch.optim.SGD:
-    """`build_sgd` for a network whose backbone is `network.backbone`."""
-    return build_sgd(network, network.backbone, settings)
-
-
 def train_on_crops(
     spec: NetworkSpec,
+    job: Job,
     build: Callable[[], nn.Module],
     loss: Callable[[nn.Module, CropBatch], Tensor],
-    data: Path,
-    labels: LabelSet,
-    weights: Path | None,
-    state: Path,
-    outputs: TrainOutputs,
-    runtime: Runtime,
-    optimizer_of: Callable[[nn.Module, NetworkSettings], torch.optim.SGD] = sgd_of_backbone,
+    optimizer_of: Callable[[nn.Module, Any], torch.optim.SGD] = sgd_of_backbone,
 ) -> None:
     """Train a network with a `backbone` on crops of the images of a label set; an interrupted training continues.
 
     Args:
         spec: settings and seed.
+        job: its labels are images, image-level labels and, unless it is a set without any, label maps.
         build: makes the network with random weights, after the seed was set.
         loss: of the network on a batch, a scalar.
-        data: folder of the prepared dataset (images only are read from it).
-        labels: images, image-level labels and, unless it is a set without any, label maps.
-        weights: initial backbone weights, None for random ones.
-        state, outputs, runtime: see `run_training`.
         optimizer_of: makes the optimiser.
     """
-    device, settings = torch.device(runtime.device), spec.settings
-    torch.manual_seed(spec.seed)
-    network = build()
-    if weights is not None:
-        initialise_backbone(network.backbone, weights)
-    freeze_stages(network.backbone, settings.frozen_stages)
-    network.to(device)
-    optimizer = optimizer_of(network, settings)
-    steps = total_steps(settings, len(labels.images))
+    network = new_network(spec, job, build)
 
-    def advance(step: int, samples: list[Sample]) -> dict[str, float]:
-        return sgd_step(loss(network, crop_batch(samples, device)), network, optimizer, step, steps, settings)
+    def batch_loss(samples: list[Sample]) -> tuple[Tensor, dict[str, float]]:
+        return loss(network, crop_batch(samples, job.device)), {}
 
-    inputs = {"labels": labels.hash, "initial weights": file_hash(weights)}
-    samples = Crops(data, labels, settings, spec.seed)
-    training = NetworkTraining(network, optimizer, spec, samples, steps, advance, labels.identity, inputs)
-    run_training(training, state, outputs, runtime)
+    samples = Crops(job.data, job.labels, spec.settings, spec.seed)
+    run_training(NetworkTraining(spec, network, samples, batch_loss, optimizer_of), job)

@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from simformer.atomic import atomic_write_bytes
-from simformer.baselines.settings import NetworkSettings
-from simformer.config.layers import RECIPE_VERSION
-from simformer.config.settings import Seed, Settings
+from simformer.baselines.settings import NetworkSettingsT, NetworkSpec
 from simformer.data.identity import Identity
 from simformer.errors import UserError, if_made, to_make
 from simformer.models.weight_files import misfits
@@ -24,23 +21,6 @@ from simformer.text.strict_json import parse_json
 
 REMEDY = "delete it and run snakemake again, which trains it"
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
-NetworkSettingsT = TypeVar("NetworkSettingsT", bound=NetworkSettings)
-
-
-class NetworkSpec(Settings, Generic[NetworkSettingsT]):
-    """All that decides a network's weights beside its data and initial weights."""
-
-    kind: str = Field(description="What it is: classifier, psa, irn, ...")
-    backbone: str = Field(description="Backbone, as in model.backbone.")
-    seed: Seed = Field(description="Seed of initialisation, data order and augmentation.")
-    version: int = Field(RECIPE_VERSION, description="Version of the training code's results.")
-    settings: NetworkSettingsT = Field(description="Settings of its training.")
-
-    @property
-    def hash(self) -> str:
-        """First 16 hex digits of the sha256 of the specification in canonical JSON."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

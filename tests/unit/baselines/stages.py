@@ -5,14 +5,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from simformer.baselines.class_maps.map_files import MapJob
 from simformer.baselines.class_maps.seeds import write_seeds
 from simformer.baselines.classifier import classifier_maps, train_classifier
 from simformer.baselines.expansion.psa_irn import train_expander
-from simformer.baselines.settings import AffinitySettings, CamSettings, ClassifierSettings, SeedSettings
-from simformer.baselines.training.network_file import NetworkSpec
+from simformer.baselines.settings import AffinitySettings, CamSettings, ClassifierSettings, NetworkSpec, SeedSettings
 from simformer.data.masking import image_labels
 from simformer.data.shards import WHOLE
-from simformer.train import Runtime, TrainOutputs
+from simformer.training.job import TrainOutputs
+from tests.conftest import job_in
 
 CPU = torch.device("cpu")
 CAM = CamSettings(scales=(1.0, 0.5), batch_images=3)
@@ -30,10 +31,12 @@ def spec(kind: str, **changes) -> NetworkSpec:
 
 def train(folder, network_spec, data, labels, **options) -> TrainOutputs:
     """Train a network in a folder; options are those of Runtime."""
-    outputs = TrainOutputs(folder / "model.safetensors", folder / "log.csv", folder / "train.json")
-    run = train_classifier if network_spec.kind == "classifier" else train_expander
-    run(network_spec, data, labels, None, folder / "state", outputs, Runtime(**{"log_every": 2} | options))
-    return outputs
+    run, job = (
+        train_classifier if network_spec.kind == "classifier" else train_expander,
+        job_in(folder, data, labels, **options),
+    )
+    run(network_spec, job)
+    return job.outputs
 
 
 def pipeline(data, labels, folder):
@@ -48,7 +51,7 @@ def pipeline(data, labels, folder):
 def cam(model, data, labels, folder, shard=WHOLE, settings=CAM):
     """Make the maps of a trained classifier."""
     manifest = "maps.json" if shard == WHOLE else f"{shard.number}of{shard.count}.json"
-    return classifier_maps(model, data, labels, settings, CPU, folder / manifest, shard)
+    return classifier_maps(model, settings, MapJob(data, labels, CPU, folder / manifest, shard))
 
 
 @pytest.fixture(scope="session")

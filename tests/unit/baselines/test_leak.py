@@ -3,12 +3,13 @@
 import pytest
 import torch
 
+from simformer.baselines.class_maps.map_files import MapJob
 from simformer.baselines.class_maps.seeds import write_seeds
 from simformer.baselines.expansion.psa_irn import Expander
 from simformer.baselines.mixing import mixed_labels
-from simformer.baselines.responses import response_maps
-from simformer.baselines.rib.maps import rib_maps
+from simformer.baselines.response_networks import response_maps
 from simformer.baselines.rib.settings import RibSettings
+from simformer.baselines.rib.tuned_maps import rib_maps
 from simformer.baselines.settings import WalkSettings
 from simformer.data.masking import image_labels, mask_labels
 from tests.unit.baselines.conta.first_round import first_round
@@ -29,11 +30,11 @@ def everything(data, index, split, folder) -> dict[str, bytes]:
     warm = train_kind(folder / "warm", response_spec("warm"), data, labels).model
     for kind in ("seam", "cpn"):
         model = train_kind(folder / kind, response_spec(kind), data, labels, warm).model
-        response_maps(model, data, labels, CAM, CPU, folder / f"{kind}_cam" / "maps.json")
+        response_maps(model, CAM, MapJob(data, labels, CPU, folder / f"{kind}_cam" / "maps.json"))
     for tier in ("exact", "fast"):
         tuning = RibSettings(tier=tier, iterations=2, other_images=2, pool=8, lr=0.02)
-        manifest = folder / f"rib_{tier}" / "maps.json"
-        rib_maps(stages.classifier.model, data, labels, tuning, CAM, CPU, manifest, manifest.with_name("facts.json"))
+        job = MapJob(data, labels, CPU, folder / f"rib_{tier}" / "maps.json")
+        rib_maps(stages.classifier.model, tuning, CAM, job.manifest.with_name("facts.json"), job)
     masked = mask_labels(data, index, split, folder / "masked")
     mixed_labels(conta.maps, masked, 0.1, folder / "mixed" / "conta")
     mixed_labels(stages.maps, masked, 0.1, folder / "mixed" / "none")
@@ -42,7 +43,7 @@ def everything(data, index, split, folder) -> dict[str, bytes]:
         mixed_labels(getattr(retab, name), masked, 0.1, folder / "mixed" / name)
     for kind in ("psa", "irn"):
         expander = Expander(getattr(stages, kind).model, kind, WalkSettings(steps=4), CPU)
-        expanded = expander.write(stages.maps, data, labels, folder / f"expanded_{kind}" / "maps.json")
+        expanded = expander.write(stages.maps, MapJob(data, labels, CPU, folder / f"expanded_{kind}" / "maps.json"))
         mixed_labels(expanded, masked, 0.1, folder / "mixed" / kind)
     return {name: data for name, data in content(folder).items() if not name.endswith(("train.json", "log.csv"))}
 

@@ -14,8 +14,9 @@ from simformer.baselines.settings import WalkSettings
 from simformer.claims.label_measures import class_precisions, iou_counts, own_argmax_counts, threshold_counts
 from simformer.claims.maps import chosen_images, map_claims
 from simformer.claims.table import evaluate
+from simformer.data.derived_labels import fill_labels
 from simformer.data.images import read_label
-from simformer.data.masking import fill_labels, mask_labels
+from simformer.data.masking import mask_labels
 from simformer.data.splits import Split
 from simformer.errors import UserError
 

@@ -6,8 +6,9 @@ import torch
 
 from simformer import cli
 from simformer.baselines.class_maps.class_maps import ClassMaps
-from simformer.baselines.rib.maps import rib_maps
+from simformer.baselines.class_maps.map_files import MapJob
 from simformer.baselines.rib.settings import RibSettings
+from simformer.baselines.rib.tuned_maps import rib_maps
 from simformer.claims.claim import load_claims
 from simformer.claims.rib import AREA, _best_iou, _matched, _recall, _where, find_pairs
 from simformer.config.settings import IGNORE
@@ -87,7 +88,7 @@ def test_the_gain_is_found_where_it_is(pairs):
 def test_the_command_writes_every_property(scenes, image_set, masked, stages, truth, tmp_path):
     manifest = tmp_path / "rib/maps.json"
     model = stages.classifier.model
-    rib_maps(model, scenes.data, image_set, RIB, CAM, CPU, manifest, tmp_path / "rib/facts.json")
+    rib_maps(model, RIB, CAM, tmp_path / "rib/facts.json", MapJob(scenes.data, image_set, CPU, manifest))
     cam(model, scenes.data, image_set, tmp_path / "cam")
     files = {
         "network": model, "data": scenes.data, "labels": image_set.root / "labels.json", "maps": manifest,

@@ -52,20 +52,40 @@ def test_the_colours_of_classes_survive_beside_a_photograph():
 
 
 def test_tables_and_pictures_are_copied_and_nothing_else(tmp_path):
-    results, kept = tmp_path / "results/demo", tmp_path / "docs"
-    names = ["table1.md", "table1.csv", "intervals/table1.md", "figures/fig3.png", "scenes/split1/maps.png"]
+    study, results, kept = tmp_path / "config/demo.yaml", tmp_path / "results/demo", tmp_path / "docs"
+    names = ["table1.md", "table1.csv", "figures/fig3.png", "scenes/split1/maps.png"]
+    names += ["intervals/table1.csv", "intervals/table1.md", "baseline_checks.csv", "baseline_checks.md"]
     others = ["table1.tex", "figures/fig3.pdf", "scenes/split1/simformer/seed0/metrics.json", "logs/train.log"]
+    others += ["README.md", "stage_costs.csv", "stage_costs.md", "per_class/table1.csv", "figures/more.png"]
     for name in names + others:
         write(results / name, name)
-    assert {str(p.relative_to(kept / "demo")) for p in keep_results(results, kept)} == set(names)
+    assert {str(p.relative_to(kept / "demo")) for p in keep_results(study, results, kept)} == set(names)
     assert {str(p.relative_to(kept / "demo")) for p in kept.rglob("*.*")} == set(names)
     write(results / "table1.md", "new")
     write(kept / "demo/table9.md", "of another day")
-    assert keep_results(results, kept) == [kept / "demo/table1.md"]
+    assert keep_results(study, results, kept) == [kept / "demo/table1.md"]
     assert (kept / "demo/table1.md").read_text() == "new"
     assert (kept / "demo/table9.md").exists()
 
 
+@pytest.mark.parametrize(
+    ("study", "results", "name"),
+    [
+        ("config", "results", "config"),  # the default study: its folder holds those of the others
+        ("demo", "results/demo", "demo"),
+        ("demo_paper", "results/demo", "demo"),
+        ("mystudy", "elsewhere/out", "mystudy"),
+    ],
+)
+def test_a_study_is_kept_under_its_own_name_or_that_of_the_study_that_it_adds_to(tmp_path, study, results, name):
+    for file in ("config", "demo", "demo_paper", "mystudy"):
+        write(tmp_path / f"config/{file}.yaml", "")
+    write(tmp_path / results / "table1.csv", "a")
+    changed = keep_results(tmp_path / f"config/{study}.yaml", tmp_path / results, tmp_path / "docs")
+    assert changed == [tmp_path / f"docs/{name}/table1.csv"]
+
+
 def test_a_study_without_tables_is_an_error_that_says_what_to_type(tmp_path):
+    write(tmp_path / "results/README.md", "no table")
     with pytest.raises(UserError, match=r"results: no tables to keep; make some first, e.g. `snakemake .*table1.csv"):
-        keep_results(tmp_path / "results", tmp_path / "docs")
+        keep_results(tmp_path / "config.yaml", tmp_path / "results", tmp_path / "docs")

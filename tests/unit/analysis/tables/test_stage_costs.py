@@ -6,7 +6,9 @@ import pandas as pd
 import pytest
 
 from simformer.analysis.tables.stage_costs import stage_costs, write_stage_costs
+from simformer.config.paths import CHECKOUT
 from simformer.errors import UserError
+from simformer.study.catalogue import Catalogue
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time"
 
@@ -34,8 +36,40 @@ def results(tmp_path):
     return tmp_path
 
 
-def test_stages_and_their_costs(results):
-    table = stage_costs(results)
+@pytest.fixture(scope="module")
+def study():
+    """Table 1 of the scenes, as the demo has it, with two seeds."""
+    splits = {1: {"novel": ["sea", "brick"]}}
+    return Catalogue({"datasets": {"scenes": {"splits": splits}}, "seeds": [0, 1]}, "study", CHECKOUT / "config")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "demo/scenes/split1/simformer/seed0/train",  # the demo's results lie in a folder below the paper's
+        "demo/scenes/full/maps/seam/seed0/train",
+        "toys/split1/simformer/seed0/train",
+        "scenes/split2/simformer/seed0/train",
+        "scenes/split1/simformer_j50/seed0/train",
+        "scenes/split1/simformer/seed7/train",
+    ],
+)
+def test_stages_of_other_studies_are_not_listed(study, results, other):
+    before = stage_costs(study, results)
+    benchmark(results / f"{other}.benchmark.tsv", 1000)
+    pd.testing.assert_frame_equal(stage_costs(study, results), before)
+
+
+def test_maps_with_a_seed_of_their_own_are_listed(catalogue, tmp_path):
+    method = {"label": "M", "labels": "maps", "maps": {"seed": 5}}
+    study = catalogue({"methods/plain": method}, {"datasets": {"toys": {"splits": {1: {"novel": ["sea"]}}}}})
+    for seed in (0, 5, 6):
+        benchmark(tmp_path / f"results/toys/full/maps/classifier/seed{seed}/train.benchmark.tsv", 1)
+    assert set(stage_costs(study, tmp_path / "results")["seed"]) == {0, 5}
+
+
+def test_stages_and_their_costs(study, results):
+    table = stage_costs(study, results)
     assert "other" not in str(table.values)
     found = {(r.of, r.stage, r.seed): r for r in table.itertuples()}
     interrupted = found["maps/seam", "train", 0]  # the benchmark knows the last part only
@@ -47,8 +81,8 @@ def test_stages_and_their_costs(results):
     assert found["seam_retrained", "mixed", 0].split == "split1"
 
 
-def test_page_averages_over_seeds(results, tmp_path):
-    write_stage_costs(results, tmp_path / "out/stage_costs.csv")
+def test_page_averages_over_seeds(study, results, tmp_path):
+    write_stage_costs(study, results, tmp_path / "out/stage_costs.csv")
     assert len(pd.read_csv(tmp_path / "out/stage_costs.csv")) == 9
     lines = (tmp_path / "out/stage_costs.md").read_text().splitlines()
     (line,) = [line for line in lines if "psa |" in line]
@@ -57,6 +91,6 @@ def test_page_averages_over_seeds(results, tmp_path):
     ]  # fmt: skip
 
 
-def test_nothing_has_finished(tmp_path):
+def test_nothing_has_finished(study, tmp_path):
     with pytest.raises(UserError, match="no stage has finished"):
-        stage_costs(tmp_path)
+        stage_costs(study, tmp_path)

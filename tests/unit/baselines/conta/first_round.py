@@ -5,15 +5,20 @@ from types import SimpleNamespace
 
 import pytest
 
+from simformer.baselines.class_maps.map_files import MapJob
 from simformer.baselines.class_maps.seeds import write_seeds
 from simformer.baselines.conta.confounder import confounder
+from simformer.baselines.conta.round_classifier import (
+    ContextResponse,
+    context_classifier_maps,
+    train_context_classifier,
+)
 from simformer.baselines.conta.segmentation import train_segmentation, write_predictions
 from simformer.baselines.conta.settings import ContextClassifierSettings, SegmentationSettings
-from simformer.baselines.conta.training import ContextResponse, context_classifier_maps, train_context_classifier
 from simformer.baselines.expansion.psa_irn import Expander
-from simformer.baselines.settings import SeedSettings, WalkSettings
-from simformer.baselines.training.network_file import NetworkSpec
-from simformer.train import Runtime, TrainOutputs
+from simformer.baselines.settings import NetworkSpec, SeedSettings, WalkSettings
+from simformer.training.job import TrainOutputs
+from tests.conftest import job_in
 from tests.unit.baselines.stages import CAM, COMMON, CPU
 
 SIDE = 6
@@ -36,9 +41,9 @@ def with_context(kind: str) -> NetworkSpec[ContextClassifierSettings]:
 
 def train(run, folder, spec, data, labels, **options) -> TrainOutputs:
     """Train a network in a folder; options are those of Runtime."""
-    outputs = TrainOutputs(folder / "model.safetensors", folder / "log.csv", folder / "train.json")
-    run(spec, data, labels, None, folder / "state", outputs, Runtime(**{"log_every": 2} | options))
-    return outputs
+    job = job_in(folder, data, labels, **options)
+    run(spec, job)
+    return job.outputs
 
 
 def train_round(folder, spec, data, labels, before, **options) -> TrainOutputs:
@@ -50,7 +55,7 @@ def train_round(folder, spec, data, labels, before, **options) -> TrainOutputs:
 def walked_masks(stages, data, labels, folder):
     """Walk the plain maps with IRN; returns the walked maps and their masks."""
     expander = Expander(stages.irn.model, "irn", WalkSettings(steps=2), CPU)
-    walked = expander.write(stages.maps, data, labels, folder / "walked" / "maps.json")
+    walked = expander.write(stages.maps, MapJob(data, labels, CPU, folder / "walked" / "maps.json"))
     return walked, write_seeds(walked, data, labels, SeedSettings(threshold=0.25), folder / "masks")
 
 
@@ -58,7 +63,8 @@ def first_round(stages, data, labels, folder):
     """Run every stage from the networks of round 0 to the maps of round 1."""
     walked, masks = walked_masks(stages, data, labels, folder)
     segmentation = train(train_segmentation, folder / "segmentation", SEGMENTATION, data, masks).model
-    predicted = write_predictions(segmentation, data, labels, CAM, SIDE, CPU, folder / "predictions" / "maps.json")
+    job = MapJob(data, labels, CPU, folder / "predictions" / "maps.json")
+    predicted = write_predictions(segmentation, CAM, SIDE, job)
     averages = confounder(predicted, stages.maps, labels, 0.5)
     averages.save(folder / "confounder.safetensors")
     before = SimpleNamespace(
@@ -66,7 +72,7 @@ def first_round(stages, data, labels, folder):
     )
     model = train_round(folder / "conta", CLASSIFIER, data, labels, before).model
     response = ContextResponse(model, predicted, labels, CPU)
-    maps = context_classifier_maps(response, data, CAM, folder / "conta_cam" / "maps.json")
+    maps = context_classifier_maps(response, CAM, MapJob(data, labels, CPU, folder / "conta_cam" / "maps.json"))
     return SimpleNamespace(**vars(before), model=model, response=response, maps=maps)
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from simformer.baselines.conta.deeplab import DeepLab, multiscale_logits, segmentation_loss
+from simformer.baselines.conta.round_classifier import ContextResponse
 from simformer.baselines.conta.rounds import ROUNDS, Round, networks_behind
 from simformer.baselines.conta.segmentation import build_optimizer, predicted_masks, train_segmentation
 from simformer.baselines.conta.settings import ContextClassifierSettings, SegmentationSettings
-from simformer.baselines.conta.training import ContextResponse
 from simformer.baselines.training.network_file import read_network
 from simformer.errors import UserError
 from tests.unit.baselines.conta.first_round import CLASSIFIER, SEGMENTATION, SIDE, train, train_round, with_context
@@ -26,6 +26,8 @@ def test_rounds_follow_each_other():
         ("conta1",), ("conta1", "irn"), ("conta1", "segmentation"), ("conta2",),
     ]  # fmt: skip
     assert networks_behind("conta_zero2") == [("conta_zero2",)]
+    assert networks_behind("seam_no_er") == [("warm",), ("seam_no_er",)], "it starts from the warm network"
+    assert networks_behind("rib") == [("classifier",)], "it has no network of its own"
     seeds = {ROUNDS[name].seed(seed) for name in ("conta1", "conta2") for seed in (0, 1)}
     assert len(seeds) == 4 and ROUNDS["conta1"].seed(0) == ROUNDS["conta_zero1"].seed(0)
 

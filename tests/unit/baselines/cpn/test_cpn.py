@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from simformer.baselines.cpn.losses import Views, complementary_pair_loss
+from simformer.baselines.cpn.losses import Views, complementary_pair_loss, cpn_terms, view_shares
 from simformer.baselines.cpn.masks import draw_views, random_cells, visible_pixels
 from simformer.baselines.cpn.settings import CpnSettings
-from simformer.baselines.cpn.training import cpn_terms, view_shares
 from simformer.baselines.stride8.cross_regularisation import NormalisedMaps, mean_difference
 from simformer.baselines.stride8.network import TappedClassifier
 from simformer.baselines.stride8.region_correlation import RegionCorrelation

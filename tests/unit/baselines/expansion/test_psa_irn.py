@@ -1,12 +1,14 @@
 """PSA and IRN: cell labels, networks, training on seeds, and the walk over a whole image."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from torch.nn import functional as F
 
 from simformer.baselines.class_maps.class_maps import ClassMaps
+from simformer.baselines.class_maps.map_files import MapJob
 from simformer.baselines.expansion.affinity import feature_affinity, pair_kinds
 from simformer.baselines.expansion.affinity_network import AffinityNetwork
 from simformer.baselines.expansion.boundary_network import BoundaryNetwork
@@ -85,14 +87,15 @@ def pixels_of(scenes, image):
 @pytest.mark.parametrize("kind", ["psa", "irn"])
 def test_expanded_maps_of_all_images(scenes, image_set, stages, tmp_path, kind):
     network = getattr(stages, kind).model
-    expanded = Expander(network, kind, WALK, CPU).write(stages.maps, scenes.data, image_set, tmp_path / "maps.json")
+    job = MapJob(scenes.data, image_set, CPU, tmp_path / "maps.json")
+    expanded = Expander(network, kind, WALK, CPU).write(stages.maps, job)
     for image in image_set.images:
         maps = expanded.read(image.name)
         assert maps.classes == image.classes and maps.extent == (48, 48)
         assert maps.scores.shape[1:] == ((6, 6) if kind == "psa" else (12, 12))
         assert maps.scores.min() >= 0 and maps.scores.max() == 1
     longer = Expander(network, kind, WALK.model_copy(update={"steps": 9}), CPU)
-    other = longer.write(stages.maps, scenes.data, image_set, tmp_path / "1of24.json", Shard(1, 24))
+    other = longer.write(stages.maps, replace(job, manifest=tmp_path / "1of24.json", shard=Shard(1, 24)))
     assert other.identity != expanded.identity
 
 

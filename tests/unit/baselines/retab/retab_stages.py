@@ -4,13 +4,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from simformer.baselines.class_maps.map_files import MapJob
 from simformer.baselines.retab.cells import write_base_and_seeds
+from simformer.baselines.retab.networks import train_affinity, train_edges
 from simformer.baselines.retab.propagation import Propagation, write_boundaries
 from simformer.baselines.retab.settings import EdgeSettings, TwoStageSettings
-from simformer.baselines.retab.training import train_affinity, train_edges
-from simformer.baselines.settings import AffinitySettings
-from simformer.baselines.training.network_file import NetworkSpec
-from simformer.train import Runtime, TrainOutputs
+from simformer.baselines.settings import AffinitySettings, NetworkSpec
+from simformer.training.job import TrainOutputs
+from tests.conftest import job_in
 from tests.unit.baselines.stages import CAM, COMMON, CPU
 
 WALK = TwoStageSettings(steps=6)
@@ -25,24 +26,25 @@ def retab_spec(kind: str, **changes) -> NetworkSpec:
 
 def retab_train(folder, network_spec, data, labels, novel=(), **options) -> TrainOutputs:
     """Train one of the two networks in a folder; options are those of Runtime."""
-    outputs = TrainOutputs(folder / "model.safetensors", folder / "log.csv", folder / "train.json")
-    common = None, folder / "state", outputs, Runtime(**{"log_every": 2} | options)
+    job = job_in(folder, data, labels, **options)
     if network_spec.kind == "retab_boundary":
-        train_edges(network_spec, data, labels, *common)
+        train_edges(network_spec, job)
     else:
-        train_affinity(network_spec, data, labels, novel, *common)
-    return outputs
+        train_affinity(network_spec, job, novel)
+    return job.outputs
 
 
 def retab_pipeline(data, masked, stages, folder):
     """Run every stage of RETAB from masked labels, class maps and seeds."""
     edges = retab_train(folder / "boundary", retab_spec("retab_boundary"), data, masked)
-    boundaries = write_boundaries(edges.model, data, masked, CAM, CPU, folder / "boundary_maps" / "maps.json")
+    boundaries = write_boundaries(edges.model, CAM, MapJob(data, masked, CPU, folder / "boundary_maps" / "maps.json"))
     seeds = write_base_and_seeds(masked, stages.seeds, boundaries, 0.5, folder / "retab_seeds")
     affinity = retab_train(folder / "affinity", retab_spec("retab_affinity"), data, seeds, masked.novel)
     propagation = Propagation(affinity.model, WALK, CPU)
     walked, anchored = (
-        propagation.write(stages.maps, boundaries, data, masked, name == "anchored", folder / name / "maps.json")
+        propagation.write(
+            stages.maps, boundaries, name == "anchored", MapJob(data, masked, CPU, folder / name / "maps.json")
+        )
         for name in ("walked", "anchored")
     )
     return SimpleNamespace(

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from simformer import cli
 from simformer.baselines.class_maps.map_files import MapSet
-from simformer.baselines.dataset_settings import sections_behind
+from simformer.baselines.responses import sections_behind
 from simformer.baselines.settings import MapChoice
 from simformer.data.masking import mask_labels
 from simformer.data.splits import Split

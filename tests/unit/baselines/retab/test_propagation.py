@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from simformer.baselines.class_maps.class_maps import ClassMaps
+from simformer.baselines.class_maps.map_files import MapJob
 from simformer.baselines.expansion.walk import transition, walk
 from simformer.baselines.mixing import mix_scores
 from simformer.baselines.retab.cells import STRIDE
@@ -128,9 +129,8 @@ def test_walked_maps_of_all_images(scenes, masked, stages, retab, tmp_path):
             continue
         assert maps.classes == (*image.classes, NONE_OF_THEM) and maps.stride == STRIDE
         assert maps.scores.shape[1:] == (6, 6) and maps.scores.min() >= 0 and maps.scores.max() <= 1
-    part = Propagation(retab.affinity.model, WALK, CPU).write(
-        stages.maps, retab.boundaries, scenes.data, masked, False, tmp_path / "2of3.json", Shard(2, 3)
-    )
+    job = MapJob(scenes.data, masked, CPU, tmp_path / "2of3.json", Shard(2, 3))
+    part = Propagation(retab.affinity.model, WALK, CPU).write(stages.maps, retab.boundaries, False, job)
     assert part.identity == retab.walked.identity
     assert part.checksums.items() <= retab.walked.checksums.items() and len(part.checksums) == 8
     assert retab.anchored.identity != retab.walked.identity

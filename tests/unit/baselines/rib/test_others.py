@@ -50,7 +50,7 @@ def source(request, scenes):
 
     def make(labels, size=24):
         common = (scenes.data, labels, SETTINGS, 3, 4, 0, nn.Identity(), CPU)
-        return FreshCrops(*common) if request.param == "fresh" else Pool(*common, size)
+        return FreshCrops(*common) if request.param == "fresh" else Pool(FreshCrops(*common), size)
 
     return make
 

@@ -3,16 +3,17 @@
 import pytest
 import torch
 
+from simformer.baselines.class_maps.map_files import MapJob
 from simformer.baselines.cpn.settings import CpnSettings
-from simformer.baselines.responses import response_maps, train_response
+from simformer.baselines.response_networks import response_maps, train_response
+from simformer.baselines.seam.losses import seam_terms
 from simformer.baselines.seam.settings import SeamSettings
-from simformer.baselines.seam.training import seam_terms
+from simformer.baselines.settings import NetworkSpec
 from simformer.baselines.stride8.cross_regularisation import maxnorm
 from simformer.baselines.stride8.network import TappedClassifier, enlarged, pooled_logits
 from simformer.baselines.stride8.pixel_correlation import correlate, pixel_seed
 from simformer.baselines.stride8.settings import TappedSettings
-from simformer.baselines.training.network_file import NetworkSpec
-from simformer.train import Runtime, TrainOutputs
+from tests.conftest import job_in
 from tests.unit.baselines.stages import CAM, COMMON, CPU
 
 PRESENT = torch.tensor([[True, False, True, False, True], [False, True, False, False, False]])
@@ -88,10 +89,9 @@ def spec(kind, **changes):
 
 
 def train(folder, network_spec, data, labels, start=None, **options):
-    outputs = TrainOutputs(folder / "model.safetensors", folder / "log.csv", folder / "train.json")
-    runtime = Runtime(**{"log_every": 2} | options)
-    train_response(network_spec, data, labels, None, folder / "state", outputs, runtime, start)
-    return outputs
+    job = job_in(folder, data, labels, **options)
+    train_response(network_spec, job, start)
+    return job.outputs
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +105,6 @@ def test_stopped_and_continued_equals_undisturbed_and_maps_are_scores(kind, warm
     train(tmp_path / "parts", spec(kind), scenes.data, image_set, warm, stop_after=2)
     parts = train(tmp_path / "parts", spec(kind), scenes.data, image_set, warm)
     assert parts.model.read_bytes() == whole.model.read_bytes()
-    maps = response_maps(whole.model, scenes.data, image_set, CAM, CPU, tmp_path / "maps.json")
+    maps = response_maps(whole.model, CAM, MapJob(scenes.data, image_set, CPU, tmp_path / "maps.json"))
     scores = maps.read(image_set.images[0].name).scores
     assert scores.min() >= 0 and 0.9 < scores.max() <= 1

@@ -1,0 +1,109 @@
+"""Which network makes which class maps: training and maps of every response, by the kind of its network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from simformer.baselines.class_maps.cam import write_cams
+from simformer.baselines.class_maps.map_files import MapJob, MapSet
+from simformer.baselines.classifier import classifier_maps
+from simformer.baselines.cpn.losses import cpn_objective
+from simformer.baselines.cpn.settings import CpnSettings
+from simformer.baselines.dataset_settings import BaselineSettings
+from simformer.baselines.responses import RESPONSES
+from simformer.baselines.seam.losses import seam_objective
+from simformer.baselines.settings import CamSettings, NetworkSpec
+from simformer.baselines.stride8.cross_regularisation import maxnorm
+from simformer.baselines.stride8.network import TappedClassifier, view_response
+from simformer.baselines.stride8.plain import plain_objective
+from simformer.baselines.stride8.settings import TappedSettings
+from simformer.baselines.stride8.training import Objective, train_stride8
+from simformer.baselines.training.network_file import StoredNetwork, read_network, stored_kind
+from simformer.baselines.training.network_training import new_network
+from simformer.config.layers import parse
+from simformer.data.identity import require_split
+from simformer.data.labels import LabelSet
+from simformer.errors import UserError
+from simformer.text.strict_json import read_option
+from simformer.training.job import Job
+
+OBJECTIVES: dict[str, Callable[[Path, LabelSet, Any, int], Objective]] = {
+    "warm": plain_objective,
+    "plain": plain_objective,
+    "seam": seam_objective,
+    "cpn": cpn_objective,
+}
+"""What each kind of network at stride 8 learns."""
+STRIDE8: dict[str, type[TappedSettings]] = {
+    kind: type(BaselineSettings.model_fields[kind].default) for kind in OBJECTIVES
+}
+"""Settings of its training."""
+
+
+def parse_spec(text: str) -> NetworkSpec[TappedSettings]:
+    """Read the specification of a response's training; raises UserError for an unknown kind."""
+    content = read_option(text, "--spec")
+    kind = content.get("kind") if isinstance(content, dict) else None
+    if not isinstance(kind, str) or kind not in STRIDE8:
+        raise UserError(f"--spec: unknown kind '{kind}'; expected one of {', '.join(STRIDE8)}")
+    return parse(NetworkSpec[STRIDE8[kind]], content, "--spec")
+
+
+def build_tapped(spec: NetworkSpec[TappedSettings], num_classes: int) -> TappedClassifier:
+    """Build the network of a specification, with random weights."""
+    settings = spec.settings
+    regions = settings.regions if isinstance(settings, CpnSettings) else None
+    return TappedClassifier(spec.backbone, num_classes, settings.dropout, regions)
+
+
+def train_response(spec: NetworkSpec[TappedSettings], job: Job, start: Path | None = None) -> None:
+    """Train the network of a response; an interrupted training continues.
+
+    Args: see `train_stride8`; the kind of network is one of OBJECTIVES.
+    """
+    network = new_network(spec, job, lambda: build_tapped(spec, len(job.labels.classes)))
+    objective = OBJECTIVES[spec.kind](job.data, job.labels, spec.settings, spec.seed)
+    train_stride8(spec, job, network, objective, start)
+
+
+def response_maps(path: Path, settings: CamSettings, job: MapJob) -> MapSet:
+    """Write the class maps of a trained network for a shard of the images, as its kind makes them.
+
+    Args:
+        path: network file.
+        settings: sizes and scales.
+        job: the images.
+    Raises: UserError if the network was trained on other classes or is of a kind without class maps.
+    """
+    kind = stored_kind(path)
+    if kind == "classifier":
+        return classifier_maps(path, settings, job)
+    if kind in STRIDE8:
+        return stride8_maps(path, settings, job)
+    raise UserError(f"{path}: a network of kind '{kind}' makes no class maps; classifier, {', '.join(STRIDE8)} do")
+
+
+def stride8_maps(path: Path, settings: CamSettings, job: MapJob) -> MapSet:
+    """Write the maps of a network at stride 8: raw ones of a plain network, spread ones of SEAM and CPN."""
+    network, stored = load_tapped(path, job.device)
+    require_split(stored.identity, job.labels.identity)
+    spread = RESPONSES[stored.spec.kind].spread
+    return write_cams(partial(view_response, network, spread=spread), stored.hash, settings, job, maxnorm)
+
+
+def load_tapped(path: Path, device: torch.device) -> tuple[TappedClassifier, StoredNetwork[TappedSettings]]:
+    """Return a trained network at stride 8 in eval mode, and its file's content.
+
+    Raises: UserError if the file holds another kind of network.
+    """
+    kind = stored_kind(path)
+    if kind not in STRIDE8:
+        raise UserError(f"{path}: a network of kind '{kind}'; expected one of {', '.join(STRIDE8)}")
+    stored = read_network(path, kind, STRIDE8[kind])
+    network = build_tapped(stored.spec, len(stored.classes))
+    return stored.fill(network).eval().to(device), stored
