@@ -48,10 +48,11 @@ class Pipeline:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("workflow", "config", "simformer"):
+        for name in ("Snakefile", "workflow", "config", "simformer"):
             source = ROOT / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
-        (folder / "slurm").symlink_to((ROOT / "slurm").readlink())
+        for name in ("slurm", "profiles"):
+            (folder / name).symlink_to((ROOT / name).readlink())
         (folder / "config/experiments/modules.yaml").write_text(yaml.safe_dump(MODULES))
         self.study(TINY)
         self._files = {path: path.read_text() for path in self._editable()}

@@ -58,4 +58,4 @@ def test_mistakes_in_a_figure_are_named(pipeline):
 def test_a_first_table_without_iou_has_no_page_of_classes(pipeline, tiny):
     pipeline.study(tiny | {"experiments": ["table3"]})
     rules = {rule for rule, _ in pipeline.planned()}
-    assert {"comparison", "curves", "gallery"} <= rules and "per_class" not in rules
+    assert {"comparison", "curves", "gallery"} <= rules and "statistics" not in rules

@@ -75,8 +75,9 @@ def test_nothing_is_left_to_do(finished):
 def test_new_split_plans_exactly_its_jobs(finished, study_with, tiny):
     finished.study(study_with(datasets__scenes__splits={**tiny["datasets"]["scenes"]["splits"], 2: {"seed": 7}}))
     jobs = finished.planned()
-    pages = {(rule, f"experiment={name}") for rule in ("table", "intervals") for name in ("spine", "modules")}
-    pages |= {(rule, "experiment=spine") for rule in ("comparison", "per_class")}
+    pages = {("table", f"experiment={name}") for name in ("spine", "modules")}
+    pages |= {("statistics", f"about=intervals, experiment={name}") for name in ("spine", "modules")}
+    pages |= {("statistics", "about=per_class, experiment=spine"), ("comparison", "experiment=spine")}
     pages |= {("audit_page", "dataset=scenes"), ("table_pages", ""), ("site", "")}
     assert pages <= jobs, "what shows all splits shows the new one"
     for rule, wildcards in jobs - pages:
