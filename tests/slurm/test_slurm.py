@@ -214,7 +214,7 @@ def test_a_killed_snakemake_leaves_a_job_that_is_not_run_twice(grid, prepared):
 def test_a_job_over_its_memory_is_retried_with_more(grid, prepared):
     grid.run("--set-resources", "train:mem_mb=300*attempt*attempt", "--", MODEL)
     assert_as_undisturbed(grid, prepared)
-    assert {"300", "1200"} <= set(re.findall(r"mem_mb=(\d+)", grid.log.read_text()))
+    assert {"300", "1200"} <= set(re.findall(r"mem_mb=(\d+)", grid.told()))
 
 
 def test_a_job_near_its_time_limit_saves_its_state(grid, prepared):
