@@ -37,7 +37,7 @@ def on_table(command, file="csv"):
 
 
 def statistics(runs, about, name):
-    """What is told of a table beside its numbers."""
+    """Pages of statistics that belong to a table."""
     return getattr(table_runs, about)(runs, name)
 
 

@@ -1,9 +1,9 @@
-# On the terminal a job is one line. Snakemake's log file, which it names at the end, holds all that it has to say.
+# The terminal shows one line per job. Snakemake names its log file at the end, and that file holds everything else.
 import logging
 
 
 class JobLines:
-    """Formatter and filter of the terminal: a job is told once, when it begins."""
+    """Formatter and filter of the terminal: it prints one line per job, when the job begins."""
 
     def __init__(self, full):
         self.full, self.done = full, ""

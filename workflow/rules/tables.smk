@@ -1,4 +1,4 @@
-# Tables of the paper, from the numbers of every run that they need, and what is told of the same runs beside them.
+# Tables of the paper, made from the numbers of their runs, and statistics of the same runs.
 
 
 rule table:
