@@ -73,16 +73,17 @@ class Loop:
             batches: of the steps from `first` to `last`.
         Raises: in the block, what has failed, or Interrupted, after the state of all finished steps has been saved.
         """
-        with stop_flag() as flag, closing(batches):
+        with stop_flag() as flag, closing(batches), closing(self._over(batches, flag)) as steps:
             self._flag = flag
-            yield self._over(batches, flag)
+            yield steps
 
     def _over(self, batches: Iterator[Batch], flag: StopFlag) -> Iterator[tuple[int, Batch]]:
         silent = self.processes.rank > 0
         numbers = range(self.first, self.last)
-        self._progress = tqdm(numbers, self.title, initial=self.first, total=self.steps, mininterval=5, disable=silent)
-        for step in self._progress:
-            yield step, self._next(batches, flag, step)
+        bar = tqdm(numbers, self.title, initial=self.first, total=self.steps, mininterval=5, disable=silent)
+        with bar as self._progress:  # ends its line before a failure is told
+            for step in self._progress:
+                yield step, self._next(batches, flag, step)
         for log in self._logs:
             log.close()
 

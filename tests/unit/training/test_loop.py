@@ -62,6 +62,16 @@ def test_a_signal_waits_for_the_end_of_its_step_and_loses_none(tmp_path, step, t
     assert run(tmp_path) == list(range(step + 1, 6))
 
 
+def test_the_bar_has_ended_its_line_before_a_failure_is_told(tmp_path, capfd):
+    def at(now):
+        if now == 3:
+            raise UserError("a failure")
+
+    with pytest.raises(UserError) as failure:  # keeps the frames of the failure
+        run(tmp_path, at)
+    assert "3/6" in (printed := capfd.readouterr().err) and printed.endswith("\n"), (printed, failure)
+
+
 def test_what_fails_in_a_step_leaves_the_last_saved_state(tmp_path):
     def at(now):
         if now == 3:

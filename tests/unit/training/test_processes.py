@@ -241,7 +241,7 @@ def stop(process, chosen, number, state) -> str:
     assert len(ranks(process)) == 2
     os.kill((*ranks(process), process.pid)[chosen], number)
     _, errors = process.communicate(timeout=60)
-    return re.sub(r".*it/s.*\]|.*s/it.*\]", "", errors)
+    return re.sub(r".*(?:it/s|s/it)[^]]*]", "", errors)
 
 
 def assert_stopped(process, errors, state, number) -> None:
@@ -277,7 +277,7 @@ def test_a_killed_process_ends_the_others_and_is_named(start, tmp_path):
     errors = stop(process, 1, signal.SIGKILL, tmp_path / "state")
     assert process.returncode == 1
     assert "error: killed: process 1 (signal 9) of 2; signal 9 often means out of memory" in errors
-    assert "error: process 0 has lost the connection to another process of this training" in errors
+    assert "\nerror: process 0 has lost the connection to another process of this training" in errors
     assert "simformer/train.py" not in errors, "no traceback; loaders of the killed process may show their own"
 
 
