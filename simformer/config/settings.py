@@ -298,6 +298,7 @@ class SceneSettings(Settings):
     test: Count = Field(200, description="Number of test images.")
     seed: Annotated[int, Field(ge=-(2**31), lt=2**31)] = Field(0, description="Seed of the generator.")
     difficulty: Share = Field(0.5, description="Noise, colour jitter and clutter: 0 easy, 1 hard.")
+    clutter: Share = Field(1.0, description="Scale of the share that clutter takes; at 1 it is 2 to 20 % and more.")
 
 
 class TrainSettings(Settings):

@@ -93,7 +93,7 @@ def render_scene(settings: SceneSettings, split: int, index: int) -> Scene:
     """Render one scene, a pure function of the settings (their counts aside), the split and the index.
 
     Args:
-        settings: size, seed and difficulty.
+        settings: size, seed, difficulty and clutter.
         split: 0 for train, 1 for test.
         index: number of the scene in its split; class `index mod K` is sure to be placed.
     """
@@ -120,7 +120,7 @@ def render_scene(settings: SceneSettings, split: int, index: int) -> Scene:
         parts[whole], parts[head] = BODY_PART, HEAD_PART
         centres.append((centre, radius))
 
-    _add_clutter(rng, image, label, parts, x, y, centres, hard)
+    _add_clutter(rng, image, label, parts, x, y, centres, settings.clutter * rng.uniform(0.02, 0.2 + 0.06 * hard))
     counts = np.bincount(label.ravel(), minlength=IGNORE + 1)
     hidden = (counts < MIN_SHARE * label.size)[label]
     label[hidden], parts[hidden] = IGNORE, CLUTTER_PART
@@ -178,13 +178,13 @@ def _add_clutter(
     x: Array,
     y: Array,
     things: list[tuple[Array, float]],
-    hard: float,
+    share: float,
 ) -> None:
     """Paint unlabelled pieces, in place, beside, behind and partly in front of things.
 
-    The share of the image that they take is random; `image`, `label` and `parts` are changed.
+    They take about that share of the image; `image`, `label` and `parts` are changed.
     """
-    missing = rng.uniform(0.02, 0.2 + 0.06 * hard) * label.size
+    missing = share * label.size
     for _ in range(8):
         if missing < MIN_SHARE * label.size:
             return

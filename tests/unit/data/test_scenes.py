@@ -121,6 +121,18 @@ def test_about_an_eighth_of_all_pixels_is_clutter(difficulty):
     assert np.mean(np.array(shares) > 0.02) > 0.8
 
 
+def test_less_clutter_covers_less_of_the_same_scenes():
+    shares = {}
+    for clutter in (0.0, 0.25, 1.0):
+        settings_ = SceneSettings(size=48, difficulty=0.1, clutter=clutter)
+        labels = np.stack([render_scene(settings_, 0, i).label for i in range(80)])
+        shares[clutter] = (labels == IGNORE).mean()
+        if clutter == 0.0:
+            clear = labels
+        assert (labels[labels != IGNORE] == clear[labels != IGNORE]).mean() > 0.99
+    assert shares[0.0] < 0.005 < 0.015 < shares[0.25] < 0.045 < shares[1.0]
+
+
 def test_clutter_is_no_class_of_its_own(scenes):
     """Its colour varies between scenes more than that of any class does."""
 
