@@ -79,12 +79,13 @@ def _run(given: list[str], stops: Stops) -> int:
 def _call(given: list[str], stops: Stops) -> None:
     """Parse and call; what fails because a signal came amid it (the import of a library) is the signal's end."""
     try:
-        from simformer.commands.options import refuse_overwriting
+        from simformer.commands.options import read_inputs, refuse_overwriting
         from simformer.machine.memory import keep_freed_memory
 
         args = _parser().parse_args(given, argparse.Namespace(arguments=given))
         keep_freed_memory()
         refuse_overwriting(args)
+        read_inputs(args)
         args.run(args)
         sys.stdout.flush()
     except Exception:

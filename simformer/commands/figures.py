@@ -84,19 +84,12 @@ def _only(models: dict[str, TrainedModel]) -> TrainedModel:
 
 def _loaded(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, TrainedModel], Scene]:
     """Load what a figure of images needs: its specification, its models by label, its images."""
-    import torch
-
     from simformer.analysis.figures.pictures import Scene
     from simformer.build import load_model
     from simformer.config.settings import InferenceSettings
     from simformer.data.identity import require_dataset, require_groups
-    from simformer.data.index import DatasetIndex
-    from simformer.data.splits import Split
-    from simformer.machine.devices import choose_device
     from simformer.study import figure_runs
 
-    torch.set_num_threads(args.threads)
-    device = choose_device(args.device)
     if args.figure:
         spec = planned(args, figure_runs.figure, args.figure)
     elif args.experiment and args.on:
@@ -108,15 +101,13 @@ def _loaded(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Trained
     if args.run is not qualitative and len(args.model) != 1:
         raise UserError(f"--model: this figure shows one model, found {len(args.model)}")
     runs = zip(spec["labels"], args.model, spec["hashes"], strict=True)
-    models = {label: load_model(model, device, run) for label, model, run in runs}
+    models = {label: load_model(model, args.device, run) for label, model, run in runs}
     inference = parsed(InferenceSettings, args.inference, "--inference")
-    index, split = DatasetIndex.load(args.index), Split.load(args.split)
-    require_groups(index.identity, split)
+    require_groups(args.index.identity, args.split)
     for model in models.values():
-        require_dataset(model.identity, index.identity)
-        require_groups(model.identity, split)
-    scene = Scene(args.data, index, split, inference, device)
-    return spec, models, scene
+        require_dataset(model.identity, args.index.identity)
+        require_groups(model.identity, args.split)
+    return spec, models, Scene(args.data, args.index, args.split, inference, args.device)
 
 
 def add(commands: argparse._SubParsersAction) -> None:
