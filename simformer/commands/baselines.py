@@ -133,6 +133,7 @@ LEARNS_FROM = {
 """Kinds of label sets that networks learn from; those that are not named here see image-level labels alone."""
 NETWORK = path("network", "network file")
 MAPS = path("maps", "maps.json of class maps", read=map_set)
+GAMMA: Option = ("--gamma", {"type": score, "required": True, "help": "lowest score of the mixed labels"})
 SETTINGS: Option = ("--settings", {"required": True, "help": "settings, JSON"})
 MAKING: tuple[Option, ...] = (DATA, LABELS, SETTINGS, SHARD, THREADS, DEVICE, OUTPUT)
 TRAINING: tuple[Option, ...] = (
@@ -161,4 +162,4 @@ def add(commands: argparse._SubParsersAction) -> None:
     command(commands, affinity, *TRAINING)
     kind = ("--kind", {"required": True, "choices": WALKS, "help": "expansion"})
     command(commands, refine, NETWORK, kind, MAPS, *MAKING)
-    command(commands, mix, MAPS, LABELS, ("--gamma", {"type": score, "required": True, "help": "lowest score"}), OUTPUT)
+    command(commands, mix, MAPS, LABELS, GAMMA, OUTPUT)

@@ -178,3 +178,7 @@ EXPERIMENT: Option = ("--experiment", {"required": True, "help": "name of the ta
 ON: Option = ("--on", {"type": _place, "required": True, "metavar": "DATASET/SPLIT", "help": "e.g. scenes/split1"})
 SEED: Option = ("--seed", {"type": count(0, 2**31 - 1), "required": True, "help": "training seed"})
 INFERENCE: Option = ("--inference", {"required": True, "help": "inference settings, JSON"})
+RUNNING: tuple[Option, ...] = (THREADS, DEVICE, OUTPUT)
+PREDICTING: tuple[Option, ...] = (MODEL, RUN, DATA, INFERENCE, *RUNNING)
+STUDY: Option = ("--study", {"type": some_path, "default": Path("config/config.yaml"), "help": "study file"})
+TARGETS: Option = ("targets", {"nargs": "*", "help": "tables, e.g. results/table1.csv; default: the study's"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from simformer.commands.options import EXPERIMENT, OUTPUT, STUDIED, command, path, planned, some_path
+from simformer.commands.options import EXPERIMENT, OUTPUT, STUDIED, STUDY, TARGETS, command, path, planned, some_path
 from simformer.errors import UserError, to_make
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
@@ -94,17 +94,11 @@ def schema(args: argparse.Namespace) -> None:
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
-    command(
-        commands, plan, ("targets", {"nargs": "*", "help": "tables, e.g. results/table1.csv; default: the study's"}),
-        ("--study", {"type": some_path, "default": Path("config/config.yaml"), "help": "study file"}),
-    )  # fmt: skip
+    command(commands, plan, TARGETS, STUDY)
     command(commands, table, *STUDIED, EXPERIMENT, OUTPUT)
     command(commands, intervals, *STUDIED, EXPERIMENT, OUTPUT)
-    command(
-        commands, keep,
-        ("--study", {"type": some_path, "default": Path("config/config.yaml"), "help": "study file"}),
-        path("output", "folder of all kept results", required=False, default=Path("docs/results")),
-    )  # fmt: skip
+    kept = path("output", "folder of all kept results", required=False, default=Path("docs/results"))
+    command(commands, keep, STUDY, kept)
     command(
         commands,
         results_page,

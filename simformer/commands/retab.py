@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import argparse
 
-from simformer.commands.baselines import MAKING, MAPS, NETWORK, SETTINGS, TRAINING, map_job, network_spec, train_network
+from simformer.commands.baselines import (
+    GAMMA,
+    MAKING,
+    MAPS,
+    NETWORK,
+    SETTINGS,
+    TRAINING,
+    map_job,
+    network_spec,
+    train_network,
+)
 from simformer.commands.inputs import label_set, map_set, use_threads
 from simformer.commands.options import (
     DATA,
@@ -19,7 +29,6 @@ from simformer.commands.options import (
     named_path,
     parsed,
     path,
-    score,
 )
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
@@ -117,7 +126,6 @@ def retab_pictures(args: argparse.Namespace) -> None:
 
 
 BOUNDARIES = path("boundaries", "maps.json of boundary probabilities", read=map_set)
-GAMMA = ("--gamma", {"type": score, "required": True, "help": "lowest score of the mixed labels"})
 WALKED = path("walked", "maps.json of walked maps", read=map_set)
 SEEDS = path("seeds", "labels.json of the seeds of class maps", read=label_set)
 

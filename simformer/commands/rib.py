@@ -6,20 +6,7 @@ import argparse
 
 from simformer.commands.baselines import map_job
 from simformer.commands.inputs import map_set
-from simformer.commands.options import (
-    DATA,
-    DEVICE,
-    LABELS,
-    MASKED,
-    OUTPUT,
-    SHARD,
-    THREADS,
-    TRUTH,
-    Option,
-    command,
-    parsed,
-    path,
-)
+from simformer.commands.options import DATA, LABELS, MASKED, RUNNING, SHARD, TRUTH, Option, command, parsed, path
 
 
 def rib(args: argparse.Namespace) -> None:
@@ -66,10 +53,10 @@ SETTINGS: tuple[Option, ...] = (
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
     command(
-        commands, rib, NETWORK, DATA, LABELS, *SETTINGS, SHARD, THREADS, DEVICE, OUTPUT, path("facts", "JSON to write"),
+        commands, rib, NETWORK, DATA, LABELS, *SETTINGS, SHARD, *RUNNING, path("facts", "JSON to write"),
     )  # fmt: skip
     command(
         commands, check_rib, NETWORK, DATA, LABELS, *SETTINGS, path("maps", "maps.json of RIB", read=map_set),
         path("plain", "maps.json of the classifier", read=map_set), TRUTH, MASKED,
-        ("--amount", {"required": True, "help": "how much to measure, JSON"}), THREADS, DEVICE, OUTPUT,
+        ("--amount", {"required": True, "help": "how much to measure, JSON"}), *RUNNING,
     )  # fmt: skip

@@ -11,10 +11,10 @@ from simformer.commands.options import (
     DATA,
     DEVICE,
     INDEX,
-    INFERENCE,
     LABELS,
     MODEL,
     OUTPUT,
+    PREDICTING,
     RUN,
     SHARD,
     SPLIT,
@@ -177,12 +177,12 @@ def add(commands: argparse._SubParsersAction) -> None:
         ("--stop-after", {"type": count(1), "default": None, "help": "save the state and stop after this many steps"}),
         path("tensorboard", "folder for TensorBoard events", required=False),
     )  # fmt: skip
-    command(commands, evaluate, MODEL, RUN, DATA, INDEX, INFERENCE, THREADS, DEVICE, SHARD, OUTPUT)
+    command(commands, evaluate, INDEX, SHARD, *PREDICTING)
     command(commands, metrics, path("evaluation", "all shards of an evaluation", nargs="+"), RUN, SPLIT, OUTPUT)
     command(
         commands, simnet_f1, MODEL, RUN, DATA, path("weak", "labels.json of the masked label set", read=label_set),
         path("true", "labels.json of the same images with all masks", read=label_set), THREADS, DEVICE,
         ("--pairs", {"type": count(1), "default": 100, "help": "image pairs"}), OUTPUT,
     )  # fmt: skip
-    command(commands, pseudo_labels, MODEL, RUN, DATA, LABELS, INFERENCE, THREADS, DEVICE, SHARD, OUTPUT)
+    command(commands, pseudo_labels, LABELS, SHARD, *PREDICTING)
     command(commands, join_labels, LABELS, path("shards", "folders of all shards", nargs="+"), OUTPUT)

@@ -6,19 +6,7 @@ import argparse
 from functools import partial
 
 from simformer.commands.baselines import SETTINGS, TRAINING, train_network
-from simformer.commands.options import (
-    DATA,
-    DEVICE,
-    INDEX,
-    OUTPUT,
-    SPLIT,
-    THREADS,
-    Option,
-    command,
-    named_path,
-    parsed,
-    path,
-)
+from simformer.commands.options import DATA, INDEX, RUNNING, SPLIT, Option, command, named_path, parsed, path
 from simformer.errors import UserError
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
@@ -62,7 +50,7 @@ NETWORKS: Option = (
     "--network",
     {"required": True, "nargs": "+", "type": named_path, "metavar": "NAME=FILE", "help": "networks compared"},
 )
-CHECK = (NETWORKS, DATA, INDEX, SPLIT, SETTINGS, THREADS, DEVICE, OUTPUT)
+CHECK = (NETWORKS, DATA, INDEX, SPLIT, SETTINGS, *RUNNING)
 
 
 def add(commands: argparse._SubParsersAction) -> None:

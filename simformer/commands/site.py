@@ -4,21 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from simformer.commands.options import (
-    DATA,
-    DEVICE,
-    INDEX,
-    INFERENCE,
-    MODEL,
-    OUTPUT,
-    RUN,
-    STUDIED,
-    THREADS,
-    command,
-    parsed,
-    path,
-    planned,
-)
+from simformer.commands.options import DATA, INDEX, OUTPUT, PREDICTING, STUDIED, command, parsed, path, planned
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -67,7 +53,7 @@ def report_screenshots(args: argparse.Namespace) -> None:
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
     command(commands, site_images, DATA, INDEX, OUTPUT)
-    command(commands, site_predictions, MODEL, RUN, DATA, INDEX, INFERENCE, THREADS, DEVICE, OUTPUT)
+    command(commands, site_predictions, INDEX, *PREDICTING)
     command(commands, site, *STUDIED, OUTPUT)
     command(
         commands,
