@@ -47,9 +47,9 @@ class Claim:
     images: tuple[str, ...]
     first_values: np.ndarray
     second_values: np.ndarray
-    statistic: Literal["difference", "ratio", "iou"]
-    expected: Literal["above", "below"]
-    bound: float
+    statistic: Literal["difference", "ratio", "iou"] = "difference"
+    expected: Literal["above", "below"] = "above"
+    bound: float = 0.0
     control: bool = False
 
     def __post_init__(self) -> None:
@@ -77,7 +77,8 @@ class Claim:
 
 def save_claims(path: Path, claims: Sequence[Claim]) -> None:
     """Write claims as JSON, atomically, one claim per line."""
-    lines = [json_text(_content(claim), separators=(",", ":")) for claim in claims]
+    contents = (vars(claim) | {name: _numbers(getattr(claim, name)) for name in VALUES} for claim in claims)
+    lines = [json_text(content, separators=(",", ":")) for content in contents]
     atomic_write_text(path, "[\n" + ",\n".join(lines) + "\n]\n")
 
 
@@ -90,10 +91,6 @@ def load_claims(path: Path) -> list[Claim]:
         return [Claim(**claim) for claim in content]
     except (ValueError, TypeError) as error:
         raise UserError(f"{path}: not a file of claims ({error}); {if_made()}") from None
-
-
-def _content(claim: Claim) -> dict:
-    return vars(claim) | {name: _numbers(getattr(claim, name)) for name in VALUES}
 
 
 def _numbers(values: np.ndarray) -> list:
