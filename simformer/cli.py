@@ -31,7 +31,6 @@ def _parser() -> argparse.ArgumentParser:
         runs,
         seam,
         site,
-        statistics,
         watch,
     )
 
@@ -39,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="simformer", description=what)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (data, runs, baselines, seam, conta, rib, retab, checks, figures, results, site, watch, statistics):
+    for group in (data, runs, baselines, seam, conta, rib, retab, checks, figures, results, site, watch):
         group.add(commands)
     return parser
 

@@ -17,6 +17,7 @@ from simformer.baselines.classifier import load_classifier
 from simformer.baselines.conta.context_attention import place_in_views
 from simformer.baselines.conta.image_contexts import Contexts
 from simformer.baselines.conta.round_classifier import ContextResponse
+from simformer.baselines.rib.others import label_matrix
 from simformer.baselines.settings import CamSettings
 from simformer.claims.claim import Claim
 from simformer.claims.label_measures import iou_counts
@@ -246,9 +247,7 @@ def label_rankings(
 
 def companions(labels: LabelSet) -> dict[int, int]:
     """For each class, the other one that most often occurs in the same image (of equal ones the lowest id)."""
-    present = np.zeros((len(labels.images), len(labels.classes)), np.int64)
-    for row, image in zip(present, labels.images, strict=True):
-        row[list(image.classes)] = 1
+    present = label_matrix(labels).astype(np.int64)
     together = present.T @ present
     np.fill_diagonal(together, -1)
     return {c: int(row.argmax()) for c, row in enumerate(together)}

@@ -129,7 +129,7 @@ def rib_checks(inputs: Inputs, device: torch.device) -> list[Claim]:
         n: _each(pairs, lambda p, m=arms[n]: average_precision(p.scores(m), p.truth))
         for n in ("plain", "rib", "absent")
     }
-    found = {n: _each(pairs, lambda p, m=arms[n]: (p.scores(m)[p.truth] > LEVEL).mean()) for n in ("plain", "rib")}
+    found = {n: _each(pairs, lambda p, m=arms[n]: _recall(p, m)) for n in ("plain", "rib")}
     names = [pair.image.name for pair in pairs]
     claims = [*_courses(inputs)]
 
@@ -154,6 +154,10 @@ def rib_checks(inputs: Inputs, device: torch.device) -> list[Claim]:
 
 def _each(pairs: Sequence[Pair], value: Callable[[Pair], float]) -> np.ndarray:
     return np.array([value(pair) for pair in pairs], np.float64)
+
+
+def _recall(pair: Pair, maps: Maps) -> float:
+    return float((pair.scores(maps)[pair.truth] > LEVEL).mean())
 
 
 def _matched(pair: Pair, plain: Maps, maps: Maps) -> float:

@@ -43,17 +43,6 @@ def training_time(run: RunConfig, finished: Iterable[Facts], cards: Sequence[Car
     return speed and Hours(run.settings.optim.steps * speed.seconds / 3600, speed.source, speed.in_study)
 
 
-def training_images(run: RunConfig) -> int:
-    """Return how many images a training sees, repetitions included."""
-    return run.settings.optim.steps * run.settings.optim.batch_images
-
-
-def disk_bytes(catalogue: Catalogue, cells: Iterable[Cell]) -> float:
-    """Estimate what some trainings and the datasets behind them take on disk, about."""
-    cells = list(cells)
-    return result_bytes(catalogue, cells) + data_bytes(catalogue, {dataset for dataset, *_ in cells})
-
-
 def data_bytes(catalogue: Catalogue, datasets: Iterable[str]) -> float:
     """Estimate what some datasets take on disk, about; unknown sizes count as 0.
 

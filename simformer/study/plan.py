@@ -12,7 +12,7 @@ from simformer.baselines.responses import EXPANSIONS, WALKS
 from simformer.config.sources import archives
 from simformer.errors import UserError
 from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
-from simformer.study.cost import Hours, disk_bytes, training_images, training_time
+from simformer.study.cost import Hours, data_bytes, result_bytes, training_time
 from simformer.study.problems import absent_weights, split_problems
 from simformer.study.speeds import Card, read_cards
 from simformer.text.visible import visible_lines
@@ -75,7 +75,8 @@ class Plan:
         """Tell it in lines: counts, trainings (summed up if they are many), cost of what is missing."""
         missing, total = self.missing, len(self.trainings)
         lines = [f"{self.title}: {total} trainings, {total - len(missing)} done, {len(missing)} to do"]
-        lines += self._single() if total <= SINGLE_LINES else self._summed()
+        single = [f"  {t.status:<12} {t.steps:>7} steps  {t.folder}" for t in self.trainings]
+        lines += single if total <= SINGLE_LINES else self._summed()
         if self.map_networks:
             count, done = len(self.map_networks), sum(self.map_networks.values())
             lines.append(f"  besides: {count} networks for class maps, {done} done (not in the estimate)")
@@ -83,9 +84,6 @@ class Plan:
             lines += self._cost(gpu_here)
         lines += [f"  problem: {line}" for line in self.absent]
         return visible_lines("\n".join(lines))
-
-    def _single(self) -> list[str]:
-        return [f"  {t.status:<12} {t.steps:>7} steps  {t.folder}" for t in self.trainings]
 
     def _summed(self) -> list[str]:
         row = "  {:<16} {:<24} {:>5} {:>5} {:>8} {:>8} {:>9}"
@@ -141,12 +139,13 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
     cards = read_cards()
     found = {cell: _training(catalogue, cell, folder, facts, cards) for cell, folder in folders.items()}
     wanted = [training.cell for training in found.values() if training.status != "done"]
+    datasets = {dataset for dataset, *_ in wanted}
     return Plan(
         f"{catalogue.source} ({', '.join(names)})",
         tuple(found.values()),
         tuple(found[cell] for cell in unshared),
-        disk_bytes(catalogue, wanted),
-        _downloads(catalogue, {dataset for dataset, *_ in wanted}),
+        result_bytes(catalogue, wanted) + data_bytes(catalogue, datasets),
+        _downloads(catalogue, datasets),
         {path: path.exists() for path in _map_networks(catalogue, cells)},
         tuple(absent_weights(catalogue, wanted)),
     )
@@ -178,7 +177,8 @@ def _training(
     else:
         status = "interrupted" if (folder / "state" / "state.pt").exists() else "to do"
     times = (training_time(run, like, cards, gpu) for gpu in (True, False))
-    return Training(cell, folder, status, run.settings.optim.steps, training_images(run), *times)
+    optim = run.settings.optim
+    return Training(cell, folder, status, optim.steps, optim.steps * optim.batch_images, *times)
 
 
 def _map_networks(catalogue: Catalogue, cells: Iterable[Cell]) -> list[Path]:

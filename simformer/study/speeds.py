@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from simformer.config.layers import RunConfig
+from simformer.config.paths import CHECKOUT
 from simformer.text.strict_json import read_generated
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGES = Path("docs/results/gpu")
 """Folder of the repository with what the acceptance check has measured, a JSON file per card."""
 CASES = {("resnet50", 640): "coco", ("resnet50", 512): "ade"}
@@ -51,7 +51,7 @@ class Card:
     speed: Mapping[str, Mapping[str, Facts]]
 
 
-def read_cards(root: Path = ROOT) -> tuple[Card, ...]:
+def read_cards(root: Path = CHECKOUT) -> tuple[Card, ...]:
     """Return the cards whose measurements are kept with this code, in the order of the files' names.
 
     Raises: UserError for a damaged file.

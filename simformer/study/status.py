@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Any
 
 from simformer.machine import slurm
 from simformer.study.catalogue import Catalogue, Cell
-from simformer.study.end_time import hours_until_end
 from simformer.study.files import MEASURE_FILES
 from simformer.study.plan import Training, make_plan
 from simformer.study.progress import Progress, last_error, read_progress
@@ -30,10 +30,10 @@ class TrainingStatus:
         hours: estimated time until its end, once it runs; None where no speed was measured.
         reason: the error of a failed one, or why Slurm ended an interrupted one; None if unknown.
         log: log of its job.
-        slurm_logs: folder of Slurm's own logs of the job; None without one.
-        slurm_job: number and place of the job in Slurm's queue; None without one.
         needed: files of its numbers that the tables need.
         results: those that are there.
+        slurm_logs: folder of Slurm's own logs of the job; None without one.
+        slurm_job: number and place of the job in Slurm's queue; None without one.
     """
 
     cell: Cell
@@ -43,10 +43,10 @@ class TrainingStatus:
     hours: float | None
     reason: str | None
     log: Path
-    slurm_logs: Path | None
-    slurm_job: str | None
     needed: tuple[Path, ...]
-    results: tuple[Path, ...]
+    results: tuple[Path, ...] = ()
+    slurm_logs: Path | None = None
+    slurm_job: str | None = None
 
     @property
     def name(self) -> str:
@@ -160,22 +160,35 @@ def make_status(
     )
 
 
+def hours_until_end(hours: Mapping[Cell, float], teachers: Mapping[Cell, Cell], jobs: int) -> float:
+    """Play through some trainings, so many at a time, each after its teacher; what stands first goes first.
+
+    Args:
+        hours: time that each one still takes, in the order in which they are started.
+        teachers: student -> teacher; teachers that are not in `hours` are done.
+        jobs: trainings at a time, at least 1.
+    Returns: hours until the last one ends; label making and evaluation are not counted.
+    """
+    waiting = list(hours)
+    unfinished = set(hours)
+    busy: list[tuple[float, Cell]] = []
+    now = 0.0
+    while waiting or busy:
+        ready = next((cell for cell in waiting if teachers.get(cell) not in unfinished), None)
+        if ready is not None and len(busy) < jobs:
+            waiting.remove(ready)
+            heapq.heappush(busy, (now + hours[ready], ready))
+        else:
+            now, cell = heapq.heappop(busy)
+            unfinished.discard(cell)
+    return now
+
+
 def _done(training: Training, needed: tuple[Path, ...], log: Path) -> TrainingStatus:
     model = (training.folder / "model.safetensors").stat().st_mtime
     results = tuple(file for file in needed if file.exists() and file.stat().st_mtime >= model)
-    return TrainingStatus(
-        cell=training.cell,
-        state="done",
-        steps=training.steps,
-        progress=Progress(training.steps),
-        hours=0.0,
-        reason=None,
-        log=log,
-        slurm_logs=None,
-        slurm_job=None,
-        needed=needed,
-        results=results,
-    )
+    progress = Progress(training.steps)
+    return TrainingStatus(training.cell, "done", training.steps, progress, 0.0, None, log, needed, results)
 
 
 def _open(
@@ -201,19 +214,12 @@ def _open(
         state, reason = "interrupted", slurm.last_words(slurm_logs) if slurm_logs else None
     else:
         state = "changed" if training.status == "changed" else "missing"
+    hours = _hours_left(training, progress, state == "running", gpu)
+    slurm_job = f"{job.number} ({job.where})" if job else None
     return TrainingStatus(
-        cell=training.cell,
-        state=state,
-        steps=training.steps,
-        progress=progress,
-        hours=_hours_left(training, progress, state == "running", gpu),
-        reason=reason,
-        log=log,
-        slurm_logs=slurm_logs,
-        slurm_job=f"{job.number} ({job.where})" if job else None,
-        needed=needed,
-        results=(),
-    )
+        training.cell, state, training.steps, progress, hours, reason, log, needed,
+        slurm_logs=slurm_logs, slurm_job=slurm_job,
+    )  # fmt: skip
 
 
 def _hours_left(training: Training, progress: Progress, running: bool, gpu: bool) -> float | None:

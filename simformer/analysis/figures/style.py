@@ -108,6 +108,14 @@ def picture_rows(heights: Sequence[float], columns: int, width: float, below: fl
     return plt.subplots(len(heights), columns, figsize=size, height_ratios=heights, squeeze=False, layout="constrained")
 
 
+def write_png(figure: Figure, output: Path, dpi: int) -> None:
+    """Write a figure as PNG alone, and close it."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    plt.close(figure)
+    atomic_write_bytes(output, buffer.getvalue())
+
+
 def write_figure(figure: Figure, output: Path, title: str) -> None:
     """Write a figure as PDF and, beside it, as PNG, and close it; equal figures give equal files.
 

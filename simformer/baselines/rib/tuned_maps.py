@@ -146,8 +146,8 @@ def rib_maps(path: Path, settings: RibSettings, cam: CamSettings, facts: Path, j
     def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
         for batch in equal_sizes(images, settings.images_at_once):
             for image, found in zip(batch, tuner.trajectories(job.data, batch, len(labels.classes)), strict=True):
-                record = json_text(_facts(found)) + "\n"
-                atomic_write_text(tuning_path(root, image), record, durable=False)
+                record = {"logits": found.logits, "stopped": found.stopped, "exploded": found.exploded}
+                atomic_write_text(tuning_path(root, image), json_text(record) + "\n", durable=False)
                 yield image, tuner.class_maps(image, found)
 
     written = job.write(source, settings, compute)
@@ -171,10 +171,6 @@ def summary(each: list[dict], images: list[LabelledImage]) -> dict[str, object]:
         "rising_images": sum(found["logits"][-1] > found["logits"][0] for found in each) / max(1, len(images)),
         "mean_logit": [round(float(value), 4) for value in means],
     }
-
-
-def _facts(found: Trajectory) -> dict[str, object]:
-    return {"logits": found.logits, "stopped": found.stopped, "exploded": found.exploded}
 
 
 def read_tuning(root: Path, image: LabelledImage) -> dict:
