@@ -64,6 +64,12 @@ def to_make(path: Path | str) -> str:
     return f"snakemake --cores 1 {shlex.quote(str(path))}"
 
 
+def some(items: Sequence[str], shown: int) -> str:
+    """Return the first items in words and the number of the others."""
+    more = f" and {len(items) - shown} more" if len(items) > shown else ""
+    return ", ".join(items[:shown]) + more
+
+
 def first_line(error: Exception) -> str:
     """Return the first line of what an error says, else its kind."""
     return next(iter(str(error).splitlines()), type(error).__name__)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -73,6 +73,19 @@ class Claim:
         if not all(np.isfinite(getattr(self, name)).all() for name in VALUES) or not math.isfinite(self.bound):
             return "values that are not finite; leave out the images that have no value"
         return None
+
+
+def compared(
+    check: str, method: str, statement: str, first: str, second: str, mine: Mapping, theirs: Mapping, **options: Any
+) -> Claim:
+    """Return the claim about the images, or the pairs of an image and a class, of which both arms have a value.
+
+    Args: see `Claim`; mine, theirs: values of the two arms by image, or by (image, class).
+    """
+    keys = [key for key in mine if key in theirs]
+    images = tuple(key if isinstance(key, str) else key[0] for key in keys)
+    values = (np.array([arm[key] for key in keys]) for arm in (mine, theirs))
+    return Claim(check, method, statement, first, second, images, *values, **options)
 
 
 def save_claims(path: Path, claims: Sequence[Claim]) -> None:

@@ -31,6 +31,7 @@ from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.baselines.settings import AffinitySettings
 from simformer.baselines.training.network_file import read_network
 from simformer.claims.claim import Claim
+from simformer.claims.maps import chosen_images
 from simformer.claims.measures import average_precision, roc_auc
 from simformer.claims.retab_walks import View, counts, own_argmax, resized
 from simformer.config.settings import IGNORE
@@ -115,10 +116,8 @@ def retab_claims(inputs: Inputs) -> list[Claim]:
 
 def _views(inputs: Inputs) -> Iterator[tuple[LabelledImage, View]]:
     """Yield a limited number of the images with novel classes in R."""
-    wanted = [image for image in inputs.masked.images if inputs.masked.novel_labels(image)]
-    chosen = np.unique(np.linspace(0, len(wanted) - 1, min(inputs.limit, len(wanted))).round().astype(int))
     others, true = partners(inputs.masked.images, 0), {image.name: image for image in inputs.truth.images}
-    for image in (wanted[i] for i in chosen):
+    for image in chosen_images(inputs.masked, inputs.limit):
         maps = inputs.maps.read(image.name)
         base = torch.from_numpy(read_label_map(inputs.masked, image))
         boundary, other = (inputs.boundaries.read(n).scores[0] for n in (image.name, others[image.name].name))

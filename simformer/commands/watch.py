@@ -26,7 +26,8 @@ def status(args: argparse.Namespace) -> None:
     names = [Path(target).stem for target in args.targets]
     gpus = any(map(shutil.which, ("nvidia-smi", "sbatch")))
     found = make_status(catalogue, names, time.time(), gpus, args.jobs)
-    print(json_text(found.content(), indent=1) if args.json else status_text(found, datetime.now(), wants_colour()))
+    text = json_text(found.content(), indent=1, default=str) if args.json else ""
+    print(text or status_text(found, datetime.now(), wants_colour()))
 
 
 def doctor(args: argparse.Namespace) -> None:

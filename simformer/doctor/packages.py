@@ -12,7 +12,7 @@ from pathlib import Path
 
 from simformer.config.paths import CHECKOUT
 from simformer.doctor.check import Check
-from simformer.errors import first_line
+from simformer.errors import first_line, some
 
 INSTALL = "pip install -c envs/constraints.txt -e ."
 SHOWN = 4
@@ -75,9 +75,9 @@ def _others(minima: dict[str, tuple[int, ...]], pins: dict[str, str]) -> Check:
     old = [f"{n} {v} (needs {_dotted(minima[n])})" for n, v in found.items() if v and _numbers(v) < minima[n]]
     other = [f"{n} {v} (tests: {pins[n]})" for n, v in found.items() if v and n in pins and v != pins[n]]
     if missing or old:
-        return Check("packages", "problem", f"missing or too old: {_some([*missing, *old])}", INSTALL)
+        return Check("packages", "problem", f"missing or too old: {some([*missing, *old], SHOWN)}", INSTALL)
     if other:
-        return Check("packages", "warning", f"other versions: {_some(other)}", f"to have the same: {INSTALL}")
+        return Check("packages", "warning", f"other versions: {some(other, SHOWN)}", f"to have the same: {INSTALL}")
     return Check("packages", "ok", f"{len(found)} others, as the tests had them")
 
 
@@ -113,8 +113,3 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def _dotted(numbers: tuple[int, ...]) -> str:
     return ".".join(map(str, numbers))
-
-
-def _some(items: list[str]) -> str:
-    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
-    return ", ".join(items[:SHOWN]) + more

@@ -12,9 +12,9 @@ from simformer.baselines.responses import EXPANSIONS, WALKS
 from simformer.config.sources import archives
 from simformer.errors import UserError
 from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
-from simformer.study.cost import Hours, data_bytes, result_bytes, training_time
+from simformer.study.cost import data_bytes, result_bytes, training_time
 from simformer.study.problems import absent_weights, split_problems
-from simformer.study.speeds import Card, read_cards
+from simformer.study.speeds import Card, Measured, read_cards
 from simformer.text.visible import visible_lines
 from simformer.training.record import read_record
 
@@ -40,8 +40,8 @@ class Training:
     status: str
     steps: int
     images: int
-    gpu: Hours | None
-    cpu: Hours | None
+    gpu: Measured | None
+    cpu: Measured | None
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,8 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
     unshared = _unshared(catalogue, names)
     cells = list(dict.fromkeys(unshared))
     folders = {cell: Path(catalogue.study.results, *cell[:3], f"seed{cell[3]}") for cell in cells}
-    facts = {cell: _facts(folder) for cell, folder in folders.items()}
+    records = {cell: folder / "train.json" for cell, folder in folders.items()}
+    facts = {cell: read_record(path) if path.exists() else {} for cell, path in records.items()}
     cards = read_cards()
     found = {cell: _training(catalogue, cell, folder, facts, cards) for cell, folder in folders.items()}
     wanted = [training.cell for training in found.values() if training.status != "done"]
@@ -200,12 +201,6 @@ def _map_networks(catalogue: Catalogue, cells: Iterable[Cell]) -> list[Path]:
     return list(dict.fromkeys(paths))
 
 
-def _facts(folder: Path) -> dict:
-    """Return what a finished run tells of itself, {} without one."""
-    path = folder / "train.json"
-    return read_record(path) if path.exists() else {}
-
-
 def _downloads(catalogue: Catalogue, datasets: Iterable[str]) -> dict[str, int | None]:
     """Return the archives that are neither fetched nor the user's own, with their published sizes."""
     return {
@@ -216,7 +211,7 @@ def _downloads(catalogue: Catalogue, datasets: Iterable[str]) -> dict[str, int |
     }
 
 
-def _told(times: Sequence[Hours | None], unit: str) -> str:
+def _told(times: Sequence[Measured | None], unit: str) -> str:
     """Return the sum of the times that are known, by what they are known, and for how many trainings they are not."""
     known = [time for time in times if time]
     unknown = len(times) - len(known)
@@ -228,6 +223,6 @@ def _told(times: Sequence[Hours | None], unit: str) -> str:
     return f"{total:.{1 if total >= 1 else 2}f} {unit} (trainings: {'; '.join(sources + more)})"
 
 
-def _hours(times: Sequence[Hours | None]) -> str:
+def _hours(times: Sequence[Measured | None]) -> str:
     """Return the sum of some times, if all are known, else nothing."""
     return f", {sum(time.hours for time in times if time):.1f} GPU-hours" if all(times) else ""

@@ -13,6 +13,7 @@ from simformer.study.catalogue import Catalogue, Cell
 from simformer.study.files import MEASURE_FILES
 from simformer.study.plan import Training, make_plan
 from simformer.study.progress import Progress, last_error, read_progress
+from simformer.study.runs import CELL
 
 STATES = ("done", "running", "queued", "interrupted", "failed", "changed", "missing")
 """What a training can be; 'changed': done, but with other settings, so that it will be done again."""
@@ -54,15 +55,9 @@ class TrainingStatus:
         return "/".join([*self.cell[:3], f"seed{self.cell[3]}"])
 
     def content(self) -> dict[str, Any]:
-        """Return everything as JSON types."""
-        content = dict(zip(("dataset", "split", "method", "seed"), self.cell, strict=True)) | asdict(self)
-        del content["cell"]
-        return content | {
-            "log": str(self.log),
-            "slurm_logs": str(self.slurm_logs) if self.slurm_logs else None,
-            "needed": list(map(str, self.needed)),
-            "results": list(map(str, self.results)),
-        }
+        """Return everything as JSON types and paths."""
+        place = dict(zip(CELL, self.cell, strict=True))
+        return place | {name: value for name, value in asdict(self).items() if name != "cell"}
 
 
 @dataclass(frozen=True)
@@ -103,13 +98,13 @@ class Status:
         return [training for training in self.trainings if training.state in states]
 
     def content(self) -> dict[str, Any]:
-        """Return everything as JSON types."""
+        """Return everything as JSON types and paths."""
         return {
             "title": self.title,
             "counts": {state: len(self.of(state)) for state in STATES},
             "tables": {name: {"there": there, "needed": needed} for name, (there, needed) in self.tables.items()},
             "left": {"device": self.device, "hours": self.hours, "jobs": self.jobs, "hours_until_end": self.end},
-            "failed_jobs": [asdict(job) | {"log": str(job.log)} for job in self.failed_jobs],
+            "failed_jobs": [asdict(job) for job in self.failed_jobs],
             "trainings": [training.content() for training in self.trainings],
         }
 

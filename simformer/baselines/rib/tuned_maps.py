@@ -24,7 +24,7 @@ from simformer.baselines.class_maps.cam import (
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapJob, MapSet
 from simformer.baselines.classifier import KIND, Classifier
-from simformer.baselines.rib.others import FreshCrops, Others, Pool, image_rng
+from simformer.baselines.rib.others import FreshCrops, Pool, image_rng
 from simformer.baselines.rib.pooling import ABSENT, PRESENT
 from simformer.baselines.rib.settings import RibSettings
 from simformer.baselines.rib.tuning import STAGES, Plan, Rows, Trajectory, cut, fine_tune
@@ -50,7 +50,7 @@ class Tuner:
 
     constant: torch.nn.Module
     tuned: torch.nn.Module
-    others: Others | None
+    others: FreshCrops | Pool | None
     settings: RibSettings
     cam: CamSettings
     seed: int
@@ -124,7 +124,7 @@ def load_tuner(
     network = Classifier(stored.spec.backbone, training.stride, len(stored.classes))
     stored.fill(network).eval().to(device)
     constant, tuned = cut(network, STAGES - 1 if settings.tier == "fast" else min(training.frozen_stages, STAGES - 1))
-    others: Others | None = None
+    others: FreshCrops | Pool | None = None
     if settings.other_images:
         others = FreshCrops(data, labels, training, settings.other_images, settings.candidates, seed, constant, device)
         others = others if settings.tier == "exact" else Pool(others, settings.pool)
