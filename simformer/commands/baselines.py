@@ -11,6 +11,7 @@ from simformer.commands.inputs import map_set, use_threads
 from simformer.commands.options import (
     DATA,
     DEVICE,
+    GAMMA,
     LABELS,
     OUTPUT,
     SHARD,
@@ -20,7 +21,6 @@ from simformer.commands.options import (
     count,
     parsed,
     path,
-    score,
 )
 
 if TYPE_CHECKING:
@@ -133,7 +133,6 @@ LEARNS_FROM = {
 """Kinds of label sets that networks learn from; those that are not named here see image-level labels alone."""
 NETWORK = path("network", "network file")
 MAPS = path("maps", "maps.json of class maps", read=map_set)
-GAMMA: Option = ("--gamma", {"type": score, "required": True, "help": "lowest score of the mixed labels"})
 SETTINGS: Option = ("--settings", {"required": True, "help": "settings, JSON"})
 MAKING: tuple[Option, ...] = (DATA, LABELS, SETTINGS, SHARD, THREADS, DEVICE, OUTPUT)
 TRAINING: tuple[Option, ...] = (

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from simformer.commands.baselines import (
-    GAMMA,
-    MAKING,
-    MAPS,
-    NETWORK,
-    SETTINGS,
-    TRAINING,
-    map_job,
-    network_spec,
-    train_network,
-)
+from simformer.commands.baselines import MAKING, MAPS, NETWORK, SETTINGS, TRAINING, map_job, network_spec, train_network
 from simformer.commands.inputs import label_set, map_set, use_threads
 from simformer.commands.options import (
     DATA,
     DEVICE,
+    GAMMA,
     LABELS,
     OUTPUT,
     SPLIT,
