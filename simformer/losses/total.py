@@ -137,7 +137,7 @@ class SimFormerLoss:
         labels, padding, class_logits, mask_logits, embeddings = (t.unflatten(0, (-1, 2)) for t in maps)
         novel_ids = self.novel_ids.to(labels.device, non_blocking=True)
         sim = dist = torch.zeros((), device=labels.device)
-        at_once = 1 if labels.device.type == "cpu" else len(seeds)  # more pairs would leave the cache of a CPU
+        at_once = _pairs_at_once(labels.device, len(seeds))
         for first in range(0, len(seeds), at_once):
             pairs = range(first, first + at_once)
             own = slice(pairs.start, pairs.stop)
@@ -172,6 +172,11 @@ class SimFormerLoss:
         self.balances.clear()
         for slot, counts in state.items():
             self._balance(int(slot)).load_state_dict(counts)
+
+
+def _pairs_at_once(device: torch.device, pairs: int) -> int:
+    """Return how many pairs of images share an operation: all on a GPU; one on a CPU, where more leave its cache."""
+    return 1 if device.type == "cpu" else pairs
 
 
 def total(terms: dict[str, Tensor]) -> Tensor:
