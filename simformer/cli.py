@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from simformer import __version__
-from simformer.errors import AlreadyTold, Interrupted, UserError
+from simformer.errors import AlreadyTold, Interrupted, UserError, first_line
 from simformer.machine.stop_signal import Stop, Stops, ignore_stops, stops_raise
 
 # Everything else is imported where it is used: a signal that comes earlier than `main` finds nobody who tells of it.
@@ -31,7 +31,6 @@ def _parser() -> argparse.ArgumentParser:
         runs,
         seam,
         site,
-        statistics,
         watch,
     )
 
@@ -39,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="simformer", description=what)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (data, runs, baselines, seam, conta, rib, retab, checks, figures, results, site, watch, statistics):
+    for group in (data, runs, baselines, seam, conta, rib, retab, checks, figures, results, site, watch):
         group.add(commands)
     return parser
 
@@ -79,12 +78,13 @@ def _run(given: list[str], stops: Stops) -> int:
 def _call(given: list[str], stops: Stops) -> None:
     """Parse and call; what fails because a signal came amid it (the import of a library) is the signal's end."""
     try:
-        from simformer.commands.options import refuse_overwriting
+        from simformer.commands.options import read_inputs, refuse_overwriting
         from simformer.machine.memory import keep_freed_memory
 
         args = _parser().parse_args(given, argparse.Namespace(arguments=given))
         keep_freed_memory()
         refuse_overwriting(args)
+        read_inputs(args)
         args.run(args)
         sys.stdout.flush()
     except Exception:
@@ -98,27 +98,22 @@ def _known_failure(error: Exception) -> int:
     from pydantic import ValidationError
 
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError) or "allocate memory" in str(error):
-        found = (str(error).splitlines() or [type(error).__name__])[0]
-        print(
-            f"error: out of memory ({found}). Set optim.groups_per_forward: 1 (training) or lower "
-            "inference.batch_images (evaluation) in the dataset's file; the results stay comparable",
-            file=sys.stderr,
+        told = (
+            f"out of memory ({first_line(error)}). Set optim.groups_per_forward: 1 (training) or lower "
+            "inference.batch_images (evaluation) in the dataset's file; the results stay comparable"
         )
-        return 1
-    if isinstance(error, (ValidationError, UnicodeDecodeError)):
-        found = " ".join(str(error).split())
-        print(f"error: a file that was read is damaged, or of another kind: {found}", file=sys.stderr)
-        return 1
-    if isinstance(error, RecursionError):
-        print("error: a file that was read has too many brackets within brackets", file=sys.stderr)
-        return 1
-    if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
+    elif isinstance(error, (ValidationError, UnicodeDecodeError)):
+        told = f"a file that was read is damaged, or of another kind: {' '.join(str(error).split())}"
+    elif isinstance(error, RecursionError):
+        told = "a file that was read has too many brackets within brackets"
+    elif isinstance(error, OSError):
         full = "; free some disk space and run the same command again, what was saved before is intact"
-        hint = full if error.errno == errno.ENOSPC else ""
-        print(f"error: {where}{error.strerror or error}{hint}", file=sys.stderr)
-        return 1
-    raise error
+        where, hint = f"{error.filename}: " if error.filename else "", full if error.errno == errno.ENOSPC else ""
+        told = f"{where}{error.strerror or error}{hint}"
+    else:
+        raise error
+    print(f"error: {told}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

@@ -62,3 +62,14 @@ def describe_problems(where: Path | str, problems: Sequence[str]) -> str:
 def to_make(path: Path | str) -> str:
     """Return what to type for a file that a rule makes, as a shell reads it."""
     return f"snakemake --cores 1 {shlex.quote(str(path))}"
+
+
+def some(items: Sequence[str], shown: int) -> str:
+    """Return the first items in words and the number of the others."""
+    more = f" and {len(items) - shown} more" if len(items) > shown else ""
+    return ", ".join(items[:shown]) + more
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says, else its kind."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

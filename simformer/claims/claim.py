@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -47,9 +47,9 @@ class Claim:
     images: tuple[str, ...]
     first_values: np.ndarray
     second_values: np.ndarray
-    statistic: Literal["difference", "ratio", "iou"]
-    expected: Literal["above", "below"]
-    bound: float
+    statistic: Literal["difference", "ratio", "iou"] = "difference"
+    expected: Literal["above", "below"] = "above"
+    bound: float = 0.0
     control: bool = False
 
     def __post_init__(self) -> None:
@@ -75,9 +75,23 @@ class Claim:
         return None
 
 
+def compared(
+    check: str, method: str, statement: str, first: str, second: str, mine: Mapping, theirs: Mapping, **options: Any
+) -> Claim:
+    """Return the claim about the images, or the pairs of an image and a class, of which both arms have a value.
+
+    Args: see `Claim`; mine, theirs: values of the two arms by image, or by (image, class).
+    """
+    keys = [key for key in mine if key in theirs]
+    images = tuple(key if isinstance(key, str) else key[0] for key in keys)
+    values = (np.array([arm[key] for key in keys]) for arm in (mine, theirs))
+    return Claim(check, method, statement, first, second, images, *values, **options)
+
+
 def save_claims(path: Path, claims: Sequence[Claim]) -> None:
     """Write claims as JSON, atomically, one claim per line."""
-    lines = [json_text(_content(claim), separators=(",", ":")) for claim in claims]
+    contents = (vars(claim) | {name: _numbers(getattr(claim, name)) for name in VALUES} for claim in claims)
+    lines = [json_text(content, separators=(",", ":")) for content in contents]
     atomic_write_text(path, "[\n" + ",\n".join(lines) + "\n]\n")
 
 
@@ -90,10 +104,6 @@ def load_claims(path: Path) -> list[Claim]:
         return [Claim(**claim) for claim in content]
     except (ValueError, TypeError) as error:
         raise UserError(f"{path}: not a file of claims ({error}); {if_made()}") from None
-
-
-def _content(claim: Claim) -> dict:
-    return vars(claim) | {name: _numbers(getattr(claim, name)) for name in VALUES}
 
 
 def _numbers(values: np.ndarray) -> list:

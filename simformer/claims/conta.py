@@ -17,8 +17,9 @@ from simformer.baselines.classifier import load_classifier
 from simformer.baselines.conta.context_attention import place_in_views
 from simformer.baselines.conta.image_contexts import Contexts
 from simformer.baselines.conta.round_classifier import ContextResponse
+from simformer.baselines.rib.others import label_matrix
 from simformer.baselines.settings import CamSettings
-from simformer.claims.claim import Claim
+from simformer.claims.claim import Claim, compared
 from simformer.claims.label_measures import iou_counts
 from simformer.claims.maps import chosen_images
 from simformer.claims.measures import average_precision
@@ -195,13 +196,9 @@ def _mechanism(inputs: Inputs, images: Sequence[LabelledImage]) -> list[Claim]:
         (last, "less", "below", 0.0, False),
         (zero, "as much", "above", -MARGIN, True),
     ):
-        pairs = [pair for pair in shares[name] if pair in shares[PLAIN]]
-        first, second = (np.array([shares[arm][pair] for pair in pairs]) for arm in (name, PLAIN))
         statement = f"{amount} of a class's map lies on the class most often seen with it"
-        names = tuple(image for image, _ in pairs)
-        claims.append(
-            Claim("C5", METHOD, statement, name, PLAIN, names, first, second, "difference", expected, bound, control)
-        )
+        options = {"expected": expected, "bound": bound, "control": control}
+        claims.append(compared("C5", METHOD, statement, name, PLAIN, shares[name], shares[PLAIN], **options))
     return claims
 
 
@@ -246,9 +243,7 @@ def label_rankings(
 
 def companions(labels: LabelSet) -> dict[int, int]:
     """For each class, the other one that most often occurs in the same image (of equal ones the lowest id)."""
-    present = np.zeros((len(labels.images), len(labels.classes)), np.int64)
-    for row, image in zip(present, labels.images, strict=True):
-        row[list(image.classes)] = 1
+    present = label_matrix(labels).astype(np.int64)
     together = present.T @ present
     np.fill_diagonal(together, -1)
     return {c: int(row.argmax()) for c, row in enumerate(together)}

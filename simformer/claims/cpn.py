@@ -102,7 +102,7 @@ def _regions(cpn: Arm, images: Sequence[HeldOut], base: tuple[int, ...]) -> Clai
     names = tuple(image.name for image in images)
     counts = cpn.spread.counts[cpn.spread.best], bare.counts[bare.best]
     statement = "the pixel-region weights raise the mean IoU of the base classes, each at its best threshold"
-    return Claim("C3", "cpn", statement, "cpn", "cpn without regions", names, *counts, "iou", "above", 0)
+    return Claim("C3", "cpn", statement, "cpn", "cpn without regions", names, *counts, "iou")
 
 
 def _quality(arms: dict[str, Arm], images: Sequence[HeldOut]) -> list[Claim]:
@@ -113,8 +113,8 @@ def _quality(arms: dict[str, Arm], images: Sequence[HeldOut]) -> list[Claim]:
         recalls(images, maps, precision) for maps in (cpn.spread_maps, plain.maps, independent.spread_maps)
     )
 
-    def higher(check, statement, second, values, bound=0.0, control=False) -> Claim:
-        return Claim(check, "cpn", statement, "cpn", second, pairs, *values, "difference", "above", bound, control)
+    def higher(check, statement, second, values, **options) -> Claim:
+        return Claim(check, "cpn", statement, "cpn", second, pairs, *values, **options)
 
     found = "recall inside the object at the precision of the plain network's best threshold is higher"
     right = "spread maps have a higher pixel AP"
@@ -124,7 +124,7 @@ def _quality(arms: dict[str, Arm], images: Sequence[HeldOut]) -> list[Claim]:
         higher("C3", f"{right} than class maps", "plain", (cpn.spread.precision, plain.raw.precision)),
         Claim(
             "C3", "cpn", "mean IoU of the base classes, each at its best threshold, is higher", "cpn", "plain", names,
-            cpn.spread.counts[cpn.spread.best], plain.raw.counts[plain.raw.best], "iou", "above", 0,
+            cpn.spread.counts[cpn.spread.best], plain.raw.counts[plain.raw.best], "iou",
         ),
         higher(
             "C4", "class maps have a higher entropy over pixels (nats)", "plain",
@@ -132,7 +132,7 @@ def _quality(arms: dict[str, Arm], images: Sequence[HeldOut]) -> list[Claim]:
         ),
         higher(
             "C4", f"their pixel AP does not fall by {FALL:g}", "plain",
-            (cpn.raw.precision, plain.raw.precision), -FALL,
+            (cpn.raw.precision, plain.raw.precision), bound=-FALL,
         ),
         higher("C5", less + found, "cpn_independent", (recall, independent_recall), control=True),
         higher(

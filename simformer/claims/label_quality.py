@@ -13,8 +13,7 @@ import pandas as pd
 
 from simformer.analysis.markup import line, strong
 from simformer.analysis.tables.numbers import number
-from simformer.analysis.tables.table_text import csv_text, markdown
-from simformer.atomic import atomic_write_text
+from simformer.analysis.tables.table_text import markdown, write_page
 from simformer.claims.label_measures import iou_counts
 from simformer.claims.maps import IMAGES, chosen_images
 from simformer.config.settings import IGNORE
@@ -98,7 +97,6 @@ def write_label_quality(spec: dict[str, Any], csv: Path) -> None:
         csv: path of the csv.
     """
     table = label_quality(spec)
-    atomic_write_text(csv, csv_text(table, "%.4f"))
     names = {row["method"]: row["label"] for row in spec["rows"]}
     parts = [strong(f"{spec['title']}: labels and what re-training makes of them")]
     for (dataset, split), lines in table.groupby(["dataset", "split"], sort=False):
@@ -112,5 +110,5 @@ def write_label_quality(spec: dict[str, Any], csv: Path) -> None:
             f"{kept} of {pairs} pairs of methods whose labels differ by more than {GAP:g} points have the same order "
             f"after the re-training; base mIoU of the rows spans {number(spread, '.1f')} points (check C6).",
         ]
-    parts.append(NOTE.format(seeds=int(table.groupby(["dataset", "split", "method"]).size().max())))
-    atomic_write_text(csv.with_suffix(".md"), "\n\n".join(parts) + "\n")
+    seeds = int(table.groupby(["dataset", "split", "method"]).size().max())
+    write_page(csv, table, [*parts, NOTE.format(seeds=seeds)])

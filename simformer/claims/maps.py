@@ -16,7 +16,7 @@ from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.compared_maps import MapArm
 from simformer.baselines.expansion.psa_irn import blurred_maps
 from simformer.baselines.mixing import mix_scores
-from simformer.claims.claim import Claim
+from simformer.claims.claim import Claim, compared
 from simformer.claims.label_measures import class_precisions, iou_counts, own_argmax_counts, threshold_counts
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
@@ -81,7 +81,9 @@ def map_claims(arms: Sequence[MapArm], masked: LabelSet, truth: LabelSet, filled
     for arm in arms:
         arm.maps.require_blind(masked)
     values = measure(arms, masked, truth, filled)
-    claims = [_precision(values, "M0", "plain maps find the pixels of novel classes at all", PLAIN, CONSTANT)]
+    plain, constant = values[PLAIN].precision, values[CONSTANT].precision
+    statement = "plain maps find the pixels of novel classes at all"
+    claims = [compared("M0", METHOD, statement, PLAIN, CONSTANT, plain, constant)]
     for arm in arms:
         if arm.walked:
             claims += _all_measures(
@@ -189,34 +191,18 @@ def _all_measures(
 ) -> list[Claim]:
     """Claim the same of pixel average precision, own argmax and best threshold."""
     mine, theirs = values[first], values[second]
+    arms = first, second
+    iou = {"statistic": "iou"} | options
     return [
-        _precision(values, check, f"{statement} ({PRECISION})", first, second, **options),
-        _iou(check, f"{statement} ({ARGMAX})", first, second, mine.argmax, theirs.argmax, **options),
-        _iou(check, f"{statement} ({BEST})", first, second, mine.best(), theirs.best(), **options),
+        compared(check, METHOD, f"{statement} ({PRECISION})", *arms, mine.precision, theirs.precision, **options),
+        compared(check, METHOD, f"{statement} ({ARGMAX})", *arms, mine.argmax, theirs.argmax, **iou),
+        compared(check, METHOD, f"{statement} ({BEST})", *arms, mine.best(), theirs.best(), **iou),
     ]
-
-
-def _precision(
-    values: dict[str, Values], check: str, statement: str, first: str, second: str, control: bool = False
-) -> Claim:
-    mine, theirs = values[first].precision, values[second].precision
-    pairs = [pair for pair in mine if pair in theirs]
-    return Claim(
-        check, METHOD, statement, first, second, tuple(image for image, _ in pairs),
-        np.array([mine[pair] for pair in pairs]), np.array([theirs[pair] for pair in pairs]),
-        "difference", "above", 0.0, control,
-    )  # fmt: skip
 
 
 def _mixed(
     values: dict[str, Values], check: str, statement: str, first: str, second: str, expected="above", bound=0.0
 ) -> Claim:
     mine, theirs = values[first].mixed, values[second].mixed
-    return _iou(check, statement, first, second, mine, theirs, expected, bound, control=check == "X4")
-
-
-def _iou(check, statement, first, second, mine, theirs, expected="above", bound=0.0, control=False) -> Claim:
-    """Claim about mean IoU of the images that both arms have."""
-    images = [image for image in mine if image in theirs]
-    counts = [np.array([arm[image] for image in images]) for arm in (mine, theirs)]
-    return Claim(check, METHOD, statement, first, second, tuple(images), *counts, "iou", expected, bound, control)
+    options = {"statistic": "iou", "expected": expected, "bound": bound, "control": check == "X4"}
+    return compared(check, METHOD, statement, first, second, mine, theirs, **options)

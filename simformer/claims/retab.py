@@ -31,8 +31,9 @@ from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.baselines.settings import AffinitySettings
 from simformer.baselines.training.network_file import read_network
 from simformer.claims.claim import Claim
+from simformer.claims.maps import chosen_images
 from simformer.claims.measures import average_precision, roc_auc
-from simformer.claims.retab_walks import View, counts, own_argmax
+from simformer.claims.retab_walks import View, counts, own_argmax, resized
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
 from simformer.data.identity import require_blind, require_truth
@@ -89,13 +90,10 @@ class Values:
             self.first.append(first)
             self.second.append(second)
 
-    def claim(
-        self, check: str, statement: str, arms: tuple[str, str], statistic="difference", expected="above", **others
-    ) -> Claim:
-        """Return the claim about these values; `others` are its bound (default 0) and whether it is a control."""
+    def claim(self, check: str, statement: str, arms: tuple[str, str], *kind: str, **others: object) -> Claim:
+        """Return the claim about these values; `kind` and `others` as the last attributes of `Claim`."""
         values = np.array(self.first), np.array(self.second)
-        settings = {"bound": 0.0} | others
-        return Claim(check, "retab", statement, *arms, tuple(self.images), *values, statistic, expected, **settings)
+        return Claim(check, "retab", statement, *arms, tuple(self.images), *values, *kind, **others)
 
 
 def retab_claims(inputs: Inputs) -> list[Claim]:
@@ -118,10 +116,8 @@ def retab_claims(inputs: Inputs) -> list[Claim]:
 
 def _views(inputs: Inputs) -> Iterator[tuple[LabelledImage, View]]:
     """Yield a limited number of the images with novel classes in R."""
-    wanted = [image for image in inputs.masked.images if inputs.masked.novel_labels(image)]
-    chosen = np.unique(np.linspace(0, len(wanted) - 1, min(inputs.limit, len(wanted))).round().astype(int))
     others, true = partners(inputs.masked.images, 0), {image.name: image for image in inputs.truth.images}
-    for image in (wanted[i] for i in chosen):
+    for image in chosen_images(inputs.masked, inputs.limit):
         maps = inputs.maps.read(image.name)
         base = torch.from_numpy(read_label_map(inputs.masked, image))
         boundary, other = (inputs.boundaries.read(n).scores[0] for n in (image.name, others[image.name].name))
@@ -195,7 +191,7 @@ def _affinities(views: Sequence[tuple[LabelledImage, View]], networks: dict[str,
     against: dict[str, Values] = {name: Values() for name in (*names, "base pairs")}
     novel = torch.tensor(inputs.masked.novel)
     for image, view in views:
-        cells = cell_labels("psa", _at(view.truth, view.maps.extent)[None])
+        cells = cell_labels("psa", resized(view.truth, view.maps.extent)[None])
         both = [torch.isin(cells, novel), ~torch.isin(cells, novel) & (cells != IGNORE)]
         groups = [pair_kinds(torch.where(which, cells, IGNORE), offsets) for which in both]
         areas = {}
@@ -220,11 +216,6 @@ def _affinities(views: Sequence[tuple[LabelledImage, View]], networks: dict[str,
                                 ("retab", SHUFFLED), control=True),
         *thinned,
     ]  # fmt: skip
-
-
-def _at(truth: Tensor, extent: tuple[int, int]) -> Tensor:
-    """Bring true labels [H, W] to another size by nearest neighbour."""
-    return F.interpolate(truth[None, None].float(), size=extent, mode="nearest")[0, 0].to(torch.uint8)
 
 
 def _area(affinity: Tensor, same: Tensor, different: Tensor) -> float:

@@ -47,19 +47,20 @@ class View:
 def true_affinity(truth: Tensor, size: tuple[int, int], offsets: tuple[Offset, ...]) -> Tensor:
     """1 between cells of one true class, else 0: the upper bound of a walk. Unlabelled cells are alike."""
     height, width = size
-    cells = majority_cells(_resized(truth, (height * STRIDE, width * STRIDE))[None], STRIDE)[0].int()
+    cells = majority_cells(resized(truth, (height * STRIDE, width * STRIDE))[None], STRIDE)[0].int()
     return torch.stack([(cells == shifted(cells, offset, -1)).float() for offset in offsets])
 
 
 def true_boundaries(view: View, size: tuple[int, int]) -> Tensor:
     """Cells through which an edge of the truth passes, bool [h, w]: what a perfect boundary network would say."""
-    truth = _resized(view.truth, view.maps.extent)
+    truth = resized(view.truth, view.maps.extent)
     edges, _ = base_edges(truth[None], torch.zeros(1, *truth.shape, dtype=torch.bool), 1)
     bottom, right = (STRIDE * cells - pixels for cells, pixels in zip(size, truth.shape, strict=True))
     return F.avg_pool2d(F.pad(edges.float(), (0, right, 0, bottom)), STRIDE)[0] >= EDGE_SHARE
 
 
-def _resized(truth: Tensor, shape: tuple[int, int]) -> Tensor:
+def resized(truth: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Bring true labels [H, W] to another size by nearest neighbour."""
     return F.interpolate(truth[None, None].float(), size=shape, mode="nearest")[0, 0].to(torch.uint8)
 
 

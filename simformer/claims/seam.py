@@ -134,7 +134,7 @@ def _quality(arms: dict[str, Arm], images: Sequence[HeldOut]) -> list[Claim]:
     unmoved = np.abs(seam.raw.precision - no_ecr.raw.precision)
 
     def better(check: str, statement: str, names: tuple[str, str], values: tuple[np.ndarray, np.ndarray]) -> Claim:
-        return Claim(check, "seam", statement, *names, pairs, *values, "difference", "above", 0)
+        return Claim(check, "seam", statement, *names, pairs, *values)
 
     return [
         better("S3", "class maps have a higher pixel AP", ("seam", "plain"), (seam.raw.precision, plain.raw.precision)),
@@ -144,7 +144,7 @@ def _quality(arms: dict[str, Arm], images: Sequence[HeldOut]) -> list[Claim]:
         ),
         Claim(
             "S4", "seam", "mean IoU of the base classes, each at its best threshold, is higher", "seam", "plain", names,
-            seam.spread.counts[seam.spread.best], plain.raw.counts[plain.raw.best], "iou", "above", 0,
+            seam.spread.counts[seam.spread.best], plain.raw.counts[plain.raw.best], "iou",
         ),
         better(
             "S6", "without the cross regularisation the spread maps have a lower pixel AP", ("seam", "seam_no_ecr"),
@@ -164,12 +164,6 @@ def _affinity(arms: dict[str, Arm], images: Sequence[HeldOut]) -> list[Claim]:
     names = tuple(image.name for image, keep in zip(images, kept, strict=True) if keep)
     statement = "affinities tell cells of one class from others (ROC-AUC) better than {}"
     return [
-        Claim(
-            "S5", "seam", statement.format(than), "seam", second, names, learned[kept], values[kept],
-            "difference", "above", 0,
-        )
-        for than, second, values in (
-            ("colours do", "colours", colours),
-            ("untrained ones", WARM, initial),
-        )
-    ]  # fmt: skip
+        Claim("S5", "seam", statement.format(than), "seam", second, names, learned[kept], values[kept])
+        for than, second, values in (("colours do", "colours", colours), ("untrained ones", WARM, initial))
+    ]

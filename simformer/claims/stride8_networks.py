@@ -205,11 +205,8 @@ def gates(arm: Arm, plain: Arm, images: Sequence[HeldOut], frequency: np.ndarray
     near = f"the image's labels are ranked within {MARGIN:g} as well (average precision)"
     few, many = (f"share of a map's pixels above 0.5 is {side}" for side in (f"above {low:g}", f"below {high:g}"))
     return [
-        Claim("G0", arm.name, sure, arm.name, "frequency", names, arm.labels, guessed, "difference", "above", 0),
-        Claim(
-            "G0", arm.name, near, arm.name, plain.name, names, arm.labels, plain.labels,
-            "difference", "above", -MARGIN,
-        ),
-        Claim("G1", arm.name, few, arm.name, "nothing", pairs, hot, nothing, "difference", "above", low),
+        Claim("G0", arm.name, sure, arm.name, "frequency", names, arm.labels, guessed),
+        Claim("G0", arm.name, near, arm.name, plain.name, names, arm.labels, plain.labels, bound=-MARGIN),
+        Claim("G1", arm.name, few, arm.name, "nothing", pairs, hot, nothing, bound=low),
         Claim("G1", arm.name, many, arm.name, "nothing", pairs, hot, nothing, "difference", "below", high),
-    ]  # fmt: skip
+    ]

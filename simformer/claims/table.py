@@ -21,8 +21,7 @@ from simformer.analysis.tables.statistics import (
     percentile_interval,
     welch,
 )
-from simformer.analysis.tables.table_text import csv_text, markdown
-from simformer.atomic import atomic_write_text
+from simformer.analysis.tables.table_text import markdown, write_page
 from simformer.claims.claim import VALUES, Claim, load_claims
 from simformer.errors import UserError
 
@@ -186,12 +185,11 @@ def write_check_table(spec: dict[str, Any], csv: Path) -> None:
         csv: path of the csv.
     """
     table = check_table(spec)
-    atomic_write_text(csv, csv_text(table.drop(columns=LACKS), "%.4f"))
     note = footnote(NOTE, table[LACKS].values.ravel(), told=("few seeds", "no value"))
     parts = ["**Properties of the baselines' class maps**", note]
     for (dataset, split, method), lines in table.groupby([*PLACE, "method"], sort=False):
         parts += [f"### {markup.name(f'{method}, {dataset} {split}')}", markdown(_printed(lines), "check")]
-    atomic_write_text(csv.with_suffix(".md"), "\n\n".join(parts) + "\n")
+    write_page(csv, table.drop(columns=LACKS), parts)
 
 
 def _printed(table: pd.DataFrame) -> pd.DataFrame:

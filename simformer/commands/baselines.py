@@ -7,9 +7,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from simformer.baselines.responses import WALKS
+from simformer.commands.inputs import map_set, use_threads
 from simformer.commands.options import (
     DATA,
     DEVICE,
+    GAMMA,
     LABELS,
     OUTPUT,
     SHARD,
@@ -19,7 +21,6 @@ from simformer.commands.options import (
     count,
     parsed,
     path,
-    score,
 )
 
 if TYPE_CHECKING:
@@ -53,17 +54,12 @@ def network_spec(settings, args: argparse.Namespace):
 
 def train_network(run, spec, args: argparse.Namespace) -> None:
     """Call a training function with the options of TRAINING, unless another process has just finished it."""
-    import torch
-
-    from simformer.data.labels import LabelSet
-    from simformer.machine.devices import choose_device
     from simformer.machine.run_lock import run_lock
     from simformer.machine.stop_signal import ignore_stops
     from simformer.training.job import Job, Runtime, TrainOutputs
 
-    torch.set_num_threads(args.threads)
     runtime = Runtime(
-        device=str(choose_device(args.device)),
+        device=str(args.device),
         workers=args.workers,
         checkpoint_every=args.checkpoint_every,
         stop_after=args.stop_after,
@@ -73,9 +69,8 @@ def train_network(run, spec, args: argparse.Namespace) -> None:
         if waited and outputs.are_of(spec.hash):
             print("the other process has finished this training", file=sys.stderr)
         else:
-            labels = LabelSet.load(args.labels)
-            labels.require(*LEARNS_FROM.get(spec.kind, ("images",)))
-            run(spec, Job(args.data, labels, args.weights, args.state, outputs, runtime))
+            args.labels.require(*LEARNS_FROM.get(spec.kind, ("images",)))
+            run(spec, Job(args.data, args.labels, args.weights, args.state, outputs, runtime))
             ignore_stops()
 
 
@@ -89,58 +84,43 @@ def cam(args: argparse.Namespace) -> None:
 
 def map_job(args: argparse.Namespace) -> MapJob:
     """Read the options of MAKING, which say whose maps are made and how."""
-    import torch
-
     from simformer.baselines.class_maps.map_files import MapJob
-    from simformer.data.labels import LabelSet
-    from simformer.machine.devices import choose_device
 
-    torch.set_num_threads(args.threads)
-    return MapJob(args.data, LabelSet.load(args.labels), choose_device(args.device), args.output, args.shard)
+    return MapJob(args.data, args.labels, args.device, args.output, args.shard)
 
 
 def gather_maps(args: argparse.Namespace) -> None:
     """Join the shards of class maps, which must be complete."""
     from simformer.baselines.class_maps.map_files import gather_maps as run
-    from simformer.data.labels import LabelSet
 
-    run(args.shards, LabelSet.load(args.labels), args.output)
+    run(args.shards, args.labels, args.output)
 
 
 def seeds(args: argparse.Namespace) -> None:
     """Write the confident pixels of class maps as a label set."""
-    import torch
-
-    from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.class_maps.seeds import write_seeds
     from simformer.baselines.settings import SeedSettings
-    from simformer.data.labels import LabelSet
 
-    torch.set_num_threads(1)  # maps of one image are small: threads cost more than they bring
+    use_threads()
     settings = parsed(SeedSettings, args.settings, "--settings")
-    write_seeds(MapSet.load(args.maps), args.data, LabelSet.load(args.labels), settings, args.output)
+    write_seeds(args.maps, args.data, args.labels, settings, args.output)
 
 
 def refine(args: argparse.Namespace) -> None:
     """Expand class maps by a random walk, or of a shard of the images; what is there is not made again."""
-    from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.expansion.psa_irn import Expander
     from simformer.baselines.settings import WalkSettings
 
     settings, job = parsed(WalkSettings, args.settings, "--settings"), map_job(args)
-    Expander(args.network, args.kind, settings, job.device).write(MapSet.load(args.maps), job)
+    Expander(args.network, args.kind, settings, job.device).write(args.maps, job)
 
 
 def mix(args: argparse.Namespace) -> None:
     """Write mixed labels: base masks, and the best present novel class of the maps elsewhere."""
-    import torch
-
-    from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.mixing import mixed_labels
-    from simformer.data.labels import LabelSet
 
-    torch.set_num_threads(1)  # maps of one image are small: threads cost more than they bring
-    mixed_labels(MapSet.load(args.maps), LabelSet.load(args.labels), args.gamma, args.output)
+    use_threads()
+    mixed_labels(args.maps, args.labels, args.gamma, args.output)
 
 
 LEARNS_FROM = {
@@ -152,14 +132,14 @@ LEARNS_FROM = {
 }
 """Kinds of label sets that networks learn from; those that are not named here see image-level labels alone."""
 NETWORK = path("network", "network file")
-MAPS = path("maps", "maps.json of class maps")
+MAPS = path("maps", "maps.json of class maps", read=map_set)
 SETTINGS: Option = ("--settings", {"required": True, "help": "settings, JSON"})
 MAKING: tuple[Option, ...] = (DATA, LABELS, SETTINGS, SHARD, THREADS, DEVICE, OUTPUT)
 TRAINING: tuple[Option, ...] = (
     ("--spec", {"required": True, "help": "kind, backbone, seed and settings, JSON"}),
     DATA,
     LABELS,
-    path("weights", "initial backbone weights", required=False, default=None),
+    path("weights", "initial backbone weights", required=False),
     path("state", "directory of the resumable state"),
     path("network", "network to write"),
     path("log", "CSV log to write"),
@@ -181,4 +161,4 @@ def add(commands: argparse._SubParsersAction) -> None:
     command(commands, affinity, *TRAINING)
     kind = ("--kind", {"required": True, "choices": WALKS, "help": "expansion"})
     command(commands, refine, NETWORK, kind, MAPS, *MAKING)
-    command(commands, mix, MAPS, LABELS, ("--gamma", {"type": score, "required": True, "help": "lowest score"}), OUTPUT)
+    command(commands, mix, MAPS, LABELS, GAMMA, OUTPUT)

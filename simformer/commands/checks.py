@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import argparse
 
-from simformer.commands.options import DATA, LABELS, ON, OUTPUT, SEED, STUDIED, command, count, path, planned
+from simformer.commands.inputs import label_set, use_threads
+from simformer.commands.options import DATA, LABELS, ON, OUTPUT, SEED, STUDIED, TRUTH, command, count, path, planned
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
 
 def check_maps(args: argparse.Namespace) -> None:
     """Measure the claims about all class maps of a dataset, with the true masks of training images."""
-    import torch
-
     from simformer.baselines.compared_maps import read_arms
     from simformer.claims.claim import save_claims
     from simformer.claims.maps import map_claims
-    from simformer.data.labels import LabelSet
     from simformer.study.map_arms import map_arms
 
-    torch.set_num_threads(1)  # maps of one image are small: threads cost more than they bring
-    labels = (LabelSet.load(file) for file in (args.labels, args.truth, args.fill))
-    arms = planned(args, map_arms, *args.on, args.seed)
-    save_claims(args.output, map_claims(read_arms(arms), *labels))
+    use_threads()
+    arms = read_arms(planned(args, map_arms, *args.on, args.seed))
+    save_claims(args.output, map_claims(arms, args.labels, args.truth, args.fill))
 
 
 def baseline_checks(args: argparse.Namespace) -> None:
@@ -35,17 +32,13 @@ def baseline_checks(args: argparse.Namespace) -> None:
 
 def map_gallery(args: argparse.Namespace) -> None:
     """Draw training images beside truth, class maps of one novel class, and mixed labels."""
-    import torch
-
     from simformer.analysis.figures.map_gallery import draw_map_gallery
     from simformer.baselines.compared_maps import read_arms
-    from simformer.data.labels import LabelSet
     from simformer.study.map_arms import map_arms
 
-    torch.set_num_threads(1)  # maps of one image are small: threads cost more than they bring
-    labels = (LabelSet.load(file) for file in (args.labels, args.truth))
+    use_threads()
     arms = read_arms(planned(args, map_arms, *args.on))
-    draw_map_gallery(arms, args.data, *labels, args.images, args.output)
+    draw_map_gallery(arms, args.data, args.labels, args.truth, args.images, args.output)
 
 
 def stage_costs(args: argparse.Namespace) -> None:
@@ -57,12 +50,9 @@ def stage_costs(args: argparse.Namespace) -> None:
     write_stage_costs(catalogue, args.results, args.output)
 
 
-TRUTH = path("truth", "labels.json with all masks")
-
-
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
-    fill = path("fill", "labels.json of the control `fill`")
+    fill = path("fill", "labels.json of the control `fill`", read=label_set)
     command(commands, check_maps, *STUDIED, ON, SEED, LABELS, TRUTH, fill, OUTPUT)
     checks = ("--checks", {"nargs": "+", "metavar": "CHECK", "help": "e.g. retab; default: all"})
     command(commands, baseline_checks, *STUDIED, checks, OUTPUT)

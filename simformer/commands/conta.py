@@ -5,17 +5,21 @@ from __future__ import annotations
 import argparse
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from simformer.commands.baselines import MAKING, MAPS, NETWORK, SETTINGS, TRAINING, map_job, network_spec, train_network
+from simformer.commands.inputs import map_set, use_threads
 from simformer.commands.options import (
     DATA,
     DEVICE,
     LABELS,
+    MASKED,
     ON,
     OUTPUT,
     SEED,
     STUDIED,
     THREADS,
+    TRUTH,
     command,
     count,
     parsed,
@@ -23,6 +27,9 @@ from simformer.commands.options import (
     planned,
     score,
 )
+
+if TYPE_CHECKING:
+    from simformer.baselines.conta.confounder import Confounder
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -45,94 +52,81 @@ def predictions(args: argparse.Namespace) -> None:
 
 def confounder(args: argparse.Namespace) -> None:
     """Average the predicted masks of each class over the training images."""
-    import torch
-
-    from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.conta.confounder import confounder as run
-    from simformer.data.labels import LabelSet
 
-    torch.set_num_threads(1)  # maps of one image are small: threads cost more than they bring
-    predicted, cams = MapSet.load(args.predicted), MapSet.load(args.maps)
-    run(predicted, cams, LabelSet.load(args.labels), args.threshold).save(args.output)
+    use_threads()
+    run(args.predicted, args.maps, args.labels, args.threshold).save(args.output)
 
 
 def conta(args: argparse.Namespace) -> None:
     """Train the classifier of a round; the same command continues an interrupted training."""
-    from simformer.baselines.class_maps.map_files import MapSet
-    from simformer.baselines.conta.confounder import Confounder
     from simformer.baselines.conta.round_classifier import train_context_classifier
     from simformer.baselines.conta.settings import ContextClassifierSettings
 
-    run = partial(
-        train_context_classifier,
-        predicted=args.predicted and MapSet.load(args.predicted),
-        confounder=args.confounder and Confounder.load(args.confounder),
-    )
+    run = partial(train_context_classifier, predicted=args.predicted, confounder=args.confounder)
     train_network(run, network_spec(ContextClassifierSettings, args), args)
 
 
 def conta_cam(args: argparse.Namespace) -> None:
     """Make the class activation maps of a round, or those of a shard; what is there is not made again."""
-    from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.conta.round_classifier import ContextResponse, context_classifier_maps
     from simformer.baselines.settings import CamSettings
 
     settings, job = parsed(CamSettings, args.settings, "--settings"), map_job(args)
-    predicted = args.predicted and MapSet.load(args.predicted)
-    context_classifier_maps(ContextResponse(args.network, predicted, job.labels, job.device), settings, job)
+    context_classifier_maps(ContextResponse(args.network, args.predicted, job.labels, job.device), settings, job)
 
 
 def check_conta(args: argparse.Namespace) -> None:
     """Measure CONTA's properties on training images; reads their true masks."""
-    import torch
-
     from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.settings import CamSettings
     from simformer.claims.claim import save_claims
     from simformer.claims.conta import Inputs, RoundMaps, conta_claims
-    from simformer.data.labels import LabelSet
-    from simformer.machine.devices import choose_device
     from simformer.study.map_arms import conta_arms
 
-    torch.set_num_threads(args.threads)
     spec = planned(args, conta_arms, args.on[0], args.seed)
     stages = {
         name: {stage: MapSet.load(Path(file)) for stage, file in files.items()} for name, files in spec["maps"].items()
     }
-    labels, masked, truth = (LabelSet.load(file) for file in (args.labels, args.masked, args.truth))
-    inputs = Inputs(
+    found = Inputs(
         rounds=tuple(spec["rounds"]),
         controls=spec["controls"],
         maps={name: RoundMaps(files["cam"], files["irn"]) for name, files in stages.items()},
         plain=args.plain,
         network=args.network,
-        predicted=MapSet.load(args.predicted),
+        predicted=args.predicted,
         data=args.data,
-        labels=labels,
-        masked=masked,
-        truth=truth,
+        labels=args.labels,
+        masked=args.masked,
+        truth=args.truth,
         cam=parsed(CamSettings, args.settings, "--settings"),
         background=args.background,
     )
-    save_claims(args.output, conta_claims(inputs, choose_device(args.device)))
+    save_claims(args.output, conta_claims(found, args.device))
+
+
+def _confounder(file: Path) -> Confounder:
+    from simformer.baselines.conta.confounder import Confounder
+
+    return Confounder.load(file)
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
-    predicted = path("predicted", "maps.json of the predicted masks of the round before", required=False, default=None)
-    averages = path("confounder", "average masks of the round before", required=False, default=None)
+    predicted = path("predicted", "maps.json of the predicted masks of the round before", required=False, read=map_set)
+    averages = path("confounder", "average masks of the round before", required=False, read=_confounder)
     command(commands, segmentation, *TRAINING)
     grid = ("--grid", {"type": count(1, 10_000), "required": True, "help": "side of the square grid, cells"})
     command(commands, predictions, NETWORK, grid, *MAKING)
     command(
-        commands, confounder, path("predicted", "maps.json of predicted masks"), MAPS, LABELS,
+        commands, confounder, path("predicted", "maps.json of predicted masks", read=map_set), MAPS, LABELS,
         ("--threshold", {"type": score, "required": True, "help": "lowest score of a map that counts"}), OUTPUT,
     )  # fmt: skip
     command(commands, conta, *TRAINING, predicted, averages)
     command(
         commands, check_conta, *STUDIED, ON, SEED, NETWORK, path("plain", "network file of the plain classifier"),
-        path("predicted", "maps.json of the masks that the network was trained with"), DATA, LABELS,
-        path("masked", "labels.json of the split"), path("truth", "labels.json with all masks"), SETTINGS,
+        path("predicted", "maps.json of the masks that the network was trained with", read=map_set), DATA, LABELS,
+        MASKED, TRUTH, SETTINGS,
         ("--background", {"type": score, "required": True, "help": "lowest score of a labelled pixel"}),
         THREADS, DEVICE, OUTPUT,
     )  # fmt: skip

@@ -47,11 +47,10 @@ def audit_page(args: argparse.Namespace) -> None:
     """Write what a dataset holds as JSON, Markdown and a picture."""
     from simformer.analysis.pages.audit_page import write_audit_page
     from simformer.data.audit import AuditReport
-    from simformer.data.index import DatasetIndex
     from simformer.data.splits import Split
 
     splits = {path.parent.name: Split.load(path) for path in args.splits}
-    write_audit_page(AuditReport.load(args.report), DatasetIndex.load(args.index), splits, args.data, args.output)
+    write_audit_page(AuditReport.load(args.report), args.index, splits, args.data, args.output)
 
 
 def split(args: argparse.Namespace) -> None:
@@ -76,36 +75,30 @@ def splits_page(args: argparse.Namespace) -> None:
 
 def mask_labels(args: argparse.Namespace) -> None:
     """Write label maps with hidden novel pixels (the weak-shot wall)."""
-    from simformer.data.index import DatasetIndex
     from simformer.data.masking import mask_labels as run
-    from simformer.data.splits import Split
 
-    run(args.data, DatasetIndex.load(args.index), Split.load(args.split), args.output)
+    run(args.data, args.index, args.split, args.output)
 
 
 def image_labels(args: argparse.Namespace) -> None:
     """Write the image-level labels alone: a label set without any mask."""
-    from simformer.data.index import DatasetIndex
     from simformer.data.masking import image_labels as run
 
-    run(DatasetIndex.load(args.index), args.output)
+    run(args.index, args.output)
 
 
 def crop_labels(args: argparse.Namespace) -> None:
     """Write labels as released: novel labels of each training crop instead of the whole image."""
-    from simformer.data.labels import LabelSet
     from simformer.data.masking import crop_labels as run
-    from simformer.data.splits import Split
 
-    run(LabelSet.load(args.labels), Split.load(args.split), args.output)
+    run(args.labels, args.split, args.output)
 
 
 def fill_labels(args: argparse.Namespace) -> None:
     """Write the control labels: the not-base region given to a present novel class."""
     from simformer.data.derived_labels import fill_labels as run
-    from simformer.data.labels import LabelSet
 
-    run(LabelSet.load(args.labels), args.output)
+    run(args.labels, args.output)
 
 
 def add(commands: argparse._SubParsersAction) -> None:

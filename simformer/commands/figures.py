@@ -30,42 +30,51 @@ if TYPE_CHECKING:
 
 def qualitative(args: argparse.Namespace) -> None:
     """Draw test images beside truth, base/novel map and predictions (Fig. 3, 8, 9)."""
-    from simformer.analysis.figures.qualitative import draw_qualitative
+    from simformer.analysis.figures.qualitative import qualitative_figure
+    from simformer.analysis.figures.style import draw_figure
 
     spec, models, scene = _loaded(args)
-    draw_qualitative(models, scene, spec["images"], spec["count"], spec["title"], args.output)
+    draw_figure(args.output, spec["title"], qualitative_figure, models, scene, spec["images"], spec["count"])
 
 
 def proposals(args: argparse.Namespace) -> None:
     """Draw the proposals of the highest novel scores (Fig. 4)."""
-    from simformer.analysis.figures.proposals import draw_proposals
+    from simformer.analysis.figures.proposals import proposals_figure
+    from simformer.analysis.figures.style import draw_figure
 
     spec, models, scene = _loaded(args)
-    draw_proposals(_only(models), scene, spec["images"], spec["count"], spec["title"], args.output)
+    draw_figure(args.output, spec["title"], proposals_figure, *models.values(), scene, spec["images"], spec["count"])
 
 
 def similarity(args: argparse.Namespace) -> None:
     """Draw the similarity of image pairs to a chosen pixel (Fig. 5)."""
-    from simformer.analysis.figures.similarity import draw_similarity
+    from simformer.analysis.figures.similarity import choose_examples, named_example, similarity_figure
+    from simformer.analysis.figures.style import draw_figure
 
     spec, models, scene = _loaded(args)
-    draw_similarity(_only(models), scene, spec["images"], spec["pixel"], spec["count"], spec["title"], args.output)
+    names = spec["images"]
+    examples = [named_example(scene, names, spec["pixel"])] if names else choose_examples(scene, spec["count"])
+    draw_figure(args.output, spec["title"], similarity_figure, *models.values(), scene, examples)
 
 
 def failures(args: argparse.Namespace) -> None:
     """Find failures of a model in the test images, and draw the worst (Fig. 7)."""
-    from simformer.analysis.figures.failures import draw_failures
+    from simformer.analysis.figures.failures import all_failures, failures_figure
+    from simformer.analysis.figures.style import draw_figure
 
     spec, models, scene = _loaded(args)
-    draw_failures(_only(models), scene, spec["images"], spec["count"], spec["title"], args.output)
+    failures = all_failures(*models.values(), scene, spec["images"])
+    draw_figure(args.output, spec["title"], failures_figure, scene, failures, spec["count"])
 
 
 def curves(args: argparse.Namespace) -> None:
     """Draw the training curves of the runs of an experiment."""
-    from simformer.analysis.figures.curves import draw_curves
+    from simformer.analysis.figures.curves import curves_figure
+    from simformer.analysis.figures.style import draw_figure
     from simformer.study import table_runs
 
-    draw_curves(planned(args, table_runs.curves, args.experiment, *args.on), args.output)
+    spec = planned(args, table_runs.curves, args.experiment, *args.on)
+    draw_figure(args.output, spec["title"], curves_figure, spec)
 
 
 def comparison(args: argparse.Namespace) -> None:
@@ -76,27 +85,14 @@ def comparison(args: argparse.Namespace) -> None:
     draw_comparison(planned(args, table_runs.comparison, args.experiment), args.table, args.output)
 
 
-def _only(models: dict[str, TrainedModel]) -> TrainedModel:
-    """Return the model of a figure that shows one."""
-    (model,) = models.values()
-    return model
-
-
 def _loaded(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, TrainedModel], Scene]:
     """Load what a figure of images needs: its specification, its models by label, its images."""
-    import torch
-
     from simformer.analysis.figures.pictures import Scene
     from simformer.build import load_model
     from simformer.config.settings import InferenceSettings
     from simformer.data.identity import require_dataset, require_groups
-    from simformer.data.index import DatasetIndex
-    from simformer.data.splits import Split
-    from simformer.machine.devices import choose_device
     from simformer.study import figure_runs
 
-    torch.set_num_threads(args.threads)
-    device = choose_device(args.device)
     if args.figure:
         spec = planned(args, figure_runs.figure, args.figure)
     elif args.experiment and args.on:
@@ -108,15 +104,13 @@ def _loaded(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Trained
     if args.run is not qualitative and len(args.model) != 1:
         raise UserError(f"--model: this figure shows one model, found {len(args.model)}")
     runs = zip(spec["labels"], args.model, spec["hashes"], strict=True)
-    models = {label: load_model(model, device, run) for label, model, run in runs}
+    models = {label: load_model(model, args.device, run) for label, model, run in runs}
     inference = parsed(InferenceSettings, args.inference, "--inference")
-    index, split = DatasetIndex.load(args.index), Split.load(args.split)
-    require_groups(index.identity, split)
+    require_groups(args.index.identity, args.split)
     for model in models.values():
-        require_dataset(model.identity, index.identity)
-        require_groups(model.identity, split)
-    scene = Scene(args.data, index, split, inference, device)
-    return spec, models, scene
+        require_dataset(model.identity, args.index.identity)
+        require_groups(model.identity, args.split)
+    return spec, models, Scene(args.data, args.index, args.split, inference, args.device)
 
 
 def add(commands: argparse._SubParsersAction) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simformer.commands.inputs import base_novel_split, dataset_index, label_set, take_device, use_threads
 from simformer.data.shards import WHOLE, Shard
 from simformer.errors import UserError
 
@@ -25,14 +26,31 @@ DEVICES = r"auto|cpu|cuda(:\d{1,4})?"
 def command(commands: argparse._SubParsersAction, run: Callable[[argparse.Namespace], None], *options: Option) -> None:
     """Add the subcommand named like a function, which it calls, with its first line as help."""
     parser = commands.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
-    parser.set_defaults(run=run)
-    for name, keywords in options:
-        parser.add_argument(name, **keywords)
+    read = {}
+    for option in options:
+        name, keywords = unread(option)
+        action = parser.add_argument(name, **keywords)
+        if "read" in option[1]:
+            read[action.dest] = option[1]["read"]
+    parser.set_defaults(run=run, read=read)
+
+
+def read_inputs(args: argparse.Namespace) -> None:
+    """Put what options name in place of the names, in the order of the options; see `simformer.commands.inputs`."""
+    for name, read in args.read.items():
+        value = getattr(args, name)
+        if value is not None:
+            setattr(args, name, [read(part) for part in value] if isinstance(value, list) else read(value))
 
 
 def path(name: str, help: str, **keywords: Any) -> Option:
-    """Return a required option that takes a path; keywords override that."""
+    """Return a required option that takes a path; keywords override that, and `read` says what is read from there."""
     return f"--{name}", {"type": some_path, "required": True, "help": help} | keywords
+
+
+def unread(option: Option) -> Option:
+    """Return an option whose value its command is to read itself."""
+    return option[0], {key: value for key, value in option[1].items() if key != "read"}
 
 
 def parsed(model: type[SettingsT], text: str, option: str) -> SettingsT:
@@ -122,24 +140,34 @@ def refuse_overwriting(args: argparse.Namespace) -> None:
 
 OUTPUT = path("output", "what to write")
 DATA = path("data", "folder of the prepared dataset")
-INDEX = path("index", "audited index of the dataset")
-LABELS = path("labels", "labels.json of a label set")
-SPLIT = path("split", "split.yaml")
+INDEX = path("index", "audited index of the dataset", read=dataset_index)
+LABELS = path("labels", "labels.json of a label set", read=label_set)
+MASKED = path("masked", "labels.json of the split", read=label_set)
+TRUTH = path("truth", "labels.json with all masks", read=label_set)
+SPLIT = path("split", "split.yaml", read=base_novel_split)
 MODEL = path("model", "model.safetensors")
 RUN: Option = (
     "--run-hash",
     {"default": None, "metavar": "HASH", "help": "refuse files of another run than the one whose config.yaml has it"},
 )
-THREADS: Option = ("--threads", {"type": count(1, 4096), "default": 1, "help": "CPU threads"})
+THREADS: Option = (
+    "--threads",
+    {"type": count(1, 4096), "default": 1, "help": "CPU threads", "read": use_threads},
+)
 WORKERS: Option = ("--workers", {"type": count(1, 4096), "default": 1, "help": "processes"})
 DEVICE: Option = (
     "--device",
-    {"type": _device, "default": "auto", "help": "auto (a free GPU, else the CPU), cuda, cuda:N or cpu"},
+    {
+        "type": _device,
+        "default": "auto",
+        "help": "auto (a free GPU, else the CPU), cuda, cuda:N or cpu",
+        "read": take_device,
+    },
 )
 SHARD: Option = ("--shard", {"type": _shard, "default": WHOLE, "help": "part of the images, e.g. 2of4"})
 STUDIED: tuple[Option, ...] = (
     path("study", "study files; later ones win", required=False, default=[Path("config/config.yaml")], nargs="*"),
-    path("configuration", "folder of datasets, methods and experiments", required=False, default=None),
+    path("configuration", "folder of datasets, methods and experiments", required=False),
     (
         "--config",
         {"default": [], "nargs": "+", "metavar": "KEY=VALUE", "help": "keys of the study that win over its files"},
@@ -150,3 +178,8 @@ EXPERIMENT: Option = ("--experiment", {"required": True, "help": "name of the ta
 ON: Option = ("--on", {"type": _place, "required": True, "metavar": "DATASET/SPLIT", "help": "e.g. scenes/split1"})
 SEED: Option = ("--seed", {"type": count(0, 2**31 - 1), "required": True, "help": "training seed"})
 INFERENCE: Option = ("--inference", {"required": True, "help": "inference settings, JSON"})
+RUNNING: tuple[Option, ...] = (THREADS, DEVICE, OUTPUT)
+PREDICTING: tuple[Option, ...] = (MODEL, RUN, DATA, INFERENCE, *RUNNING)
+STUDY: Option = ("--study", {"type": some_path, "default": Path("config/config.yaml"), "help": "study file"})
+TARGETS: Option = ("targets", {"nargs": "*", "help": "tables, e.g. results/table1.csv; default: the study's"})
+GAMMA: Option = ("--gamma", {"type": score, "required": True, "help": "lowest score of the mixed labels"})

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-from simformer.commands.options import EXPERIMENT, OUTPUT, STUDIED, command, path, planned, some_path
+from simformer.commands.options import EXPERIMENT, OUTPUT, STUDIED, STUDY, TARGETS, command, path, planned, some_path
 from simformer.errors import UserError, to_make
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
@@ -26,17 +27,50 @@ def plan(args: argparse.Namespace) -> None:
 def table(args: argparse.Namespace) -> None:
     """Write one table as csv, Markdown and LaTeX."""
     from simformer.analysis.tables.tables import write_table
-    from simformer.study import table_runs
 
-    write_table(planned(args, table_runs.table, args.experiment), args.output)
+    write_table(_of_table(args), args.output)
 
 
 def intervals(args: argparse.Namespace) -> None:
     """Compare rows of a table, with confidence intervals over images and over seeds."""
     from simformer.analysis.tables.intervals import write_intervals
+
+    write_intervals(_of_table(args), args.output)
+
+
+def partial_table(args: argparse.Namespace) -> None:
+    """Write one table from the runs that are there, the others shown as missing."""
+    from simformer.analysis.tables.tables import write_table
+
+    write_table(_of_table(args), args.output, partial=True)
+
+
+def t_test(args: argparse.Namespace) -> None:
+    """Compare rows of a table over seeds with Welch's test (Table 7)."""
+    from simformer.analysis.tables.t_test import write_t_tests
+
+    write_t_tests(_of_table(args), args.output)
+
+
+def per_class(args: argparse.Namespace) -> None:
+    """Write the IoU of every class for every method of a table."""
+    from simformer.analysis.tables.per_class import write_per_class
+
+    write_per_class(_of_table(args), args.output)
+
+
+def label_quality(args: argparse.Namespace) -> None:
+    """Score the labels behind the re-trained methods of a table, beside what the re-training made of them."""
+    from simformer.claims.label_quality import write_label_quality
+
+    write_label_quality(_of_table(args), args.output)
+
+
+def _of_table(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what a command of a table works on: `simformer.study.table_runs` has a function of the same name."""
     from simformer.study import table_runs
 
-    write_intervals(planned(args, table_runs.intervals, args.experiment), args.output)
+    return planned(args, getattr(table_runs, args.run.__name__), args.experiment)
 
 
 def keep(args: argparse.Namespace) -> None:
@@ -94,17 +128,11 @@ def schema(args: argparse.Namespace) -> None:
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
-    command(
-        commands, plan, ("targets", {"nargs": "*", "help": "tables, e.g. results/table1.csv; default: the study's"}),
-        ("--study", {"type": some_path, "default": Path("config/config.yaml"), "help": "study file"}),
-    )  # fmt: skip
-    command(commands, table, *STUDIED, EXPERIMENT, OUTPUT)
-    command(commands, intervals, *STUDIED, EXPERIMENT, OUTPUT)
-    command(
-        commands, keep,
-        ("--study", {"type": some_path, "default": Path("config/config.yaml"), "help": "study file"}),
-        path("output", "folder of all kept results", required=False, default=Path("docs/results")),
-    )  # fmt: skip
+    command(commands, plan, TARGETS, STUDY)
+    for run in (table, partial_table, intervals, t_test, per_class, label_quality):
+        command(commands, run, *STUDIED, EXPERIMENT, OUTPUT)
+    kept = path("output", "folder of all kept results", required=False, default=Path("docs/results"))
+    command(commands, keep, STUDY, kept)
     command(
         commands,
         results_page,

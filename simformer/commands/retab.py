@@ -5,19 +5,21 @@ from __future__ import annotations
 import argparse
 
 from simformer.commands.baselines import MAKING, MAPS, NETWORK, SETTINGS, TRAINING, map_job, network_spec, train_network
+from simformer.commands.inputs import label_set, map_set, use_threads
 from simformer.commands.options import (
     DATA,
     DEVICE,
+    GAMMA,
     LABELS,
     OUTPUT,
     SPLIT,
     THREADS,
+    TRUTH,
     command,
     count,
     named_path,
     parsed,
     path,
-    score,
 )
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
@@ -41,17 +43,12 @@ def retab_boundary_maps(args: argparse.Namespace) -> None:
 
 def retab_seeds(args: argparse.Namespace) -> None:
     """Write base masks joined with the seeds of novel classes away from boundaries, as a label set."""
-    import torch
-
-    from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.retab.cells import write_base_and_seeds
     from simformer.baselines.retab.settings import TwoStageSettings
-    from simformer.data.labels import LabelSet
 
-    torch.set_num_threads(1)  # maps of one image are small: threads cost more than they bring
+    use_threads()
     threshold = parsed(TwoStageSettings, args.settings, "--settings").boundary
-    masked, seeds = LabelSet.load(args.labels), LabelSet.load(args.seeds)
-    write_base_and_seeds(masked, seeds, MapSet.load(args.boundaries), threshold, args.output)
+    write_base_and_seeds(args.labels, args.seeds, args.boundaries, threshold, args.output)
 
 
 def retab_affinity(args: argparse.Namespace) -> None:
@@ -59,88 +56,69 @@ def retab_affinity(args: argparse.Namespace) -> None:
     from simformer.baselines.retab.networks import train_affinity
     from simformer.baselines.settings import AffinitySettings
     from simformer.data.identity import require_groups
-    from simformer.data.splits import Split
-
-    split = Split.load(args.split)
 
     def run(spec, job) -> None:
-        require_groups(job.labels.identity, split)
-        train_affinity(spec, job, split.novel)
+        require_groups(job.labels.identity, args.split)
+        train_affinity(spec, job, args.split.novel)
 
     train_network(run, network_spec(AffinitySettings, args), args)
 
 
 def retab_walk(args: argparse.Namespace) -> None:
     """Walk class maps in two stages, or those of a shard of the images; what is there is not made again."""
-    from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.retab.propagation import Propagation
     from simformer.baselines.retab.settings import TwoStageSettings
 
     settings, job = parsed(TwoStageSettings, args.settings, "--settings"), map_job(args)
-    maps, boundaries = MapSet.load(args.maps), MapSet.load(args.boundaries)
-    Propagation(args.network, settings, job.device).write(maps, boundaries, args.anchored, job)
+    Propagation(args.network, settings, job.device).write(args.maps, args.boundaries, args.anchored, job)
 
 
 def retab_control(args: argparse.Namespace) -> None:
     """Write the masked labels of a control of RETAB: base masks of other images, or fewer base classes."""
     from simformer.baselines.retab.controls import control_labels
-    from simformer.data.labels import LabelSet
 
-    control_labels(LabelSet.load(args.labels), args.control, args.seed, args.output)
+    control_labels(args.labels, args.control, args.seed, args.output)
 
 
 def check_retab(args: argparse.Namespace) -> None:
     """Measure RETAB's properties on training images; reads their true masks."""
-    import torch
-
-    from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.retab.settings import TwoStageSettings
     from simformer.claims.claim import save_claims
     from simformer.claims.retab import Inputs, retab_claims
-    from simformer.data.labels import LabelSet
 
-    torch.set_num_threads(args.threads)
-    inputs = Inputs(
+    found = Inputs(
         data=args.data,
-        masked=LabelSet.load(args.labels),
-        truth=LabelSet.load(args.truth),
-        seeds=LabelSet.load(args.seeds),
-        maps=MapSet.load(args.maps),
-        boundaries=MapSet.load(args.boundaries),
-        walked=MapSet.load(args.walked),
+        masked=args.labels,
+        truth=args.truth,
+        seeds=args.seeds,
+        maps=args.maps,
+        boundaries=args.boundaries,
+        walked=args.walked,
         networks=dict(args.affinity),
         settings=parsed(TwoStageSettings, args.settings, "--settings"),
         gamma=args.gamma,
         limit=args.images,
         weights=args.weights,
     )
-    save_claims(args.output, retab_claims(inputs))
+    save_claims(args.output, retab_claims(found))
 
 
 def retab_pictures(args: argparse.Namespace) -> None:
     """Draw boundaries, affinities, walked maps and labels of training images."""
-    import torch
-
     from simformer.analysis.figures.retab_pictures import draw_retab_pictures
-    from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.retab.propagation import Propagation
     from simformer.baselines.retab.settings import TwoStageSettings
-    from simformer.data.labels import LabelSet
-    from simformer.machine.devices import choose_device
 
-    torch.set_num_threads(1)  # maps of one image are small: threads cost more than they bring
+    use_threads()
     settings = parsed(TwoStageSettings, args.settings, "--settings")
-    propagation = Propagation(args.network, settings, choose_device(args.device))
-    sets = (MapSet.load(file) for file in (args.maps, args.boundaries, args.walked))
-    labels = (LabelSet.load(file) for file in (args.labels, args.truth))
-    draw_retab_pictures(propagation, *sets, args.data, *labels, args.gamma, args.images, args.output)
+    propagation = Propagation(args.network, settings, args.device)
+    sets = (args.maps, args.boundaries, args.walked)
+    draw_retab_pictures(propagation, *sets, args.data, args.labels, args.truth, args.gamma, args.images, args.output)
 
 
-BOUNDARIES = path("boundaries", "maps.json of boundary probabilities")
-GAMMA = ("--gamma", {"type": score, "required": True, "help": "lowest score of the mixed labels"})
-TRUTH = path("truth", "labels.json with all masks")
-WALKED = path("walked", "maps.json of walked maps")
-SEEDS = path("seeds", "labels.json of the seeds of class maps")
+BOUNDARIES = path("boundaries", "maps.json of boundary probabilities", read=map_set)
+WALKED = path("walked", "maps.json of walked maps", read=map_set)
+SEEDS = path("seeds", "labels.json of the seeds of class maps", read=label_set)
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -160,7 +138,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     command(
         commands, check_retab, affinity, MAPS, BOUNDARIES, WALKED, SEEDS, DATA, LABELS, TRUTH, SETTINGS, GAMMA,
-        path("weights", "initial backbone weights", required=False, default=None),
+        path("weights", "initial backbone weights", required=False),
         ("--images", {"type": count(1), "default": 400, "help": "most training images that are looked at"}),
         THREADS, OUTPUT,
     )  # fmt: skip

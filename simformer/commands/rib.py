@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from simformer.commands.baselines import map_job
-from simformer.commands.options import DATA, DEVICE, LABELS, OUTPUT, SHARD, THREADS, Option, command, parsed, path
+from simformer.commands.inputs import map_set
+from simformer.commands.options import DATA, LABELS, MASKED, RUNNING, SHARD, TRUTH, Option, command, parsed, path
 
 
 def rib(args: argparse.Namespace) -> None:
@@ -20,33 +21,26 @@ def rib(args: argparse.Namespace) -> None:
 
 def check_rib(args: argparse.Namespace) -> None:
     """Measure RIB's properties on training images; reads their true masks."""
-    import torch
-
-    from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.rib.settings import RibCheckSettings, RibSettings
     from simformer.baselines.settings import CamSettings
     from simformer.claims.claim import save_claims
     from simformer.claims.rib import Inputs, rib_checks
     from simformer.data.identity import require_dataset
-    from simformer.data.labels import LabelSet
-    from simformer.machine.devices import choose_device
 
-    torch.set_num_threads(args.threads)
-    labels, masked = LabelSet.load(args.labels), LabelSet.load(args.masked)
-    require_dataset(labels.identity, masked.identity)
-    inputs = Inputs(
+    require_dataset(args.labels.identity, args.masked.identity)
+    found = Inputs(
         network=args.network,
         data=args.data,
-        labels=labels,
-        truth=LabelSet.load(args.truth),
-        novel=masked.novel,
-        plain=MapSet.load(args.plain),
-        rib=MapSet.load(args.maps),
+        labels=args.labels,
+        truth=args.truth,
+        novel=args.masked.novel,
+        plain=args.plain,
+        rib=args.maps,
         settings=parsed(RibSettings, args.settings, "--settings"),
         cam=parsed(CamSettings, args.cam, "--cam"),
         amount=parsed(RibCheckSettings, args.amount, "--amount"),
     )
-    save_claims(args.output, rib_checks(inputs, choose_device(args.device)))
+    save_claims(args.output, rib_checks(found, args.device))
 
 
 NETWORK = path("network", "network file of the classifier")
@@ -59,11 +53,10 @@ SETTINGS: tuple[Option, ...] = (
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
     command(
-        commands, rib, NETWORK, DATA, LABELS, *SETTINGS, SHARD, THREADS, DEVICE, OUTPUT, path("facts", "JSON to write"),
+        commands, rib, NETWORK, DATA, LABELS, *SETTINGS, SHARD, *RUNNING, path("facts", "JSON to write"),
     )  # fmt: skip
     command(
-        commands, check_rib, NETWORK, DATA, LABELS, *SETTINGS, path("maps", "maps.json of RIB"),
-        path("plain", "maps.json of the classifier"), path("truth", "labels.json with all masks"),
-        path("masked", "labels.json of the split"),
-        ("--amount", {"required": True, "help": "how much to measure, JSON"}), THREADS, DEVICE, OUTPUT,
+        commands, check_rib, NETWORK, DATA, LABELS, *SETTINGS, path("maps", "maps.json of RIB", read=map_set),
+        path("plain", "maps.json of the classifier", read=map_set), TRUTH, MASKED,
+        ("--amount", {"required": True, "help": "how much to measure, JSON"}), *RUNNING,
     )  # fmt: skip

@@ -6,14 +6,15 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from simformer.commands.inputs import label_set, take_device, use_threads
 from simformer.commands.options import (
     DATA,
     DEVICE,
     INDEX,
-    INFERENCE,
     LABELS,
     MODEL,
     OUTPUT,
+    PREDICTING,
     RUN,
     SHARD,
     SPLIT,
@@ -22,6 +23,7 @@ from simformer.commands.options import (
     count,
     parsed,
     path,
+    unread,
 )
 
 if TYPE_CHECKING:
@@ -50,12 +52,10 @@ def weights(args: argparse.Namespace) -> None:
 def import_weights(args: argparse.Namespace) -> None:
     """Turn an official MaskFormer or SimFormer checkpoint into a model file."""
     from simformer.config.layers import RunConfig
-    from simformer.data.labels import LabelSet
     from simformer.data.layout import read_classes
     from simformer.models.interchange import import_weights as run
 
-    labels = args.labels and LabelSet.load(args.labels)
-    run(args.source, RunConfig.load(args.config), read_classes(args.data), args.output, labels)
+    run(args.source, RunConfig.load(args.config), read_classes(args.data), args.output, args.labels)
 
 
 def export_weights(args: argparse.Namespace) -> None:
@@ -88,18 +88,14 @@ def train(args: argparse.Namespace) -> None:
 
 def _train_here(args: argparse.Namespace, config: RunConfig, outputs: TrainOutputs) -> None:
     """Train in this process, alone or with others that torchrun has started."""
-    import torch
-
-    from simformer.data.labels import LabelSet
-    from simformer.machine.devices import choose_device
     from simformer.machine.stop_signal import ignore_stops
     from simformer.train import train as run
     from simformer.training.job import Job, Runtime
     from simformer.training.processes import join
 
-    device = choose_device(args.device)
+    device = take_device(args.device)
     with join(device) as processes:
-        torch.set_num_threads(max(1, args.threads // processes.size))
+        use_threads(max(1, args.threads // processes.size))
         runtime = Runtime(
             device=str(device),
             workers=args.workers // processes.size,
@@ -107,82 +103,53 @@ def _train_here(args: argparse.Namespace, config: RunConfig, outputs: TrainOutpu
             tensorboard=args.tensorboard,
             stop_after=args.stop_after,
         )
-        labels = LabelSet.load(args.labels)
-        run(config, Job(args.data, labels, args.weights, args.state, outputs, runtime), processes)
+        run(config, Job(args.data, args.labels, args.weights, args.state, outputs, runtime), processes)
         ignore_stops()
 
 
 def evaluate(args: argparse.Namespace) -> None:
     """Predict the test images and count the pixels of every class."""
-    import torch
-
     from simformer.build import load_model
     from simformer.config.settings import InferenceSettings
-    from simformer.data.index import DatasetIndex
     from simformer.evaluate import evaluate as run
-    from simformer.machine.devices import choose_device
 
-    torch.set_num_threads(args.threads)
-    device = choose_device(args.device)
     settings = parsed(InferenceSettings, args.inference, "--inference")
-    run(
-        load_model(args.model, device, args.run_hash),
-        args.data,
-        DatasetIndex.load(args.index),
-        settings,
-        device,
-        args.output,
-        args.shard,
-    )
+    model = load_model(args.model, args.device, args.run_hash)
+    run(model, args.data, args.index, settings, args.device, args.output, args.shard)
 
 
 def metrics(args: argparse.Namespace) -> None:
     """Turn an evaluation into novel, base and all mean IoU of a split."""
-    from simformer.data.splits import Split
     from simformer.metrics import write_metrics
 
-    write_metrics(args.evaluation, Split.load(args.split), args.output, args.run_hash)
+    write_metrics(args.evaluation, args.split, args.output, args.run_hash)
 
 
 def simnet_f1(args: argparse.Namespace) -> None:
     """Measure how well SimNet tells similar from dissimilar pixel pairs."""
-    import torch
-
     from simformer.build import load_model
-    from simformer.data.labels import LabelSet
-    from simformer.machine.devices import choose_device
     from simformer.simnet_f1 import simnet_f1 as run
 
-    torch.set_num_threads(args.threads)
-    device = choose_device(args.device)
-    model = load_model(args.model, device, args.run_hash)
-    weak, true = LabelSet.load(args.weak), LabelSet.load(args.true)
-    run(model, args.data, weak, true, device, args.pairs, args.output)
+    model = load_model(args.model, args.device, args.run_hash)
+    run(model, args.data, args.weak, args.true, args.device, args.pairs, args.output)
 
 
 def pseudo_labels(args: argparse.Namespace) -> None:
     """Write mixed labels: base masks, and the teacher's predictions of novel classes."""
-    import torch
-
     from simformer.build import load_model
     from simformer.config.settings import InferenceSettings
-    from simformer.data.labels import LabelSet
-    from simformer.machine.devices import choose_device
     from simformer.pseudo_labels import pseudo_labels as run
 
-    torch.set_num_threads(args.threads)
-    device = choose_device(args.device)
     settings = parsed(InferenceSettings, args.inference, "--inference")
-    model, labels = load_model(args.model, device, args.run_hash), LabelSet.load(args.labels)
-    run(model, args.data, labels, settings, device, args.output, args.shard)
+    model = load_model(args.model, args.device, args.run_hash)
+    run(model, args.data, args.labels, settings, args.device, args.output, args.shard)
 
 
 def join_labels(args: argparse.Namespace) -> None:
     """Join the shards of a label set."""
     from simformer.data.derived_labels import join_labels as run
-    from simformer.data.labels import LabelSet
 
-    run(LabelSet.load(args.labels), [LabelSet.load(shard / "labels.json") for shard in args.shards], args.output)
+    run(args.labels, [label_set(shard / "labels.json") for shard in args.shards], args.output)
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -195,26 +162,27 @@ def add(commands: argparse._SubParsersAction) -> None:
     command(
         commands, import_weights, path("source", "official checkpoint, .pkl or .pth"),
         path("config", "resolved config.yaml of the run whose place the model takes"), DATA,
-        path("labels", "label set that it was trained on, to make labels", required=False, default=None), OUTPUT,
+        path("labels", "label set that it was trained on, to make labels", required=False, read=label_set),
+        OUTPUT,
     )  # fmt: skip
     command(commands, export_weights, MODEL, OUTPUT)
     command(
         commands, train, path("config", "resolved config.yaml"), DATA, LABELS,
-        path("weights", "initial backbone weights", required=False, default=None),
+        path("weights", "initial backbone weights", required=False),
         path("state", "directory of the resumable state"), path("model", "weights to write"),
-        path("log", "CSV log to write"), path("facts", "JSON to write"), THREADS, DEVICE,
+        path("log", "CSV log to write"), path("facts", "JSON to write"), unread(THREADS), unread(DEVICE),
         ("--workers", {"type": count(0, 4096), "default": 0, "help": "data-loading processes, shared among GPUs"}),
         ("--gpus", {"type": count(1, 1024), "default": 1, "help": "GPUs to train on, where there are any"}),
         ("--checkpoint-every", {"type": count(1), "default": 500, "help": "steps between saved states"}),
         ("--stop-after", {"type": count(1), "default": None, "help": "save the state and stop after this many steps"}),
-        path("tensorboard", "folder for TensorBoard events", required=False, default=None),
+        path("tensorboard", "folder for TensorBoard events", required=False),
     )  # fmt: skip
-    command(commands, evaluate, MODEL, RUN, DATA, INDEX, INFERENCE, THREADS, DEVICE, SHARD, OUTPUT)
+    command(commands, evaluate, INDEX, SHARD, *PREDICTING)
     command(commands, metrics, path("evaluation", "all shards of an evaluation", nargs="+"), RUN, SPLIT, OUTPUT)
     command(
-        commands, simnet_f1, MODEL, RUN, DATA, path("weak", "labels.json of the masked label set"),
-        path("true", "labels.json of the same images with all masks"), THREADS, DEVICE,
+        commands, simnet_f1, MODEL, RUN, DATA, path("weak", "labels.json of the masked label set", read=label_set),
+        path("true", "labels.json of the same images with all masks", read=label_set), THREADS, DEVICE,
         ("--pairs", {"type": count(1), "default": 100, "help": "image pairs"}), OUTPUT,
     )  # fmt: skip
-    command(commands, pseudo_labels, MODEL, RUN, DATA, LABELS, INFERENCE, THREADS, DEVICE, SHARD, OUTPUT)
+    command(commands, pseudo_labels, LABELS, SHARD, *PREDICTING)
     command(commands, join_labels, LABELS, path("shards", "folders of all shards", nargs="+"), OUTPUT)

@@ -6,19 +6,7 @@ import argparse
 from functools import partial
 
 from simformer.commands.baselines import SETTINGS, TRAINING, train_network
-from simformer.commands.options import (
-    DATA,
-    DEVICE,
-    INDEX,
-    OUTPUT,
-    SPLIT,
-    THREADS,
-    Option,
-    command,
-    named_path,
-    parsed,
-    path,
-)
+from simformer.commands.options import DATA, INDEX, RUNNING, SPLIT, Option, command, named_path, parsed, path
 from simformer.errors import UserError
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
@@ -46,35 +34,28 @@ def check_cpn(args: argparse.Namespace) -> None:
 
 
 def _check(args: argparse.Namespace, arms: tuple[str, ...], measure) -> None:
-    import torch
-
     from simformer.baselines.settings import CamSettings
     from simformer.claims.claim import save_claims
     from simformer.claims.stride8_networks import Inputs
-    from simformer.data.index import DatasetIndex
-    from simformer.data.splits import Split
-    from simformer.machine.devices import choose_device
 
     paths = dict(args.network)
     if len(paths) < len(args.network) or sorted(paths) != sorted(arms):
         given, expected = ", ".join(sorted(name for name, _ in args.network)), ", ".join(sorted(arms))
         raise UserError(f"--network: found {given}; expected NAME=FILE once for each of {expected}")
-    torch.set_num_threads(args.threads)
-    index, split = DatasetIndex.load(args.index), Split.load(args.split)
     cam = parsed(CamSettings, args.settings, "--settings")
-    save_claims(args.output, measure(Inputs(paths, args.data, index, split, cam, choose_device(args.device))))
+    save_claims(args.output, measure(Inputs(paths, args.data, args.index, args.split, cam, args.device)))
 
 
 NETWORKS: Option = (
     "--network",
     {"required": True, "nargs": "+", "type": named_path, "metavar": "NAME=FILE", "help": "networks compared"},
 )
-CHECK = (NETWORKS, DATA, INDEX, SPLIT, SETTINGS, THREADS, DEVICE, OUTPUT)
+CHECK = (NETWORKS, DATA, INDEX, SPLIT, SETTINGS, *RUNNING)
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
-    start = path("start", "warm network to start from", required=False, default=None)
+    start = path("start", "warm network to start from", required=False)
     command(commands, response_network, *TRAINING, start)
     command(commands, check_seam, *CHECK)
     command(commands, check_cpn, *CHECK)

@@ -4,21 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from simformer.commands.options import (
-    DATA,
-    DEVICE,
-    INDEX,
-    INFERENCE,
-    MODEL,
-    OUTPUT,
-    RUN,
-    STUDIED,
-    THREADS,
-    command,
-    parsed,
-    path,
-    planned,
-)
+from simformer.commands.options import DATA, INDEX, OUTPUT, PREDICTING, STUDIED, command, parsed, path, planned
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -26,27 +12,19 @@ from simformer.commands.options import (
 def site_images(args: argparse.Namespace) -> None:
     """Write the site's photographs, thumbnails and true label maps of a dataset."""
     from simformer.analysis.site.images import write_images
-    from simformer.data.index import DatasetIndex
 
-    write_images(args.data, DatasetIndex.load(args.index), args.output)
+    write_images(args.data, args.index, args.output)
 
 
 def site_predictions(args: argparse.Namespace) -> None:
     """Write the site's predictions, IoU and similarity maps of one model."""
-    import torch
-
     from simformer.analysis.site.predictions import write_predictions
     from simformer.build import load_model
     from simformer.config.settings import InferenceSettings
-    from simformer.data.index import DatasetIndex
-    from simformer.machine.devices import choose_device
 
-    torch.set_num_threads(args.threads)
-    device = choose_device(args.device)
     settings = parsed(InferenceSettings, args.inference, "--inference")
-    index = DatasetIndex.load(args.index)
-    model = load_model(args.model, device, args.run_hash)
-    write_predictions(model, args.data, index, settings, device, args.output)
+    model = load_model(args.model, args.device, args.run_hash)
+    write_predictions(model, args.data, args.index, settings, args.device, args.output)
 
 
 def site(args: argparse.Namespace) -> None:
@@ -75,7 +53,7 @@ def report_screenshots(args: argparse.Namespace) -> None:
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
     command(commands, site_images, DATA, INDEX, OUTPUT)
-    command(commands, site_predictions, MODEL, RUN, DATA, INDEX, INFERENCE, THREADS, DEVICE, OUTPUT)
+    command(commands, site_predictions, INDEX, *PREDICTING)
     command(commands, site, *STUDIED, OUTPUT)
     command(
         commands,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from simformer.commands.options import Option, command, count, some_path
+from simformer.commands.options import STUDY, TARGETS, Option, command, count
 from simformer.text.json_text import json_text
 
-STUDY: Option = ("--study", {"type": some_path, "default": Path("config/config.yaml"), "help": "study file"})
 JSON: Option = ("--json", {"action": "store_true", "help": "for scripts"})
 
 
@@ -27,7 +26,8 @@ def status(args: argparse.Namespace) -> None:
     names = [Path(target).stem for target in args.targets]
     gpus = any(map(shutil.which, ("nvidia-smi", "sbatch")))
     found = make_status(catalogue, names, time.time(), gpus, args.jobs)
-    print(json_text(found.content(), indent=1) if args.json else status_text(found, datetime.now(), wants_colour()))
+    text = json_text(found.content(), indent=1, default=str) if args.json else ""
+    print(text or status_text(found, datetime.now(), wants_colour()))
 
 
 def doctor(args: argparse.Namespace) -> None:
@@ -48,8 +48,7 @@ def doctor(args: argparse.Namespace) -> None:
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
     command(
-        commands, status, ("targets", {"nargs": "*", "help": "tables, e.g. results/table1.csv; default: the study's"}),
-        STUDY, JSON,
+        commands, status, TARGETS, STUDY, JSON,
         ("--jobs", {"type": count(1, 10**5), "help": "trainings at a time, for the estimated end; default: as now"}),
     )  # fmt: skip
     command(commands, doctor, STUDY, JSON)

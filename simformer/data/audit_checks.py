@@ -14,6 +14,7 @@ from simformer.data.audit_report import SubsetCounts
 from simformer.data.inspection import Finding
 from simformer.data.layout import CLASSES, LABELS, TEST, TRAIN
 from simformer.data.named_files import list_name_problem
+from simformer.errors import some
 
 SHOWN = 10
 """Names or ids that a line spells out; the rest is counted."""
@@ -125,11 +126,11 @@ def notes_on(
     for subset, found in zip(("training", "test"), counts, strict=True):
         absent = [f"'{classes[k]}'" for k, count in enumerate(found.images_per_class) if not count]
         if absent:
-            notes.append(f"no {subset} image shows {_some(absent)}")
+            notes.append(f"no {subset} image shows {some(absent, SHOWN)}")
     for name, found in zip((TRAIN, TEST), findings, strict=True):
         notes += [f"{name}: {' and '.join(names)} are the same photograph" for names in _repeated(found)]
     if unlisted:
-        notes.append(f"images in neither list: {_some(unlisted)}")
+        notes.append(f"images in neither list: {some(unlisted, SHOWN)}")
     return notes
 
 
@@ -150,10 +151,4 @@ def _histogram(findings: Sequence[Finding]) -> dict[int, int]:
 def _describe_ids(histogram: Mapping[int, int]) -> str:
     """Return ids with their share of the labelled pixels."""
     labelled = sum(count for i, count in histogram.items() if i != IGNORE)
-    return _some([f"{i} ({count / labelled:.1%})" for i, count in histogram.items() if i != IGNORE])
-
-
-def _some(items: Sequence[str]) -> str:
-    """Return the first items in words and the number of the others."""
-    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
-    return ", ".join(items[:SHOWN]) + more
+    return some([f"{i} ({count / labelled:.1%})" for i, count in histogram.items() if i != IGNORE], SHOWN)

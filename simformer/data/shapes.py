@@ -27,18 +27,6 @@ class Shape:
     head: tuple[float, float]
 
 
-def _disk(u: Array, v: Array) -> Mask:
-    return u**2 + v**2 < 0.72
-
-
-def _square(u: Array, v: Array) -> Mask:
-    return np.maximum(np.abs(u), np.abs(v)) < 0.74
-
-
-def _triangle(u: Array, v: Array) -> Mask:
-    return (v < 0.6) & (np.abs(u) < 0.58 * (v + 1.0))
-
-
 def _star(u: Array, v: Array) -> Mask:
     tip, notch, half = 1.1, 0.5, np.pi / 5
     turn = np.arctan2(u, -v) / (2 * half)
@@ -47,18 +35,9 @@ def _star(u: Array, v: Array) -> Mask:
     return np.hypot(u, v) < edge
 
 
-def _ring(u: Array, v: Array) -> Mask:
-    radius = np.hypot(u, v)
-    return (radius > 0.47) & (radius < 0.95)
-
-
 def _cross(u: Array, v: Array) -> Mask:
     a, b = np.abs(u), np.abs(v)
     return (np.minimum(a, b) < 0.31) & (np.maximum(a, b) < 0.95)
-
-
-def _diamond(u: Array, v: Array) -> Mask:
-    return np.abs(u) / 0.64 + np.abs(v) < 1.05
 
 
 def _heart(u: Array, v: Array) -> Mask:
@@ -66,25 +45,17 @@ def _heart(u: Array, v: Array) -> Mask:
     return (x**2 + y**2 - 1) ** 3 < x**2 * y**3
 
 
-def _moon(u: Array, v: Array) -> Mask:
-    return (u**2 + v**2 < 0.95) & ((u - 0.52) ** 2 + v**2 > 0.52)
-
-
-def _bar(u: Array, v: Array) -> Mask:
-    return (np.abs(u) < 0.33) & (np.abs(v) < 1.1)
-
-
 SHAPES = {
-    "disk": Shape(_disk, (0.0, -0.5)),
-    "square": Shape(_square, (0.74, -0.74)),
-    "triangle": Shape(_triangle, (0.0, -0.7)),
+    "disk": Shape(lambda u, v: u**2 + v**2 < 0.72, (0.0, -0.5)),
+    "square": Shape(lambda u, v: np.maximum(np.abs(u), np.abs(v)) < 0.74, (0.74, -0.74)),
+    "triangle": Shape(lambda u, v: (v < 0.6) & (np.abs(u) < 0.58 * (v + 1.0)), (0.0, -0.7)),
     "star": Shape(_star, (0.0, 0.0)),
-    "ring": Shape(_ring, (0.0, -0.7)),
+    "ring": Shape(lambda u, v: (np.hypot(u, v) > 0.47) & (np.hypot(u, v) < 0.95), (0.0, -0.7)),
     "cross": Shape(_cross, (0.0, 0.0)),
-    "diamond": Shape(_diamond, (0.0, 0.9)),
+    "diamond": Shape(lambda u, v: np.abs(u) / 0.64 + np.abs(v) < 1.05, (0.0, 0.9)),
     "heart": Shape(_heart, (0.0, 0.7)),
-    "moon": Shape(_moon, (-0.6, 0.0)),
-    "bar": Shape(_bar, (0.0, -1.0)),
+    "moon": Shape(lambda u, v: (u**2 + v**2 < 0.95) & ((u - 0.52) ** 2 + v**2 > 0.52), (-0.6, 0.0)),
+    "bar": Shape(lambda u, v: (np.abs(u) < 0.33) & (np.abs(v) < 1.1), (0.0, -1.0)),
 }
 """The thing classes, by name."""
 

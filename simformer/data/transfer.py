@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from simformer.data.loader import Group
-from simformer.data.targets import Target
 
 
 def on_device(batches: Generator[list[Group], None, None], device: torch.device) -> Generator[list[Group], None, None]:
@@ -35,12 +34,8 @@ def on_device(batches: Generator[list[Group], None, None], device: torch.device)
 
 
 def _copy(group: Group, device: torch.device) -> Group:
-    targets = [_pinned(target) for target in group.targets]
+    targets = [replace(t, label_map=t.label_map.pin_memory(), padding=t.padding.pin_memory()) for t in group.targets]
     return replace(group, images=group.images.pin_memory(), targets=targets).to(device)
-
-
-def _pinned(target: Target) -> Target:
-    return replace(target, label_map=target.label_map.pin_memory(), padding=target.padding.pin_memory())
 
 
 def _tensors(group: Group) -> list[Tensor]:

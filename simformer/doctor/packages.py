@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from simformer.config.paths import CHECKOUT
 from simformer.doctor.check import Check
+from simformer.errors import first_line, some
 
-ROOT = Path(__file__).resolve().parents[2]
-"""The checkout."""
 INSTALL = "pip install -c envs/constraints.txt -e ."
 SHOWN = 4
 """Packages that are named; the rest is counted."""
@@ -21,7 +21,7 @@ SHOWN = 4
 
 def check_packages() -> Iterator[Check]:
     """Check Python, torch and torchvision with their imports, all other packages by version, and the commands."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lowest = _numbers(project["requires-python"])
     here = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info[:2] < lowest:
@@ -30,7 +30,7 @@ def check_packages() -> Iterator[Check]:
     else:
         yield Check("python", "ok", f"{here} ({sys.executable})")
     minima = {name: _numbers(rest) for name, rest in map(_name_and_rest, project["dependencies"])}
-    pins = _pins(ROOT / "envs/constraints.txt")
+    pins = _pins(CHECKOUT / "envs/constraints.txt")
     yield _torch(minima["torch"], pins["torch"])
     yield _torchvision(minima["torchvision"], pins["torchvision"])
     yield _others({name: low for name, low in minima.items() if name not in ("torch", "torchvision")}, pins)
@@ -49,7 +49,7 @@ def _torch(lowest: tuple[int, ...], pin: str) -> Check:
     try:
         import torch
     except Exception as error:  # whatever a broken installation raises: ImportError, OSError, AttributeError ...
-        return Check("torch", "problem", f"cannot be imported ({_first_line(error)})", INSTALL)
+        return Check("torch", "problem", f"cannot be imported ({first_line(error)})", INSTALL)
     return _compare("torch", str(torch.__version__), lowest, pin)
 
 
@@ -57,7 +57,7 @@ def _torchvision(lowest: tuple[int, ...], pin: str) -> Check:
     try:
         from simformer.models.torchvision_ops import torchvision
     except Exception as error:
-        return Check("torchvision", "problem", f"cannot be imported ({_first_line(error)})", INSTALL)
+        return Check("torchvision", "problem", f"cannot be imported ({first_line(error)})", INSTALL)
     return _compare("torchvision", torchvision.__version__, lowest, pin)
 
 
@@ -75,9 +75,9 @@ def _others(minima: dict[str, tuple[int, ...]], pins: dict[str, str]) -> Check:
     old = [f"{n} {v} (needs {_dotted(minima[n])})" for n, v in found.items() if v and _numbers(v) < minima[n]]
     other = [f"{n} {v} (tests: {pins[n]})" for n, v in found.items() if v and n in pins and v != pins[n]]
     if missing or old:
-        return Check("packages", "problem", f"missing or too old: {_some([*missing, *old])}", INSTALL)
+        return Check("packages", "problem", f"missing or too old: {some([*missing, *old], SHOWN)}", INSTALL)
     if other:
-        return Check("packages", "warning", f"other versions: {_some(other)}", f"to have the same: {INSTALL}")
+        return Check("packages", "warning", f"other versions: {some(other, SHOWN)}", f"to have the same: {INSTALL}")
     return Check("packages", "ok", f"{len(found)} others, as the tests had them")
 
 
@@ -113,12 +113,3 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def _dotted(numbers: tuple[int, ...]) -> str:
     return ".".join(map(str, numbers))
-
-
-def _some(items: list[str]) -> str:
-    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
-    return ", ".join(items[:SHOWN]) + more
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from simformer.config.settings import LossSettings
+from simformer.losses.arithmetic import full_precision
 from simformer.losses.matching import Matches
 from simformer.losses.pixel_losses import pixel_losses
-from simformer.losses.precision import full_precision
 
 
 def complementary_loss(

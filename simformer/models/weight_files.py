@@ -188,8 +188,8 @@ def _type(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def some(lines: Iterable[str], shown: int, separator: str = ", ") -> str:
+def some(lines: Iterable[str], shown: int) -> str:
     """Join the first lines, and count the others."""
     lines = list(lines)
     more = [f"and {len(lines) - shown} more"] if len(lines) > shown else []
-    return separator.join(lines[:shown] + more)
+    return ", ".join(lines[:shown] + more)

@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from simformer.atomic import atomic_write_bytes
-from simformer.errors import UserError
+from simformer.errors import UserError, first_line
 from simformer.models.backbone import Backbone, build_backbone
 from simformer.models.checkpoint_names import HEAD, detectron2_name
 from simformer.models.weight_files import misfits, read_tensors
@@ -90,7 +90,7 @@ def _download(backbone_name: str) -> Mapping[str, Tensor]:
     except Exception as error:  # network, proxy, disk, hash and format faults share no base class
         raise UserError(
             f"model.weights: could not get the ImageNet weights of {backbone_name} from {weights.url} "
-            f"({_first_line(error)}); {BRING_A_FILE}"
+            f"({first_line(error)}); {BRING_A_FILE}"
         ) from error
     finally:
         socket.setdefaulttimeout(patience)
@@ -128,7 +128,3 @@ def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], origin
             f"model.weights: {origin} does not fit the {network} ({len(expected)} tensors expected): "
             f"{problems}. Set model.backbone to the network of the file, or {BRING_A_FILE}"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

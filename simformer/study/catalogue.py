@@ -48,7 +48,7 @@ class Catalogue:
         self.study = parse(Study, content, source)
         self.datasets = {name: self._dataset(name) for name in self.study.datasets}
         self._methods: dict[str, MethodFile] = {}
-        self._experiment, self._baselines = cache(self._read_experiment), cache(self._resolve_baselines)
+        self.experiment, self.baselines = cache(self._experiment), cache(self._baselines)
         self._pinned = cache(read_pinned)
         for name in self.study.datasets:
             for response in RESPONSES:
@@ -63,11 +63,8 @@ class Catalogue:
         """Read a study file and what it names, from the folder that Snakemake uses too (`config_folder`)."""
         return cls(read_yaml(study), str(study), config_folder([study]))
 
-    def experiment(self, name: str) -> ExperimentFile:
+    def _experiment(self, name: str) -> ExperimentFile:
         """Return a table's rows, after resolving every run behind them on every dataset."""
-        return self._experiment(name)
-
-    def _read_experiment(self, name: str) -> ExperimentFile:
         path = self._path("experiments", name)
         table = parse(ExperimentFile, read_yaml(path), str(path))
         for method in table.methods:
@@ -184,11 +181,8 @@ class Catalogue:
             dataset=dataset, split=split, method=method, seed=seed, labels=chosen.labels, settings=settings
         )
 
-    def baselines(self, dataset: str, response: str = "classifier") -> BaselineSettings:
+    def _baselines(self, dataset: str, response: str = "classifier") -> BaselineSettings:
         """Resolve the settings of the weakly supervised baselines on a dataset, for the maps of one response."""
-        return self._baselines(dataset, response)
-
-    def _resolve_baselines(self, dataset: str, response: str) -> BaselineSettings:
         own = [
             (str(self._path("datasets", dataset)), self.datasets[dataset].baselines),
             (f"{self.source}: datasets.{dataset}", self.study.datasets[dataset].baselines),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from simformer.baselines.responses import EXPANSIONS
 from simformer.config.layers import RunConfig
 from simformer.config.sources import archives
 from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
-from simformer.study.speeds import Card, Facts, find_speed
+from simformer.study.speeds import Card, Facts, Measured, find_speed
 
 MODEL_BYTES = {"resnet50": 166e6, "resnet18": 80e6, "mobilenet_v2": 75e6, "tiny": 3e6}
 """Size of one trained model's file, about."""
@@ -19,39 +19,13 @@ LABEL_BYTES = 5e3
 """Size of one compressed label map, about (measured on 21 maps of COCO-Stuff)."""
 
 
-@dataclass(frozen=True)
-class Hours:
-    """Training time of one run on one device.
-
-    Attributes:
-        hours: on one device.
-        source: who measured the speed, for the user.
-        in_study: whether a run of the study tells it.
-    """
-
-    hours: float
-    source: str
-    in_study: bool
-
-
-def training_time(run: RunConfig, finished: Iterable[Facts], cards: Sequence[Card], gpu: bool) -> Hours | None:
+def training_time(run: RunConfig, finished: Iterable[Facts], cards: Sequence[Card], gpu: bool) -> Measured | None:
     """Estimate the time of one training on one device, that of several being their sum; None if it was not measured.
 
     Args: see `find_speed`.
     """
     speed = find_speed(run, finished, cards, gpu)
-    return speed and Hours(run.settings.optim.steps * speed.seconds / 3600, speed.source, speed.in_study)
-
-
-def training_images(run: RunConfig) -> int:
-    """Return how many images a training sees, repetitions included."""
-    return run.settings.optim.steps * run.settings.optim.batch_images
-
-
-def disk_bytes(catalogue: Catalogue, cells: Iterable[Cell]) -> float:
-    """Estimate what some trainings and the datasets behind them take on disk, about."""
-    cells = list(cells)
-    return result_bytes(catalogue, cells) + data_bytes(catalogue, {dataset for dataset, *_ in cells})
+    return speed and replace(speed, seconds=run.settings.optim.steps * speed.seconds)
 
 
 def data_bytes(catalogue: Catalogue, datasets: Iterable[str]) -> float:

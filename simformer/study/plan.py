@@ -12,9 +12,9 @@ from simformer.baselines.responses import EXPANSIONS, WALKS
 from simformer.config.sources import archives
 from simformer.errors import UserError
 from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
-from simformer.study.cost import Hours, disk_bytes, training_images, training_time
+from simformer.study.cost import data_bytes, result_bytes, training_time
 from simformer.study.problems import absent_weights, split_problems
-from simformer.study.speeds import Card, read_cards
+from simformer.study.speeds import Card, Measured, read_cards
 from simformer.text.visible import visible_lines
 from simformer.training.record import read_record
 
@@ -40,8 +40,8 @@ class Training:
     status: str
     steps: int
     images: int
-    gpu: Hours | None
-    cpu: Hours | None
+    gpu: Measured | None
+    cpu: Measured | None
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ class Plan:
         """Tell it in lines: counts, trainings (summed up if they are many), cost of what is missing."""
         missing, total = self.missing, len(self.trainings)
         lines = [f"{self.title}: {total} trainings, {total - len(missing)} done, {len(missing)} to do"]
-        lines += self._single() if total <= SINGLE_LINES else self._summed()
+        single = [f"  {t.status:<12} {t.steps:>7} steps  {t.folder}" for t in self.trainings]
+        lines += single if total <= SINGLE_LINES else self._summed()
         if self.map_networks:
             count, done = len(self.map_networks), sum(self.map_networks.values())
             lines.append(f"  besides: {count} networks for class maps, {done} done (not in the estimate)")
@@ -83,9 +84,6 @@ class Plan:
             lines += self._cost(gpu_here)
         lines += [f"  problem: {line}" for line in self.absent]
         return visible_lines("\n".join(lines))
-
-    def _single(self) -> list[str]:
-        return [f"  {t.status:<12} {t.steps:>7} steps  {t.folder}" for t in self.trainings]
 
     def _summed(self) -> list[str]:
         row = "  {:<16} {:<24} {:>5} {:>5} {:>8} {:>8} {:>9}"
@@ -137,16 +135,18 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
     unshared = _unshared(catalogue, names)
     cells = list(dict.fromkeys(unshared))
     folders = {cell: Path(catalogue.study.results, *cell[:3], f"seed{cell[3]}") for cell in cells}
-    facts = {cell: _facts(folder) for cell, folder in folders.items()}
+    records = {cell: folder / "train.json" for cell, folder in folders.items()}
+    facts = {cell: read_record(path) if path.exists() else {} for cell, path in records.items()}
     cards = read_cards()
     found = {cell: _training(catalogue, cell, folder, facts, cards) for cell, folder in folders.items()}
     wanted = [training.cell for training in found.values() if training.status != "done"]
+    datasets = {dataset for dataset, *_ in wanted}
     return Plan(
         f"{catalogue.source} ({', '.join(names)})",
         tuple(found.values()),
         tuple(found[cell] for cell in unshared),
-        disk_bytes(catalogue, wanted),
-        _downloads(catalogue, {dataset for dataset, *_ in wanted}),
+        result_bytes(catalogue, wanted) + data_bytes(catalogue, datasets),
+        _downloads(catalogue, datasets),
         {path: path.exists() for path in _map_networks(catalogue, cells)},
         tuple(absent_weights(catalogue, wanted)),
     )
@@ -178,7 +178,8 @@ def _training(
     else:
         status = "interrupted" if (folder / "state" / "state.pt").exists() else "to do"
     times = (training_time(run, like, cards, gpu) for gpu in (True, False))
-    return Training(cell, folder, status, run.settings.optim.steps, training_images(run), *times)
+    optim = run.settings.optim
+    return Training(cell, folder, status, optim.steps, optim.steps * optim.batch_images, *times)
 
 
 def _map_networks(catalogue: Catalogue, cells: Iterable[Cell]) -> list[Path]:
@@ -200,12 +201,6 @@ def _map_networks(catalogue: Catalogue, cells: Iterable[Cell]) -> list[Path]:
     return list(dict.fromkeys(paths))
 
 
-def _facts(folder: Path) -> dict:
-    """Return what a finished run tells of itself, {} without one."""
-    path = folder / "train.json"
-    return read_record(path) if path.exists() else {}
-
-
 def _downloads(catalogue: Catalogue, datasets: Iterable[str]) -> dict[str, int | None]:
     """Return the archives that are neither fetched nor the user's own, with their published sizes."""
     return {
@@ -216,7 +211,7 @@ def _downloads(catalogue: Catalogue, datasets: Iterable[str]) -> dict[str, int |
     }
 
 
-def _told(times: Sequence[Hours | None], unit: str) -> str:
+def _told(times: Sequence[Measured | None], unit: str) -> str:
     """Return the sum of the times that are known, by what they are known, and for how many trainings they are not."""
     known = [time for time in times if time]
     unknown = len(times) - len(known)
@@ -228,6 +223,6 @@ def _told(times: Sequence[Hours | None], unit: str) -> str:
     return f"{total:.{1 if total >= 1 else 2}f} {unit} (trainings: {'; '.join(sources + more)})"
 
 
-def _hours(times: Sequence[Hours | None]) -> str:
+def _hours(times: Sequence[Measured | None]) -> str:
     """Return the sum of some times, if all are known, else nothing."""
     return f", {sum(time.hours for time in times if time):.1f} GPU-hours" if all(times) else ""

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from simformer.config.layers import RunConfig
+from simformer.config.paths import CHECKOUT
 from simformer.text.strict_json import read_generated
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGES = Path("docs/results/gpu")
 """Folder of the repository with what the acceptance check has measured, a JSON file per card."""
 CASES = {("resnet50", 640): "coco", ("resnet50", 512): "ade"}
@@ -22,11 +22,11 @@ Facts = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Speed:
-    """Time of a step on one device, seconds, and who measured it.
+class Measured:
+    """A time on one device, of a step or of all steps of a training, and who measured it.
 
     Attributes:
-        seconds: of a step.
+        seconds: the time.
         source: words for the user.
         in_study: whether a run of the study tells it.
     """
@@ -34,6 +34,11 @@ class Speed:
     seconds: float
     source: str
     in_study: bool
+
+    @property
+    def hours(self) -> float:
+        """The time in hours."""
+        return self.seconds / 3600
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Card:
     speed: Mapping[str, Mapping[str, Facts]]
 
 
-def read_cards(root: Path = ROOT) -> tuple[Card, ...]:
+def read_cards(root: Path = CHECKOUT) -> tuple[Card, ...]:
     """Return the cards whose measurements are kept with this code, in the order of the files' names.
 
     Raises: UserError for a damaged file.
@@ -65,8 +70,8 @@ def read_cards(root: Path = ROOT) -> tuple[Card, ...]:
     return tuple(found)
 
 
-def find_speed(run: RunConfig, finished: Iterable[Facts], cards: Sequence[Card], gpu: bool) -> Speed | None:
-    """Find how fast a training goes on one device; None where nothing was measured.
+def find_speed(run: RunConfig, finished: Iterable[Facts], cards: Sequence[Card], gpu: bool) -> Measured | None:
+    """Find the time of a training's step on one device; None where nothing was measured.
 
     Args:
         run: its settings.
@@ -79,10 +84,10 @@ def find_speed(run: RunConfig, finished: Iterable[Facts], cards: Sequence[Card],
     if measured:
         last = measured[-1]
         seconds = last.get("processes", 1) / last["steps_per_second"]
-        return Speed(seconds, f"measured in this study on {last['device']}", True)
+        return Measured(seconds, f"measured in this study on {last['device']}", True)
     for card in cards if gpu else ():
         if seconds := _step(run, card):
-            return Speed(seconds, f"measured on {card.name} ({card.page})", False)
+            return Measured(seconds, f"measured on {card.name} ({card.page})", False)
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,10 +10,10 @@ from typing import Any
 
 from simformer.machine import slurm
 from simformer.study.catalogue import Catalogue, Cell
-from simformer.study.end_time import hours_until_end
 from simformer.study.files import MEASURE_FILES
 from simformer.study.plan import Training, make_plan
 from simformer.study.progress import Progress, last_error, read_progress
+from simformer.study.runs import CELL
 
 STATES = ("done", "running", "queued", "interrupted", "failed", "changed", "missing")
 """What a training can be; 'changed': done, but with other settings, so that it will be done again."""
@@ -30,10 +31,10 @@ class TrainingStatus:
         hours: estimated time until its end, once it runs; None where no speed was measured.
         reason: the error of a failed one, or why Slurm ended an interrupted one; None if unknown.
         log: log of its job.
-        slurm_logs: folder of Slurm's own logs of the job; None without one.
-        slurm_job: number and place of the job in Slurm's queue; None without one.
         needed: files of its numbers that the tables need.
         results: those that are there.
+        slurm_logs: folder of Slurm's own logs of the job; None without one.
+        slurm_job: number and place of the job in Slurm's queue; None without one.
     """
 
     cell: Cell
@@ -43,10 +44,10 @@ class TrainingStatus:
     hours: float | None
     reason: str | None
     log: Path
-    slurm_logs: Path | None
-    slurm_job: str | None
     needed: tuple[Path, ...]
-    results: tuple[Path, ...]
+    results: tuple[Path, ...] = ()
+    slurm_logs: Path | None = None
+    slurm_job: str | None = None
 
     @property
     def name(self) -> str:
@@ -54,15 +55,9 @@ class TrainingStatus:
         return "/".join([*self.cell[:3], f"seed{self.cell[3]}"])
 
     def content(self) -> dict[str, Any]:
-        """Return everything as JSON types."""
-        content = dict(zip(("dataset", "split", "method", "seed"), self.cell, strict=True)) | asdict(self)
-        del content["cell"]
-        return content | {
-            "log": str(self.log),
-            "slurm_logs": str(self.slurm_logs) if self.slurm_logs else None,
-            "needed": list(map(str, self.needed)),
-            "results": list(map(str, self.results)),
-        }
+        """Return everything as JSON types and paths."""
+        place = dict(zip(CELL, self.cell, strict=True))
+        return place | {name: value for name, value in asdict(self).items() if name != "cell"}
 
 
 @dataclass(frozen=True)
@@ -103,13 +98,13 @@ class Status:
         return [training for training in self.trainings if training.state in states]
 
     def content(self) -> dict[str, Any]:
-        """Return everything as JSON types."""
+        """Return everything as JSON types and paths."""
         return {
             "title": self.title,
             "counts": {state: len(self.of(state)) for state in STATES},
             "tables": {name: {"there": there, "needed": needed} for name, (there, needed) in self.tables.items()},
             "left": {"device": self.device, "hours": self.hours, "jobs": self.jobs, "hours_until_end": self.end},
-            "failed_jobs": [asdict(job) | {"log": str(job.log)} for job in self.failed_jobs],
+            "failed_jobs": [asdict(job) for job in self.failed_jobs],
             "trainings": [training.content() for training in self.trainings],
         }
 
@@ -160,22 +155,35 @@ def make_status(
     )
 
 
+def hours_until_end(hours: Mapping[Cell, float], teachers: Mapping[Cell, Cell], jobs: int) -> float:
+    """Play through some trainings, so many at a time, each after its teacher; what stands first goes first.
+
+    Args:
+        hours: time that each one still takes, in the order in which they are started.
+        teachers: student -> teacher; teachers that are not in `hours` are done.
+        jobs: trainings at a time, at least 1.
+    Returns: hours until the last one ends; label making and evaluation are not counted.
+    """
+    waiting = list(hours)
+    unfinished = set(hours)
+    busy: list[tuple[float, Cell]] = []
+    now = 0.0
+    while waiting or busy:
+        ready = next((cell for cell in waiting if teachers.get(cell) not in unfinished), None)
+        if ready is not None and len(busy) < jobs:
+            waiting.remove(ready)
+            heapq.heappush(busy, (now + hours[ready], ready))
+        else:
+            now, cell = heapq.heappop(busy)
+            unfinished.discard(cell)
+    return now
+
+
 def _done(training: Training, needed: tuple[Path, ...], log: Path) -> TrainingStatus:
     model = (training.folder / "model.safetensors").stat().st_mtime
     results = tuple(file for file in needed if file.exists() and file.stat().st_mtime >= model)
-    return TrainingStatus(
-        cell=training.cell,
-        state="done",
-        steps=training.steps,
-        progress=Progress(training.steps),
-        hours=0.0,
-        reason=None,
-        log=log,
-        slurm_logs=None,
-        slurm_job=None,
-        needed=needed,
-        results=results,
-    )
+    progress = Progress(training.steps)
+    return TrainingStatus(training.cell, "done", training.steps, progress, 0.0, None, log, needed, results)
 
 
 def _open(
@@ -201,19 +209,12 @@ def _open(
         state, reason = "interrupted", slurm.last_words(slurm_logs) if slurm_logs else None
     else:
         state = "changed" if training.status == "changed" else "missing"
+    hours = _hours_left(training, progress, state == "running", gpu)
+    slurm_job = f"{job.number} ({job.where})" if job else None
     return TrainingStatus(
-        cell=training.cell,
-        state=state,
-        steps=training.steps,
-        progress=progress,
-        hours=_hours_left(training, progress, state == "running", gpu),
-        reason=reason,
-        log=log,
-        slurm_logs=slurm_logs,
-        slurm_job=f"{job.number} ({job.where})" if job else None,
-        needed=needed,
-        results=(),
-    )
+        training.cell, state, training.steps, progress, hours, reason, log, needed,
+        slurm_logs=slurm_logs, slurm_job=slurm_job,
+    )  # fmt: skip
 
 
 def _hours_left(training: Training, progress: Progress, running: bool, gpu: bool) -> float | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from simformer.machine.terminal import WIDTH, duration, paint
 from simformer.study.catalogue import FULL_SPLIT
-from simformer.study.status import FailedJob, Status, TrainingStatus
+from simformer.study.status import Status, TrainingStatus
 from simformer.text.visible import visible, visible_lines
 
 SYMBOLS = {
@@ -44,7 +44,7 @@ def status_text(status: Status, now: datetime, colour: bool) -> str:
         _list("queued in Slurm", "cyan", colour, [[f"{t.name}  job {t.slurm_job}"] for t in status.of("queued")]),
         _list("interrupted; the same snakemake command continues them", "yellow", colour, _interrupted(status)),
         _list("failed", "red", colour, [_failed(t.name, t.reason, t.log, t.slurm_logs) for t in failed]),
-        _list("other failed jobs", "red", colour, [_failed_job(job) for job in status.failed_jobs]),
+        _list("other failed jobs", "red", colour, [_failed(j.name, j.reason, j.log, None) for j in status.failed_jobs]),
         _list(
             "trained with other settings, so they will be trained again", "yellow", colour,
             [[t.name] for t in status.of("changed")],
@@ -167,10 +167,6 @@ def _failed(name: str, reason: str | None, log: Path, slurm_logs: Path | None) -
         *([f"  Slurm's: {visible(str(slurm_logs), None)}/"] if slurm_logs else []),
     ]
     return [name, *(f"    {line}" for line in message), *(f"  {line}" for line in logs)]
-
-
-def _failed_job(job: FailedJob) -> list[str]:
-    return _failed(job.name, job.reason, job.log, None)
 
 
 def _left(status: Status, now: datetime) -> list[str]:

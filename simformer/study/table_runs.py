@@ -92,7 +92,7 @@ def label_quality(runs: Runs, name: str) -> Specification:
 
 
 def curves(runs: Runs, name: str, dataset: str, split: str) -> Specification:
-    """Return what `draw_curves` takes: the runs of one split with their training logs."""
+    """Return what `curves_figure` takes: the runs of one split with their training logs."""
     cells = [cell for cell in runs.catalogue.cells(name) if cell[:2] == (dataset, split)]
     if not cells:
         raise UserError(f"experiment '{name}' has no {dataset} {split}")

@@ -184,7 +184,7 @@ def test_sweeps(name):
 def test_status(name):
     text = f"error: {name}: no"
     training = TrainingStatus(
-        ("toys", "split1", "weak", 0), "failed", 10, Progress(), 1.0, text, Path(name), Path(name), None, (), ()
+        ("toys", "split1", "weak", 0), "failed", 10, Progress(), 1.0, text, Path(name), (), (), Path(name)
     )
     jobs = (FailedJob("fetch/toys", text, Path(name)),)
     page = status_text(Status(name, (training,), {}, jobs, "GPU", 1.0, 1, 1.0), datetime(2026, 1, 1), colour=False)

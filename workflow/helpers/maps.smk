@@ -9,21 +9,10 @@ MAPS_FIRST, ROUNDS_FIRST = 1, 2
 CONTA_ROUNDS = "|".join(ROUNDS)
 image_label_file = FILES.full("image_labels/labels.json")
 """The label set that knows nothing but image-level labels."""
-TRAIN_NETWORK = (
-    "simformer COMMAND --spec {params.spec:q} --data {params.data:q} --labels {input.labels:q}OWN {params.weights}MORE"
-    " --state {params.folder:q}/state --network {output.network:q} --log {output.log:q} --facts {output.facts:q}"
-    " --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log:q} 2>&1"
-)
-"""The command that trains a network of a baseline."""
 
 
-def train_network(command, own="", more=""):
-    """The command of one network, with options of its own."""
-    return TRAIN_NETWORK.replace("COMMAND", command).replace("OWN", own).replace("MORE", more)
-
-
-def network_params(kind, response="classifier"):
-    """Parameters of `train_network`; both names may be wildcards in braces."""
+def network_params(command, kind, response="classifier"):
+    """Parameters of the rules that train a network; kind and response may be wildcards in braces."""
 
     def spec(wildcards):
         name = kind(wildcards) if callable(kind) else kind.format(**wildcards)
@@ -34,12 +23,13 @@ def network_params(kind, response="classifier"):
         "spec": spec,
         "data": dataset_folder,
         "folder": subpath(output.network, parent=True),
-        "weights": option("weights"),
+        "command": untracked(command),
+        "files": options("split", "weights", "start", "predicted", "confounder"),
     }
 
 
 def network_files(file, folder="", **wildcards):
-    """Outputs of `train_network`."""
+    """Outputs of the rules that train a network."""
     names = {"network": "network.safetensors", "log": "log.csv", "facts": "train.json"}
     return {key: file(f"{folder}{name}", **wildcards) for key, name in names.items()}
 
@@ -74,11 +64,6 @@ def response_start(wildcards):
 
 def response_weights(wildcards):
     return [] if RESPONSES[wildcards.response].start else baseline_weights(wildcards)
-
-
-def mixed_maps(wildcards):
-    """The maps that label the novel pixels of a method."""
-    return map_arms.mixed_maps(RUNS, cell(wildcards))
 
 
 def previous_round(name):
@@ -121,10 +106,9 @@ COMPARED_NETWORKS = {
 """Networks at stride 8 that a check compares."""
 
 
-def network_options(wildcards, input):
-    """NAME=FILE of every network among the inputs."""
-    found = zip(COMPARED_NETWORKS[wildcards.check], input.networks)
-    return " ".join(shlex.quote(f"{name}={file}") for name, file in found)
+def named_files(names, files):
+    """NAME=FILE of every network among the inputs of a check."""
+    return " ".join(shlex.quote(f"{name}={file}") for name, file in zip(names, files))
 
 
 def retab_affinities(wildcards):
@@ -134,11 +118,6 @@ def retab_affinities(wildcards):
         *expand(maps_file("psa/network.safetensors", "classifier"), **wildcards),
         *expand(control_file("affinity/network.safetensors"), **wildcards, control=CONTROLS),
     ]
-
-
-def retab_affinity_options(wildcards, input):
-    names = ("retab", "psa", *CONTROLS)
-    return " ".join(shlex.quote(f"{name}={path}") for name, path in zip(names, input.affinity))
 
 
 CLAIM_TABLES = {"baseline_checks": map_arms.CHECKED, "retab_checks": ("retab",)}

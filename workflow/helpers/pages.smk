@@ -25,17 +25,6 @@ def table_caption(name):
     return name if (HOME / f"workflow/report/{name}.rst").exists() else "own_table"
 
 
-ON_TABLE = (
-    "simformer COMMAND {params.study} --experiment {wildcards.experiment} --expect {params.expect:q}"
-    " --output {output.FILE:q} > {log:q} 2>&1"
-)
-
-
-def on_table(command, file="csv"):
-    """The command that works on the runs of a table, with options of its own."""
-    return ON_TABLE.replace("COMMAND", command).replace("FILE", file)
-
-
 def statistics(runs, about, name):
     """Pages of statistics that belong to a table."""
     return getattr(table_runs, about)(runs, name)
@@ -66,10 +55,6 @@ def figure_file(pattern):
     return lambda wildcards: pattern.format(
         dataset=figure_of(wildcards).dataset, split=f"split{figure_of(wildcards).split}"
     )
-
-
-def figure_inference(wildcards):
-    return inference_of(figure_of(wildcards).dataset)
 
 
 def models_of(cells, *names):

@@ -86,9 +86,16 @@ def sorted_json(content):
     return json.dumps(content, sort_keys=True)
 
 
-def option(name, key=None):
-    """An option with a file of a rule's input, nothing where there is none."""
-    return lambda wildcards, input: f"--{name} {shlex.quote(str(input[key or name]))}" if input[key or name] else ""
+def untracked(words):
+    """Words in which rules of one shell line differ, with wildcards in braces; untracked, since none changes them."""
+    return lambda wildcards, output: words.format(**wildcards)
+
+
+def options(*names):
+    """Options named like inputs of a rule, those that it has; untracked, since the inputs themselves are tracked."""
+    return lambda wildcards, input: " ".join(
+        f"--{name} {shlex.quote(str(input[name]))}" for name in names if input.get(name)
+    )
 
 
 def inference_of(dataset):
@@ -98,10 +105,6 @@ def inference_of(dataset):
 
 def inference_settings(wildcards):
     return inference_of(wildcards.dataset)
-
-
-def source_content(wildcards):
-    return content_json(CATALOGUE.datasets[wildcards.dataset].source)
 
 
 def source_settings(wildcards, output):
@@ -118,10 +121,6 @@ def fetched(dataset):
 def archives_of(dataset):
     """The files of a dataset's archives that are downloaded."""
     return expand(FILES.archive(), dataset=dataset, archive=fetched(dataset))
-
-
-def fetched_archives(wildcards):
-    return archives_of(wildcards.dataset)
 
 
 def archive_options(wildcards, input):
@@ -161,15 +160,6 @@ def run_settings(wildcards):
 
 def run_hash(wildcards):
     return RUNS.run(cell(wildcards)).hash
-
-
-def training_labels(wildcards):
-    return RUNS.labels(cell(wildcards))
-
-
-def evaluation(wildcards):
-    """Files of the evaluation of a (dataset, split, method, seed)."""
-    return RUNS.evaluated(cell(wildcards))["evaluation"]
 
 
 def train_shards(pattern):

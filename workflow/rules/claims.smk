@@ -113,7 +113,7 @@ rule check_network:
         **gpu_job(16000, growing(240)),
     params:
         version=RECIPE_VERSION,
-        networks=network_options,
+        networks=lambda wildcards, input: named_files(COMPARED_NETWORKS[wildcards.check], input.networks),
         settings=baseline_settings("cam", "classifier"),
         data=dataset_folder,
     shell:
@@ -202,8 +202,8 @@ rule check_retab:
         settings=baseline_settings("retab_walk", "classifier"),
         gamma=CATALOGUE.method("retab_retrained").maps.gamma,
         data=dataset_folder,
-        affinity=retab_affinity_options,
-        weights=option("weights"),
+        affinity=lambda wildcards, input: named_files(("retab", "psa", *CONTROLS), input.affinity),
+        weights=options("weights"),
     shell:
         "simformer check_retab --affinity {params.affinity} --maps {input.maps:q} --boundaries {input.boundaries:q}"
         " --walked {input.walked:q} --seeds {input.seeds:q} --data {params.data:q} --labels {input.labels:q}"

@@ -32,9 +32,11 @@ rule classifier:
     resources:
         **gpu_job(16000, 720),
     params:
-        **network_params("classifier"),
+        **network_params("classifier", "classifier"),
     shell:
-        train_network("classifier")
+        "simformer {params.command} --spec {params.spec:q} --data {params.data:q} --labels {input.labels:q}"
+        " {params.files} --state {params.folder:q}/state --network {output.network:q} --log {output.log:q}"
+        " --facts {output.facts:q} --threads {threads} --workers $(({threads} > 2 ? {threads} - 1 : 0)) > {log:q} 2>&1"
 
 
 rule cam:
@@ -107,7 +109,7 @@ rule seeds:
         " --settings {params.settings:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
-rule affinity:
+use rule classifier as affinity with:
     """Affinity network (PSA) or boundary network (IRN), trained on seeds; an interrupted training continues."""
     input:
         labels=maps_file("seeds/labels.json"),
@@ -118,13 +120,8 @@ rule affinity:
         log_file("affinity/{dataset}.{response}.{expansion}.seed{seed}"),
     benchmark:
         maps_file("{expansion}/train.benchmark.tsv")
-    priority: MAPS_FIRST
-    resources:
-        **gpu_job(16000, 720),
     params:
-        **network_params("{expansion}", "{response}"),
-    shell:
-        train_network("affinity")
+        **network_params("affinity", "{expansion}", "{response}"),
 
 
 rule refine:
@@ -155,7 +152,7 @@ rule refine:
 rule mix:
     """Mixed labels: base masks as given, elsewhere the best present novel class of the maps."""
     input:
-        maps=mixed_maps,
+        maps=lambda wildcards: map_arms.mixed_maps(RUNS, cell(wildcards)),
         labels=split_file("masked/labels.json"),
     output:
         labels=run_file("mixed/labels.json"),

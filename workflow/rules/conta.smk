@@ -24,7 +24,7 @@ rule round_masks:
         " --settings {params.settings:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
-rule segmentation:
+use rule classifier as segmentation with:
     """Segmentation network on a round's masks; an interrupted training continues."""
     input:
         labels=maps_file("masks/labels.json"),
@@ -36,12 +36,8 @@ rule segmentation:
     benchmark:
         maps_file("segmentation/train.benchmark.tsv")
     priority: ROUNDS_FIRST
-    resources:
-        **gpu_job(16000, 720),
     params:
-        **network_params("segmentation", "{response}"),
-    shell:
-        train_network("segmentation")
+        **network_params("segmentation", "segmentation", "{response}"),
 
 
 rule predictions:
@@ -88,7 +84,7 @@ rule confounder:
         " --threshold {params.threshold:q} --output {output:q} > {log:q} 2>&1"
 
 
-rule conta:
+use rule classifier as conta with:
     """Classifier of a round, which sees the context of each image; an interrupted training continues."""
     input:
         labels=image_label_file,
@@ -104,14 +100,8 @@ rule conta:
     wildcard_constraints:
         response=CONTA_ROUNDS,
     priority: ROUNDS_FIRST
-    resources:
-        **gpu_job(16000, 720),
     params:
-        **network_params("conta", "{response}"),
-        predicted=option("predicted"),
-        confounder=option("confounder"),
-    shell:
-        train_network("conta", more=" {params.predicted} {params.confounder}")
+        **network_params("conta", "conta", "{response}"),
 
 
 rule conta_cam:
@@ -133,7 +123,7 @@ rule conta_cam:
         version=RECIPE_VERSION,
         settings=baseline_settings("cam"),
         data=dataset_folder,
-        predicted=option("predicted"),
+        predicted=options("predicted"),
     shell:
         "simformer conta_cam --network {input.network:q} {params.predicted} --data {params.data:q}"
         " --labels {input.labels:q} --settings {params.settings:q} --shard {wildcards.shard} --threads {threads}"

@@ -18,7 +18,7 @@ rule prepare:
     """Generate or import a dataset: images, label maps, class names, train and test lists."""
     input:
         # A touched archive is no new one: what it must be like is in the parameter `content`, and checked.
-        ancient(fetched_archives),
+        ancient(lambda wildcards: archives_of(wildcards.dataset)),
     output:
         # Snakemake deletes declared files before a job; another clone of this repository may be reading them. It leaves
         # alone those marked `update`, and `images/` and `labels/`, which are not declared: `prepare` replaces them.
@@ -32,7 +32,7 @@ rule prepare:
         **cpu_job(8000, 60),
     params:
         version=RECIPE_VERSION,
-        content=source_content,
+        content=lambda wildcards: content_json(CATALOGUE.datasets[wildcards.dataset].source),
         source=source_settings,
         archives=archive_options,
         root=subpath(output[0], parent=True),

@@ -25,7 +25,7 @@ rule evaluate:
 rule metrics:
     """Novel, base and all mean IoU of one model in one split."""
     input:
-        evaluation=evaluation,
+        evaluation=lambda wildcards: RUNS.evaluated(cell(wildcards))["evaluation"],
         split=split_file("split.yaml"),
     output:
         run_file("metrics.json"),

@@ -22,7 +22,7 @@ rule figure:
     params:
         kind=lookup("{figure}", within=FIGURES),
         data=subpath(input.index, parent=True),
-        inference=figure_inference,
+        inference=lambda wildcards: inference_of(figure_of(wildcards).dataset),
         study=study_options,
         expect=hash_of(figure_runs.figure, "figure"),
     shell:
@@ -56,7 +56,7 @@ rule gallery:
         " --threads {threads} --output {output.pdf:q} > {log:q} 2>&1"
 
 
-rule sweeps:
+use rule table as sweeps with:
     """Fig. 6: mean IoU over the value of every swept setting."""
     input:
         table=table_file("{experiment}.csv"),
@@ -65,15 +65,12 @@ rule sweeps:
         png=picture(table_file("figures/{experiment}.png"), "sweeps", "Figures", figure="{experiment}"),
     log:
         log_file("sweeps/{experiment}"),
-    localrule: True
     params:
-        study=study_options,
         expect=hash_of(table_runs.sweep, "experiment"),
-    shell:
-        on_table("sweeps --table {input.table:q}", "pdf")
+        command=untracked("sweeps"),
 
 
-rule comparison:
+use rule table as comparison with:
     """The methods of a table side by side, with deviations over seeds, or intervals over images for one seed."""
     input:
         table=table_file("{experiment}.csv"),
@@ -88,15 +85,12 @@ rule comparison:
         ),
     log:
         log_file("comparison/{experiment}"),
-    localrule: True
     params:
-        study=study_options,
         expect=hash_of(table_runs.comparison, "experiment"),
-    shell:
-        on_table("comparison --table {input.table:q}", "pdf")
+        command=untracked("comparison"),
 
 
-rule curves:
+use rule table as curves with:
     """Training curves of the runs of an experiment in one split."""
     input:
         runs=inputs_of(table_runs.curves, "experiment", "dataset", "split"),
@@ -105,9 +99,7 @@ rule curves:
         png=picture(split_file("curves.{experiment}.png"), "curves", "Training", **TABLE_OF_SPLIT),
     log:
         log_file("curves/{dataset}.{split}.{experiment}"),
-    localrule: True
     params:
-        study=study_options,
         expect=hash_of(table_runs.curves, "experiment", "dataset", "split"),
-    shell:
-        on_table("curves --on {wildcards.dataset}/{wildcards.split}", "pdf")
+        command=untracked("curves"),
+        more=untracked("--on {dataset}/{split}"),

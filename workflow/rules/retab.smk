@@ -5,7 +5,7 @@ wildcard_constraints:
     control="|".join(CONTROLS),
 
 
-rule retab_boundary:
+use rule classifier as retab_boundary with:
     """Boundary network, trained on the edges of base masks; an interrupted training continues."""
     input:
         labels=split_file("masked/labels.json"),
@@ -16,13 +16,8 @@ rule retab_boundary:
         log_file("retab_boundary/{dataset}.{split}.seed{seed}"),
     benchmark:
         retab_file("boundary/train.benchmark.tsv")
-    priority: MAPS_FIRST
-    resources:
-        **gpu_job(16000, 720),
     params:
-        **network_params("retab_boundary"),
-    shell:
-        train_network("retab_boundary")
+        **network_params("retab_boundary", "retab_boundary"),
 
 
 rule retab_boundary_maps:
@@ -82,7 +77,7 @@ rule retab_seeds:
         " --settings {params.settings:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
-rule retab_affinity:
+use rule classifier as retab_affinity with:
     """Affinity network, trained on base masks and novel seeds; an interrupted training continues."""
     input:
         labels=retab_file("{response}{cleaned}/seeds/labels.json"),
@@ -94,13 +89,8 @@ rule retab_affinity:
         log_file("retab_affinity/{dataset}.{split}.{response}{cleaned}.seed{seed}"),
     benchmark:
         retab_file("{response}{cleaned}/affinity/train.benchmark.tsv")
-    priority: MAPS_FIRST
-    resources:
-        **gpu_job(16000, 720),
     params:
-        **network_params("retab_affinity", "{response}"),
-    shell:
-        train_network("retab_affinity", " --split {input.split:q}")
+        **network_params("retab_affinity", "retab_affinity", "{response}"),
 
 
 rule retab_walk:
@@ -150,6 +140,7 @@ rule retab_control:
 
 
 use rule retab_seeds as retab_control_seeds with:
+    """Masked labels of a control joined with the seeds of novel classes away from boundaries."""
     input:
         seeds=maps_file("seeds/labels.json", "classifier"),
         boundaries=retab_file("boundary/maps.json"),
@@ -161,12 +152,11 @@ use rule retab_seeds as retab_control_seeds with:
     log:
         log_file("retab_control_seeds/{dataset}.{split}.{control}.seed{seed}"),
     params:
-        version=RECIPE_VERSION,
         settings=baseline_settings("retab_walk", "classifier"),
-        folder=subpath(output.labels, parent=True),
 
 
-use rule retab_affinity as retab_control_affinity with:
+use rule classifier as retab_control_affinity with:
+    """Affinity network of a control; an interrupted training continues."""
     input:
         labels=control_file("seeds/labels.json"),
         split=split_file("split.yaml"),
@@ -178,4 +168,4 @@ use rule retab_affinity as retab_control_affinity with:
     benchmark:
         control_file("affinity/train.benchmark.tsv")
     params:
-        **network_params("retab_affinity"),
+        **network_params("retab_affinity", "retab_affinity"),

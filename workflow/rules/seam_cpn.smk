@@ -1,7 +1,7 @@
 # SEAM, CPN and their controls: networks at stride 8, all of which start from one warm classifier.
 
 
-rule response_network:
+use rule classifier as response_network with:
     """Network of SEAM, CPN or a control, from the warm one; an interrupted training continues."""
     input:
         labels=image_label_file,
@@ -15,11 +15,5 @@ rule response_network:
         maps_file("train.benchmark.tsv")
     wildcard_constraints:
         response="|".join(responses_of("stride8")),
-    priority: MAPS_FIRST
-    resources:
-        **gpu_job(16000, 720),
     params:
-        **network_params(response_kind, "{response}"),
-        start=option("start"),
-    shell:
-        train_network("response_network", more=" {params.start}")
+        **network_params("response_network", response_kind, "{response}"),

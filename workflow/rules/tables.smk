@@ -15,11 +15,15 @@ rule table:
     params:
         study=study_options,
         expect=hash_of(table_runs.table, "experiment"),
+        command=untracked("table"),
+        more=options("table"),
+        first=lambda wildcards, output: output[0],
     shell:
-        on_table("table")
+        "simformer {params.command} {params.study} --experiment {wildcards.experiment} --expect {params.expect:q} {params.more}"
+        " --output {params.first:q} > {log:q} 2>&1"
 
 
-rule statistics:
+use rule table as statistics with:
     """More about a table: its comparisons with intervals; every class; the labels behind re-trained methods."""
     input:
         runs=inputs_of(statistics, "about", "experiment"),
@@ -30,12 +34,9 @@ rule statistics:
         log_file("{about}/{experiment}"),
     wildcard_constraints:
         about="intervals|per_class|label_quality",
-    localrule: True
     params:
-        study=study_options,
         expect=hash_of(statistics, "about", "experiment"),
-    shell:
-        on_table("{wildcards.about}")
+        command=untracked("{about}"),
 
 
 rule results_page:
@@ -54,24 +55,23 @@ rule results_page:
         "simformer results_page --studies {input.studies:q} --results {params.kept:q} --output {output:q} > {log:q} 2>&1"
 
 
-rule partial_table:
+use rule table as partial_table with:
     """A table from the runs that are there, the others shown as missing; asks for no run, so nothing is trained."""
+    input:
+        [],
     output:
         csv=table_file("partial/{experiment}.csv"),
         md=table_file("partial/{experiment}.md"),
         tex=table_file("partial/{experiment}.tex"),
     log:
         log_file("partial_table/{experiment}"),
-    localrule: True
     params:
-        study=study_options,
         expect=hash_of(table_runs.partial_table, "experiment"),
         finished=finished,
-    shell:
-        on_table("partial_table")
+        command=untracked("partial_table"),
 
 
-rule t_test:
+use rule table as t_test with:
     """Table 7: Welch's test over the seeds of two methods, split by split, with Holm's correction."""
     input:
         runs=inputs_of(table_runs.t_test, "experiment"),
@@ -81,9 +81,6 @@ rule t_test:
         tex=table_file("t_test/{experiment}.tex"),
     log:
         log_file("t_test/{experiment}"),
-    localrule: True
     params:
-        study=study_options,
         expect=hash_of(table_runs.t_test, "experiment"),
-    shell:
-        on_table("t_test")
+        command=untracked("t_test"),

@@ -31,7 +31,7 @@ rule train:
     """Train one (dataset, split, method, seed); interrupted trainings continue from their state directory."""
     input:
         config=run_file("config.yaml"),
-        labels=training_labels,
+        labels=lambda wildcards: RUNS.labels(cell(wildcards)),
         weights=initial_weights,
     output:
         model=run_file("model.safetensors"),
@@ -46,7 +46,7 @@ rule train:
     params:
         data=dataset_folder,
         run=subpath(output.model, parent=True),
-        weights=option("weights"),
+        weights=options("weights"),
     shell:
         "simformer train --config {input.config:q} --data {params.data:q} --labels {input.labels:q} {params.weights}"
         " --state {params.run:q}/state --model {output.model:q} --log {output.log:q} --facts {output.facts:q}"

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simformer.analysis.figures.style import COLUMN, LINES, PAGE, figure_style, figure_text, write_figure
+from simformer.analysis.figures.style import COLUMN, LINES, PAGE, draw_figure, figure_text
 from simformer.analysis.tables.intervals import metric_classes
 from simformer.analysis.tables.read_table import read_table
 from simformer.analysis.tables.statistics import ROUNDING, image_bootstrap
@@ -38,8 +38,7 @@ def draw_comparison(spec: dict[str, Any], table: Path, output: Path) -> None:
         output: PDF to write, and beside it a PNG.
     """
     results = with_bars(read_table(table, "dataset", "split", "method", "metric", "mean", "std", "n"), spec["runs"])
-    with figure_style():
-        write_figure(comparison_figure(results), output, spec["title"])
+    draw_figure(output, spec["title"], comparison_figure, results)
 
 
 def with_bars(results: pd.DataFrame, runs: list[dict[str, Any]]) -> pd.DataFrame:

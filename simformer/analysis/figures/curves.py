@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from simformer.analysis.figures.style import PAGE, figure_style, figure_text, line_styles, write_figure
+from simformer.analysis.figures.style import PAGE, figure_text, line_styles
 from simformer.analysis.tables.read_table import read_table
 
 PANELS = {
@@ -24,19 +24,12 @@ PANELS = {
 """Columns of a training log that are drawn, with their titles."""
 
 
-def draw_curves(spec: dict[str, Any], output: Path) -> None:
+def curves_figure(spec: dict[str, Any]) -> Figure:
     """Draw a panel per term of the loss; a colour per method, a line per seed.
 
     Args:
-        spec: `title`, `rows` (list of {method, label}), `runs` (list of {method, seed, path to log.csv}).
-        output: PDF to write, and beside it a PNG.
+        spec: `rows` (list of {method, label}), `runs` (list of {method, seed, path to log.csv}).
     """
-    with figure_style():
-        write_figure(curves_figure(spec), output, spec["title"])
-
-
-def curves_figure(spec: dict[str, Any]) -> Figure:
-    """Draw the figure; see `draw_curves`."""
     logs = [(run["method"], read_table(Path(run["path"]), "step", *PANELS)) for run in spec["runs"]]
     labels = {row["method"]: row["label"] for row in spec["rows"]}
     styles = line_styles(list(labels))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import matplotlib.pyplot as plt
@@ -14,7 +13,7 @@ from matplotlib.figure import Figure
 
 from simformer.analysis.figures.pictures import Scene, class_legend, masked, named_images, show
 from simformer.analysis.figures.proposals import Proposals, propose
-from simformer.analysis.figures.style import PAGE, figure_style, figure_text, write_figure
+from simformer.analysis.figures.style import PAGE, figure_text
 from simformer.build import TrainedModel
 from simformer.config.settings import IGNORE
 from simformer.data.index import ImageRecord
@@ -100,31 +99,24 @@ def find_failures(
         yield Failure(record, kind, c, other, score, len(wrong), masks[best], prediction)
 
 
-def draw_failures(
-    trained: TrainedModel, scene: Scene, names: Sequence[str], count: int, title: str, output: Path
-) -> None:
-    """Draw the worst failures of both kinds: image, truth, prediction, and the proposal that fits the lost region.
-
-    Args:
-        trained: the network.
-        scene: where the images come from.
-        names: test images to search; none: all of them.
-        count: failures of each kind, those that lose the largest share of their image first.
-        title: of the figure.
-        output: PDF to write, and beside it a PNG.
-    """
+def all_failures(trained: TrainedModel, scene: Scene, names: Sequence[str]) -> list[Failure]:
+    """Find the failures of some test images, or without names of all; those that lose most of their image first."""
     failures: list[Failure] = []
     for record in named_images(scene.index.test, names) or scene.index.test:
         if not set(record.labels).isdisjoint(scene.split.novel):
             found = propose(trained, scene, record)
             failures += find_failures(found, fused_classes(found), scene.truth(record), record, scene.split.novel)
-    failures.sort(key=lambda f: -f.lost / (f.record.height * f.record.width))
-    with figure_style():
-        write_figure(failures_figure(scene, failures, count), output, title)
+    return sorted(failures, key=lambda f: -f.lost / (f.record.height * f.record.width))
 
 
 def failures_figure(scene: Scene, failures: Sequence[Failure], count: int) -> Figure:
-    """Draw the figure from failures, the worst first; see `draw_failures`."""
+    """Draw the worst failures of both kinds: image, truth, prediction, and the proposal that fits the lost region.
+
+    Args:
+        scene: where the images come from.
+        failures: the worst first.
+        count: failures of each kind.
+    """
     kinds = {kind: [f for f in failures if f.kind == kind] for kind in HEADINGS}
     rows = max(1, min(count, max(map(len, kinds.values()))))
     figure = plt.figure(figsize=(PAGE, rows * (PAGE / 8 + 0.17) + 0.85), layout="constrained")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,8 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from simformer.analysis.figures.palette import IGNORE_COLOUR, class_colours
-from simformer.analysis.figures.style import figure_text
-from simformer.atomic import atomic_write_bytes
+from simformer.analysis.figures.style import figure_text, write_png
 from simformer.baselines.compared_maps import MapArm
 from simformer.baselines.mixing import mix_scores
 from simformer.config.settings import IGNORE
@@ -43,6 +41,7 @@ def choose_scenes(masked: LabelSet, truth: LabelSet, count: int) -> list[tuple[L
     beside it and shows it well. Where there are too few such images, those with one novel class or small areas follow.
 
     Returns: pairs of an image of `masked` and a class id.
+    Raises: UserError if the split has no image with a novel class.
     """
     require_truth(truth.identity, masked.identity)
     true_images = {image.name: image for image in truth.images}
@@ -65,6 +64,8 @@ def choose_scenes(masked: LabelSet, truth: LabelSet, count: int) -> list[tuple[L
                 elif len(chosen) < count:
                     chosen.append((found, c))
                     taken.add(found.name)
+    if not chosen:
+        raise UserError(f"{masked.root}: no training image has a novel class, so there is no map to draw")
     return chosen
 
 
@@ -98,8 +99,6 @@ def draw_map_gallery(
     for arm in arms:
         arm.maps.require_blind(masked)
     scenes = choose_scenes(masked, truth, count)
-    if not scenes:
-        raise UserError(f"{masked.root}: no training image has a novel class, so there is no map to draw")
     true_images = {image.name: image for image in truth.images}
     colours = class_colours(len(masked.classes))
     titles = ["image", *(arm.name.replace("+", "\n+ ") for arm in arms)]
@@ -119,10 +118,7 @@ def draw_map_gallery(
             lower.imshow(colours[mixed], interpolation="nearest")
     _scale(figure)
     _legend(figure, masked, sorted(shown - {IGNORE}), colours)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    plt.close(figure)
-    atomic_write_bytes(output, buffer.getvalue())
+    write_png(figure, output, 130)
 
 
 def arm_pictures(

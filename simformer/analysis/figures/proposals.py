@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
 from simformer.analysis.figures.pictures import Scene, choose_images, class_legend, frame, masked, named_images, show
-from simformer.analysis.figures.style import LINES, PAGE, figure_style, figure_text, write_figure
+from simformer.analysis.figures.style import LINES, PAGE, figure_text, picture_rows
 from simformer.build import TrainedModel
 from simformer.config.settings import IGNORE
 from simformer.data.index import ImageRecord
@@ -50,9 +48,7 @@ def rank_by_novel_score(classes: np.ndarray, novel: Sequence[int]) -> list[tuple
     return [(int(q), int(novel[best[q]]), float(scores[q, best[q]])) for q in order]
 
 
-def draw_proposals(
-    trained: TrainedModel, scene: Scene, names: Sequence[str], count: int, title: str, output: Path
-) -> None:
+def proposals_figure(trained: TrainedModel, scene: Scene, names: Sequence[str], count: int) -> Figure:
     """Draw one row per test image: image, truth, and its SHOWN proposals of the highest novel score.
 
     Args:
@@ -60,34 +56,19 @@ def draw_proposals(
         scene: where the images come from.
         names: of the test images; none: `count` of them, chosen by class and list order alone.
         count: number of images if none is named.
-        title: of the figure.
-        output: PDF to write, and beside it a PNG.
     """
-    with figure_style():
-        write_figure(proposals_figure(trained, scene, names, count), output, title)
-
-
-def proposals_figure(trained: TrainedModel, scene: Scene, names: Sequence[str], count: int) -> Figure:
-    """Draw the figure; see `draw_proposals`."""
     records = named_images(scene.index.test, names) or choose_images(scene.index.test, scene.split.novel, count)
     classes = [figure_text(name) for name in scene.index.classes]
-    colours, width = scene.colours, PAGE / (2 + SHOWN)
     heights = [min(record.height / record.width, 1.5) + 0.29 for record in records]
-    figure, axes = plt.subplots(
-        len(records),
-        2 + SHOWN,
-        figsize=(PAGE, width * sum(heights) + 0.6),
-        height_ratios=heights,
-        squeeze=False,
-        layout="constrained",
-    )
-    shown: set[int] = set()
+    figure, axes = picture_rows(heights, 2 + SHOWN, PAGE, 0.6)
+    colours, shown = scene.colours, set[int]()
     for line, record in zip(axes, records, strict=True):
         image, truth = scene.image(record), scene.truth(record)
         shown |= set(np.unique(truth).tolist()) - {IGNORE}
         show(line[0], image)
         show(line[1], colours[truth])
-        line[1].set_xlabel("novel: " + (", ".join(classes[c] for c in _novel(scene, record)) or "none"))
+        novel = ", ".join(classes[c] for c in record.labels if c in scene.split.novel)
+        line[1].set_xlabel(f"novel: {novel or 'none'}")
         found = propose(trained, scene, record)
         ranked = rank_by_novel_score(found.classes, scene.split.novel)[:SHOWN]
         for axis, (query, c, score) in zip(line[2:], ranked, strict=False):
@@ -105,7 +86,3 @@ def proposals_figure(trained: TrainedModel, scene: Scene, names: Sequence[str], 
     class_legend(figure, scene, shown)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
     return figure
-
-
-def _novel(scene: Scene, record: ImageRecord) -> list[int]:
-    return [c for c in record.labels if c in scene.split.novel]

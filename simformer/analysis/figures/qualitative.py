@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
 from simformer.analysis.figures.palette import group_colours
 from simformer.analysis.figures.pictures import Scene, choose_images, class_legend, named_images, show
-from simformer.analysis.figures.style import PAGE, SMALLEST, figure_style, figure_text, write_figure
+from simformer.analysis.figures.style import PAGE, SMALLEST, figure_text, picture_rows
 from simformer.build import TrainedModel
 from simformer.config.settings import IGNORE
 from simformer.inference import predict
@@ -20,9 +18,7 @@ MANY = 10
 """Columns beyond which their titles need the smallest type."""
 
 
-def draw_qualitative(
-    models: dict[str, TrainedModel], scene: Scene, names: Sequence[str], count: int, title: str, output: Path
-) -> None:
+def qualitative_figure(models: dict[str, TrainedModel], scene: Scene, names: Sequence[str], count: int) -> Figure:
     """Draw one row per test image: image, truth, base/novel map, prediction of every model.
 
     Args:
@@ -30,30 +26,14 @@ def draw_qualitative(
         scene: where the images come from.
         names: of the test images; none: `count` of them, chosen by class and list order alone.
         count: number of images if none is named.
-        title: of the figure.
-        output: PDF to write, and beside it a PNG.
     """
-    with figure_style():
-        write_figure(qualitative_figure(models, scene, names, count), output, title)
-
-
-def qualitative_figure(models: dict[str, TrainedModel], scene: Scene, names: Sequence[str], count: int) -> Figure:
-    """Draw the figure; see `draw_qualitative`."""
     records = named_images(scene.index.test, names) or choose_images(scene.index.test, scene.split.novel, count)
     files = [scene.file(record) for record in records]
     predictions = [dict(predict(t.model, files, scene.inference, scene.device)) for t in models.values()]
     colours, groups = scene.colours, group_colours(len(scene.index.classes), scene.split.novel)
     titles = ["image", "truth", "base / novel", *models]
-    width = PAGE / len(titles)
     heights = [min(record.height / record.width, 1.5) for record in records]
-    figure, axes = plt.subplots(
-        len(records),
-        len(titles),
-        figsize=(PAGE, width * sum(heights) + 0.6),
-        height_ratios=heights,
-        squeeze=False,
-        layout="constrained",
-    )
+    figure, axes = picture_rows(heights, len(titles), PAGE, 0.6)
     shown: set[int] = set()
     for row, record in enumerate(records):
         truth = scene.truth(record)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +12,7 @@ from torch import Tensor
 
 from simformer.analysis.figures.map_gallery import HEAT, choose_scenes
 from simformer.analysis.figures.palette import class_colours
-from simformer.analysis.figures.style import figure_text
-from simformer.atomic import atomic_write_bytes
+from simformer.analysis.figures.style import figure_text, write_png
 from simformer.baselines.class_maps.cam import pixels_of
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapSet
@@ -25,7 +23,6 @@ from simformer.baselines.retab.propagation import NONE_OF_THEM, Propagation, own
 from simformer.data.checked import read_label_map, read_photograph
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
-from simformer.errors import UserError
 
 TITLES = ("image", "truth", "base masks", "boundary", "affinity", "map", "walked", "own argmax", "mixed")
 CELL = 1.4
@@ -60,8 +57,6 @@ def draw_retab_pictures(
     for made in (maps, boundaries, walked):
         made.require_blind(masked)
     scenes = choose_scenes(masked, truth, count)
-    if not scenes:
-        raise UserError(f"{masked.root}: no training image has a novel class, so there is no map to draw")
     true_images, colours = {image.name: image for image in truth.images}, class_colours(len(masked.classes))
     ratio = float(np.mean([image.height / image.width for image, _ in scenes]))
     size = CELL * len(TITLES) + 0.4, CELL * ratio * len(scenes) + 0.4
@@ -86,10 +81,7 @@ def draw_retab_pictures(
         axis.set_title(title, fontsize=9)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    plt.close(figure)
-    atomic_write_bytes(output, buffer.getvalue())
+    write_png(figure, output, 110)
 
 
 def mean_affinity(affinity: Tensor, radius: int) -> Tensor:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -15,7 +13,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor, nn
 
 from simformer.analysis.figures.pictures import Scene, named_images, show
-from simformer.analysis.figures.style import PAGE, figure_style, figure_text, write_figure
+from simformer.analysis.figures.style import PAGE, figure_text, picture_rows
 from simformer.build import TrainedModel
 from simformer.data.index import ImageRecord
 from simformer.data.transforms import normalise
@@ -134,42 +132,16 @@ def with_statistics(simnet: SimNet, embeddings: Sequence[Tensor], points: int) -
     return copied.eval()
 
 
-def draw_similarity(
-    trained: TrainedModel,
-    scene: Scene,
-    names: Sequence[str],
-    pixel: Sequence[int] | None,
-    count: int,
-    title: str,
-    output: Path,
-) -> None:
+def similarity_figure(trained: TrainedModel, scene: Scene, examples: Sequence[Example]) -> Figure:
     """Draw one row per image pair: first image with the pixel, its map, second image, its map.
 
     Args:
         trained: a network with SimNet.
         scene: where the images come from.
-        names: two test images; none: `count` pairs, chosen by class and list order alone.
-        pixel: row and column in the first named image; None: in the middle of a class that both show.
-        count: number of pairs if none is named.
-        title: of the figure.
-        output: PDF to write, and beside it a PNG.
+        examples: the pairs.
     """
-    examples = [named_example(scene, names, pixel)] if names else choose_examples(scene, count)
-    with figure_style():
-        write_figure(similarity_figure(trained, scene, examples), output, title)
-
-
-def similarity_figure(trained: TrainedModel, scene: Scene, examples: Sequence[Example]) -> Figure:
-    """Draw the figure; see `draw_similarity`."""
     heights = [max(r.height / r.width for r in (e.first, e.second)) for e in examples]
-    figure, axes = plt.subplots(
-        len(examples),
-        4,
-        figsize=(0.72 * PAGE, 0.72 * PAGE / 4 * sum(heights) + 0.55),
-        height_ratios=heights,
-        squeeze=False,
-        layout="constrained",
-    )
+    figure, axes = picture_rows(heights, 4, 0.72 * PAGE, 0.55)
     for line, example in zip(axes, examples, strict=True):
         group = "novel" if example.class_id in scene.split.novel else "base"
         name = scene.index.classes[example.class_id] if example.class_id < len(scene.index.classes) else "unlabelled"

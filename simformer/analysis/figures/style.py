@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
@@ -84,6 +86,34 @@ def figure_text(text: str, longest: int = LONGEST_NAME) -> str:
     font = get_font(findfont(FontProperties()))
     shown = "".join(c if font.get_char_index(ord(c)) else NO_GLYPH for c in visible(text, longest))
     return (" " if shown.startswith("_") else "") + shown.replace("$", r"\$")
+
+
+def draw_figure(output: Path, title: str, draw: Callable[..., Figure], *arguments: Any) -> None:
+    """Draw a figure with RULES, by a function and its arguments, and write it; see `write_figure`."""
+    with figure_style():
+        write_figure(draw(*arguments), output, title)
+
+
+def picture_rows(heights: Sequence[float], columns: int, width: float, below: float) -> tuple[Figure, np.ndarray]:
+    """Make a figure of lines of pictures.
+
+    Args:
+        heights: of the lines, as shares of a picture's width.
+        columns: pictures in a line.
+        width: of the figure, inches.
+        below: room for titles and legend, inches.
+    Returns: the figure, and its axes, [lines, columns].
+    """
+    size = width, width / columns * sum(heights) + below
+    return plt.subplots(len(heights), columns, figsize=size, height_ratios=heights, squeeze=False, layout="constrained")
+
+
+def write_png(figure: Figure, output: Path, dpi: int) -> None:
+    """Write a figure as PNG alone, and close it."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    plt.close(figure)
+    atomic_write_bytes(output, buffer.getvalue())
 
 
 def write_figure(figure: Figure, output: Path, title: str) -> None:

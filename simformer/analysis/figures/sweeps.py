@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simformer.analysis.figures.palette import BASE_COLOUR, NOVEL_COLOUR
-from simformer.analysis.figures.style import PAGE, figure_style, figure_text, write_figure
+from simformer.analysis.figures.style import PAGE, draw_figure, figure_text
 from simformer.analysis.tables.read_table import read_table
 from simformer.analysis.tables.statistics import ROUNDING
 
@@ -30,8 +30,8 @@ def draw_sweeps(table: Path, spec: dict[str, Any], output: Path) -> None:
             setting -> method -> value).
         output: PDF to write; a PNG is written beside it.
     """
-    with figure_style():
-        write_figure(sweeps_figure(read_table(table, "method", "metric", "mean", "std"), spec), output, spec["title"])
+    results = read_table(table, "method", "metric", "mean", "std")
+    draw_figure(output, spec["title"], sweeps_figure, results, spec)
 
 
 def sweeps_figure(results: pd.DataFrame, spec: dict[str, Any]) -> Figure:

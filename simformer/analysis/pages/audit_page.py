@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from simformer.analysis import markup
 from simformer.analysis.figures.palette import BASE_COLOUR, IGNORE_COLOUR, NOVEL_COLOUR, class_colours
-from simformer.analysis.figures.style import figure_text
-from simformer.atomic import atomic_write_bytes, atomic_write_text
+from simformer.analysis.figures.style import figure_text, write_png
+from simformer.atomic import atomic_write_text
 from simformer.config.settings import IGNORE
 from simformer.data.audit import AuditReport, SubsetCounts
 from simformer.data.checked import read_photograph
@@ -51,7 +50,7 @@ def write_audit_page(
     Raises: UserError if report, index and splits are not of one audit of one dataset.
     """
     if report.classes != index.classes or any(
-        counts.images_per_class != _images_per_class(records, len(index.classes))
+        counts.images_per_class != tuple(sum(k in r.labels for r in records) for k in range(len(index.classes)))
         for counts, records in ((report.train, index.train), (report.test, index.test))
     ):
         raise UserError(
@@ -64,11 +63,7 @@ def write_audit_page(
     picture = _picture(facts, index, data)
     atomic_write_text(output, json_text(facts, indent=1) + "\n")
     atomic_write_text(output.with_suffix(".md"), _markdown(facts))
-    atomic_write_bytes(output.with_suffix(".png"), picture)
-
-
-def _images_per_class(records: Sequence[ImageRecord], class_count: int) -> tuple[int, ...]:
-    return tuple(sum(k in record.labels for record in records) for k in range(class_count))
+    write_png(picture, output.with_suffix(".png"), 110)
 
 
 def summarise(report: AuditReport, index: DatasetIndex, splits: dict[str, Split]) -> dict[str, Any]:
@@ -152,18 +147,15 @@ def _markdown(facts: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _picture(facts: dict[str, Any], index: DatasetIndex, data: Path) -> bytes:
-    """Draw class frequencies, the shares of the splits and some training images; returns a PNG."""
+def _picture(facts: dict[str, Any], index: DatasetIndex, data: Path) -> Figure:
+    """Draw class frequencies, the shares of the splits and some training images."""
     figure = plt.figure(figsize=(13, 11), layout="constrained")
     rows = figure.subfigures(4, 1, height_ratios=[1, 1, 0.35 + 0.13 * len(facts["splits"]), 1.5])
     _class_bars(rows[0].subplots(), facts, "pixels", "labelled pixels (%)")
     _class_bars(rows[1].subplots(), facts, "images", "images")
     _split_bars(rows[2].subplots(), facts)
     _examples(rows[3].subplots(1, EXAMPLES), index, data)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    plt.close(figure)
-    return buffer.getvalue()
+    return figure
 
 
 def _class_bars(axis: Axes, facts: dict[str, Any], what: str, title: str) -> None:

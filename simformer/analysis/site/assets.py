@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import struct
 import zlib
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from simformer.atomic import atomic_write_bytes
-from simformer.data.images import PNG_DEPTH, PNG_SIGNATURE, encode_label
+from simformer.data.images import PNG_DEPTH, PNG_SIGNATURE, encode_label, png_chunk
 from simformer.text.json_text import json_text
 
 THUMBNAIL = 112
@@ -53,8 +52,8 @@ def encode_palette(ids: np.ndarray, colours: np.ndarray) -> bytes:
     header[PNG_DEPTH + 1 - len(PNG_SIGNATURE) - 4] = 3  # colour type: palette
     return (
         PNG_SIGNATURE
-        + _chunk(bytes(header[:4]), bytes(header[4:]))
-        + _chunk(b"PLTE", colours.astype(np.uint8).tobytes())
+        + png_chunk(bytes(header[:4]), bytes(header[4:]))
+        + png_chunk(b"PLTE", colours.astype(np.uint8).tobytes())
         + plain[header_end:]
     )
 
@@ -79,7 +78,3 @@ def _jpeg(image: Image.Image, quality: int) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=quality, subsampling=0)
     return buffer.getvalue()
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -10,8 +10,7 @@ import pandas as pd
 from simformer.analysis.markup import line, strong
 from simformer.analysis.tables.numbers import number, with_deviation
 from simformer.analysis.tables.statistics import mean_and_deviation
-from simformer.analysis.tables.table_text import csv_text, markdown
-from simformer.atomic import atomic_write_text
+from simformer.analysis.tables.table_text import markdown, write_page
 from simformer.data.identity import require_groups
 from simformer.data.splits import Split
 from simformer.metrics import Evaluation, run_metrics
@@ -80,7 +79,6 @@ def write_per_class(spec: dict[str, Any], csv: Path) -> None:
         csv: path of the csv.
     """
     table = per_class(spec)
-    atomic_write_text(csv, csv_text(table, "%.4f"))
     labels = {row["method"]: row["label"] for row in spec["rows"]}
     parts = [strong(f"{spec['title']}: every class")]
     for (dataset, split), lines in table.groupby(["dataset", "split"], sort=False):
@@ -92,5 +90,4 @@ def write_per_class(spec: dict[str, Any], csv: Path) -> None:
             cells = [with_deviation(*row) for row in mine[["iou", "std"]].itertuples(index=False)]
             wide.insert(wide.shape[1], labels[method], cells, allow_duplicates=True)
         parts += [line(f"{dataset} {split}"), markdown(wide, "class")]
-    parts.append(NOTE.format(seeds=int(table["n"].max())))
-    atomic_write_text(csv.with_suffix(".md"), "\n\n".join(parts) + "\n")
+    write_page(csv, table, [*parts, NOTE.format(seeds=int(table["n"].max()))])

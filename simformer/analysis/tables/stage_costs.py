@@ -10,8 +10,7 @@ import pandas as pd
 
 from simformer.analysis.tables.numbers import number
 from simformer.analysis.tables.read_table import read_table
-from simformer.analysis.tables.table_text import csv_text, markdown
-from simformer.atomic import atomic_write_text
+from simformer.analysis.tables.table_text import markdown, write_page
 from simformer.errors import UserError
 from simformer.study.catalogue import FULL_SPLIT, Catalogue
 from simformer.study.files import TAKEN
@@ -105,7 +104,6 @@ def write_stage_costs(catalogue: Catalogue, results: Path, csv: Path) -> None:
         csv: path of the csv.
     """
     table = stage_costs(catalogue, results)
-    atomic_write_text(csv, csv_text(table, "%.1f"))
     means = table.groupby(KEYS[:-1], sort=False).agg(
         jobs=("jobs", "first"),
         seconds=("seconds", "mean"),
@@ -127,5 +125,4 @@ def write_stage_costs(catalogue: Catalogue, results: Path, csv: Path) -> None:
             "device": means["device"].fillna("").values,
         }
     ).set_axis(means.index.get_level_values("dataset"))
-    text = f"**Time and memory per stage**\n\n{markdown(printed, 'dataset')}\n\n{NOTE}\n"
-    atomic_write_text(csv.with_suffix(".md"), text)
+    write_page(csv, table, ["**Time and memory per stage**", markdown(printed, "dataset"), NOTE], "%.1f")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from simformer.analysis import markup
 from simformer.analysis.tables.numbers import NONE, number, signed, with_deviation
+from simformer.atomic import atomic_write_text
 from simformer.text.visible import visible
 
 METRIC_NAMES = {"novel": "novel mIoU", "base": "base mIoU", "all": "all mIoU"} | {
@@ -111,6 +113,12 @@ def latex(wide: pd.DataFrame, first: str, title: str, note: str, comments: Seque
 def _latex_cell(cell: str) -> str:
     bold = BOLD_NUMBER.fullmatch(cell)
     return rf"\textbf{{{markup.latex(bold[1])}}}" if bold else markup.latex(cell)
+
+
+def write_page(csv: Path, table: pd.DataFrame, parts: Sequence[str], form: str = "%.4f") -> None:
+    """Write a table as csv (see `csv_text`), and beside it its page in Markdown, of which each part is a paragraph."""
+    atomic_write_text(csv, csv_text(table, form))
+    atomic_write_text(csv.with_suffix(".md"), "\n\n".join(parts) + "\n")
 
 
 def csv_text(table: pd.DataFrame, form: str) -> str:

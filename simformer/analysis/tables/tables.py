@@ -56,11 +56,6 @@ def _lines(run: dict[str, Any], metrics: list[str], absent: Collection[str]) -> 
     return [known | {"metric": metric, "value": content[metric] if content else None} for metric in metrics]
 
 
-def missing_runs(spec: dict[str, Any]) -> list[str]:
-    """Return the files that the runs of a table lack, which are the targets that make them."""
-    return [run["path"] for run in spec["runs"] if not Path(run["path"]).exists()]
-
-
 def other_runs(spec: dict[str, Any]) -> list[str]:
     """Return the files that are there, but hold numbers of other settings or another split than the study's."""
     found = []
@@ -84,7 +79,7 @@ def write_table(spec: dict[str, Any], csv: Path, *, partial: bool = False) -> No
             are shown as missing, and the commands that make them are listed below the table.
     Raises: UserError if runs are missing and the table is not partial.
     """
-    absent = missing_runs(spec)
+    absent = [run["path"] for run in spec["runs"] if not Path(run["path"]).exists()]
     if absent and not partial:
         raise UserError(
             f"{csv}: {len(absent)} of {len(spec['runs'])} runs are missing, first {absent[0]}; `{to_make(csv)}` makes "

@@ -111,7 +111,9 @@ class MapJob:
 
     def write(self, source: str, settings: Settings, compute: Compute) -> MapSet:
         """Make the maps; `source` is the hash of what they are made from, for `compute` see `write_maps`."""
-        return write_maps(self.labels, settings_hash(source, settings), compute, self.manifest, self.shard)
+        made_from = f"{RECIPE_VERSION} {source} {settings.model_dump_json()}"
+        identity = hashlib.sha256(made_from.encode()).hexdigest()[:16]
+        return write_maps(self.labels, identity, compute, self.manifest, self.shard)
 
     def write_each(self, source: str, settings: Settings, make: Callable[[LabelledImage], ClassMaps]) -> MapSet:
         """Make the maps one image at a time."""
@@ -152,11 +154,6 @@ def _saved(manifest: Path, identity: str, labels: LabelSet, checksums: dict[str,
     maps = MapSet(identity, replace(labels.identity, where=str(manifest)), checksums, manifest.parent)
     maps.save(manifest)
     return maps
-
-
-def settings_hash(source: str, settings: Settings) -> str:
-    """Identity of maps: 16 hex digits for the hash of what they are made from, and the settings of how."""
-    return hashlib.sha256(f"{RECIPE_VERSION} {source} {settings.model_dump_json()}".encode()).hexdigest()[:16]
 
 
 def gather_maps(manifests: Sequence[Path], labels: LabelSet, destination: Path) -> MapSet:

@@ -14,6 +14,7 @@ from simformer.atomic import atomic_write_text
 from simformer.baselines.class_maps.map_files import MapSet
 from simformer.baselines.expansion.psa_irn import majority_cells
 from simformer.baselines.expansion.stencil import Offset, shifted
+from simformer.baselines.mixing import FACTS_FILE
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
 from simformer.data.derived_labels import derive_labels
@@ -24,7 +25,6 @@ from simformer.text.json_text import json_text
 STRIDE = 8
 UNKNOWN = 256
 """U, the label of a cell that is not base and of which no more is known."""
-FACTS_FILE = "facts.json"
 
 
 def retab_cells(label_maps: Tensor, padding: Tensor, novel: tuple[int, ...]) -> Tensor:

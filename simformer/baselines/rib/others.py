@@ -6,7 +6,6 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -22,13 +21,6 @@ from simformer.errors import UserError
 BATCH = 16
 TAG = 7
 """Keeps these draws apart from those of other stages with the same seed."""
-
-
-class Others(Protocol):
-    """Source of other images."""
-
-    def draw(self, image: LabelledImage, iteration: int) -> tuple[Tensor, Tensor]:
-        """Return the constant part's features [B, C, h, w] of other images, and their labels [B, K]."""
 
 
 def label_matrix(labels: LabelSet) -> np.ndarray:

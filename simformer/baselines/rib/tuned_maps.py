@@ -24,7 +24,7 @@ from simformer.baselines.class_maps.cam import (
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapJob, MapSet
 from simformer.baselines.classifier import KIND, Classifier
-from simformer.baselines.rib.others import FreshCrops, Others, Pool, image_rng
+from simformer.baselines.rib.others import FreshCrops, Pool, image_rng
 from simformer.baselines.rib.pooling import ABSENT, PRESENT
 from simformer.baselines.rib.settings import RibSettings
 from simformer.baselines.rib.tuning import STAGES, Plan, Rows, Trajectory, cut, fine_tune
@@ -50,7 +50,7 @@ class Tuner:
 
     constant: torch.nn.Module
     tuned: torch.nn.Module
-    others: Others | None
+    others: FreshCrops | Pool | None
     settings: RibSettings
     cam: CamSettings
     seed: int
@@ -124,7 +124,7 @@ def load_tuner(
     network = Classifier(stored.spec.backbone, training.stride, len(stored.classes))
     stored.fill(network).eval().to(device)
     constant, tuned = cut(network, STAGES - 1 if settings.tier == "fast" else min(training.frozen_stages, STAGES - 1))
-    others: Others | None = None
+    others: FreshCrops | Pool | None = None
     if settings.other_images:
         others = FreshCrops(data, labels, training, settings.other_images, settings.candidates, seed, constant, device)
         others = others if settings.tier == "exact" else Pool(others, settings.pool)
@@ -146,8 +146,8 @@ def rib_maps(path: Path, settings: RibSettings, cam: CamSettings, facts: Path, j
     def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
         for batch in equal_sizes(images, settings.images_at_once):
             for image, found in zip(batch, tuner.trajectories(job.data, batch, len(labels.classes)), strict=True):
-                record = json_text(_facts(found)) + "\n"
-                atomic_write_text(tuning_path(root, image), record, durable=False)
+                record = {"logits": found.logits, "stopped": found.stopped, "exploded": found.exploded}
+                atomic_write_text(tuning_path(root, image), json_text(record) + "\n", durable=False)
                 yield image, tuner.class_maps(image, found)
 
     written = job.write(source, settings, compute)
@@ -171,10 +171,6 @@ def summary(each: list[dict], images: list[LabelledImage]) -> dict[str, object]:
         "rising_images": sum(found["logits"][-1] > found["logits"][0] for found in each) / max(1, len(images)),
         "mean_logit": [round(float(value), 4) for value in means],
     }
-
-
-def _facts(found: Trajectory) -> dict[str, object]:
-    return {"logits": found.logits, "stopped": found.stopped, "exploded": found.exploded}
 
 
 def read_tuning(root: Path, image: LabelledImage) -> dict:

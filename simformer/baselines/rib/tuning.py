@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from simformer.baselines.class_maps.cam import EPSILON
+from simformer.baselines.class_maps.cam import divide_by_maximum
 from simformer.baselines.classifier import Classifier
 from simformer.baselines.rib.pooling import mean_logit, rib_loss
 from simformer.baselines.rib.settings import RibSettings
@@ -186,8 +186,7 @@ def _with_mirror(raw: Tensor) -> Tensor:
 
 def _cover(maps: Tensor) -> Tensor:
     """Share of the image that each class covers, [M, K, h, w] to [M, K]."""
-    normalised = maps / (maps.amax(dim=(-2, -1), keepdim=True) + EPSILON)
-    return (normalised > COVERED).float().mean(dim=(-2, -1))
+    return (divide_by_maximum(maps) > COVERED).float().mean(dim=(-2, -1))
 
 
 def _trajectories(sums: list, history: Tensor, stopped: Tensor, exploded: Tensor, iterations: int) -> list[Trajectory]:

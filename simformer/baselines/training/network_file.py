@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from simformer.data.identity import Identity
 from simformer.errors import UserError, if_made, to_make
 from simformer.models.weight_files import misfits
 from simformer.text.strict_json import parse_json
+from simformer.training.checkpoint import file_hash
 
 REMEDY = "delete it and run snakemake again, which trains it"
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
@@ -80,9 +80,7 @@ def read_network(path: Path, kind: str, settings: type[NetworkSettingsT]) -> Sto
     try:
         with safe_open(path, framework="pt") as stream:
             tensors = {k: stream.get_tensor(k) for k in stream.keys()}  # noqa: SIM118 (not a dict)
-        spec = NetworkSpec[settings].model_validate(facts["spec"])
-        with path.open("rb") as stream:
-            checksum = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+        spec, checksum = NetworkSpec[settings].model_validate(facts["spec"]), file_hash(path)
     except (SafetensorError, ValueError, OSError) as error:
         raise UserError(f"{path}: a damaged network ({' '.join(str(error).split())}); {REMEDY}") from None
     if spec.hash != facts.get("hash"):

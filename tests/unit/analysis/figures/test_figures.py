@@ -8,11 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from simformer.analysis.figures.failures import HEADINGS, draw_failures, failures_figure, find_failures, fused_classes
+from simformer.analysis.figures.failures import HEADINGS, all_failures, failures_figure, find_failures, fused_classes
 from simformer.analysis.figures.palette import class_colours
 from simformer.analysis.figures.pictures import Scene, choose_images, masked, named_images
 from simformer.analysis.figures.proposals import SHOWN, Proposals, proposals_figure, propose, rank_by_novel_score
-from simformer.analysis.figures.qualitative import draw_qualitative, qualitative_figure
+from simformer.analysis.figures.qualitative import qualitative_figure
 from simformer.analysis.figures.similarity import (
     choose_examples,
     innermost,
@@ -21,6 +21,7 @@ from simformer.analysis.figures.similarity import (
     similarity_maps,
     with_statistics,
 )
+from simformer.analysis.figures.style import draw_figure
 from simformer.build import TrainedModel, build_training
 from simformer.config.settings import InferenceSettings
 from simformer.data.index import ImageRecord
@@ -78,7 +79,8 @@ def test_a_row_per_image_and_a_column_per_model(trained, scene):
 def test_both_files_are_written_and_equal_each_time(trained, scene, tmp_path):
     names = [scene.index.test[0].name]
     for folder in ("a", "b"):
-        draw_qualitative({"One": trained}, scene, names, 9, "Fig. 3", tmp_path / folder / "fig3.pdf")
+        output = tmp_path / folder / "fig3.pdf"
+        draw_figure(output, "Fig. 3", qualitative_figure, {"One": trained}, scene, names, 9)
     for name in ("fig3.pdf", "fig3.png"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     assert b"Fig. 3" in (tmp_path / "a/fig3.pdf").read_bytes()
@@ -237,7 +239,7 @@ def test_base_regions_and_tiny_ones_are_left_out():
 
 
 def test_the_worst_failures_are_drawn_and_none_is_said(trained, scene, tmp_path):
-    draw_failures(trained, scene, [], 2, "Fig. 7", tmp_path / "fig7.pdf")
+    draw_figure(tmp_path / "fig7.pdf", "Fig. 7", failures_figure, scene, all_failures(trained, scene, []), 2)
     assert (tmp_path / "fig7.pdf").read_bytes().startswith(b"%PDF") and (tmp_path / "fig7.png").exists()
     figure = failures_figure(scene, [], 2)
     headings = [" ".join(part._suptitle.get_text().split()) for part in figure.subfigs]

@@ -1,0 +1,60 @@
+"""What an option names, read just before its command runs: pass one of these as `read` of an option.
+
+Their imports stay inside, since some are heavy (torch): `--help` and the stages of data start fast.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+    from simformer.baselines.class_maps.map_files import MapSet
+    from simformer.data.index import DatasetIndex
+    from simformer.data.labels import LabelSet
+    from simformer.data.splits import Split
+
+
+def label_set(file: Path) -> LabelSet:
+    """Read a label set."""
+    from simformer.data.labels import LabelSet
+
+    return LabelSet.load(file)
+
+
+def map_set(file: Path) -> MapSet:
+    """Read the manifest of class maps."""
+    from simformer.baselines.class_maps.map_files import MapSet
+
+    return MapSet.load(file)
+
+
+def dataset_index(file: Path) -> DatasetIndex:
+    """Read the index of a dataset."""
+    from simformer.data.index import DatasetIndex
+
+    return DatasetIndex.load(file)
+
+
+def base_novel_split(file: Path) -> Split:
+    """Read a split."""
+    from simformer.data.splits import Split
+
+    return Split.load(file)
+
+
+def take_device(name: str) -> torch.device:
+    """Take a device until the process ends."""
+    from simformer.machine.devices import choose_device
+
+    return choose_device(name)
+
+
+def use_threads(count: int = 1) -> int:
+    """Let PyTorch use so many threads; one for maps of one image, which are small: more cost more than they bring."""
+    import torch
+
+    torch.set_num_threads(count)
+    return count
