@@ -98,7 +98,7 @@ class TrainingGroups(Dataset[Group]):
         if self.labels.crop_scope:
             novel = [c for c in novel if (label_map == c).any()]
             label_map = label_map.masked_fill(torch.isin(label_map, torch.tensor(self.labels.novel)), IGNORE)
-        return crop.image, make_target(label_map, crop.padding, novel), image.name
+        return crop.image, make_target(label_map, crop.padding, novel, crop.kept), image.name
 
     def crop(self, image_id: int, group: int, slot: int, label_map: np.ndarray) -> Crop:
         """Augment one image of a group as training does, together with any label map of it.
@@ -116,6 +116,7 @@ class TrainingGroups(Dataset[Group]):
             self.augment_settings,
             np.random.default_rng([self.seed, 2, group, slot]),
             any_crop=bool(self.labels.novel_labels(image)) and not self.labels.crop_scope,
+            hidden=self.labels.novel if self.labels.crop_scope else (),
         )
 
 

@@ -68,6 +68,7 @@ class SimFormerLoss:
         simnet: SimNet | None = None,
         seeds: Sequence[int] = (),
         first_slot: int = 0,
+        progress: float = 1.0,
     ) -> dict[str, Tensor]:
         """Compute what some groups add to the loss of the step.
 
@@ -79,9 +80,10 @@ class SimFormerLoss:
             simnet: similarity network; None without pairs (no L_sim and L_dist).
             seeds: with SimNet, one seed per group of this call, for its sampled pixels.
             first_slot: number of this call's first group within the step; it selects the pair balances.
+            progress: share of the training's steps that are done, which `loss.ramp` goes by.
 
-        Returns: weighted terms, scalars: 'cls', 'focal' and 'dice' (L_mask), 'comp' summed over layers,
-            'sim', 'dist'. Terms that the settings switch off are absent.
+        Returns: weighted terms, scalars: 'cls', 'focal' and 'dice' (L_mask), 'comp' (with `exclusive` and
+            `present`) summed over layers, 'sim', 'dist'. Terms that the settings switch off are absent.
 
         Raises:
             ValueError: when the images do not fill whole groups, or SimNet comes without pairs or seeds.
@@ -108,7 +110,10 @@ class SimFormerLoss:
             terms["focal"], terms["dice"] = weights.focal * focal.sum(), weights.dice * dice.sum()
         if weights.beta:
             not_base = (label_maps == IGNORE) & ~padding
-            comp = complementary_loss(matched, matches, not_base, layers, weights, *groups)
+            kept = None
+            if weights.present and weights.present_gate:
+                kept = torch.tensor([target.kept for target in targets]).to(padding.device, non_blocking=True)
+            comp = complementary_loss(matched, matches, not_base, layers, weights, *groups, kept, progress)
             terms["comp"] = weights.beta * comp.sum()
         if simnet is not None and weights.sim:
             size = output.embeddings.shape[-2:]

@@ -128,7 +128,7 @@ class Catalogue:
         path, table = self._path("experiments", name), self.experiment(name)
         if not table.sweep:
             return {}
-        first, *others = [self.run(dataset, split, method, 0).flat() for method in table.methods]
+        first, *others = [self.run(dataset, split, method, 0).flat(complete=True) for method in table.methods]
         panels = {key: {table.methods[0]: first[key]} for key in table.sweep if key in first}
         if unknown := sorted(set(table.sweep) - set(panels)):
             near = difflib.get_close_matches(unknown[0], first, n=1)

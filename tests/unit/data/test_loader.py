@@ -28,7 +28,11 @@ def same(a, b) -> bool:
     return (
         a.names == b.names
         and torch.equal(a.images, b.images)
-        and all(torch.equal(x, y) for s, t in targets for x, y in zip(vars(s).values(), vars(t).values(), strict=True))
+        and all(
+            torch.equal(*map(torch.as_tensor, (x, y)))
+            for s, t in targets
+            for x, y in zip(vars(s).values(), vars(t).values(), strict=True)
+        )
     )
 
 

@@ -77,7 +77,7 @@ def batches(data: Path, labels: LabelSet) -> list:
     augment = AugmentSettings(crop=48, short_edges=(48, 56), max_long_edge=96)
     groups = TrainingGroups(data, labels, augment, 2, PairChooser(labels, "paper"), seed=0)
     return [
-        (g.names, g.images.numpy().tobytes(), [[t.numpy().tobytes() for t in vars(x).values()] for x in g.targets])
+        (g.names, g.images.numpy().tobytes(), [[np.asarray(t).tobytes() for t in vars(x).values()] for x in g.targets])
         for g in map(groups.__getitem__, range(4))
     ]
 
@@ -105,10 +105,17 @@ def test_no_hidden_pixel_reaches_labels_pairs_or_batches(scenes, few, split, hon
     assert everything(folder / "data", index, split, folder / "out") == honest[1]
 
 
+KEYS = {
+    "defaults": {},
+    "exclusive, present": {"loss": {"exclusive": 2.5, "present": 1.0, "present_share": 0.1, "ramp": (0.0, 0.0)}},
+}
+
+
+@pytest.mark.parametrize("keys", KEYS.values(), ids=KEYS)
 def test_no_hidden_pixel_reaches_weights_or_pseudo_labels(
-    scenes, split, masked, new_config, run_training, tmp_path, monkeypatch
+    scenes, split, masked, new_config, run_training, tmp_path, monkeypatch, keys
 ):
-    config = new_config({"optim": {"steps": 2}})
+    config = new_config({"optim": {"steps": 2}}, keys)
     index = write_changed(scenes.data, scenes.index, split.novel, "reassign", 1, tmp_path / "data")
     changed = mask_labels(tmp_path / "data", index, split, tmp_path / "masked")
     results = []
