@@ -165,7 +165,7 @@ def pseudo_labels(args: argparse.Namespace) -> None:
     import torch
 
     from simformer.build import load_model
-    from simformer.config.settings import InferenceSettings
+    from simformer.config.settings import InferenceSettings, PseudoSettings
     from simformer.data.labels import LabelSet
     from simformer.machine.devices import choose_device
     from simformer.pseudo_labels import pseudo_labels as run
@@ -174,7 +174,8 @@ def pseudo_labels(args: argparse.Namespace) -> None:
     device = choose_device(args.device)
     settings = parsed(InferenceSettings, args.inference, "--inference")
     model, labels = load_model(args.model, device, args.run_hash), LabelSet.load(args.labels)
-    run(model, args.data, labels, settings, device, args.output, args.shard)
+    choice = parsed(PseudoSettings, args.rule, "--rule")
+    run(model, args.data, labels, settings, device, args.output, args.shard, choice)
 
 
 def join_labels(args: argparse.Namespace) -> None:
@@ -216,5 +217,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         path("true", "labels.json of the same images with all masks"), THREADS, DEVICE,
         ("--pairs", {"type": count(1), "default": 100, "help": "image pairs"}), OUTPUT,
     )  # fmt: skip
-    command(commands, pseudo_labels, MODEL, RUN, DATA, LABELS, INFERENCE, THREADS, DEVICE, SHARD, OUTPUT)
+    command(
+        commands, pseudo_labels, MODEL, RUN, DATA, LABELS, INFERENCE, THREADS, DEVICE, SHARD, OUTPUT,
+        ("--rule", {"default": "{}", "help": "how predictions become labels, JSON: `pseudo` of a method file"}),
+    )  # fmt: skip
     command(commands, join_labels, LABELS, path("shards", "folders of all shards", nargs="+"), OUTPUT)

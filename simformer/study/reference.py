@@ -43,6 +43,8 @@ def settings_page() -> str:
         _table(MethodFile),
         "### `maps`",
         _table(MapChoice),
+        "### `pseudo`",
+        _table(settings.PseudoSettings),
         "## Experiment (`config/experiments/<name>.yaml`)",
         _table(ExperimentFile),
         "## Figure (`config/figures/<name>.yaml`)",

@@ -60,6 +60,7 @@ def test_mistakes_in_training_settings_are_explained_in_one_line(content, messag
         (Study, {"results": "r"}, "key 'datasets' is missing"),
         (MethodFile, {"label": "x", "labels": "pseudo"}, "`teacher` goes with `labels: pseudo`"),
         (MethodFile, {"label": "x", "teacher": "y"}, "`teacher` goes with `labels: pseudo`"),
+        (MethodFile, {"label": "x", "pseudo": {"rule": "common"}}, "`pseudo` goes with `labels: pseudo`"),
         (MethodFile, {"label": "x", "labels": "maps"}, "`maps` goes with `labels: maps`"),
         (MethodFile, {"label": "x", "maps": {}}, "`maps` goes with `labels: maps`"),
         (

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simformer.build import load_model
-from simformer.config.settings import AugmentSettings, InferenceSettings
+from simformer.config.settings import AugmentSettings, InferenceSettings, PseudoSettings
 from simformer.data.derived_labels import fill_labels
 from simformer.data.images import read_label, write_label
 from simformer.data.index import DatasetIndex
@@ -124,10 +124,12 @@ def test_no_hidden_pixel_reaches_weights_or_pseudo_labels(
         outputs = run_training(config, labels, tmp_path / name)
         trained = load_model(outputs.model, CPU)
         sizes = InferenceSettings(short_edge=48, max_long_edge=96)
-        pseudo_labels(trained, data, labels, sizes, CPU, tmp_path / name / "pseudo")
+        for rule in ("released", "common", "present"):
+            folder = tmp_path / name / "pseudo" / rule
+            pseudo_labels(trained, data, labels, sizes, CPU, folder, choice=PseudoSettings(rule=rule))
         results.append((outputs.model.read_bytes(), content(tmp_path / name / "pseudo")))
     assert results[0] == results[1]
-    assert len(results[0][1]) == len(scenes.index.train) + 1
+    assert len(results[0][1]) >= 2 * len(scenes.index.train) + 3
 
 
 def test_a_visible_pixel_does_change_what_is_written(scenes, few, split, honest, tmp_path):
