@@ -63,7 +63,7 @@ def build_training(
         )
     torch.manual_seed(config.seed)
     model = MaskFormer(len(labels.classes), settings.model)
-    simnet = SimNet(settings.model.dim, settings.model.simnet_dim) if settings.loss.sim > 0 else None
+    simnet = SimNet(settings.model.dim, settings.model.simnet_dim) if settings.has_simnet else None
     if weights is not None:
         initialise_backbone(model.backbone, weights)
     model.to(device)
@@ -145,4 +145,4 @@ def _needs_simnet(stored: StoredModel) -> bool:
     """Whether a model has a SimNet: if its method trains one; an imported file may lack it or have one more."""
     if stored.imported:
         return any(name.startswith("simnet.") for name in stored.tensors)
-    return stored.config.settings.loss.sim > 0
+    return stored.config.settings.has_simnet

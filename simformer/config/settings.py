@@ -129,6 +129,12 @@ class SimilaritySettings(Settings):
     """Pixel-pixel similarity transfer: sampling for L_sim and L_dist (Eq. 2, 3)."""
 
     points: Count = Field(100, description="J, pixels sampled per image for L_sim and for L_dist (Table 4).")
+    pairs: Annotated[Literal["release", "paper"], LATER] = Field(
+        "release",
+        description="Pixel pairs of L_sim. release: most pixels are of one common base class, and one pixel of a pair "
+        "must be base; paper (Sec. 3.4): base pixels alone, drawn class by class, half of them of common classes; "
+        "similar and dissimilar pairs weigh the same.",
+    )
     other_share: Share = Field(
         0.2,
         description="Share of L_sim's J pixels drawn outside the common base class (released: 20 of 100).",
@@ -137,6 +143,14 @@ class SimilaritySettings(Settings):
         25, description="Iterations over which similar and dissimilar pairs are counted to balance L_sim."
     )
     balance_stride: Count = Field(5, description="Every n-th pixel pair is counted for the balance.")
+    teacher: Annotated[Literal["simnet", "constant"], LATER] = Field(
+        "simnet", description="Teacher of L_dist. constant: `constant` for every pair; then there is no SimNet."
+    )
+    constant: Annotated[Share, LATER] = Field(0.3, description="Similarity of every pair, if `teacher` is constant.")
+    detach: Annotated[bool, LATER] = Field(
+        True,
+        description="L_sim trains SimNet alone, as released; false: its gradient reaches the pixel embeddings as well.",
+    )
     student: Literal["cross", "same"] = Field(
         "cross",
         description="Student of L_dist: cosine between input and reference pixels (Eq. 3), or, as released, "
@@ -287,6 +301,11 @@ class TrainSettings(Settings):
     pairing: PairSettings = PairSettings()
     augment: AugmentSettings = AugmentSettings()
     optim: OptimSettings = OptimSettings()
+
+    @property
+    def has_simnet(self) -> bool:
+        """Whether a similarity network is trained."""
+        return self.loss.sim > 0 and self.similarity.teacher == "simnet"
 
     def later_defaults(self) -> dict[str, set[str]]:
         """Return the keys marked LATER that have their default, by section."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import simformer.losses.complementary as complementary
-from simformer.config.settings import LossSettings, MatchingSettings
+from simformer.config.settings import LossSettings, MatchingSettings, SimilaritySettings
 from simformer.losses.complementary import ABSENT, absences, ramp
 from simformer.losses.matching import match
 from simformer.losses.total import SimFormerLoss
@@ -17,7 +17,7 @@ NOVEL = (4, 5, 6)
 
 def comp(output, targets, progress=1.0, num_groups=2, **weights):
     """L_comp of two groups of two images, without beta."""
-    loss = SimFormerLoss(LossSettings(beta=1, **weights), MatchingSettings(), None, NOVEL)
+    loss = SimFormerLoss(LossSettings(beta=1, **weights), MatchingSettings(), SimilaritySettings(), NOVEL)
     return loss(output, targets, num_masks=5, num_groups=num_groups, progress=progress)["comp"]
 
 

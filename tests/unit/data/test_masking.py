@@ -108,6 +108,8 @@ def test_no_hidden_pixel_reaches_labels_pairs_or_batches(scenes, few, split, hon
 KEYS = {
     "defaults": {},
     "exclusive, present": {"loss": {"exclusive": 2.5, "present": 1.0, "present_share": 0.1, "ramp": (0.0, 0.0)}},
+    "the paper's pairs, attached": {"similarity": {"points": 20, "pairs": "paper", "detach": False}},
+    "constant teacher": {"similarity": {"points": 20, "teacher": "constant"}},
 }
 
 
