@@ -63,7 +63,7 @@ def build_training(
         )
     torch.manual_seed(config.seed)
     model = MaskFormer(len(labels.classes), settings.model)
-    simnet = SimNet(settings.model.dim, settings.model.simnet_dim) if settings.has_simnet else None
+    simnet = SimNet.of(settings.model) if settings.has_simnet else None
     if weights is not None:
         initialise_backbone(model.backbone, weights)
     model.to(device)
@@ -132,7 +132,7 @@ def load_model(path: Path, device: torch.device, run: str | None = None) -> Trai
     settings = stored.config.settings.model
     networks: dict[str, nn.Module] = {"model": MaskFormer(len(stored.identity.classes), settings)}
     if _needs_simnet(stored):
-        networks["simnet"] = SimNet(settings.dim, settings.simnet_dim)
+        networks["simnet"] = SimNet.of(settings)
     both = nn.ModuleDict(networks)
     if problems := misfits(both.state_dict(), stored.tensors):
         raise UserError(f"{path}: its tensors are not those of its network: {problems}; {REMEDY}")

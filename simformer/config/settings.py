@@ -54,6 +54,14 @@ class ModelSettings(Settings):
     decoder_layers: Count = Field(6, description="L, transformer decoder layers; each one is supervised.")
     dropout: Share = Field(0.1, description="Dropout on attention weights, residuals and feed-forward units.")
     simnet_dim: Count = Field(256, description="Width of SimNet's residual blocks.")
+    simnet_norm: Annotated[Literal["batch", "layer", "none"], LATER] = Field(
+        "batch",
+        description="Norm of SimNet's blocks. Batch norm, as released, tells a pair what the other pairs are like.",
+    )
+    simnet_input: Annotated[Literal["concatenated", "relational"], LATER] = Field(
+        "concatenated",
+        description="What SimNet gets of a pair of embeddings: [a ; b], as released, or [|a - b| ; a * b].",
+    )
 
     @model_validator(mode="after")
     def _divisible(self) -> ModelSettings:

@@ -109,6 +109,7 @@ KEYS = {
     "defaults": {},
     "exclusive, present": {"loss": {"exclusive": 2.5, "present": 1.0, "present_share": 0.1, "ramp": (0.0, 0.0)}},
     "the paper's pairs, attached": {"similarity": {"points": 20, "pairs": "paper", "detach": False}},
+    "another SimNet": {"model": {"simnet_norm": "layer", "simnet_input": "relational"}},
     "constant teacher": {"similarity": {"points": 20, "teacher": "constant"}},
 }
 
