@@ -72,7 +72,15 @@ def build_training(
     if simnet is not None:
         simnet.to(device)
     chooser = None if settings.pairing.mode == "none" else PairChooser(labels, settings.pairing.mode)
-    groups = TrainingGroups(data, labels, settings.augment, settings.optim.group_images, chooser, config.seed)
+    groups = TrainingGroups(
+        data,
+        labels,
+        settings.augment,
+        settings.optim.group_images,
+        chooser,
+        config.seed,
+        settings.loss.drop_lost_labels,
+    )
     optimizer = build_optimizer([m for m in (model, simnet) if m is not None], model.backbone, settings.optim)
     loss = SimFormerLoss(
         settings.loss,

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from simformer.build import TrainedModel
-from simformer.config.settings import IGNORE, InferenceSettings, PseudoSettings
+from simformer.config.pseudo import PseudoSettings
+from simformer.config.settings import IGNORE, InferenceSettings
 from simformer.data.checked import read_label_map
 from simformer.data.derived_labels import derive_labels, mix_scores
 from simformer.data.identity import require_split

@@ -165,7 +165,8 @@ def pseudo_labels(args: argparse.Namespace) -> None:
     import torch
 
     from simformer.build import load_model
-    from simformer.config.settings import InferenceSettings, PseudoSettings
+    from simformer.config.pseudo import PseudoSettings
+    from simformer.config.settings import InferenceSettings
     from simformer.data.labels import LabelSet
     from simformer.machine.devices import choose_device
     from simformer.pseudo_labels import pseudo_labels as run

@@ -6,7 +6,6 @@ Defaults are the paper's (COCO-Stuff-10K, ResNet-50); where the paper is silent 
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -100,6 +99,10 @@ class LossSettings(Settings):
         0.1, description="gamma (Sec. 3.5), constant score standing for all ignore masks; released: 0.05."
     )
     no_object: Weight = Field(0.1, description="Class weight of 'no object' in L_cls; all classes weigh 1.")
+    drop_lost_labels: Annotated[bool, LATER] = Field(
+        False,
+        description="A crop of base pixels alone loses the image-level labels of its image: no loss asks for them there.",
+    )
     exclusive: Annotated[Weight, LATER] = Field(
         0.0, description="Weight, within L_comp, of the term against novel masks that overlap (ours); 0: none."
     )
@@ -264,29 +267,6 @@ class InferenceSettings(Settings):
         within((self.short_edge,), self.max_long_edge, "short_edge, max_long_edge")
         within(self.pseudo_short_edges, self.pseudo_max_long_edge, "pseudo_short_edges, pseudo_max_long_edge")
         return self
-
-
-class PseudoSettings(Settings):
-    """How a teacher's predictions become labels of the not-base region (Sec. 4.2, "mixed labels")."""
-
-    rule: Literal["released", "common", "present"] = Field(
-        "released",
-        description="released: the argmax over all classes, where it is a novel class of the image; common: the rule "
-        "of the baselines, by which only the image's novel classes compete, each divided by its maximum; present: the "
-        "argmax over the image's own classes, base and novel, where it is a novel one. What is left has no label.",
-    )
-    gamma: Weight = Field(0.1, description="common: lowest score, as a share of the class's maximum; as `maps.gamma`.")
-
-    @property
-    def suffix(self) -> str:
-        """What the name of a folder of such labels ends with: '', '_present', '_common0.1'."""
-        return {"released": "", "present": "_present", "common": f"_common{self.gamma}"}[self.rule]
-
-    @classmethod
-    def of_suffix(cls, suffix: str) -> PseudoSettings:
-        """Return the rule of a folder by what its name ends with."""
-        rule, gamma = re.fullmatch(r"(?:_([a-z]+))?([0-9].*)?", suffix).groups()
-        return cls(rule=rule or "released", **({"gamma": float(gamma)} if gamma else {}))
 
 
 class SceneSettings(Settings):

@@ -11,7 +11,8 @@ from simformer.baselines.settings import MapChoice
 from simformer.config.fields import DISTINCT, Count, Seed, Settings, SplitKey, SplitNumber, Text
 from simformer.config.layers import parse
 from simformer.config.paths import expand_folder
-from simformer.config.settings import InferenceSettings, PseudoSettings
+from simformer.config.pseudo import PseudoSettings
+from simformer.config.settings import InferenceSettings
 from simformer.config.sources import Expected, Source
 from simformer.errors import UserError
 from simformer.text.strict_json import read_option

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from simformer.build import TrainedModel, build_training
-from simformer.config.settings import InferenceSettings, PseudoSettings
+from simformer.config.pseudo import PseudoSettings
+from simformer.config.settings import InferenceSettings
 from simformer.data.derived_labels import join_labels
 from simformer.data.images import read_label
 from simformer.data.labels import LabelSet

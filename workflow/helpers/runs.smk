@@ -6,7 +6,7 @@ from typing import get_args
 from simformer.analysis.pages.kept import PAGES
 from simformer.baselines.responses import WALKS
 from simformer.baselines.settings import Cleaning
-from simformer.config.settings import PseudoSettings
+from simformer.config.pseudo import PseudoSettings
 from simformer.config.sources import archives, content_json
 from simformer.study.plan import trainings
 
