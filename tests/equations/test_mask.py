@@ -105,17 +105,20 @@ def test_single_precision_under_autocast(matched):
 
 @pytest.mark.parametrize("proposals", [1, 3])
 @pytest.mark.parametrize("floor", [-float("inf"), -1.5])
+@pytest.mark.parametrize("weights", [None, (2.0, 0.5, 3.0)])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.02), (torch.float16, 0.004)])
-def test_the_path_of_half_precision_has_the_losses_and_gradients_of_the_other(proposals, floor, dtype, tolerance):
+def test_the_path_of_half_precision_has_the_losses_and_gradients_of_the_other(
+    proposals, floor, weights, dtype, tolerance
+):
     generator = torch.Generator().manual_seed(0)
     rounded = (3 * torch.randn(5, proposals, 6, 9, generator=generator)).to(dtype)
     masks = torch.rand(5, 24, 36, generator=generator) < 0.3
     masks[0], masks[1] = False, True
-    weights = torch.rand(5, 2, generator=generator)
+    outer = torch.rand((5,) if weights else (5, 2), generator=generator)
     results = []
     for logits in (rounded.clone(), rounded.float()):
-        losses = pixel_losses(logits.requires_grad_(), masks, floor)
-        (weights * losses).sum().backward()
+        losses = pixel_losses(logits.requires_grad_(), masks, floor, weights)
+        (outer * losses).sum().backward()
         results.append((losses, logits.grad.float()))
     (losses, gradient), (expected, by_autograd) = results
     assert losses.dtype == torch.float32
