@@ -11,11 +11,8 @@ from torch import Tensor
 from simformer.config.settings import LossSettings
 from simformer.losses.grid import to_grid
 from simformer.losses.matching import Matches
-from simformer.losses.pixel_losses import pixel_losses
+from simformer.losses.pixel_losses import ABSENT, pixel_losses
 from simformer.losses.precision import full_precision, promote
-
-ABSENT = -1e4
-"""Logit of a proposal that is not there: a score of 0, even in half precision."""
 
 
 def complementary_loss(
