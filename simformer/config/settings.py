@@ -101,7 +101,7 @@ class LossSettings(Settings):
     no_object: Weight = Field(0.1, description="Class weight of 'no object' in L_cls; all classes weigh 1.")
     drop_lost_labels: Annotated[bool, LATER] = Field(
         False,
-        description="A crop of base pixels alone loses the image-level labels of its image: no loss asks for them.",
+        description="A crop of base pixels alone loses its image's image-level labels: no loss asks for them there.",
     )
     exclusive: Annotated[Weight, LATER] = Field(
         0.0, description="Weight, within L_comp, of the term against novel masks that overlap (ours); 0: none."

@@ -12,10 +12,7 @@ from simformer.config.settings import LossSettings
 from simformer.losses.arithmetic import full_precision, promote
 from simformer.losses.grid import to_grid
 from simformer.losses.matching import Matches
-from simformer.losses.pixel_losses import pixel_losses
-
-ABSENT = -1e4
-"""Logit of a proposal that is not there: a score of 0, even in half precision."""
+from simformer.losses.pixel_losses import ABSENT, pixel_losses
 
 
 def complementary_loss(

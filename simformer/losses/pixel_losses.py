@@ -15,6 +15,8 @@ from simformer.losses.arithmetic import full_precision
 from simformer.losses.focal_dice import ALPHA, focal_dice
 from simformer.losses.grid import enlargement, to_pixels
 
+ABSENT = -1e4
+"""Logit of a proposal that is not there: a score of 0, even in half precision."""
 Weights = tuple[float, float, float]
 """Of focal, dice and excess."""
 
@@ -27,7 +29,8 @@ def pixel_losses(logits: Tensor, masks: Tensor, floor: float = -math.inf, weight
     together with the loss and keeps it at the size of the grid; its arithmetic on pixels is in single precision.
 
     Args:
-        logits: mask logits of Q proposals for each of R masks, [R, Q, h, w].
+        logits: mask logits of Q proposals for each of R masks, [R, Q, h, w]; with weights, rows of fewer proposals end
+            with ABSENT.
         masks: bool [R, H, W].
         floor: lower bound of the union.
         weights: of focal, dice and the excess, to get their sum. The excess says how much the proposals overlap: it is
@@ -69,6 +72,8 @@ class _WithGradient(torch.autograd.Function):
         at_once = max(1, limit // (logits.shape[1] * masks.shape[1] * masks.shape[2]))
         losses, gradients = [], []
         for some, truth in zip(logits.split(at_once), masks.split(at_once), strict=True):
+            if weights is not None and some.device.type == "cpu":  # where looking at values waits for nothing
+                some = some[:, : int((some[:, :, 0, 0] > ABSENT / 2).sum(1).max())]
             pixels = (rows.T @ some @ columns).float()
             union, chosen = (pixels[:, 0], None) if some.shape[1] == 1 else pixels.max(1)
             bounded = union if floor == -math.inf else union.clamp(min=floor)
@@ -87,7 +92,10 @@ class _WithGradient(torch.autograd.Function):
                 excess, by_excess = _excess_with_gradient(pixels, truth)
                 values, by_pixel = values + weights[2] * excess, by_pixel.add_(by_excess, alpha=weights[2])
             losses.append(values)
-            gradients.append(rows.to(wide) @ by_pixel @ columns.T.to(wide))
+            by_cell = rows.to(wide) @ by_pixel @ columns.T.to(wide)
+            if missing := logits.shape[1] - some.shape[1]:
+                by_cell = F.pad(by_cell, (0, 0, 0, 0, 0, missing))
+            gradients.append(by_cell)
         ctx.save_for_backward(torch.cat(gradients, dim=1))
         return torch.cat(losses)
 

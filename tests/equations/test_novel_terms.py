@@ -8,8 +8,9 @@ import torch
 
 import simformer.losses.complementary as complementary
 from simformer.config.settings import LossSettings, MatchingSettings, SimilaritySettings
-from simformer.losses.complementary import ABSENT, absences, ramp
+from simformer.losses.complementary import absences, ramp
 from simformer.losses.matching import match
+from simformer.losses.pixel_losses import ABSENT
 from simformer.losses.total import SimFormerLoss
 
 NOVEL = (4, 5, 6)

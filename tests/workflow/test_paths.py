@@ -11,7 +11,19 @@ from tests.faults.harness import listing, write_dataset
 from tests.pipeline import ROOT, TINY, Pipeline
 
 ODD = 'it\'s a "ü" clone; $HOME & *'
-OPTIONS = {"affinity", "anchored", "archives", "choice", "command", "files", "more", "networks", "predicted", "study", "weights"}
+OPTIONS = {
+    "affinity",
+    "anchored",
+    "archives",
+    "choice",
+    "command",
+    "files",
+    "more",
+    "networks",
+    "predicted",
+    "study",
+    "weights",
+}
 """Parameters that hold commands or whole options; their paths are quoted where they are put together."""
 RULES = sorted((ROOT / "workflow").glob("[rh]*/*.smk"))
 
