@@ -30,6 +30,7 @@ from simformer.data.loader import TrainingGroups
 from simformer.data.splits import Split
 from simformer.data.truth import read_truth
 from simformer.inference import ImageFile, network_input, proposals
+from simformer.metrics import told_novel
 
 IMAGES = 200
 """Training images with novel classes that are looked at, at most; evenly over the list."""
@@ -93,7 +94,7 @@ class _Images:
         self.masked = LabelSet.load(Path(run["masked"]))
         self.split = Split(self.masked.classes, self.masked.novel, run["masked"])
         require_dataset(index.identity, self.masked.identity)
-        require_novel(self.split, run["novel"], run["split"])
+        require_novel(self.split, told_novel(run["novel"]), run["split"])
         self.records = {record.name: record for record in index.train}
         self.chosen = chosen_images(self.masked, IMAGES)
 
