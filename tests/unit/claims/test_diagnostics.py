@@ -1,5 +1,6 @@
 """The page of diagnostics: a trained network on scenes, warnings, and files of another split."""
 
+import shutil
 from dataclasses import asdict
 
 import numpy as np
@@ -23,9 +24,11 @@ HEALTHY = VALUES | {"own": 0.8, "others": np.nan, "covered": np.nan, "lost": 9.0
 @pytest.fixture(scope="module")
 def spec(scenes, masked, new_config, run_training, tmp_path_factory):
     config = new_config({"optim": {"steps": 1}})
-    model = str(run_training(config, masked, tmp_path_factory.mktemp("run")).model)
-    files = str(masked.root / "labels.json"), str(scenes.data / "index.json")
-    scenes.index.save(scenes.data / "index.json")
+    folder = tmp_path_factory.mktemp("run")
+    model = str(run_training(config, masked, folder).model)
+    index = shutil.copytree(scenes.data, folder / "data") / "index.json"
+    scenes.index.save(index)
+    files = str(masked.root / "labels.json"), str(index)
     run = asdict(DiagnosedRun("scenes", "split1", "tiny", 0, config.hash, None, model, *files))
     inference = InferenceSettings(short_edge=48).model_dump(mode="json")
     rows = [{"method": "tiny", "label": "Tiny"}]
