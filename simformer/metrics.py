@@ -239,7 +239,7 @@ def run_metrics(run: Mapping[str, Any], *names: str) -> dict[str, Any]:
     if not {"run", "classes", "novel_classes"} <= content.keys():
         raise OtherRun(f"{path}: metrics of an older version, which do not say of which run they are; {MAKES_IT}")
     require_run(path, content["run"], run["hash"])
-    require_novel(_split_of(content, path), _told(run.get("novel")), run["split"])
+    require_novel(_split_of(content, path), told_novel(run.get("novel")), run["split"])
     return content
 
 
@@ -256,5 +256,6 @@ def _split_of(content: Mapping[str, Any], path: Path) -> Split:
         raise UserError(f"{path}: edited or damaged, its novel classes are not among its classes; {MAKES_IT}") from None
 
 
-def _told(novel: Any) -> str | Draw | None:
+def told_novel(novel: Any) -> str | Draw | None:
+    """Return what the study says of a split's novel classes (`Catalogue.novel`), from JSON."""
     return Draw.model_validate_json(json.dumps(novel)) if isinstance(novel, dict) else novel

@@ -6,7 +6,18 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from simformer.commands.options import EXPERIMENT, OUTPUT, STUDIED, STUDY, TARGETS, command, path, planned, some_path
+from simformer.commands.options import (
+    EXPERIMENT,
+    OUTPUT,
+    RUNNING,
+    STUDIED,
+    STUDY,
+    TARGETS,
+    command,
+    path,
+    planned,
+    some_path,
+)
 from simformer.errors import UserError, to_make
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
@@ -64,6 +75,13 @@ def label_quality(args: argparse.Namespace) -> None:
     from simformer.claims.label_quality import write_label_quality
 
     write_label_quality(_of_table(args), args.output)
+
+
+def diagnostics(args: argparse.Namespace) -> None:
+    """Tell why trainings of a table fail on novel classes: masks that overlap, pixels taken, labels lost by crops."""
+    from simformer.claims.diagnostics import write_diagnostics
+
+    write_diagnostics(_of_table(args), args.device, args.output)
 
 
 def _of_table(args: argparse.Namespace) -> dict[str, Any]:
@@ -131,6 +149,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     command(commands, plan, TARGETS, STUDY)
     for run in (table, partial_table, intervals, t_test, per_class, label_quality):
         command(commands, run, *STUDIED, EXPERIMENT, OUTPUT)
+    command(commands, diagnostics, *STUDIED, EXPERIMENT, *RUNNING)
     kept = path("output", "folder of all kept results", required=False, default=Path("docs/results"))
     command(commands, keep, STUDY, kept)
     command(

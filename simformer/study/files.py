@@ -29,7 +29,7 @@ Folder = Annotated[str, AfterValidator(_folder)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 TAKEN = {
     "dataset": ("downloads", "weights", "logs", "figures", "gallery", "pages", "partial", "report", "intervals",
-                "t_test", "label_quality", "per_class"),
+                "t_test", "label_quality", "diagnostics", "per_class"),
     "method": ("masked", "fill", "crop", "maps", "retab", "retab_controls", "checks"),
     "experiment": ("baseline_checks", "retab_checks", "stage_costs"),
 }  # fmt: skip

@@ -57,6 +57,15 @@ class LabelRun(ScoredRun):
     truth: str
 
 
+@dataclass(frozen=True)
+class DiagnosedRun(Run):
+    """One training with its network, the label set of its split, and the dataset's index, which leads to the truth."""
+
+    model: str
+    masked: str
+    index: str
+
+
 class Runs:
     """The runs that a study may have.
 
@@ -132,7 +141,7 @@ class Runs:
         return shlex.join(["snakemake", *study, *map(str, words)])
 
 
-FILES = ("path", "evaluation", "groups", "labels", "masked", "truth")
+FILES = ("path", "evaluation", "groups", "labels", "model", "masked", "truth", "index")
 """Of a run: what names its files."""
 
 

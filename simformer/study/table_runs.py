@@ -12,7 +12,7 @@ from typing import Any
 from simformer.errors import UserError
 from simformer.study.catalogue import Cell
 from simformer.study.files import MEASURE_FILES, ExperimentFile
-from simformer.study.runs import ClassRun, EvaluatedRun, LabelRun, Run, Runs, ScoredRun
+from simformer.study.runs import ClassRun, DiagnosedRun, EvaluatedRun, LabelRun, Run, Runs, ScoredRun
 
 Specification = dict[str, Any]
 MADE_LABELS = ("fill", "maps", "pseudo")
@@ -89,6 +89,24 @@ def label_quality(runs: Runs, name: str) -> Specification:
         for cell in cells
     ]
     return _shown(runs, name, found)
+
+
+def diagnostics(runs: Runs, name: str) -> Specification:
+    """Return what `write_diagnostics` takes: the networks of all rows."""
+    cells = runs.catalogue.cells(name)
+    found = [
+        runs.of(
+            cell,
+            DiagnosedRun,
+            model=runs.trained("model.safetensors", cell),
+            masked=runs.split_file("masked/labels.json", *cell[:2]),
+            index=runs.files.data("index.json").format(dataset=cell[0]),
+        )
+        for cell in cells
+    ]
+    used = dict.fromkeys(cell[0] for cell in cells)
+    inference = {dataset: runs.catalogue.datasets[dataset].inference.model_dump(mode="json") for dataset in used}
+    return _shown(runs, name, found) | {"inference": inference}
 
 
 def curves(runs: Runs, name: str, dataset: str, split: str) -> Specification:

@@ -11,7 +11,7 @@ from tests.pipeline import ROOT
 
 MOST = 32 * 1024
 """Bytes of a command line; Linux takes 128 KiB in one argument."""
-BY_NAME = ("table", "t_test", "statistics", "comparison", "curves", "site", "claims_table", "check_maps")
+BY_NAME = ("table", "t_test", "statistics", "diagnostics", "comparison", "curves", "site", "claims_table", "check_maps")
 """Rules that work on many runs, and name them by what they belong to."""
 
 
@@ -40,7 +40,7 @@ def test_every_command_line_of_the_paper_with_ten_seeds_and_sixteen_shards(tmp_p
     for dataset in study["datasets"].values():
         dataset["shards"] = {"train": 16, "test": 16}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
-    targets = ["results/partial/table1.md", "results/label_quality/table1.md"]
+    targets = ["results/partial/table1.md", "results/label_quality/table1.md", "results/diagnostics/table1.md"]
     found = longest_commands(tmp_path / "study.yaml", "all", "measured_baselines", *targets)
     print(sorted(((length, rule) for rule, length in found.items()), reverse=True)[:8])
     assert max(found.values()) < MOST

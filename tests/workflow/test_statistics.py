@@ -39,6 +39,14 @@ def test_a_figure_asks_for_its_models_alone(pipeline):
     assert trained == {"dataset=scenes, split=split1, method=simformer, seed=0"}
 
 
+def test_diagnostics_ask_for_the_networks_of_a_table_and_for_no_evaluation(pipeline):
+    jobs = pipeline.planned("results/tiny/diagnostics/modules.png")
+    assert ("diagnostics", "experiment=modules") in jobs
+    trained = {f"dataset=scenes, split=split1, method={method}, seed=0" for method in ("simformer_pr_pi", "simformer")}
+    assert {wildcards for rule, wildcards in jobs if rule == "train"} == trained
+    assert not {"evaluate", "metrics"} & {rule for rule, _ in jobs}
+
+
 @pytest.mark.slow
 def test_mistakes_in_a_figure_are_named(pipeline):
     path = pipeline.folder / "config/figures/fig5.yaml"

@@ -33,6 +33,19 @@ def test_oracle_is_trained_once_and_shared(finished):
     assert (finished.folder / "results/tiny/scenes/split1/oracle/seed0/metrics.json").exists()
 
 
+def test_diagnostics_of_every_row_train_nothing_more(finished):
+    page = "results/tiny/diagnostics/spine.md"
+    assert finished.planned(page) == {("diagnostics", "experiment=spine")}
+    done = finished.snakemake("--cores", "2", "--show-failed-logs", page)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert finished.planned(page) == set()
+    with (finished.folder / page).with_suffix(".csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["method"] for row in rows] == ["fill_retrained", "simformer", "simformer_retrained", "oracle"]
+    assert all(0 <= float(row["own"]) <= 1 and 0 <= float(row["right"]) <= 100 for row in rows)
+    assert (finished.folder / page).with_suffix(".png").stat().st_size > 10_000
+
+
 def test_the_site_shows_the_first_experiment(finished):
     contents = (finished.folder / "results/tiny/gallery/contents.js").read_text()
     (view,) = json.loads(contents[len("receive(") : -3])["views"]

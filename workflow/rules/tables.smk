@@ -39,6 +39,26 @@ use rule table as statistics with:
         command=untracked("{about}"),
 
 
+rule diagnostics:
+    """Why trainings fail on novel classes: overlapping masks, pixels taken, labels lost by crops; only on request."""
+    input:
+        runs=inputs_of(table_runs.diagnostics, "experiment"),
+    output:
+        csv=table_file("diagnostics/{experiment}.csv"),
+        md=table_file("diagnostics/{experiment}.md"),
+        png=table_file("diagnostics/{experiment}.png"),
+    log:
+        log_file("diagnostics/{experiment}"),
+    resources:
+        **gpu_job(8000, growing(240)),
+    params:
+        study=study_options,
+        expect=hash_of(table_runs.diagnostics, "experiment"),
+    shell:
+        "simformer diagnostics {params.study} --experiment {wildcards.experiment} --expect {params.expect:q}"
+        " --threads {threads} --output {output.csv:q} > {log:q} 2>&1"
+
+
 rule results_page:
     """The tables that are kept in git as a page; a test compares it with them."""
     input:

@@ -16,9 +16,9 @@ from simformer.study.files import TAKEN
 
 PAGES = TAKEN["experiment"]
 """Tables that are no experiments."""
-ABOUT_TABLES = ("intervals", "t_test", "label_quality", "per_class")
+ABOUT_TABLES = ("intervals", "t_test", "label_quality", "diagnostics", "per_class")
 """Folders of what is made from all runs of a table, in files of its name."""
-FOLDERS = ("", *ABOUT_TABLES[:3])
+FOLDERS = ("", *ABOUT_TABLES[:4])
 """Those whose tables are kept."""
 LEFT_OUT = ("retab_checks", "stage_costs")
 """Tables that are not: RETAB's claims are among `baseline_checks`, and times are those of one machine."""

@@ -19,7 +19,7 @@ from tests.pipeline import TINY as STUDY
 CONFIG = CHECKOUT / "config"
 TINY = STUDY | {"experiments": ["table2"]}
 TABLES = [table_runs.table, table_runs.partial_table, table_runs.intervals, table_runs.t_test, table_runs.per_class]
-TABLES += [table_runs.label_quality, table_runs.comparison]
+TABLES += [table_runs.label_quality, table_runs.diagnostics, table_runs.comparison]
 
 
 def runs_of(study) -> Runs:
