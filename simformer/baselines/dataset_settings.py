@@ -89,7 +89,18 @@ class BaselineSettings(Settings):
     rib_checks: RibCheckSettings = Field(RibCheckSettings(), description="How RIB's properties are measured.")
     conta: ContaSettings = Field(ContaSettings(), description="CONTA's rounds, each a classifier and IRN.")
     segmentation: SegmentationSettings = Field(
-        SegmentationSettings(), description="Segmentation network (DeepLab-v2, stride 8) between two rounds of CONTA."
+        SegmentationSettings(
+            frozen_stages=0,
+            epochs=11.0,
+            batch_images=10,
+            lr=2.5e-4,
+            momentum=0.9,
+            weight_decay=5e-4,
+            crop=321,
+            long_edges=None,
+            scales=(0.5, 1.5),
+        ),
+        description="Segmentation network (DeepLab-v2, stride 8) between two rounds of CONTA; half the released steps.",
     )
     responses: dict[ResponseName, dict[str, dict[str, Any]]] = Field(
         {name: found.overrides for name, found in RESPONSES.items() if found.overrides},

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from simformer.baselines.class_maps.cam import write_cams
 from simformer.baselines.class_maps.map_files import MapJob, MapSet
@@ -22,14 +23,15 @@ from simformer.baselines.stride8.cross_regularisation import maxnorm
 from simformer.baselines.stride8.network import TappedClassifier, view_response
 from simformer.baselines.stride8.plain import plain_objective
 from simformer.baselines.stride8.settings import TappedSettings
-from simformer.baselines.stride8.training import Objective, train_stride8
+from simformer.baselines.stride8.training import Objective, load_start
 from simformer.baselines.training.network_file import StoredNetwork, read_network, stored_kind
-from simformer.baselines.training.network_training import new_network
+from simformer.baselines.training.network_training import NetworkTraining, new_network, run_training
 from simformer.config.layers import parse
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError
 from simformer.text.strict_json import read_option
+from simformer.training.checkpoint import file_hash
 from simformer.training.job import Job
 
 OBJECTIVES: dict[str, Callable[[Path, LabelSet, Any, int], Objective]] = {
@@ -64,15 +66,27 @@ def build_tapped(spec: NetworkSpec[TappedSettings], num_classes: int) -> TappedC
 def train_response(spec: NetworkSpec[TappedSettings], job: Job, start: Path | None = None) -> None:
     """Train the network of a response; an interrupted training continues.
 
-    Args: see `train_stride8`; the kind of network is one of OBJECTIVES.
+    Args:
+        spec: of the training; the kind of network is one of OBJECTIVES.
+        job: of its label set only the image-level labels are used (`image_labels`).
+        start: trained network of kind 'warm' from which it starts, None for the initial weights.
     """
     network = new_network(spec, job, lambda: build_tapped(spec, len(job.labels.classes)))
     objective = OBJECTIVES[spec.kind](job.data, job.labels, spec.settings, spec.seed)
-    train_stride8(spec, job, network, objective, start)
+    if start is not None:
+        load_start(network, spec, job.labels.identity, start)
+
+    def loss(samples: list[Any]) -> tuple[Tensor, dict[str, float]]:
+        terms = objective.terms(network, samples, job.device)
+        total = torch.stack([weight * terms[name] for name, weight in objective.weights.items()]).sum()
+        return total, {name: float(term.detach()) for name, term in terms.items()}
+
+    inputs, terms = {"start": file_hash(start)}, tuple(objective.weights)
+    run_training(NetworkTraining(spec, network, objective.samples, loss, inputs=inputs, terms=terms), job)
 
 
 def response_maps(path: Path, settings: CamSettings, job: MapJob) -> MapSet:
-    """Write the class maps of a trained network for a shard of the images, as its kind makes them.
+    """Write the class maps of a trained network for a shard of the images, as its kind makes them: raw or spread.
 
     Args:
         path: network file.
@@ -83,13 +97,8 @@ def response_maps(path: Path, settings: CamSettings, job: MapJob) -> MapSet:
     kind = stored_kind(path)
     if kind == "classifier":
         return classifier_maps(path, settings, job)
-    if kind in STRIDE8:
-        return stride8_maps(path, settings, job)
-    raise UserError(f"{path}: a network of kind '{kind}' makes no class maps; classifier, {', '.join(STRIDE8)} do")
-
-
-def stride8_maps(path: Path, settings: CamSettings, job: MapJob) -> MapSet:
-    """Write the maps of a network at stride 8: raw ones of a plain network, spread ones of SEAM and CPN."""
+    if kind not in STRIDE8:
+        raise UserError(f"{path}: a network of kind '{kind}' makes no class maps; classifier, {', '.join(STRIDE8)} do")
     network, stored = load_tapped(path, job.device)
     require_split(stored.identity, job.labels.identity)
     spread = RESPONSES[stored.spec.kind].spread

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.expansion.affinity import feature_affinity
 from simformer.baselines.expansion.psa_irn import majority_cells
-from simformer.baselines.expansion.stencil import Offset, half_disc, shifted
+from simformer.baselines.expansion.stencil import Offset, Windows, half_disc
 from simformer.baselines.expansion.walk import transition, walk
 from simformer.baselines.retab.cells import STRIDE
 from simformer.baselines.retab.edges import base_edges
@@ -48,7 +48,8 @@ def true_affinity(truth: Tensor, size: tuple[int, int], offsets: tuple[Offset, .
     """1 between cells of one true class, else 0: the upper bound of a walk. Unlabelled cells are alike."""
     height, width = size
     cells = majority_cells(resized(truth, (height * STRIDE, width * STRIDE))[None], STRIDE)[0].int()
-    return torch.stack([(cells == shifted(cells, offset, -1)).float() for offset in offsets])
+    at = Windows(cells, offsets, -1)
+    return torch.stack([(cells == at[offset]).float() for offset in offsets])
 
 
 def true_boundaries(view: View, size: tuple[int, int]) -> Tensor:

@@ -8,14 +8,10 @@ sceneparsing.csail.mit.edu, whose counts are 20210 and 2000 images.
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from simformer.data import class_tables
 from simformer.data.archive import Tree, files_in
 from simformer.data.class_tables import IdTable
 from simformer.data.convert import Conversion, Member, pair
-from simformer.data.images import decode_label
 from simformer.errors import UserError
 
 SUBSETS = ("training", "validation")
@@ -45,9 +41,4 @@ def ade20k(tree: Tree) -> Conversion:
         train_labels | test_labels,
         (f"{{}}.jpg in images/ of {tree.path}", f"{{}}.png in annotations/ of {tree.path}"),
     )
-    return Conversion("ade20k", (tree,), decode_map, class_tables.ade20k().names, *pairs)
-
-
-def decode_map(data: bytes, where: str) -> NDArray[np.uint8]:
-    """Decode a label map into class ids and 255, uint8 [H, W]; UserError if it is broken or holds other ids."""
-    return IDS.relabel(decode_label(data, where), where)
+    return Conversion("ade20k", (tree,), IDS.decode, class_tables.ade20k().names, *pairs)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simformer.config.settings import IGNORE
+from simformer.data.images import decode_label
 from simformer.errors import UserError
 
 INVALID = 254
@@ -67,6 +68,10 @@ class IdTable:
             ids = ", ".join(map(str, np.unique(values[wrong])))
             raise UserError(f"{where}: label ids out of range: {ids}; expected {self.expected}")
         return label
+
+    def decode(self, data: bytes, where: str) -> NDArray[np.uint8]:
+        """Decode a PNG label map into class ids and 255, uint8 [H, W]; UserError if it is broken or holds other ids."""
+        return self.relabel(decode_label(data, where), where)
 
 
 @cache

@@ -10,9 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from simformer.data.archive import Tree
 from simformer.data.class_tables import coco_stuff, coco_stuff_10k_images
 from simformer.data.coco import (
@@ -27,7 +24,6 @@ from simformer.data.coco import (
     raw_id_table,
 )
 from simformer.data.convert import Conversion, pair
-from simformer.data.images import decode_label
 from simformer.errors import UserError
 
 IDS = raw_id_table(1, UNLABELLED, f"0..181 (COCO's id minus 1), or {UNLABELLED} for unlabelled")
@@ -53,12 +49,7 @@ def coco_stuff_maps(labels: Tree, images: Sequence[Tree], subset: Subset) -> Con
         {name(i): member for i, member in maps.items()},
         (expected_photograph(images), f"its 12 digits and .png in {labels.path}"),
     )
-    return Conversion(f"coco_stuff_maps {subset}", (labels, *images), decode_map, coco_stuff().names, *pairs)
-
-
-def decode_map(data: bytes, where: str) -> NDArray[np.uint8]:
-    """Decode a label map into class ids and 255, uint8 [H, W]; UserError if it is broken or holds other ids."""
-    return IDS.relabel(decode_label(data, where), where)
+    return Conversion(f"coco_stuff_maps {subset}", (labels, *images), IDS.decode, coco_stuff().names, *pairs)
 
 
 def _ids_2017(labels: Tree, images: Sequence[Tree]) -> tuple[set[int], set[int]]:

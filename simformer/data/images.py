@@ -108,11 +108,15 @@ def encode_png(array: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def encode_label(array: NDArray[np.uint8]) -> bytes:
-    """Return a label map, uint8 [H, W], as the bytes of a PNG file: one 8-bit channel, rows unfiltered.
+def encode_label(array: NDArray[np.uint8], colours: NDArray[np.uint8] | None = None) -> bytes:
+    """Return a label map as the bytes of a PNG file: one 8-bit channel, rows unfiltered.
 
     PNG's row filters help photographs. Ids in uniform regions compress better as they are, and decode in half
     the time; Pillow cannot be told to leave a gray image unfiltered.
+
+    Args:
+        array: class ids, uint8 [H, W].
+        colours: palette, uint8 [256, 3]; None for gray.
 
     Raises:
         ValueError: the array is not a two-dimensional uint8 array.
@@ -122,15 +126,14 @@ def encode_label(array: NDArray[np.uint8]) -> bytes:
     height, width = array.shape
     rows = np.zeros((height, 1 + width), np.uint8)
     rows[:, 1:] = array
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 8, 0 if colours is None else 3, 0, 0, 0)
+    palette = () if colours is None else ((b"PLTE", colours.astype(np.uint8).tobytes()),)
     packer = zlib.compressobj(LABEL_LEVEL, strategy=zlib.Z_RLE)
-    pieces = ((b"IHDR", header), (b"IDAT", packer.compress(rows.tobytes()) + packer.flush()), (b"IEND", b""))
-    return PNG_SIGNATURE + b"".join(png_chunk(kind, data) for kind, data in pieces)
-
-
-def png_chunk(kind: bytes, data: bytes) -> bytes:
-    """Return a chunk of a PNG file with its length and checksum."""
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    pixels = packer.compress(rows.tobytes()) + packer.flush()
+    return PNG_SIGNATURE + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in ((b"IHDR", header), *palette, (b"IDAT", pixels), (b"IEND", b""))
+    )
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:

@@ -91,8 +91,7 @@ class TrainingGroups(Dataset[Group]):
         return Group(torch.stack(images), list(targets), list(names))
 
     def _nth(self, position: int) -> int:
-        epoch, offset = divmod(position, len(self.labels.images))
-        return int(_permutation(self.seed, epoch, len(self.labels.images))[offset])
+        return nth_image(self.seed, position, len(self.labels.images))
 
     def _sample(self, image_id: int, group: int, slot: int) -> tuple[Tensor, Target, str]:
         image = self.labels.images[image_id]
@@ -123,6 +122,12 @@ class TrainingGroups(Dataset[Group]):
             any_crop=bool(self.labels.novel_labels(image)) and not self.labels.crop_scope,
             hidden=self.labels.novel if self.labels.crop_scope else (),
         )
+
+
+def nth_image(seed: int, position: int, count: int) -> int:
+    """Index of the image at a position of an endless sequence: fresh permutations of 0..count-1, one after another."""
+    epoch, offset = divmod(position, count)
+    return int(_permutation(seed, epoch, count)[offset])
 
 
 @lru_cache(maxsize=4)

@@ -105,7 +105,7 @@ def augment(
     if settings.flip and rng.random() < 0.5:
         cropped, labels = cropped[:, ::-1], labels[:, ::-1]
     inside, outside = (sum(np.count_nonzero(part == i) for i in (IGNORE, *hidden)) for part in (labels, whole))
-    return _pad(cropped, labels, settings.crop, inside / max(1, outside))
+    return placed_in_crop(cropped, labels, settings.crop, kept=inside / max(1, outside))
 
 
 def _choose_crop(
@@ -150,12 +150,15 @@ def _clip(values: np.ndarray) -> np.ndarray:
     return np.clip(values, 0, 255).astype(np.uint8)
 
 
-def _pad(image: np.ndarray, label_map: np.ndarray, side: int, kept: float) -> Crop:
-    height, width = label_map.shape
+def placed_in_crop(
+    image: np.ndarray, label_map: np.ndarray, side: int, top: int = 0, left: int = 0, kept: float = 1.0
+) -> Crop:
+    """Place an image, uint8 [H, W, 3], and its label map in an empty crop of a side, from a pixel (top, left) on."""
+    place = np.s_[top : top + label_map.shape[0], left : left + label_map.shape[1]]
     padded = torch.full((3, side, side), PAD_VALUE, dtype=torch.uint8)
-    padded[:, :height, :width] = torch.from_numpy(image.transpose(2, 0, 1).copy())
+    padded[:, *place] = torch.from_numpy(image.transpose(2, 0, 1).copy())
     labels = torch.full((side, side), IGNORE, dtype=torch.uint8)
-    labels[:height, :width] = torch.from_numpy(label_map.copy())
+    labels[place] = torch.from_numpy(label_map.copy())
     padding = torch.ones(side, side, dtype=torch.bool)
-    padding[:height, :width] = False
+    padding[place] = False
     return Crop(padded, labels, padding, kept)

@@ -9,7 +9,7 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from simformer.baselines.expansion.affinity import feature_affinity
-from simformer.baselines.expansion.stencil import half_disc, shifted
+from simformer.baselines.expansion.stencil import Windows, half_disc
 from simformer.machine.memory import keep_freed_memory
 
 OFFSETS = half_disc(5)
@@ -20,7 +20,7 @@ def plain(features, offsets):
     """The formula for autograd, which computes each offset again backwards, or all of them would be kept."""
 
     def at(v, offset):
-        return torch.exp(-(v - shifted(v, offset, 0.0)).abs().mean(dim=1))
+        return torch.exp(-(v - Windows(v, (offset,), 0.0)[offset]).abs().mean(dim=1))
 
     return torch.stack([checkpoint(at, features, offset, use_reentrant=False) for offset in offsets], dim=1)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from simformer.atomic import atomic_write_bytes
 from simformer.baselines.settings import NetworkSettings
-from simformer.baselines.training.crops import random_crop
+from simformer.baselines.training.crops import placed_crop
 from simformer.config.settings import AugmentSettings
 from simformer.data.class_names import look, normal
 from simformer.data.images import decode_image, decode_label, photograph_size
@@ -182,7 +182,7 @@ def test_training_crops_of_any_size_of_image_exist(height, width, seed):
     assert crop.image.shape == (3, 16, 16) and not crop.padding.all()
     network = NetworkSettings(crop=16, scales=(0.1, 0.2), long_edges=None)
     if height * width <= 64 * 64:
-        crop = random_crop(image, image[..., 0], network, np.random.default_rng(seed))
+        crop = placed_crop(image, image[..., 0], network, np.random.default_rng(seed))[0]
         assert crop.image.shape == (3, 16, 16) and not crop.padding.all()
 
 

@@ -16,7 +16,7 @@ from simformer.analysis.figures.style import figure_text, write_png
 from simformer.baselines.class_maps.cam import pixels_of
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapSet
-from simformer.baselines.expansion.stencil import half_disc, shifted
+from simformer.baselines.expansion.stencil import Windows, half_disc
 from simformer.baselines.retab.cells import STRIDE
 from simformer.baselines.retab.propagation import NONE_OF_THEM, Propagation, own_labels
 from simformer.data.checked import read_label_map, read_photograph
@@ -89,9 +89,9 @@ def mean_affinity(affinity: Tensor, radius: int) -> Tensor:
     total, number = torch.zeros_like(affinity[0]), torch.zeros_like(affinity[0])
     one = torch.ones_like(number)
     for value, (dy, dx) in zip(affinity, half_disc(radius), strict=True):
-        inside = shifted(one, (dy, dx), 0.0)
-        total += value * inside + shifted(value * inside, (-dy, -dx), 0.0)
-        number += inside + shifted(inside, (-dy, -dx), 0.0)
+        inside = Windows(one, ((dy, dx),), 0.0)[dy, dx]
+        total += value * inside + Windows(value * inside, ((dy, dx),), 0.0)[-dy, -dx]
+        number += inside + Windows(inside, ((dy, dx),), 0.0)[-dy, -dx]
     return total / number.clamp_min(1)
 
 

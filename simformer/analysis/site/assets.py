@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from simformer.atomic import atomic_write_bytes
-from simformer.data.images import PNG_DEPTH, PNG_SIGNATURE, encode_label, png_chunk
+from simformer.data.images import encode_label
 from simformer.text.json_text import json_text
 
 THUMBNAIL = 112
@@ -39,28 +39,9 @@ def packed(array: np.ndarray) -> str:
     return base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 9)).decode()
 
 
-def encode_palette(ids: np.ndarray, colours: np.ndarray) -> bytes:
-    """Return a label map as the bytes of a palette PNG: `encode_label` with a table of colours.
-
-    Args:
-        ids: class ids, uint8 [H, W].
-        colours: uint8 [256, 3].
-    """
-    plain = encode_label(ids)
-    header_end = len(PNG_SIGNATURE) + 4 + 4 + 13 + 4
-    header = bytearray(plain[len(PNG_SIGNATURE) + 4 : header_end - 4])
-    header[PNG_DEPTH + 1 - len(PNG_SIGNATURE) - 4] = 3  # colour type: palette
-    return (
-        PNG_SIGNATURE
-        + png_chunk(bytes(header[:4]), bytes(header[4:]))
-        + png_chunk(b"PLTE", colours.astype(np.uint8).tobytes())
-        + plain[header_end:]
-    )
-
-
 def write_label_script(path: Path, ids: np.ndarray, colours: np.ndarray) -> None:
     """Write a label map, uint8 [H, W], as a script that holds a palette PNG in base64."""
-    write_script(path, base64.b64encode(encode_palette(ids, colours)).decode())
+    write_script(path, base64.b64encode(encode_label(ids, colours)).decode())
 
 
 def encode_jpeg(image: np.ndarray) -> bytes:

@@ -48,19 +48,6 @@ class WidenedConvolution(nn.Module):
         return self.features(x[:, :-1]) + self.context(x[:, -1:])
 
 
-def widen(backbone: Backbone, name: str) -> None:
-    """Give every convolution at the input of a backbone's last stage one more channel, after its weights are loaded.
-
-    Args:
-        backbone: from `strided_backbone`.
-        name: of the backbone.
-    """
-    for path in ENTRIES[name]:
-        parent, _, child = path.rpartition(".")
-        owner = backbone.get_submodule(parent)
-        setattr(owner, child, WidenedConvolution(getattr(owner, child)))
-
-
 class ContextClassifier(nn.Module):
     """Classifier whose last stage also sees a context map.
 
@@ -102,8 +89,11 @@ class Trunk(nn.Module):
         self.attention = None if confounder is None else ContextAttention(confounder)
 
     def widen(self) -> None:
-        """Add the channel of the context map; the backbone's weights must have been loaded."""
-        widen(self.backbone, self.name)
+        """Add the channel of the context map to the convolutions that read it; the weights must have been loaded."""
+        for path in ENTRIES[self.name]:
+            parent, _, child = path.rpartition(".")
+            owner = self.backbone.get_submodule(parent)
+            setattr(owner, child, WidenedConvolution(getattr(owner, child)))
 
     def forward(self, images: Tensor, contexts: Tensor) -> Tensor:
         """Compute the last feature map, [B, C, h, w], of a widened backbone; see `ContextClassifier`."""

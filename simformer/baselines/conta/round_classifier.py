@@ -19,7 +19,8 @@ from simformer.baselines.conta.image_contexts import Contexts
 from simformer.baselines.conta.rounds import MASKLESS
 from simformer.baselines.conta.settings import ContextClassifierSettings
 from simformer.baselines.settings import CamSettings, NetworkSpec
-from simformer.baselines.training.crops import Crops, Sample, network_input
+from simformer.baselines.training.crop_training import crop_batch
+from simformer.baselines.training.crops import Crops, Sample
 from simformer.baselines.training.network_file import read_network
 from simformer.baselines.training.network_training import NetworkTraining, new_network, run_training
 from simformer.baselines.training.sgd import build_sgd
@@ -63,12 +64,10 @@ def train_context_classifier(
     contexts = _contexts(spec, network, predicted, labels, device)
 
     def loss(samples: list[Sample]) -> tuple[Tensor, dict[str, float]]:
-        padding = torch.stack([sample.crop.padding for sample in samples]).to(device)
-        of_images = contexts([sample.name for sample in samples])
-        of_crops = place_in_crops(of_images, [sample.placement for sample in samples], padding)
-        logits = network(network_input([sample.crop for sample in samples], device), of_crops).mean(dim=(2, 3))
-        present = torch.stack([sample.present for sample in samples]).to(device)
-        return multilabel_loss(logits, present, settings.reference_classes), {}
+        batch, of_images = crop_batch(samples, device), contexts([sample.name for sample in samples])
+        of_crops = place_in_crops(of_images, [sample.placement for sample in samples], batch.padding)
+        logits = network(batch.images, of_crops).mean(dim=(2, 3))
+        return multilabel_loss(logits, batch.present, settings.reference_classes), {}
 
     def sgd(network: ContextClassifier, settings: ContextClassifierSettings) -> torch.optim.SGD:
         return build_sgd(network, network.trunk, settings)

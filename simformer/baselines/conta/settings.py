@@ -8,7 +8,7 @@ from pydantic import Field
 
 from simformer.baselines.conta.rounds import MAX_ROUNDS
 from simformer.baselines.settings import ClassifierSettings, NetworkSettings, Positive, SeedSettings
-from simformer.config.fields import Count, Settings, Side
+from simformer.config.fields import Count, Settings
 
 Context = Literal["own", "zero", "shuffled", "constant"]
 
@@ -22,22 +22,7 @@ class ContextClassifierSettings(ClassifierSettings):
 class SegmentationSettings(NetworkSettings):
     """Segmentation network (DeepLab-v2) on the masks of the previous round."""
 
-    frozen_stages: Annotated[int, Field(ge=0, le=4)] = Field(
-        0, description="First stages of the backbone that keep their initial weights."
-    )
-    epochs: Positive = Field(
-        11.0, description="Passes over the training images; 10,000 steps on 9,000 images, half of the released ones."
-    )
-    batch_images: Count = Field(10, description="Images per step.")
-    lr: Positive = Field(2.5e-4, description="Learning rate of the backbone.")
-    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Momentum.")
-    weight_decay: Annotated[float, Field(ge=0)] = Field(5e-4, description="L2 weight decay.")
     bias_lr_factor: Positive = Field(20.0, description="Learning-rate factor of the biases outside the backbone.")
-    crop: Side = Field(321, description="Side of the square training crop, pixels; padded where the image is smaller.")
-    long_edges: tuple[Side, Side] | None = Field(
-        None, description="The longer side is resized to a length drawn from this range; null: left as it is."
-    )
-    scales: tuple[Positive, Positive] = Field((0.5, 1.5), description="Factor of both sides, drawn from this range.")
     atrous: tuple[Count, ...] = Field(
         (6, 12, 18, 24),
         min_length=1,

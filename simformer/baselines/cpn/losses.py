@@ -20,9 +20,10 @@ from simformer.baselines.stride8.cross_regularisation import (
     with_background,
 )
 from simformer.baselines.stride8.network import TappedClassifier
-from simformer.baselines.stride8.plain import classification_loss, labels_of
+from simformer.baselines.stride8.plain import classification_loss
 from simformer.baselines.stride8.training import Objective
-from simformer.baselines.training.crops import Crops, network_input
+from simformer.baselines.training.crop_training import crop_batch
+from simformer.baselines.training.crops import Crops
 from simformer.data.labels import LabelSet
 
 
@@ -138,15 +139,8 @@ def cpn_objective(data: Path, labels: LabelSet, settings: CpnSettings, seed: int
     """Return crops and loss of CPN's network."""
 
     def terms(network: TappedClassifier, samples: list[ViewSample], device: torch.device) -> dict[str, Tensor]:
-        crops = [item.sample for item in samples]
-        visible = torch.stack([item.visible for item in samples]).to(device)
-        return cpn_terms(
-            network,
-            network_input([sample.crop for sample in crops], device),
-            visible,
-            labels_of(crops, device),
-            settings,
-        )
+        batch, visible = crop_batch(samples, device), torch.stack([sample.visible for sample in samples]).to(device)
+        return cpn_terms(network, batch.images, visible, batch.present, settings)
 
     weights = {"cls": 1.0, "cp": settings.cp, "cpcr": settings.cpcr} | ({"rv": settings.rv} if settings.rv else {})
     return Objective(ViewCrops(Crops(data, labels, settings, seed), settings, seed), terms, weights)

@@ -18,21 +18,14 @@ MASK_STREAM = 7
 
 
 @dataclass(frozen=True)
-class ViewSample:
+class ViewSample(Sample):
     """A crop and what its two views show.
 
     Attributes:
-        sample: the crop.
         visible: pixels that each view shows, bool [2, S, S].
     """
 
-    sample: Sample
     visible: Tensor
-
-    @property
-    def name(self) -> str:
-        """Name of the image."""
-        return self.sample.name
 
 
 class ViewCrops(Dataset[ViewSample]):
@@ -52,7 +45,7 @@ class ViewCrops(Dataset[ViewSample]):
     def __getitem__(self, position: int) -> ViewSample:
         rng = np.random.default_rng([self.seed, MASK_STREAM, position])
         side = self.settings.crop
-        return ViewSample(self.crops[position], draw_views(side, side, self.settings, rng))
+        return ViewSample(**vars(self.crops[position]), visible=draw_views(side, side, self.settings, rng))
 
 
 def draw_views(height: int, width: int, settings: CpnSettings, rng: np.random.Generator) -> Tensor:

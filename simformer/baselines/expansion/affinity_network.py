@@ -7,50 +7,41 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from simformer.baselines.training.strided_backbone import strided_backbone
-from simformer.models.backbone import Backbone
 
 REDUCED = (64, 128, 256)
 """Channels that are kept of the maps of stages 2, 3 and 4."""
 
 
-class AffinityNetwork(nn.Module):
-    """Backbone at stride 8, its last three maps reduced and joined to one feature vector per cell.
+class JoinedMaps(nn.Module):
+    """Backbone at stride 8, its last three maps reduced and joined: what PSA's network shares with RETAB's boundaries.
 
     Args:
         backbone: name, see `build_backbone`.
+        channels: C, of the result.
     """
 
-    def __init__(self, backbone: str):
+    def __init__(self, backbone: str, channels: int):
         super().__init__()
         self.backbone = strided_backbone(backbone, 8)
-        self.reducers = side_reducers(self.backbone)
-        self.join = nn.Conv2d(sum(REDUCED), sum(REDUCED), 1, bias=False)
-        initialise_reducers(self.reducers)
+        widths = zip(self.backbone.channels[1:], REDUCED, strict=True)
+        self.reducers = nn.ModuleList(nn.Conv2d(width, kept, 1, bias=False) for width, kept in widths)
+        self.join = nn.Conv2d(sum(REDUCED), channels, 1, bias=False)
+        for reducer in self.reducers:
+            nn.init.kaiming_normal_(reducer.weight)
+
+    def joined(self, images: Tensor) -> Tensor:
+        """Map normalised RGB [B, 3, H, W] to [B, C, ceil(H / 8), ceil(W / 8)]."""
+        maps = self.backbone(images)[1:]
+        return self.join(torch.cat([F.elu(reduce(m)) for reduce, m in zip(self.reducers, maps, strict=True)], dim=1))
+
+
+class AffinityNetwork(JoinedMaps):
+    """Joined maps as one feature vector v per cell; for its argument see `JoinedMaps`."""
+
+    def __init__(self, backbone: str):
+        super().__init__(backbone, sum(REDUCED))
         nn.init.xavier_uniform_(self.join.weight, gain=4)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Compute features v.
-
-        Args:
-            images: normalised RGB, [B, 3, H, W].
-        Returns: [B, 448, ceil(H / 8), ceil(W / 8)].
-        """
-        return F.elu(self.join(joined_maps(self.backbone, self.reducers, images)))
-
-
-def side_reducers(backbone: Backbone) -> nn.ModuleList:
-    """Return a 1x1 convolution for each of a backbone's last three maps."""
-    pairs = zip(backbone.channels[1:], REDUCED, strict=True)
-    return nn.ModuleList(nn.Conv2d(channels, kept, 1, bias=False) for channels, kept in pairs)
-
-
-def initialise_reducers(reducers: nn.ModuleList) -> None:
-    """Draw the weights of `side_reducers`."""
-    for reducer in reducers:
-        nn.init.kaiming_normal_(reducer.weight)
-
-
-def joined_maps(backbone: Backbone, reducers: nn.ModuleList, images: Tensor) -> Tensor:
-    """Return the last three maps of a backbone at stride 8, reduced and concatenated: [B, 448, h, w]."""
-    maps = backbone(images)[1:]
-    return torch.cat([F.elu(reduce(m)) for reduce, m in zip(reducers, maps, strict=True)], dim=1)
+        """Compute features v of normalised RGB [B, 3, H, W]: [B, 448, ceil(H / 8), ceil(W / 8)]."""
+        return F.elu(self.joined(images))

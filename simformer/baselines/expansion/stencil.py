@@ -1,4 +1,4 @@
-"""The half-disc stencil: which pairs of cells have an affinity, and how a grid is shifted along one of its offsets."""
+"""The half-disc stencil: which pairs of cells have an affinity, and how a grid is moved along its offsets."""
 
 from __future__ import annotations
 
@@ -26,22 +26,6 @@ def half_disc(radius: int) -> tuple[Offset, ...]:
     )
 
 
-def shifted(grid: Tensor, offset: Offset, fill: float) -> Tensor:
-    """Move a grid so that every cell holds what lies at an offset from it.
-
-    Args:
-        grid: [..., h, w].
-        offset: (dy, dx).
-        fill: value of cells whose partner lies outside.
-    Returns: [..., h, w] with result[y, x] = grid[y + dy, x + dx].
-    """
-    dy, dx = offset
-    height, width = grid.shape[-2:]
-    padded = F.pad(grid, (max(-dx, 0), max(dx, 0), max(-dy, 0), max(dy, 0)), value=fill)
-    top, left = max(dy, 0), max(dx, 0)
-    return padded[..., top : top + height, left : left + width]
-
-
 class Windows:
     """A grid with a margin, so that it is moved along any of some offsets, or back, without a copy.
 
@@ -57,7 +41,7 @@ class Windows:
         self.padded = F.pad(grid, (self.columns, self.columns, self.rows, self.rows), value=fill)
 
     def __getitem__(self, offset: Offset) -> Tensor:
-        """Return a view of what `shifted` returns as a copy."""
+        """Return a view in which each cell holds what lies at an offset from it; the fill where that is outside."""
         top, left = self.rows + offset[0], self.columns + offset[1]
         return self.padded[..., top : top + self.height, left : left + self.width]
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from simformer.atomic import atomic_write_text
 from simformer.baselines.class_maps.map_files import MapSet
 from simformer.baselines.expansion.psa_irn import majority_cells
-from simformer.baselines.expansion.stencil import Offset, shifted
+from simformer.baselines.expansion.stencil import Offset, Windows
 from simformer.baselines.mixing import FACTS_FILE
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
@@ -61,7 +61,8 @@ def pair_groups(
         novel: ids of the novel classes.
     Returns: ((b+, n+), negative), bool [B, O, h, w] each.
     """
-    first, second = cells[:, None], torch.stack([shifted(cells, offset, IGNORE) for offset in offsets], dim=1)
+    at = Windows(cells, offsets, IGNORE)
+    first, second = cells[:, None], torch.stack([at[offset] for offset in offsets], dim=1)
     valid = (first != IGNORE) & (second != IGNORE)
     base = [~_is_novel(side, novel) & (side != UNKNOWN) & (side != IGNORE) for side in (first, second)]
     known = valid & (first != UNKNOWN) & (second != UNKNOWN)

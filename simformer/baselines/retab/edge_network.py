@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from simformer.baselines.expansion.affinity_network import REDUCED, initialise_reducers, joined_maps, side_reducers
-from simformer.baselines.training.strided_backbone import strided_backbone
+from simformer.baselines.expansion.affinity_network import JoinedMaps
 
 
-class EdgeNetwork(nn.Module):
-    """Backbone at stride 8, its last three maps reduced and joined to one boundary logit per cell.
-
-    Args:
-        backbone: name, see `build_backbone`.
-    """
+class EdgeNetwork(JoinedMaps):
+    """Joined maps as one boundary logit per cell; for its argument see `JoinedMaps`."""
 
     def __init__(self, backbone: str):
-        super().__init__()
-        self.backbone = strided_backbone(backbone, 8)
-        self.reducers = side_reducers(self.backbone)
-        self.join = nn.Conv2d(sum(REDUCED), 1, 1, bias=False)
-        initialise_reducers(self.reducers)
+        super().__init__(backbone, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Compute boundary logits.
-
-        Args:
-            images: normalised RGB, [B, 3, H, W].
-        Returns: [B, ceil(H / 8), ceil(W / 8)].
-        """
-        return self.join(joined_maps(self.backbone, self.reducers, images))[:, 0]
+        """Compute boundary logits of normalised RGB [B, 3, H, W]: [B, ceil(H / 8), ceil(W / 8)]."""
+        return self.joined(images)[:, 0]
 
 
 def at_pixels(logits: Tensor, height: int, width: int) -> Tensor:

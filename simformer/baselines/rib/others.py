@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from simformer.baselines.rib.pooling import ABSENT, PRESENT, SHARED
 from simformer.baselines.settings import NetworkSettings
-from simformer.baselines.training.crops import Crops, network_input, random_crop
+from simformer.baselines.training.crops import Crops, network_input, placed_crop
 from simformer.data.checked import read_photograph
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError
@@ -104,7 +104,7 @@ class FreshCrops:
         overlap[self.positions[image.name]] = -1
         rows = draw_rows(overlap, self.count, self.candidates, rng)
         others = (self.labels.images[row] for row in rows)
-        crops = [random_crop(read_photograph(self.data, o), None, self.augmentation, rng) for o in others]
+        crops = [placed_crop(read_photograph(self.data, o), None, self.augmentation, rng)[0] for o in others]
         features = self.constant(network_input(crops, self.device))
         return features, counted_labels(self.matrix[rows], own).to(self.device)
 

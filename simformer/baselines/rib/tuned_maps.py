@@ -23,13 +23,12 @@ from simformer.baselines.class_maps.cam import (
 )
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapJob, MapSet
-from simformer.baselines.classifier import KIND, Classifier
+from simformer.baselines.classifier import load_classifier
 from simformer.baselines.rib.others import FreshCrops, Pool, image_rng
 from simformer.baselines.rib.pooling import ABSENT, PRESENT
 from simformer.baselines.rib.settings import RibSettings
 from simformer.baselines.rib.tuning import STAGES, Plan, Rows, Trajectory, cut, fine_tune
-from simformer.baselines.settings import CamSettings, ClassifierSettings
-from simformer.baselines.training.network_file import read_network
+from simformer.baselines.settings import CamSettings
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.text.json_text import json_text
@@ -118,11 +117,9 @@ def load_tuner(
         device: of the network.
     Raises: UserError if the classifier was trained on other classes.
     """
-    stored = read_network(path, KIND, ClassifierSettings)
+    network, stored = load_classifier(path, device)
     require_split(stored.identity, labels.identity)
     training, seed = stored.spec.settings, stored.spec.seed
-    network = Classifier(stored.spec.backbone, training.stride, len(stored.classes))
-    stored.fill(network).eval().to(device)
     constant, tuned = cut(network, STAGES - 1 if settings.tier == "fast" else min(training.frozen_stages, STAGES - 1))
     others: FreshCrops | Pool | None = None
     if settings.other_images:

@@ -19,9 +19,10 @@ from simformer.baselines.stride8.cross_regularisation import (
     with_background,
 )
 from simformer.baselines.stride8.network import TappedClassifier, enlarged
-from simformer.baselines.stride8.plain import classification_loss, labels_of
+from simformer.baselines.stride8.plain import classification_loss
 from simformer.baselines.stride8.training import Objective
-from simformer.baselines.training.crops import Crops, Sample, network_input
+from simformer.baselines.training.crop_training import crop_batch
+from simformer.baselines.training.crops import Crops, Sample
 from simformer.data.labels import LabelSet
 
 
@@ -96,9 +97,8 @@ def seam_objective(data: Path, labels: LabelSet, settings: SeamSettings, seed: i
     """Return crops and loss of SEAM's network."""
 
     def terms(network: TappedClassifier, samples: list[Sample], device: torch.device) -> dict[str, Tensor]:
-        return seam_terms(
-            network, network_input([sample.crop for sample in samples], device), labels_of(samples, device), settings
-        )
+        batch = crop_batch(samples, device)
+        return seam_terms(network, batch.images, batch.present, settings)
 
     weights = {"cls": 1.0, "er": settings.er, "ecr": settings.ecr} | ({"rv": settings.rv} if settings.rv else {})
     return Objective(Crops(data, labels, settings, seed), terms, weights)

@@ -11,7 +11,8 @@ from simformer.baselines.classifier import multilabel_loss
 from simformer.baselines.stride8.network import TappedClassifier, pooled_logits
 from simformer.baselines.stride8.settings import TappedSettings
 from simformer.baselines.stride8.training import Objective
-from simformer.baselines.training.crops import Crops, Sample, network_input
+from simformer.baselines.training.crop_training import crop_batch
+from simformer.baselines.training.crops import Crops, Sample
 from simformer.data.labels import LabelSet
 
 
@@ -26,17 +27,11 @@ def classification_loss(raw: Tensor, present: Tensor, size: tuple[int, int]) -> 
     return multilabel_loss(pooled_logits(raw, size), present, present.shape[1])
 
 
-def labels_of(samples: list[Sample], device: torch.device) -> Tensor:
-    """Stack the image-level labels of samples, bool [B, K]."""
-    return torch.stack([sample.present for sample in samples]).to(device)
-
-
 def plain_objective(data: Path, labels: LabelSet, settings: TappedSettings, seed: int) -> Objective:
     """Return crops and loss of a plain classifier."""
 
     def terms(network: TappedClassifier, samples: list[Sample], device: torch.device) -> dict[str, Tensor]:
-        images = network_input([sample.crop for sample in samples], device)
-        raw = network.class_maps(images)
-        return {"cls": classification_loss(raw, labels_of(samples, device), images.shape[-2:])}
+        batch = crop_batch(samples, device)
+        return {"cls": classification_loss(network.class_maps(batch.images), batch.present, batch.images.shape[-2:])}
 
     return Objective(Crops(data, labels, settings, seed), terms, {"cls": 1.0})

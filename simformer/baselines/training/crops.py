@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,8 @@ from simformer.baselines.settings import NetworkSettings
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map, read_photograph
 from simformer.data.labels import LabelSet
-from simformer.data.transforms import PAD_VALUE, Crop, color_jitter, normalise, resize_image, resize_label
+from simformer.data.loader import nth_image
+from simformer.data.transforms import Crop, color_jitter, normalise, placed_in_crop, resize_image, resize_label
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,7 @@ class Crops(Dataset[Sample]):
         self.seed = seed
 
     def __getitem__(self, position: int) -> Sample:
-        epoch, offset = divmod(position, len(self.labels.images))
-        image = self.labels.images[int(_permutation(self.seed, epoch, len(self.labels.images))[offset])]
+        image = self.labels.images[nth_image(self.seed, position, len(self.labels.images))]
         pixels = read_photograph(self.data, image)
         label_map = read_label_map(self.labels, image) if image.label else None
         present = torch.zeros(len(self.labels.classes), dtype=torch.bool)
@@ -87,13 +86,6 @@ def network_input(crops: Sequence[Crop], device: torch.device) -> Tensor:
     images = torch.stack([crop.image for crop in crops]).to(device, non_blocking=True)
     padding = torch.stack([crop.padding for crop in crops]).to(device, non_blocking=True)
     return normalise(images).masked_fill(padding[:, None], 0.0)
-
-
-def random_crop(
-    image: np.ndarray, label_map: np.ndarray | None, settings: NetworkSettings, rng: np.random.Generator
-) -> Crop:
-    """Return the crop of `placed_crop` alone."""
-    return placed_crop(image, label_map, settings, rng)[0]
 
 
 def placed_crop(
@@ -121,7 +113,8 @@ def placed_crop(
     if flipped:
         pixels, labels = pixels[:, ::-1], labels[:, ::-1]
     rows, columns = (_window(size, settings.crop, rng) for size in (height, width))
-    crop = _place(pixels[rows[0], columns[0]], labels[rows[0], columns[0]], rows[1], columns[1], settings.crop)
+    window = rows[0], columns[0]
+    crop = placed_in_crop(pixels[window], labels[window], settings.crop, rows[1].start, columns[1].start)
     top, left = (taken.start - placed.start for taken, placed in (rows, columns))
     return crop, Placement(height, width, top, left, flipped)
 
@@ -131,18 +124,3 @@ def _window(size: int, side: int, rng: np.random.Generator) -> tuple[slice, slic
     start = int(rng.integers(abs(size - side) + 1))
     moving, still = slice(start, start + min(size, side)), slice(0, min(size, side))
     return (moving, still) if size >= side else (still, moving)
-
-
-def _place(image: np.ndarray, labels: np.ndarray, rows: slice, columns: slice, side: int) -> Crop:
-    padded = torch.full((3, side, side), PAD_VALUE, dtype=torch.uint8)
-    padded[:, rows, columns] = torch.from_numpy(image.transpose(2, 0, 1).copy())
-    label_map = torch.full((side, side), IGNORE, dtype=torch.uint8)
-    label_map[rows, columns] = torch.from_numpy(labels.copy())
-    padding = torch.ones(side, side, dtype=torch.bool)
-    padding[rows, columns] = False
-    return Crop(padded, label_map, padding)
-
-
-@lru_cache(maxsize=4)
-def _permutation(seed: int, epoch: int, count: int) -> np.ndarray:
-    return np.random.default_rng([seed, 0, epoch]).permutation(count)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from simformer.baselines.classifier import Classifier, load_classifier, multilabel_loss
 from simformer.baselines.settings import AffinitySettings, ClassifierSettings
-from simformer.baselines.training.crops import Crops, network_input, random_crop
+from simformer.baselines.training.crops import Crops, network_input, placed_crop
 from simformer.baselines.training.network_file import read_network
 from simformer.baselines.training.sgd import rate_factor, total_steps
 from simformer.errors import Interrupted, UserError
@@ -144,7 +144,7 @@ def test_image_and_label_map_stay_aligned(scenes, masked):
     image[:, :40], image[30:, 60:] = 200, 100
     settings = ClassifierSettings(crop=48, long_edges=None, scales=(0.5, 1.5))
     for seed in range(20):
-        crop = random_crop(image, image[..., 0].copy(), settings, np.random.default_rng(seed))
+        crop = placed_crop(image, image[..., 0].copy(), settings, np.random.default_rng(seed))[0]
         same = (crop.image[0].int() - crop.label_map.int()).abs() < 60
         assert same[~crop.padding].float().mean() > 0.9
         assert (crop.label_map[crop.padding] == 255).all()

@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from simformer.data.ade20k import decode_map
+from simformer.data.ade20k import IDS
 from simformer.data.audit import audit
 from simformer.errors import UserError
 from tests.published import assert_equal, png, prepared, refused, rewrite_zip, source, write_ade20k, write_zip
@@ -23,12 +23,12 @@ def test_the_archive_becomes_a_dataset(tmp_path):
 @pytest.mark.parametrize("palette", [False, True])
 def test_every_class_and_unlabelled(palette):
     values = np.arange(151).reshape(1, 151)
-    np.testing.assert_array_equal(decode_map(png(values, palette), "a.png"), [[255, *range(150)]])
+    np.testing.assert_array_equal(IDS.decode(png(values, palette), "a.png"), [[255, *range(150)]])
 
 
 def test_other_values_are_refused():
     with pytest.raises(UserError) as error:
-        decode_map(png(np.array([[0, 150, 151, 255]])), "x/a.png")
+        IDS.decode(png(np.array([[0, 150, 151, 255]])), "x/a.png")
     assert str(error.value) == "x/a.png: label ids out of range: 151, 255; expected 1..150, or 0 for unlabelled"
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from simformer.data import coco_stuff_maps as importer
 from simformer.data.audit import audit
-from simformer.data.coco_stuff_maps import decode_map
+from simformer.data.coco_stuff_maps import IDS
 from simformer.errors import UserError
 from tests.published import (
     COCO_RAW_IDS,
@@ -51,13 +51,13 @@ def test_the_release_becomes_a_dataset(tmp_path):
 @pytest.mark.parametrize("palette", [False, True])
 def test_every_class_and_unlabelled(palette):
     values = np.array([[*COCO_RAW_IDS, 256]]) - 1
-    np.testing.assert_array_equal(decode_map(png(values, palette), "a.png"), [[*range(171), 255]])
-    assert (decode_map(png(np.array([NEVER_ANNOTATED]) - 1), "a.png") == 255).all()
+    np.testing.assert_array_equal(IDS.decode(png(values, palette), "a.png"), [[*range(171), 255]])
+    assert (IDS.decode(png(np.array([NEVER_ANNOTATED]) - 1), "a.png") == 255).all()
 
 
 def test_other_values_are_refused():
     with pytest.raises(UserError) as error:
-        decode_map(png(np.array([[0, 181, 182, 254, 255]])), "x/a.png")
+        IDS.decode(png(np.array([[0, 181, 182, 254, 255]])), "x/a.png")
     assert str(error.value) == (
         "x/a.png: label ids out of range: 182, 254; expected 0..181 (COCO's id minus 1), or 255 for unlabelled"
     )

@@ -12,14 +12,13 @@ import torch
 from PIL import Image
 
 from simformer.analysis.figures.palette import class_colours
-from simformer.analysis.site.assets import encode_palette
 from simformer.analysis.site.images import write_images
 from simformer.analysis.site.join import write_site
 from simformer.analysis.site.predictions import class_iou, write_predictions
 from simformer.analysis.site.similarity import CELLS, LEVELS, grid_size, quantise, settle, similarity_grid
 from simformer.build import TrainedModel, build_training
 from simformer.config.settings import InferenceSettings
-from simformer.data.images import decode_label, read_image, read_label
+from simformer.data.images import decode_label, encode_label, read_image, read_label
 from simformer.data.transforms import normalise
 from simformer.errors import UserError
 from simformer.inference import ImageFile, predict
@@ -57,7 +56,7 @@ def files(folder):
 def test_a_palette_png_holds_ids_and_colours():
     ids = np.random.default_rng(0).integers(0, 256, (13, 17), dtype=np.uint8)
     colours = class_colours(30)
-    encoded = encode_palette(ids, colours)
+    encoded = encode_label(ids, colours)
     assert np.array_equal(decode_label(encoded, "test"), ids)
     with Image.open(io.BytesIO(encoded)) as image:
         assert image.mode == "P"

@@ -22,7 +22,7 @@ from simformer.baselines.conta.context_attention import (
 from simformer.baselines.conta.context_classifier import ENTRIES, ContextClassifier
 from simformer.baselines.conta.image_contexts import Contexts, partners
 from simformer.baselines.settings import ClassifierSettings
-from simformer.baselines.training.crops import placed_crop, random_crop
+from simformer.baselines.training.crops import placed_crop
 from simformer.baselines.training.sgd import build_sgd
 from tests.unit.baselines.stages import CPU
 
@@ -178,12 +178,11 @@ def test_context_map_goes_through_the_geometry_of_the_image(settings):
     assert (wrong - crop.image[0] / 255)[~crop.padding].abs().mean() > 0.05, "a mirrored map is found out"
 
 
-def test_recording_the_place_changes_no_crop():
+def test_the_place_of_a_crop_tells_the_drawn_size():
     image = np.random.default_rng(0).integers(0, 256, (50, 70, 3)).astype(np.uint8)
     settings = ClassifierSettings(crop=48, long_edges=(40, 90), color_jitter=True)
     for seed in range(5):
-        crop, at = placed_crop(image, None, settings, np.random.default_rng(seed))
-        assert torch.equal(crop.image, random_crop(image, None, settings, np.random.default_rng(seed)).image)
+        _, at = placed_crop(image, None, settings, np.random.default_rng(seed))
         assert max(at.height, at.width) in range(40, 91)
 
 

@@ -10,7 +10,8 @@ from simformer.baselines.conta.deeplab import DeepLab, multiscale_logits, segmen
 from simformer.baselines.conta.round_classifier import ContextResponse
 from simformer.baselines.conta.rounds import ROUNDS, Round, networks_behind
 from simformer.baselines.conta.segmentation import build_optimizer, predicted_masks, train_segmentation
-from simformer.baselines.conta.settings import ContextClassifierSettings, SegmentationSettings
+from simformer.baselines.conta.settings import ContextClassifierSettings
+from simformer.baselines.dataset_settings import BaselineSettings
 from simformer.baselines.training.network_file import read_network
 from simformer.errors import UserError
 from tests.unit.baselines.conta.first_round import CLASSIFIER, SEGMENTATION, SIDE, train, train_round, with_context
@@ -53,7 +54,7 @@ def test_several_views_end_with_their_maximum():
 
 def test_rates_of_the_segmentation_network():
     network = DeepLab("tiny", 3, (1, 2))
-    groups = build_optimizer(network, SegmentationSettings()).param_groups
+    groups = build_optimizer(network, BaselineSettings().segmentation).param_groups
     assert [g["base_lr"] for g in groups] == [pytest.approx(lr) for lr in (2.5e-4, 2.5e-3, 5e-3)]
     assert [len(g["params"]) for g in groups[1:]] == [2, 2] and groups[0]["momentum"] == 0.9
 

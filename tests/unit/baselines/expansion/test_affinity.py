@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from simformer.baselines.expansion.affinity import boundary_affinity, feature_affinity, pair_kinds, pair_loss
-from simformer.baselines.expansion.stencil import half_disc, segment, shifted
+from simformer.baselines.expansion.stencil import Windows, half_disc, segment
 
 OFFSETS = half_disc(5)
 
@@ -53,7 +53,7 @@ def test_the_gradient_through_a_boundary_map_is_that_of_autograd_to_the_last_bit
 
 
 def _highest(boundary: torch.Tensor, offset: tuple[int, int]) -> torch.Tensor:
-    return torch.stack([shifted(boundary, cell, 0.0) for cell in segment(offset)]).amax(dim=0)
+    return torch.stack([Windows(boundary, (cell,), 0.0)[cell] for cell in segment(offset)]).amax(dim=0)
 
 
 @pytest.mark.parametrize(("kind", "shape"), [(feature_affinity, (1, 2, 3, 4)), (boundary_affinity, (1, 3, 4))])

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from simformer.baselines.expansion.stencil import Windows, half_disc, segment, shifted
+from simformer.baselines.expansion.stencil import Windows, half_disc, segment
 
 
 @pytest.mark.parametrize(("radius", "count"), [(5, 34), (10, 152)])
@@ -25,9 +25,9 @@ def test_psa_lists_its_offsets_by_rows():
 def test_e6_every_unordered_pair_inside_the_grid_comes_exactly_once():
     height, width = 9, 7
     cells = torch.arange(height * width).reshape(height, width)
-    found = []
+    found, at = [], Windows(cells, half_disc(5), -1)
     for offset in half_disc(5):
-        partner = shifted(cells, offset, -1)
+        partner = at[offset]
         inside = partner >= 0
         found += list(zip(cells[inside].tolist(), partner[inside].tolist(), strict=True))
     places = [divmod(i, width) for i in range(height * width)]
@@ -36,21 +36,21 @@ def test_e6_every_unordered_pair_inside_the_grid_comes_exactly_once():
 
 
 @pytest.mark.parametrize("offset", [(0, 0), (2, -3), (-1, 4), (0, 1), (9, 9)])
-def test_shifting_looks_at_the_partner(offset):
+def test_a_window_looks_at_the_partner(offset):
     grid = torch.arange(20.0).reshape(4, 5)
-    result = shifted(grid, offset, -1.0)
+    result = Windows(grid, (offset,), -1.0)[offset]
     for y in range(4):
         for x in range(5):
             v, u = y + offset[0], x + offset[1]
             assert result[y, x] == (grid[v, u] if 0 <= v < 4 and 0 <= u < 5 else -1.0)
 
 
-def test_windows_are_shifted_grids():
+def test_a_margin_for_far_offsets_serves_near_and_opposite_ones():
     grid, offsets = torch.arange(40.0).reshape(2, 4, 5), half_disc(4)
     at = Windows(grid, offsets, -1.0)
     for dy, dx in offsets:
         for offset in ((dy, dx), (-dy, -dx), (0, 0)):
-            assert torch.equal(at[offset], shifted(grid, offset, -1.0))
+            assert torch.equal(at[offset], Windows(grid, (offset,), -1.0)[offset])
 
 
 def test_the_way_to_a_partner_is_a_thin_line_in_its_bounding_box():

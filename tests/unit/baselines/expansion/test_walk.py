@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from simformer.baselines.expansion.stencil import half_disc, shifted
+from simformer.baselines.expansion.stencil import Windows, half_disc
 from simformer.baselines.expansion.walk import transition, walk
 
 OFFSETS = half_disc(5)
@@ -86,7 +86,8 @@ def test_e4_each_stage_leaves_the_cells_of_the_other_one_alone():
 
 def perfect_affinity(regions: torch.Tensor) -> torch.Tensor:
     """1 between cells of one region, else 0."""
-    return torch.stack([(regions == shifted(regions, offset, -1)) for offset in OFFSETS]).double()
+    at = Windows(regions, OFFSETS, -1)
+    return torch.stack([regions == at[offset] for offset in OFFSETS]).double()
 
 
 def test_e5_u6_a_seed_fills_its_own_region_and_nothing_else():
@@ -120,7 +121,7 @@ def test_partners_outside_the_grid_are_not_looked_at():
     affinity, scores = random_affinity(6, 7), random_scores(6, 7)
     spoilt = affinity.clone()
     for i, offset in enumerate(OFFSETS):
-        spoilt[i][shifted(torch.ones(6, 7), offset, 0.0) == 0] = 123.0
+        spoilt[i][Windows(torch.ones(6, 7), OFFSETS, 0.0)[offset] == 0] = 123.0
     assert torch.equal(
         walk(scores, transition(spoilt, OFFSETS, 8), 5), walk(scores, transition(affinity, OFFSETS, 8), 5)
     )
@@ -134,7 +135,7 @@ def test_e11_a_mirrored_image_gives_mirrored_scores():
         if (dy, -dx) in position:
             mirrored[position[dy, -dx]] = affinity[i].flip(-1)
         else:  # (0, dx): the pair is stored at its left cell
-            mirrored[i] = shifted(affinity[i], (0, -dx), 0.0).flip(-1)
+            mirrored[i] = Windows(affinity[i], ((0, dx),), 0.0)[0, -dx].flip(-1)
     plain = walk(scores, transition(affinity, OFFSETS, 8), 40)
     other = walk(scores.flip(-1), transition(mirrored, OFFSETS, 8), 40)
     assert (other.flip(-1) - plain).abs().max() < 1e-13
