@@ -63,7 +63,7 @@ def build_training(
         )
     torch.manual_seed(config.seed)
     model = MaskFormer(len(labels.classes), settings.model)
-    simnet = SimNet(settings.model.dim, settings.model.simnet_dim) if settings.loss.sim > 0 else None
+    simnet = SimNet.of(settings.model) if settings.has_simnet else None
     if weights is not None:
         initialise_backbone(model.backbone, weights)
     model.to(device)
@@ -72,7 +72,15 @@ def build_training(
     if simnet is not None:
         simnet.to(device)
     chooser = None if settings.pairing.mode == "none" else PairChooser(labels, settings.pairing.mode)
-    groups = TrainingGroups(data, labels, settings.augment, settings.optim.group_images, chooser, config.seed)
+    groups = TrainingGroups(
+        data,
+        labels,
+        settings.augment,
+        settings.optim.group_images,
+        chooser,
+        config.seed,
+        settings.loss.drop_lost_labels,
+    )
     optimizer = build_optimizer([m for m in (model, simnet) if m is not None], model.backbone, settings.optim)
     loss = SimFormerLoss(
         settings.loss,
@@ -132,7 +140,7 @@ def load_model(path: Path, device: torch.device, run: str | None = None) -> Trai
     settings = stored.config.settings.model
     networks: dict[str, nn.Module] = {"model": MaskFormer(len(stored.identity.classes), settings)}
     if _needs_simnet(stored):
-        networks["simnet"] = SimNet(settings.dim, settings.simnet_dim)
+        networks["simnet"] = SimNet.of(settings)
     both = nn.ModuleDict(networks)
     if problems := misfits(both.state_dict(), stored.tensors):
         raise UserError(f"{path}: its tensors are not those of its network: {problems}; {REMEDY}")
@@ -145,4 +153,4 @@ def _needs_simnet(stored: StoredModel) -> bool:
     """Whether a model has a SimNet: if its method trains one; an imported file may lack it or have one more."""
     if stored.imported:
         return any(name.startswith("simnet.") for name in stored.tensors)
-    return stored.config.settings.loss.sim > 0
+    return stored.config.settings.has_simnet

@@ -120,6 +120,23 @@ def predict(
         average_short_edges: shorter sides whose scores are averaged, plain and flipped; empty: one plain pass.
     Yields: (position in `images`, class ids uint8 [H, W] at the original size), in order of size.
     """
+    for batch, scores in batch_scores(model, images, settings, device, average_short_edges):
+        yield from zip(batch, scores.argmax(dim=1).to(torch.uint8).cpu().numpy(), strict=True)
+
+
+def batch_scores(
+    model: MaskFormer,
+    images: Sequence[ImageFile],
+    settings: InferenceSettings,
+    device: torch.device,
+    average_short_edges: Sequence[int] = (),
+) -> Iterator[tuple[list[int], Tensor]]:
+    """Score every class at every pixel, batching images of equal size.
+
+    Args:
+        model, images, settings, device, average_short_edges: see `predict`.
+    Yields: (positions in `images`, class scores [B, K, H, W] at the original size), in order of size.
+    """
     for batch in _batches(images, settings.batch_images):
         size = (images[batch[0]].height, images[batch[0]].width)
         shape = resized_shape(*size, settings.short_edge, settings.max_long_edge)
@@ -128,7 +145,7 @@ def predict(
             scores = _averaged(model, resized, size, average_short_edges, settings.pseudo_max_long_edge, device)
         else:
             scores = class_scores(model, _stack(resized, device), size)
-        yield from zip(batch, scores.argmax(dim=1).to(torch.uint8).cpu().numpy(), strict=True)
+        yield batch, scores
 
 
 def _averaged(

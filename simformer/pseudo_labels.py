@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from simformer.build import TrainedModel
+from simformer.config.pseudo import PseudoSettings
 from simformer.config.settings import IGNORE, InferenceSettings
 from simformer.data.checked import read_label_map
-from simformer.data.derived_labels import derive_labels
+from simformer.data.derived_labels import derive_labels, mix_scores
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelSet
 from simformer.data.shards import WHOLE, Shard
-from simformer.inference import ImageFile, predict
+from simformer.inference import ImageFile, batch_scores
+
+RELEASED = PseudoSettings()
+"""The rule of the released code."""
 
 
 def mix(predicted: np.ndarray, masked: np.ndarray, novel: list[int]) -> np.ndarray:
@@ -32,6 +38,24 @@ def mix(predicted: np.ndarray, masked: np.ndarray, novel: list[int]) -> np.ndarr
     return np.where(masked == IGNORE, accepted, masked)
 
 
+def label_region(scores: Tensor, masked: np.ndarray, novel: list[int], choice: PseudoSettings) -> np.ndarray:
+    """Label the not-base region of an image by the scores of its classes.
+
+    Args:
+        scores: of all K classes, >= 0, [K, H, W].
+        masked: base class ids, IGNORE on everything else, uint8 [H, W].
+        novel: ids of the novel classes in the image's labels, ascending.
+        choice: the rule.
+    Returns: uint8 [H, W]: base pixels keep their id, others have one of `novel` or IGNORE.
+    """
+    if choice.rule == "common":
+        return mix_scores(scores[novel].cpu(), novel, torch.from_numpy(masked), choice.gamma).numpy()
+    if choice.rule == "released":
+        return mix(scores.argmax(dim=0).to(torch.uint8).cpu().numpy(), masked, novel)
+    own = np.union1d(masked[masked != IGNORE], novel).astype(np.uint8)
+    return mix(own[scores[own.tolist()].argmax(dim=0).cpu().numpy()], masked, novel) if own.size else masked
+
+
 def pseudo_labels(
     trained: TrainedModel,
     data: Path,
@@ -40,6 +64,7 @@ def pseudo_labels(
     device: torch.device,
     destination: Path,
     shard: Shard = WHOLE,
+    choice: PseudoSettings = RELEASED,
 ) -> LabelSet:
     """Write the mixed label set of the training images of one shard (`data.masking.join_labels` joins them).
 
@@ -51,6 +76,7 @@ def pseudo_labels(
         device: of the network.
         destination: folder of the new label set.
         shard: which of the images.
+        choice: how predictions become labels.
     Raises: UserError if the teacher was trained on another dataset or split: it could have seen masks that these
         labels hide.
     """
@@ -59,16 +85,12 @@ def pseudo_labels(
     mine = tuple(labels.images[i] for i in shard.positions(len(labels.images)))
     labels = replace(labels, images=mine, shard=shard)
     images = [ImageFile.of(data, i) for i in labels.images]
-    predictions = predict(trained.model, images, settings, device, average_short_edges=settings.pseudo_short_edges)
-    maps = (
-        (
-            i,
-            mix(
-                predicted,
-                read_label_map(labels, labels.images[i]),
-                labels.novel_labels(labels.images[i]),
-            ),
-        )
-        for i, predicted in predictions
-    )
-    return derive_labels(labels, destination, "pseudo", maps)
+
+    def mixed() -> Iterator[tuple[int, np.ndarray]]:
+        for batch, scores in batch_scores(trained.model, images, settings, device, settings.pseudo_short_edges):
+            for position, own in zip(batch, scores, strict=True):
+                image = labels.images[position]
+                novel = sorted(labels.novel_labels(image))
+                yield position, label_region(own, read_label_map(labels, image), novel, choice)
+
+    return derive_labels(labels, destination, "pseudo", mixed())

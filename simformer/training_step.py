@@ -86,7 +86,7 @@ class TrainingStep:
             with processes.accumulate(self.objective, last=first + per_forward >= len(groups)):
                 with processes.together(), _compiler_faults():
                     try:
-                        terms = self.objective(chunk, num_masks, num_groups, seeds, slots[0])
+                        terms = self.objective(chunk, num_masks, num_groups, seeds, slots[0], step / optim.steps)
                     except FloatingPointError as error:
                         raise _non_finite(str(error), _names(chunk), step) from None
                 with _compiler_faults():

@@ -24,7 +24,7 @@ from simformer.baselines.settings import (
     WalkSettings,
 )
 from simformer.baselines.stride8.settings import TappedSettings
-from simformer.config.settings import Settings
+from simformer.config.fields import Settings
 
 TAPPED = {
     "frozen_stages": 1, "epochs": 10, "batch_images": 8, "lr": 0.002, "momentum": 0.9, "weight_decay": 1e-4,

@@ -7,41 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from simformer.atomic import atomic_write_text
 from simformer.baselines.class_maps.map_files import MapSet
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
-from simformer.data.derived_labels import derive_labels
+from simformer.data.derived_labels import derive_labels, mix_scores
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError
 from simformer.text.json_text import json_text
 
 FACTS_FILE = "facts.json"
 """What the mixed labels are like, beside them."""
-
-
-def mix_scores(scores: Tensor, novel: list[int], masked: Tensor, gamma: float) -> Tensor:
-    """Fill the not-base region R of one image (Sec. 4.2, "mixed labels").
-
-    Each class's scores are divided by their maximum over R. A pixel of R gets the class with the highest quotient if
-    that is at least gamma. Base and absent classes never compete; base pixels stay as they are.
-
-    Args:
-        scores: of the present novel classes, >= 0, [P, H, W].
-        novel: class id of each row.
-        masked: base class ids, IGNORE elsewhere, uint8 [H, W].
-        gamma: constant score of 'none of them': 0 leaves no pixel of R out, above 1 leaves out all.
-    Returns: uint8 [H, W].
-    """
-    region = masked == IGNORE
-    if not novel or not region.any():
-        return masked
-    highest = scores[:, region].amax(dim=1).clamp_min(torch.finfo(torch.float32).tiny)
-    best, winner = (scores / highest[:, None, None]).max(dim=0)
-    filled = torch.tensor(novel, dtype=torch.uint8)[winner].masked_fill(best < gamma, IGNORE)
-    return torch.where(region, filled, masked)
 
 
 def mixed_labels(maps: MapSet, labels: LabelSet, gamma: float, destination: Path) -> LabelSet:

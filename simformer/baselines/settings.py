@@ -13,8 +13,8 @@ from typing import Annotated, Generic, Literal, TypeVar
 from pydantic import Field, model_validator
 
 from simformer.baselines.responses import EXPANSIONS, RESPONSES
+from simformer.config.fields import WHOLE, Count, LongEdge, Seed, Settings, Share, Side, Weight, within
 from simformer.config.layers import RECIPE_VERSION
-from simformer.config.settings import WHOLE, Count, LongEdge, Seed, Settings, Share, Side, Weight, within
 
 Positive = Annotated[float, Field(gt=0)]
 ResponseName = Literal[tuple(RESPONSES)]

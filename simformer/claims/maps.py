@@ -15,11 +15,11 @@ import torch
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.compared_maps import MapArm
 from simformer.baselines.expansion.psa_irn import blurred_maps
-from simformer.baselines.mixing import mix_scores
 from simformer.claims.claim import Claim, compared
 from simformer.claims.label_measures import class_precisions, iou_counts, own_argmax_counts, threshold_counts
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
+from simformer.data.derived_labels import mix_scores
 from simformer.data.identity import require_split, require_truth
 from simformer.data.labels import LabelledImage, LabelSet
 

@@ -21,7 +21,6 @@ from simformer.baselines.expansion.affinity import feature_affinity, pair_kinds
 from simformer.baselines.expansion.affinity_network import AffinityNetwork
 from simformer.baselines.expansion.psa_irn import cell_labels
 from simformer.baselines.expansion.stencil import half_disc
-from simformer.baselines.mixing import mix_scores
 from simformer.baselines.retab.cells import base_and_seeds
 from simformer.baselines.retab.controls import SHUFFLED, THINNED, partners
 from simformer.baselines.retab.edges import base_edges
@@ -36,6 +35,7 @@ from simformer.claims.measures import average_precision, roc_auc
 from simformer.claims.retab_walks import View, counts, own_argmax, resized
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
+from simformer.data.derived_labels import mix_scores
 from simformer.data.identity import require_blind, require_truth
 from simformer.data.labels import LabelledImage, LabelSet
 

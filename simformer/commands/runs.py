@@ -137,12 +137,14 @@ def simnet_f1(args: argparse.Namespace) -> None:
 def pseudo_labels(args: argparse.Namespace) -> None:
     """Write mixed labels: base masks, and the teacher's predictions of novel classes."""
     from simformer.build import load_model
+    from simformer.config.pseudo import PseudoSettings
     from simformer.config.settings import InferenceSettings
     from simformer.pseudo_labels import pseudo_labels as run
 
     settings = parsed(InferenceSettings, args.inference, "--inference")
+    choice = parsed(PseudoSettings, args.rule, "--rule")
     model = load_model(args.model, args.device, args.run_hash)
-    run(model, args.data, args.labels, settings, args.device, args.output, args.shard)
+    run(model, args.data, args.labels, settings, args.device, args.output, args.shard, choice)
 
 
 def join_labels(args: argparse.Namespace) -> None:
@@ -184,5 +186,6 @@ def add(commands: argparse._SubParsersAction) -> None:
         path("true", "labels.json of the same images with all masks", read=label_set), THREADS, DEVICE,
         ("--pairs", {"type": count(1), "default": 100, "help": "image pairs"}), OUTPUT,
     )  # fmt: skip
-    command(commands, pseudo_labels, LABELS, SHARD, *PREDICTING)
+    rule = ("--rule", {"default": "{}", "help": "how predictions become labels, JSON: `pseudo` of a method file"})
+    command(commands, pseudo_labels, LABELS, SHARD, rule, *PREDICTING)
     command(commands, join_labels, LABELS, path("shards", "folders of all shards", nargs="+"), OUTPUT)

@@ -17,7 +17,8 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from simformer.atomic import atomic_write_text
-from simformer.config.settings import Draw, Seed, Settings, TrainSettings
+from simformer.config.fields import Seed, Settings
+from simformer.config.settings import Draw, TrainSettings
 from simformer.errors import UserError, if_made, to_make
 from simformer.text.explain import explain, is_section, mistakes, origin
 from simformer.text.plain_yaml import load_plain
@@ -180,11 +181,15 @@ class RunConfig(Settings):
     version: int = Field(RECIPE_VERSION, description="Version of the training code's results.")
     settings: TrainSettings = Field(description="All training settings.")
 
-    def flat(self) -> dict[str, Any]:
-        """Return one level of dotted keys, complete, lists instead of tuples."""
-        return _flatten(self.model_dump(mode="json", exclude={"settings", "novel"})) | _flatten(
-            self.settings.model_dump(mode="json")
-        )
+    def flat(self, *, complete: bool = False) -> dict[str, Any]:
+        """Return one level of dotted keys, lists instead of tuples.
+
+        Args:
+            complete: whether keys marked LATER are told even at their default; without them, the settings (and the
+                hash) of a run stay as they were before the code had these keys.
+        """
+        settings = self.settings.model_dump(mode="json", exclude=None if complete else self.settings.later_defaults())
+        return _flatten(self.model_dump(mode="json", exclude={"settings", "novel"})) | _flatten(settings)
 
     @property
     def hash(self) -> str:

@@ -6,99 +6,27 @@ Defaults are the paper's (COCO-Stuff-10K, ResNet-50); where the paper is silent 
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from simformer.config.fields import (
+    DISTINCT,
+    LATER,
+    MAX_SIDE,
+    Count,
+    LongEdge,
+    Seed,
+    Settings,
+    Share,
+    Side,
+    Weight,
+    Weights,
+    within,
+)
 
 IGNORE = 255
 """Label of pixels that no class owns, and of hidden novel pixels."""
-
-MAX_SIDE = 8192
-"""Longest side of images and crops that networks get, pixels; above it a single batch would not fit any memory."""
-
-
-def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    if doubled := [str(value) for value in values if values.count(value) > 1]:
-        raise ValueError(f"has doubles: {', '.join(doubled)}; name each once")
-    return values
-
-
-def _plain_text(text: str) -> str:
-    """Refuse what would break a line of a table or a page: control characters and separators of lines."""
-    odd = [letter for letter in text if unicodedata.category(letter) in ("Cc", "Zl", "Zp")]
-    if odd:
-        raise ValueError(f"holds the control character {odd[0]!r}, such as a line break; take it out")
-    if not text.strip():
-        raise ValueError("is empty; write a text, or take the key out")
-    return text
-
-
-def _whole(value: Any) -> Any:
-    """Refuse `true` and `1.0` where a whole number is one of a few; pydantic compares with `==`."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"should be a whole number, found {value!r}")
-    return value
-
-
-def _plain_weights(text: str) -> str:
-    """Refuse what is meant as one of the two words, but would be taken for the path of a file."""
-    meant = {"null": "none", "~": "none"}.get(text.strip().lower(), text.strip().lower())
-    if meant in ("none", "imagenet") and text != meant:
-        raise ValueError(f"'{text}' would be the path of a file; write {meant} (for a file of that name ./{text})")
-    return text
-
-
-def _key_of_split(key: Any) -> Any:
-    """Turn a key of JSON, which is text, into the number that it is written as."""
-    if not isinstance(key, str):
-        return key
-    if not re.fullmatch("0|[1-9][0-9]{0,5}", key):
-        raise ValueError(f"'{key}' is no number of a split; give a whole number from 0 to 999999")
-    return int(key)
-
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Weight = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1, le=10**15)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-"""A seed; those that are derived from it must fit into the 64 bits of PyTorch's generators."""
-Side = Annotated[int, Field(ge=16, le=MAX_SIDE)]
-"""Side of an image or crop that a network gets, pixels; 16 are four cells of the embedding grid."""
-LongEdge = Annotated[int, Field(ge=16, le=10**6)]
-"""Bound of a longer side, pixels."""
-Text = Annotated[str, AfterValidator(_plain_text)]
-"""A line of text for tables, pages and paths."""
-Weights = Annotated[Text, AfterValidator(_plain_weights)]
-"""Where initial weights come from: 'imagenet', 'none', or a file's path."""
-SplitNumber = Annotated[int, Field(ge=0, le=999_999)]
-SplitKey = Annotated[SplitNumber, BeforeValidator(_key_of_split)]
-"""Number of a split as the key of a mapping."""
-DISTINCT = AfterValidator(_distinct)
-"""Of a tuple: nothing is given twice."""
-WHOLE = BeforeValidator(_whole)
-"""Of a choice among whole numbers."""
-
-
-class Settings(BaseModel):
-    """Base of every settings object: immutable, numbers are finite, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
-
-
-def within(short_edges: tuple[int, ...], max_long_edge: int, names: str) -> None:
-    """Raise ValueError if the shorter side is to be longer than the bound of the longer one, so that it never is.
-
-    Args:
-        short_edges: sizes of the shorter side.
-        max_long_edge: bound of the longer side.
-        names: the two keys.
-    """
-    if short_edges and max(short_edges) > max_long_edge:
-        raise ValueError(
-            f"{names}: the shorter side ({max(short_edges)}) exceeds the bound of the longer one ({max_long_edge})"
-        )
 
 
 class Draw(Settings):
@@ -125,6 +53,14 @@ class ModelSettings(Settings):
     decoder_layers: Count = Field(6, description="L, transformer decoder layers; each one is supervised.")
     dropout: Share = Field(0.1, description="Dropout on attention weights, residuals and feed-forward units.")
     simnet_dim: Count = Field(256, description="Width of SimNet's residual blocks.")
+    simnet_norm: Annotated[Literal["batch", "layer", "none"], LATER] = Field(
+        "batch",
+        description="Norm of SimNet's blocks. Batch norm, as released, tells a pair what the other pairs are like.",
+    )
+    simnet_input: Annotated[Literal["concatenated", "relational"], LATER] = Field(
+        "concatenated",
+        description="What SimNet gets of a pair of embeddings: [a ; b], as released, or [|a - b| ; a * b].",
+    )
 
     @model_validator(mode="after")
     def _divisible(self) -> ModelSettings:
@@ -163,6 +99,35 @@ class LossSettings(Settings):
         0.1, description="gamma (Sec. 3.5), constant score standing for all ignore masks; released: 0.05."
     )
     no_object: Weight = Field(0.1, description="Class weight of 'no object' in L_cls; all classes weigh 1.")
+    drop_lost_labels: Annotated[bool, LATER] = Field(
+        False,
+        description="A crop of base pixels alone loses its image's image-level labels: no loss asks for them there.",
+    )
+    exclusive: Annotated[Weight, LATER] = Field(
+        0.0, description="Weight, within L_comp, of the term against novel masks that overlap (ours); 0: none."
+    )
+    present: Annotated[Weight, LATER] = Field(
+        0.0, description="Weight, within L_comp, of the term for a place of every novel class (ours); 0: none."
+    )
+    present_share: Annotated[float, LATER, Field(gt=0, le=1)] = Field(
+        0.01, description="Share of the embedding grid's cells on which `present` wants every novel class of an image."
+    )
+    present_gate: Annotated[bool, LATER] = Field(
+        True,
+        description="`present` counts by the share of the image's not-base pixels that the crop keeps: not at all "
+        "up to one half, in full where it keeps all.",
+    )
+    ramp: Annotated[tuple[Share, Share], LATER] = Field(
+        (0.2, 0.5),
+        description="Shares of the steps between which `exclusive` and `present` rise linearly from nothing to their "
+        "weights.",
+    )
+
+    @model_validator(mode="after")
+    def _rising(self) -> LossSettings:
+        if self.ramp[0] > self.ramp[1]:
+            raise ValueError(f"loss.ramp is [start, full], found {list(self.ramp)}; give the smaller share first")
+        return self
 
     @model_validator(mode="after")
     def _teacher(self) -> LossSettings:
@@ -175,6 +140,12 @@ class SimilaritySettings(Settings):
     """Pixel-pixel similarity transfer: sampling for L_sim and L_dist (Eq. 2, 3)."""
 
     points: Count = Field(100, description="J, pixels sampled per image for L_sim and for L_dist (Table 4).")
+    pairs: Annotated[Literal["release", "paper"], LATER] = Field(
+        "release",
+        description="Pixel pairs of L_sim. release: most pixels are of one common base class, and one pixel of a pair "
+        "must be base; paper (Sec. 3.4): base pixels alone, drawn class by class, half of them of common classes; "
+        "similar and dissimilar pairs weigh the same.",
+    )
     other_share: Share = Field(
         0.2,
         description="Share of L_sim's J pixels drawn outside the common base class (released: 20 of 100).",
@@ -183,6 +154,14 @@ class SimilaritySettings(Settings):
         25, description="Iterations over which similar and dissimilar pairs are counted to balance L_sim."
     )
     balance_stride: Count = Field(5, description="Every n-th pixel pair is counted for the balance.")
+    teacher: Annotated[Literal["simnet", "constant"], LATER] = Field(
+        "simnet", description="Teacher of L_dist. constant: `constant` for every pair; then there is no SimNet."
+    )
+    constant: Annotated[Share, LATER] = Field(0.3, description="Similarity of every pair, if `teacher` is constant.")
+    detach: Annotated[bool, LATER] = Field(
+        True,
+        description="L_sim trains SimNet alone, as released; false: its gradient reaches the pixel embeddings as well.",
+    )
     student: Literal["cross", "same"] = Field(
         "cross",
         description="Student of L_dist: cosine between input and reference pixels (Eq. 3), or, as released, "
@@ -311,6 +290,22 @@ class TrainSettings(Settings):
     pairing: PairSettings = PairSettings()
     augment: AugmentSettings = AugmentSettings()
     optim: OptimSettings = OptimSettings()
+
+    @property
+    def has_simnet(self) -> bool:
+        """Whether a similarity network is trained."""
+        return self.loss.sim > 0 and self.similarity.teacher == "simnet"
+
+    def later_defaults(self) -> dict[str, set[str]]:
+        """Return the keys marked LATER that have their default, by section."""
+        return {
+            name: {
+                key
+                for key, field in type(section).model_fields.items()
+                if LATER in field.metadata and getattr(section, key) == field.default
+            }
+            for name, section in self
+        }
 
     @model_validator(mode="after")
     def _pairs(self) -> TrainSettings:

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from simformer.config.fields import DISTINCT, Count, Settings, Text
 from simformer.config.layers import parse
-from simformer.config.settings import DISTINCT, Count, SceneSettings, Settings, Text
+from simformer.config.settings import SceneSettings
 from simformer.errors import UserError
 
 Checksum = Annotated[str, StringConstraints(pattern=r"^(md5:[0-9a-f]{32}|sha1:[0-9a-f]{40}|sha256:[0-9a-f]{64})$")]

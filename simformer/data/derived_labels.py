@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from simformer.config.settings import IGNORE
 from simformer.data.checked import label_checksum, read_label_map
@@ -66,6 +68,28 @@ def join_labels(source: LabelSet, shards: Sequence[LabelSet], destination: Path)
     joined = replace(source, novel=(), images=images, root=destination, kind="pseudo")
     joined.save()
     return joined
+
+
+def mix_scores(scores: Tensor, novel: list[int], masked: Tensor, gamma: float) -> Tensor:
+    """Fill the not-base region R of one image (Sec. 4.2, "mixed labels").
+
+    Each class's scores are divided by their maximum over R. A pixel of R gets the class with the highest quotient if
+    that is at least gamma. Base and absent classes never compete; base pixels stay as they are.
+
+    Args:
+        scores: of the present novel classes, >= 0, [P, H, W].
+        novel: class id of each row.
+        masked: base class ids, IGNORE elsewhere, uint8 [H, W].
+        gamma: constant score of 'none of them': 0 leaves no pixel of R out, above 1 leaves out all.
+    Returns: uint8 [H, W].
+    """
+    region = masked == IGNORE
+    if not novel or not region.any():
+        return masked
+    highest = scores[:, region].amax(dim=1).clamp_min(torch.finfo(torch.float32).tiny)
+    best, winner = (scores / highest[:, None, None]).max(dim=0)
+    filled = torch.tensor(novel, dtype=torch.uint8)[winner].masked_fill(best < gamma, IGNORE)
+    return torch.where(region, filled, masked)
 
 
 def fill_labels(source: LabelSet, destination: Path) -> LabelSet:

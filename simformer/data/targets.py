@@ -25,12 +25,14 @@ class Target:
         label_map: class id per pixel; IGNORE for everything that is not labelled (hidden novel pixels,
             unlabelled pixels, padding), uint8 [H, W].
         padding: True on pixels added by padding, bool [H, W].
+        kept: share of the not-base pixels of the whole image that the crop keeps, in [0, 1]; on the host.
     """
 
     class_ids: Tensor
     has_mask: Tensor
     label_map: Tensor
     padding: Tensor
+    kept: float = 1.0
 
     @property
     def masks(self) -> Tensor:
@@ -44,17 +46,18 @@ class Target:
         return replace(self, label_map=label_map, padding=padding)
 
 
-def make_target(label_map: Tensor, padding: Tensor, image_labels: list[int]) -> Target:
+def make_target(label_map: Tensor, padding: Tensor, image_labels: list[int], kept: float = 1.0) -> Target:
     """Build the target of a crop from its (masked) label map and its image-level labels.
 
     Args:
         label_map: class ids of the crop, IGNORE elsewhere, uint8 [H, W].
         padding: True on padded pixels, bool [H, W].
         image_labels: ids known only by image-level label (novel classes present in the whole image).
+        kept: see `Target`.
 
     Returns: the Target; base classes that the crop cut away are not in it, image-level labels always are.
     """
     with_mask = np.flatnonzero(np.bincount(label_map.numpy().ravel(), minlength=IGNORE)[:IGNORE]).tolist()
     without_mask = sorted(set(image_labels) - set(with_mask))
     class_ids = torch.tensor(with_mask + without_mask, dtype=torch.int64)
-    return Target(class_ids, torch.arange(len(class_ids)) < len(with_mask), label_map, padding)
+    return Target(class_ids, torch.arange(len(class_ids)) < len(with_mask), label_map, padding, kept)

@@ -25,11 +25,15 @@ cv2.setNumThreads(0)
 
 @dataclass(frozen=True)
 class Crop:
-    """A padded training crop: image uint8 [3, S, S], label map uint8 [S, S], padding bool [S, S]."""
+    """A padded training crop: image uint8 [3, S, S], label map uint8 [S, S], padding bool [S, S].
+
+    `kept` is the share of the image's not-base pixels that it keeps; 0 if the image has none.
+    """
 
     image: Tensor
     label_map: Tensor
     padding: Tensor
+    kept: float = 1.0
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -74,6 +78,7 @@ def augment(
     rng: np.random.Generator,
     *,
     any_crop: bool,
+    hidden: tuple[int, ...] = (),
 ) -> Crop:
     """Resize, crop, jitter, flip and pad one training image.
 
@@ -85,11 +90,13 @@ def augment(
         any_crop: True if the image has labels that no crop can lose (image-level ones); otherwise crops
             without a single labelled pixel are drawn again, up to `settings.crop_tries` times; then the last
             one is taken (it has no target, which every loss allows).
+        hidden: ids in the label map that count as not base, as IGNORE does.
     Returns: the crop, of side `settings.crop`.
     """
     for _ in range(settings.crop_tries):
         shape, window = _choose_crop(label_map.shape, settings, rng)
-        labels = resize_label(label_map, *shape)[window]
+        whole = resize_label(label_map, *shape)
+        labels = whole[window]
         if any_crop or (labels != IGNORE).any():
             break
     cropped = resize_image(image, *shape)[window]
@@ -97,7 +104,8 @@ def augment(
         cropped = color_jitter(cropped, rng)
     if settings.flip and rng.random() < 0.5:
         cropped, labels = cropped[:, ::-1], labels[:, ::-1]
-    return _pad(cropped, labels, settings.crop)
+    inside, outside = (sum(np.count_nonzero(part == i) for i in (IGNORE, *hidden)) for part in (labels, whole))
+    return _pad(cropped, labels, settings.crop, inside / max(1, outside))
 
 
 def _choose_crop(
@@ -142,7 +150,7 @@ def _clip(values: np.ndarray) -> np.ndarray:
     return np.clip(values, 0, 255).astype(np.uint8)
 
 
-def _pad(image: np.ndarray, label_map: np.ndarray, side: int) -> Crop:
+def _pad(image: np.ndarray, label_map: np.ndarray, side: int, kept: float) -> Crop:
     height, width = label_map.shape
     padded = torch.full((3, side, side), PAD_VALUE, dtype=torch.uint8)
     padded[:, :height, :width] = torch.from_numpy(image.transpose(2, 0, 1).copy())
@@ -150,4 +158,4 @@ def _pad(image: np.ndarray, label_map: np.ndarray, side: int) -> Crop:
     labels[:height, :width] = torch.from_numpy(label_map.copy())
     padding = torch.ones(side, side, dtype=torch.bool)
     padding[:height, :width] = False
-    return Crop(padded, labels, padding)
+    return Crop(padded, labels, padding, kept)

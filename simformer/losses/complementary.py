@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from simformer.config.settings import LossSettings
-from simformer.losses.arithmetic import full_precision
+from simformer.losses.arithmetic import full_precision, promote
+from simformer.losses.grid import to_grid
 from simformer.losses.matching import Matches
-from simformer.losses.pixel_losses import pixel_losses
+from simformer.losses.pixel_losses import ABSENT, pixel_losses
 
 
 def complementary_loss(
@@ -21,12 +23,20 @@ def complementary_loss(
     settings: LossSettings,
     group_images: int,
     num_groups: int,
+    kept: Tensor | None = None,
+    progress: float = 1.0,
 ) -> Tensor:
     """Focal and dice between the union of an image's novel proposals and its region outside the base masks.
 
     The union takes, per pixel, the largest logit among the queries matched to classes without a mask and the
     constant logit(gamma) that stands for all ignore masks. Images without such a query are skipped: within a
     group the sum is divided by (images with one + 1e-5); over groups it is the plain mean.
+
+    Two terms of ours (`loss.exclusive`, `loss.present`) say which novel proposal is to cover what, where Eq. 4 asks
+    for their union alone. With R the not-base region and q the novel proposals of the image, they add
+
+        exclusive * mean over R of ReLU(sum_q sigmoid(z_q) - 1)           at pixel resolution,
+        present * mean over q and the k highest cells in R of softplus(-z_q)        at the embedding grid.
 
     Args:
         logits: mask logits of all matched queries, in the order of `matches`, [T, h, w].
@@ -36,6 +46,8 @@ def complementary_loss(
         settings: weights of focal and dice, and gamma.
         group_images: images of one group; divides B.
         num_groups: groups of the whole step, on all devices and in all accumulated passes.
+        kept: share of an image's not-base pixels that its crop keeps, [B]; with `present_gate`.
+        progress: share of the training's steps that are done, in [0, 1]; `ramp` is read with it.
 
     Returns: what these B images add to the loss of each layer (weighted by focal and dice, not by beta), [L].
     """
@@ -43,11 +55,46 @@ def complementary_loss(
 
     positions = matches.label_only
     layer, image = matches.layer[positions[:, 0]], matches.image[positions[:, 0]]
-    novel = logits[positions].masked_fill((positions < 0)[:, :, None, None], ignore_logit)
-    parts = pixel_losses(novel, not_base[image], ignore_logit)
+    strength = ramp(progress, *settings.ramp)
+    exclusive, present = strength * settings.exclusive, strength * settings.present
+    filler = ABSENT if exclusive else ignore_logit
+    novel = logits[positions].masked_fill((positions < 0)[:, :, None, None], filler)
+    weights = (settings.focal, settings.dice, exclusive) if exclusive else None
+    parts = pixel_losses(novel, not_base[image], ignore_logit, weights)
     with full_precision(parts):
-        losses = settings.focal * parts[:, 0] + settings.dice * parts[:, 1]
+        losses = parts if exclusive else settings.focal * parts[:, 0] + settings.dice * parts[:, 1]
+        if present:
+            absence = absences(novel, positions >= 0, not_base[image], settings.present_share)
+            if settings.present_gate:
+                absence = ((kept[image] - 0.5) / 0.5).clamp(0, 1) * absence
+            losses = losses + present * absence
         by_image = losses.new_zeros(2, layers, len(not_base))
         by_image[:, layer, image] = torch.stack([losses, torch.ones_like(losses)])
         total, count = by_image.view(2, layers, -1, group_images).sum(-1)
         return (total / (count + 1e-5)).sum(1) / num_groups
+
+
+def ramp(progress: float, start: float, full: float) -> float:
+    """Return 0 up to `start`, 1 from `full` on, and the line between them; all are shares of the training's steps."""
+    return float(progress >= full) if full == start else min(1.0, max(0.0, (progress - start) / (full - start)))
+
+
+def absences(logits: Tensor, matched: Tensor, not_base: Tensor, share: float) -> Tensor:
+    """Mean over an image's novel proposals of softplus(-z), each on the cells of R where it is highest.
+
+    Args:
+        logits: mask logits of Q proposals of S (layer, image), [S, Q, h, w].
+        matched: which of them there are, at least one of each row, bool [S, Q].
+        not_base: the region R, bool [S, H, W].
+        share: k as a share of the h w cells of the grid, rounded, at least one.
+
+    Returns: [S]; 0 where R has fewer than k cells.
+    """
+    cells = logits.shape[-2] * logits.shape[-1]
+    count = max(1, round(share * cells))
+    region = to_grid(not_base, logits.shape[-2:]).flatten(1)
+    logits = logits.flatten(2)
+    with torch.no_grad():
+        highest = logits.masked_fill(~region[:, None], -math.inf).topk(count, sorted=False).indices
+    surprise = F.softplus(-promote(logits.gather(-1, highest))).mean(-1) * matched
+    return surprise.sum(1) / matched.sum(1) * (region.sum(1) >= count)

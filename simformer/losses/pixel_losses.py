@@ -1,4 +1,4 @@
-"""Focal and dice at pixel resolution, between masks and (unions of) proposals at the embedding grid (Eq. 1, Eq. 4)."""
+"""Losses at pixel resolution, between masks and (unions of) proposals at the embedding grid (Eq. 1, Eq. 4)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,13 @@ from simformer.losses.arithmetic import full_precision
 from simformer.losses.focal_dice import ALPHA, focal_dice
 from simformer.losses.grid import enlargement, to_pixels
 
+ABSENT = -1e4
+"""Logit of a proposal that is not there: a score of 0, even in half precision."""
+Weights = tuple[float, float, float]
+"""Of focal, dice and excess."""
 
-def pixel_losses(logits: Tensor, masks: Tensor, floor: float = -math.inf) -> Tensor:
+
+def pixel_losses(logits: Tensor, masks: Tensor, floor: float = -math.inf, weights: Weights | None = None) -> Tensor:
     """Focal and dice between each mask and the union of some proposals, enlarged to the mask's pixels.
 
     The union takes, per pixel, the largest logit, and at least `floor`. Memory is bounded: only some rows are at
@@ -24,40 +29,51 @@ def pixel_losses(logits: Tensor, masks: Tensor, floor: float = -math.inf) -> Ten
     together with the loss and keeps it at the size of the grid; its arithmetic on pixels is in single precision.
 
     Args:
-        logits: mask logits of Q proposals for each of R masks, [R, Q, h, w].
+        logits: mask logits of Q proposals for each of R masks, [R, Q, h, w]; with weights, rows of fewer proposals end
+            with ABSENT.
         masks: bool [R, H, W].
         floor: lower bound of the union.
+        weights: of focal, dice and the excess, to get their sum. The excess says how much the proposals overlap: it is
+            the mean over the mask's pixels of ReLU(sum over proposals of sigmoid(logit) - 1), 0 for an empty mask.
 
-    Returns: focal and dice of each mask, [R, 2], in the logits' precision, at least single.
+    Returns: focal and dice of each mask, [R, 2], or with weights the sum, [R]; in the logits' precision, at least
+        single.
     """
     with full_precision(logits):
         if logits.dtype in (torch.bfloat16, torch.float16):
-            return _WithGradient.apply(logits, masks, floor)
+            return _WithGradient.apply(logits, masks, floor, weights)
         return arithmetic.map_rows(
-            lambda z, t: _plain(z, t, floor), logits.shape[1] * masks.shape[1] * masks.shape[2], logits, masks
+            lambda z, t: _plain(z, t, floor, weights), logits.shape[1] * masks.shape[1] * masks.shape[2], logits, masks
         )
 
 
-def _plain(logits: Tensor, masks: Tensor, floor: float) -> Tensor:
-    """Compute the losses of some rows with operations that autograd follows: [R, Q, h, w], [R, H, W] -> [R, 2]."""
+def _plain(logits: Tensor, masks: Tensor, floor: float, weights: Weights | None) -> Tensor:
+    """Compute the losses of some rows with operations that autograd follows, see `pixel_losses`."""
     pixels = to_pixels(logits.flatten(0, 1), masks.shape[-2:]).unflatten(0, logits.shape[:2])
     union = (pixels[:, 0] if pixels.shape[1] == 1 and floor == -math.inf else pixels.amax(1).clamp(min=floor)).flatten(
         1
     )
-    return torch.stack(focal_dice(union, masks.flatten(1)), dim=1)
+    focal, dice = focal_dice(union, masks.flatten(1))
+    if weights is None:
+        return torch.stack([focal, dice], dim=1)
+    beyond = (pixels.sigmoid().sum(1) - 1).relu() * masks
+    excess = beyond.sum((1, 2)) / masks.sum((1, 2)).clamp(min=1)
+    return weights[0] * focal + weights[1] * dice + weights[2] * excess
 
 
 class _WithGradient(torch.autograd.Function):
     """The same losses, whose gradients at the grid are found in the forward pass, a few rows at a time."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, masks: Tensor, floor: float) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, masks: Tensor, floor: float, weights: Weights | None) -> Tensor:
         rows, columns = enlargement(logits, masks.shape[-2:])
         wide = torch.float32 if logits.dtype == torch.float16 else logits.dtype  # derivatives are too small for fp16
         limit = arithmetic.PIXELS_IN_CACHE if logits.device.type == "cpu" else arithmetic.PIXELS_AT_ONCE
         at_once = max(1, limit // (logits.shape[1] * masks.shape[1] * masks.shape[2]))
         losses, gradients = [], []
         for some, truth in zip(logits.split(at_once), masks.split(at_once), strict=True):
+            if weights is not None and some.device.type == "cpu":  # where looking at values waits for nothing
+                some = some[:, : int((some[:, :, 0, 0] > ABSENT / 2).sum(1).max())]
             pixels = (rows.T @ some @ columns).float()
             union, chosen = (pixels[:, 0], None) if some.shape[1] == 1 else pixels.max(1)
             bounded = union if floor == -math.inf else union.clamp(min=floor)
@@ -65,21 +81,48 @@ class _WithGradient(torch.autograd.Function):
             by_union = by_union.view(2, *union.shape)
             if floor != -math.inf:
                 by_union.masked_fill_(union < floor, 0)
+            if weights is not None:
+                values = weights[0] * values[:, 0] + weights[1] * values[:, 1]
+                by_union = by_union[:1].mul_(weights[0]).add_(by_union[1:], alpha=weights[1])
             by_pixel = by_union[:, :, None].to(wide)
             if chosen is not None:
                 query = torch.arange(some.shape[1], device=chosen.device)[:, None, None]
                 by_pixel = by_pixel * (chosen[:, None] == query)
+            if weights is not None:
+                excess, by_excess = _excess_with_gradient(pixels, truth)
+                values, by_pixel = values + weights[2] * excess, by_pixel.add_(by_excess, alpha=weights[2])
             losses.append(values)
-            gradients.append(rows.to(wide) @ by_pixel @ columns.T.to(wide))
+            by_cell = rows.to(wide) @ by_pixel @ columns.T.to(wide)
+            if missing := logits.shape[1] - some.shape[1]:
+                by_cell = F.pad(by_cell, (0, 0, 0, 0, 0, missing))
+            gradients.append(by_cell)
         ctx.save_for_backward(torch.cat(gradients, dim=1))
         return torch.cat(losses)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, by_loss: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, by_loss: Tensor) -> tuple[Tensor, None, None, None]:
+        if by_loss.dim() == 1:
+            return by_loss[:, None, None, None] * ctx.saved_tensors[0][0], None, None, None
         focal, dice = ctx.saved_tensors[0]
         by_focal, by_dice = by_loss[:, :, None, None, None].unbind(1)
-        return by_focal * focal + by_dice * dice, None, None
+        return by_focal * focal + by_dice * dice, None, None, None
+
+
+def _excess_with_gradient(pixels: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Excess of overlapping proposals as in `pixel_losses`, and its derivative by their logits.
+
+    Args:
+        pixels: logits of the proposals; their memory is used up, [R, Q, H, W].
+        masks: bool [R, H, W].
+
+    Returns: excess [R]; derivative [R, Q, H, W].
+    """
+    score = pixels.sigmoid_()
+    beyond = score.sum(1).sub_(1).relu_().mul_(masks)
+    size = masks.sum((1, 2)).clamp(min=1)
+    counted = (beyond > 0).to(score.dtype).div_(size[:, None, None])
+    return beyond.sum((1, 2)) / size, score.addcmul_(score, score, value=-1).mul_(counted[:, None])
 
 
 def _focal_dice_with_gradient(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:

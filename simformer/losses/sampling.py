@@ -14,13 +14,14 @@ Generators = Sequence[torch.Generator]
 """One source of randomness for each pair: what it draws depends on no other pair, and not on the pairs' device."""
 
 
-def sample_points(region: Tensor, count: int, generators: Generators) -> Tensor:
-    """Draw pixels uniformly, without replacement, inside a region; what it lacks comes from outside it.
+def sample_points(region: Tensor, count: int, generators: Generators, rarity: Tensor | None = None) -> Tensor:
+    """Draw pixels without replacement, inside a region; what it lacks comes from outside it.
 
     Args:
         region: bool [G, ..., P].
         count: pixels to draw per region.
         generators: G sources of the random keys.
+        rarity: weight of every pixel in the draw, > 0, [G, ..., P]; None: all are equally likely.
 
     Returns: indices into P, distinct within a region, int64 [G, ..., count].
 
@@ -32,7 +33,10 @@ def sample_points(region: Tensor, count: int, generators: Generators) -> Tensor:
             "lower similarity.points or enlarge augment.crop"
         )
     keys = torch.stack([torch.rand(region.shape[1:], generator=g, device=g.device) for g in generators])
-    return (keys.to(region.device, non_blocking=True) + region).topk(count, dim=-1).indices
+    keys = keys.to(region.device, non_blocking=True)
+    if rarity is not None:  # the highest of u^(1/w) are a weighted draw (Efraimidis and Spirakis, 2006)
+        keys = keys ** (rarity.amin(-1, keepdim=True) / rarity)
+    return (keys + region).topk(count, dim=-1).indices
 
 
 def sample_base_points(
@@ -52,8 +56,10 @@ def sample_base_points(
         settings: J and the share of other pixels (padding excluded).
         generators: G sources of randomness.
 
-    Returns: int64 [G, 2, J], the pixels of the common class first.
+    Returns: int64 [G, 2, J], the pixels of the common class (or, with the paper's pairs, classes) first.
     """
+    if settings.pairs == "paper":
+        return _sample_class_aware(labels, settings.points, generators)
     wanted = torch.tensor([_draw(ids, g) for ids, g in zip(common_ids, generators, strict=True)], dtype=labels.dtype)
     wanted = wanted.to(labels.device, non_blocking=True)[:, None, None]
     region = (labels == wanted) ^ (wanted == IGNORE)
@@ -61,6 +67,20 @@ def sample_base_points(
     inside = sample_points(region, settings.points - others, generators)
     outside = sample_points(~region & ~padding, others, generators)
     return torch.cat([inside, outside], dim=-1)
+
+
+def _sample_class_aware(labels: Tensor, count: int, generators: Generators) -> Tensor:
+    """Draw base pixels, every class of an image as likely as any other: half of common classes, if there are any."""
+    ids, base = labels.long(), labels != IGNORE
+    sizes = torch.zeros(*ids.shape[:2], IGNORE + 1, device=ids.device).scatter_add_(
+        -1, ids, torch.ones_like(ids).float()
+    )
+    both = (sizes > 0).all(1, keepdim=True).expand_as(sizes).gather(-1, ids) & base
+    rarity = 1 / sizes.gather(-1, ids)
+    region = torch.where(both.any(-1, keepdim=True), both, base)
+    shared = sample_points(region, count // 2, generators, rarity)
+    others = sample_points(base.scatter(-1, shared, False), count - count // 2, generators, rarity)
+    return torch.cat([shared, others], dim=-1)
 
 
 def _draw(ids: frozenset[int], generator: torch.Generator) -> int:

@@ -51,31 +51,49 @@ class PairBalance:
         self.counts = deque(map(torch.tensor, state["counts"]), maxlen=self.counts.maxlen)
 
 
-def similarity_loss(features: Tensor, labels: Tensor, simnet: SimNet, balances: Sequence[PairBalance]) -> Tensor:
-    """L_sim (Eq. 2): class-balanced binary cross-entropy of SimNet on pixel pairs with a base pixel in them.
+def similarity_loss(
+    features: Tensor,
+    labels: Tensor,
+    simnet: SimNet,
+    balances: Sequence[PairBalance],
+    settings: SimilaritySettings,
+) -> Tensor:
+    """L_sim (Eq. 2): balanced binary cross-entropy of SimNet on pixel pairs with a base pixel in them.
 
     A pair is similar if both pixels have the same base class. A base pixel and one outside the base region
-    are dissimilar; two pixels outside it say nothing and are left out. The features are detached: L_sim
-    trains SimNet only.
+    are dissimilar; two pixels outside it say nothing and are left out. With the paper's pairs both pixels must be
+    base, and the mean over similar pairs weighs as much as that over dissimilar ones.
 
     Args:
         features: pixel embeddings of the two images of each pair, [G, 2, J, C].
         labels: class ids of these pixels, IGNORE where not base, [G, 2, J].
         simnet: similarity network, in training mode.
-        balances: running pair counts of each pair, updated here.
+        balances: running pair counts of each pair, updated here; not used with the paper's pairs.
+        settings: which pairs, and whether the features are detached, so that L_sim trains SimNet only.
 
     Returns: [G]; 0 where no pair of pixels is valid.
     """
     partner = labels.flip(1)
-    probability = _similarities(simnet, features.detach())
+    probability = _similarities(simnet, features.detach() if settings.detach else features)
     similar = labels[..., None] == partner[:, :, None]
-    valid = (labels != IGNORE)[..., None] | (partner != IGNORE)[:, :, None]
+    first, second = (labels != IGNORE)[..., None], (partner != IGNORE)[:, :, None]
+    if settings.pairs == "paper":
+        return _balanced_entropy(probability, similar, first & second)
+    valid = first | second
     with full_precision(probability):
         shares = torch.stack([balance.update(own) for balance, own in zip(balances, similar, strict=True)])
         dissimilar_weight, similar_weight = shares.to(probability.dtype)[:, :, None, None, None].unbind(1)
         weight = valid * torch.where(similar, similar_weight, dissimilar_weight)
         entropy = F.binary_cross_entropy(probability, similar.to(probability.dtype), weight, reduction="none")
         return entropy.sum((1, 2, 3)) / valid.sum((1, 2, 3)).clamp(min=1)
+
+
+def _balanced_entropy(probability: Tensor, similar: Tensor, valid: Tensor) -> Tensor:
+    """Half the mean over dissimilar and half that over similar pairs, [G, 2, J, I] each; 0 for a kind that lacks."""
+    with full_precision(probability):
+        kinds = torch.stack([valid & ~similar, valid & similar])
+        entropy = F.binary_cross_entropy(probability, similar.to(probability.dtype), reduction="none")
+        return ((kinds * entropy).sum((2, 3, 4)) / kinds.sum((2, 3, 4)).clamp(min=1)).sum(0) / 2
 
 
 def _similarities(simnet: SimNet, features: Tensor) -> Tensor:
@@ -99,19 +117,22 @@ def class_scores(class_logits: Tensor, mask_logits: Tensor, novel_ids: Tensor) -
         return promote(mask_logits).sigmoid() @ promote(class_logits).softmax(-1)[..., novel_ids]
 
 
-def distillation_loss(scores: Tensor, features: Tensor, simnet: SimNet, settings: SimilaritySettings) -> Tensor:
+def distillation_loss(scores: Tensor, features: Tensor, simnet: SimNet | None, settings: SimilaritySettings) -> Tensor:
     """L_dist (Eq. 3): the cosine of two pixels' novel scores follows the similarity that SimNet sees.
 
     Args:
         scores: novel scores of the sampled pixels of the two images of each pair, [G, 2, J, Kn].
         features: their pixel embeddings, [G, 2, J, C]; no gradient flows into them or into SimNet.
-        simnet: the teacher, in training mode.
-        settings: student (cross-image, or as released same-image), form and clamp.
+        simnet: the teacher, in training mode; not used if `teacher` is constant.
+        settings: teacher, student (cross-image, or as released same-image), form and clamp.
 
     Returns: the mean over the 2 J J pixel pairs of each pair of images, [G]; 'cce' is never positive.
     """
     with torch.no_grad():
-        teacher = _similarities(simnet, features)
+        if settings.teacher == "constant":
+            teacher = promote(scores).new_full((*scores.shape[:3], scores.shape[2]), settings.constant)
+        else:
+            teacher = _similarities(simnet, features)
     with full_precision(scores):
         unit = F.normalize(promote(scores), dim=-1, eps=1e-8)
         partner = unit.flip(1) if settings.student == "cross" else unit

@@ -68,6 +68,7 @@ class SimFormerLoss:
         simnet: SimNet | None = None,
         seeds: Sequence[int] = (),
         first_slot: int = 0,
+        progress: float = 1.0,
     ) -> dict[str, Tensor]:
         """Compute what some groups add to the loss of the step.
 
@@ -76,12 +77,13 @@ class SimFormerLoss:
             targets: their targets, all of one size H x W, on the same device.
             num_masks: classes with a mask (`mask.count_masks`) in all images of the step.
             num_groups: groups of the step, on all devices and in all passes.
-            simnet: similarity network; None without pairs (no L_sim and L_dist).
+            simnet: similarity network; None without pairs (no L_sim and L_dist), or with a constant teacher (no L_sim).
             seeds: with SimNet, one seed per group of this call, for its sampled pixels.
             first_slot: number of this call's first group within the step; it selects the pair balances.
+            progress: share of the training's steps that are done, which `loss.ramp` goes by.
 
-        Returns: weighted terms, scalars: 'cls', 'focal' and 'dice' (L_mask), 'comp' summed over layers,
-            'sim', 'dist'. Terms that the settings switch off are absent.
+        Returns: weighted terms, scalars: 'cls', 'focal' and 'dice' (L_mask), 'comp' (with `exclusive` and
+            `present`) summed over layers, 'sim', 'dist'. Terms that the settings switch off are absent.
 
         Raises:
             ValueError: when the images do not fill whole groups, or SimNet comes without pairs or seeds.
@@ -108,13 +110,17 @@ class SimFormerLoss:
             terms["focal"], terms["dice"] = weights.focal * focal.sum(), weights.dice * dice.sum()
         if weights.beta:
             not_base = (label_maps == IGNORE) & ~padding
-            comp = complementary_loss(matched, matches, not_base, layers, weights, *groups)
+            kept = None
+            if weights.present and weights.present_gate:
+                kept = torch.tensor([target.kept for target in targets]).to(padding.device, non_blocking=True)
+            comp = complementary_loss(matched, matches, not_base, layers, weights, *groups, kept, progress)
             terms["comp"] = weights.beta * comp.sum()
-        if simnet is not None and weights.sim:
+        if self.similarity.teacher == "constant" if simnet is None else weights.sim:
             size = output.embeddings.shape[-2:]
             maps = to_grid(label_maps, size).flatten(1), to_grid(padding, size).flatten(1)
             sim, dist = self._transfer(output, matches, *maps, simnet, seeds, first_slot)
-            terms["sim"] = weights.sim * sim / num_groups
+            if simnet is not None:
+                terms["sim"] = weights.sim * sim / num_groups
             if weights.alpha:
                 terms["dist"] = weights.alpha * dist / num_groups
         return terms
@@ -125,11 +131,11 @@ class SimFormerLoss:
         matches: Matches,
         labels: Tensor,
         padding: Tensor,
-        simnet: SimNet,
+        simnet: SimNet | None,
         seeds: Sequence[int],
         first_slot: int,
     ) -> tuple[Tensor, Tensor]:
-        """Sum L_sim and L_dist over the pairs; labels and padding at the embedding grid, [B, P] each."""
+        """Sum L_sim (0 without SimNet) and L_dist over the pairs; labels and padding at the grid, [B, P] each."""
         if self.group_images != 2 or len(seeds) != len(labels) // 2:
             raise ValueError(f"SimNet needs groups of 2 images (found {self.group_images}) and a seed for each")
         of_pairs = output.class_logits[-1], output.mask_logits[-1].flatten(2), output.embeddings.flatten(2)
@@ -143,10 +149,14 @@ class SimFormerLoss:
             own = slice(pairs.start, pairs.stop)
             generators = [torch.Generator().manual_seed(seeds[pair]) for pair in pairs]
             common = [frozenset.intersection(*matches.base_ids[2 * pair : 2 * pair + 2]) for pair in pairs]
-            points = sample_base_points(labels[own], padding[own], common, self.similarity, generators)
-            features = gather_points(embeddings[own].detach(), points)
-            balances = [self._balance(first_slot + pair) for pair in pairs]
-            sim = sim + similarity_loss(features, labels[own].gather(-1, points), simnet, balances).sum()
+            if simnet is not None:
+                points = sample_base_points(labels[own], padding[own], common, self.similarity, generators)
+                features = gather_points(
+                    embeddings[own].detach() if self.similarity.detach else embeddings[own], points
+                )
+                balances = [self._balance(first_slot + pair) for pair in pairs]
+                ids = labels[own].gather(-1, points)
+                sim = sim + similarity_loss(features, ids, simnet, balances, self.similarity).sum()
             taught = [p for p in pairs if frozenset.intersection(*matches.novel_ids[2 * p : 2 * p + 2])]
             if self.loss.alpha and taught:
                 own = own if len(taught) == at_once else torch.tensor(taught).to(labels.device, non_blocking=True)

@@ -125,5 +125,5 @@ def _network(config: RunConfig, num_classes: int, with_simnet: bool) -> dict[str
     with torch.device("meta"):
         networks = {"model": MaskFormer(num_classes, settings)}
         if with_simnet:
-            networks["simnet"] = SimNet(settings.dim, settings.simnet_dim)
+            networks["simnet"] = SimNet.of(settings)
     return {f"{name}.{key}": t for name, network in networks.items() for key, t in network.state_dict().items()}

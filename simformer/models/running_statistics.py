@@ -15,7 +15,7 @@ class RunningStatistics:
     do not depend on r. Any number n of them is r <- (1 - m)^n r + c, and such changes can be chained.
 
     Args:
-        module: the network before the block; it has batch norm layers.
+        module: the network before the block; without batch norm layers nothing is kept.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -41,12 +41,13 @@ class RunningStatistics:
             norm.num_batches_tracked.fill_(int(updates[0]))
 
     def _values(self) -> Tensor:
-        return torch.cat([v for n in self.norms for v in (n.running_mean, n.running_var)]).double().cpu()
+        values = [v for n in self.norms for v in (n.running_mean, n.running_var)] or [torch.zeros(0)]
+        return torch.cat(values).double().cpu()
 
     def _updates(self) -> Tensor:
         return self._per_value([int(norm.num_batches_tracked) for norm in self.norms])
 
     def _per_value(self, numbers: Sequence[float]) -> Tensor:
         """Repeat a number of each layer for every value of it, float64 [V]."""
-        sizes = torch.tensor([2 * norm.num_features for norm in self.norms])
+        sizes = torch.tensor([2 * norm.num_features for norm in self.norms], dtype=torch.int64)
         return torch.tensor(numbers, dtype=torch.float64).repeat_interleave(sizes)

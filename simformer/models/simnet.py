@@ -6,16 +6,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from simformer.config.settings import ModelSettings
+
+NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm, "none": nn.Identity}
+"""Norm layers by the name that `model.simnet_norm` gives them."""
+
 
 class ResidualBlock(nn.Module):
-    """Two linear layers, each with batch norm and ReLU, around a shortcut; no activation after the sum."""
+    """Two linear layers, each with a norm and ReLU, around a shortcut; no activation after the sum."""
 
-    def __init__(self, width_in: int, width: int):
+    def __init__(self, width_in: int, width: int, norm: str):
         super().__init__()
         self.linear1 = nn.Linear(width_in, width)
-        self.norm1 = nn.BatchNorm1d(width)
+        self.norm1 = NORMS[norm](width)
         self.linear2 = nn.Linear(width, width)
-        self.norm2 = nn.BatchNorm1d(width)
+        self.norm2 = NORMS[norm](width)
 
     def forward(self, hidden: Tensor, shortcut: Tensor) -> Tensor:
         """Finish the block from the output of its `linear1`, which the caller computes (see SimNet).
@@ -33,18 +38,26 @@ class ResidualBlock(nn.Module):
 class SimNet(nn.Module):
     """Three residual blocks on pairs of pixel embeddings and a two-way softmax (Sec. 3.3; released code).
 
-    Batch norm uses, in train mode, the statistics of all pixel pairs of one image pair.
+    Batch norm uses, in train mode, the statistics of all pixel pairs of one image pair; layer norm knows one pair.
 
     Args:
         dim: C, width of the pixel embeddings.
         width: width of the residual blocks.
+        norm: one of NORMS.
+        relational: whether a pair is told as [|a - b| ; a * b] in place of [a ; b].
     """
 
-    def __init__(self, dim: int, width: int = 256):
+    def __init__(self, dim: int, width: int = 256, norm: str = "batch", relational: bool = False):
         super().__init__()
+        self.relational = relational
         self.projection = nn.Linear(2 * dim, width)
-        self.blocks = nn.ModuleList(ResidualBlock(width_in, width) for width_in in (2 * dim, width, width))
+        self.blocks = nn.ModuleList(ResidualBlock(width_in, width, norm) for width_in in (2 * dim, width, width))
         self.head = nn.Linear(width, 2)
+
+    @classmethod
+    def of(cls, settings: ModelSettings) -> SimNet:
+        """Return the network that the settings describe."""
+        return cls(settings.dim, settings.simnet_dim, settings.simnet_norm, settings.simnet_input == "relational")
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Compare every pixel of one image with every pixel of another: R_hat of Eq. 2.
@@ -58,8 +71,13 @@ class SimNet(nn.Module):
         """
         if a.dim() == 3:
             return self(a[None], b[None])[0]
-        hidden = linear_on_pairs(self.blocks[0].linear1, a, b)
-        shortcut = linear_on_pairs(self.projection, a, b).relu_()
+        layers = self.blocks[0].linear1, self.projection
+        if self.relational:
+            pairs = relations(a, b)
+            hidden, shortcut = (layer(pairs) for layer in layers)
+        else:
+            hidden, shortcut = (linear_on_pairs(layer, a, b) for layer in layers)
+        shortcut = shortcut.relu_()
         probability = self.similarity(hidden.flatten(0, 2), shortcut.flatten(0, 2))
         return probability.view(hidden.shape[:-1]).movedim(-1, 0)
 
@@ -67,8 +85,8 @@ class SimNet(nn.Module):
         """Run the network on P pixel pairs of G image pairs from the first block's `linear1` and its shortcut.
 
         Args:
-            hidden: blocks[0].linear1 of the concatenated pair, [P, G, width].
-            shortcut: ReLU of the projection of the concatenated pair, [P, G, width].
+            hidden: blocks[0].linear1 of the pair, [P, G, width].
+            shortcut: ReLU of the projection of the pair, [P, G, width].
 
         Returns: probability of 'similar', [P, G].
         """
@@ -97,15 +115,23 @@ def linear_on_pairs(linear: nn.Linear, a: Tensor, b: Tensor) -> Tensor:
     return of_a[:, :, None] + of_b[:, None]
 
 
-def normed_relu(norm: nn.BatchNorm1d, x: Tensor) -> Tensor:
-    """Apply batch norm to each of G groups of rows by itself, as if it had been called for one after the other.
+def relations(a: Tensor, b: Tensor) -> Tensor:
+    """Return [|a_j - b_i| ; a_j * b_i] of all pairs: a [G, D, J, C], b [G, D, I, C] -> [D, J, I, G, 2 C]."""
+    a, b = a.movedim(0, 2)[:, :, None], b.movedim(0, 2)[:, None]
+    return torch.cat([(a - b).abs(), a * b], dim=-1)
+
+
+def normed_relu(norm: nn.Module, x: Tensor) -> Tensor:
+    """Apply a norm and ReLU; batch norm to each of G groups of rows by itself, as if it had been called for each.
 
     Args:
-        norm: the layer; its running statistics follow.
+        norm: the layer, one of NORMS; the running statistics of batch norm follow.
         x: [P, G, width].
 
     Returns: [P, G, width].
     """
+    if not isinstance(norm, nn.BatchNorm1d):
+        return norm(x).relu_()
     groups = x.shape[1]
     if groups == 1 or not norm.training:
         return norm(x.flatten(0, 1)).relu_().view_as(x)

@@ -125,7 +125,7 @@ class Catalogue:
         path, table = self._path("experiments", name), self.experiment(name)
         if not table.sweep:
             return {}
-        first, *others = [self.run(dataset, split, method, 0).flat() for method in table.methods]
+        first, *others = [self.run(dataset, split, method, 0).flat(complete=True) for method in table.methods]
         panels = {key: {table.methods[0]: first[key]} for key in table.sweep if key in first}
         if unknown := sorted(set(table.sweep) - set(panels)):
             near = difflib.get_close_matches(unknown[0], first, n=1)
@@ -149,7 +149,8 @@ class Catalogue:
         """Return a method; one that names no `labels` has its parent's, and with them the teacher and the maps."""
         lineage = [self._methods[ancestor] for ancestor in self._lineage(name)]
         named = [method for method in lineage if "labels" in method.model_fields_set] or lineage
-        return lineage[-1].model_copy(update={name: getattr(named[-1], name) for name in ("labels", "teacher", "maps")})
+        inherited = ("labels", "teacher", "pseudo", "maps")
+        return lineage[-1].model_copy(update={name: getattr(named[-1], name) for name in inherited})
 
     def training_chain(self, method: str) -> list[str]:
         """Return a method's teachers, the first to be trained first, and the method itself."""

@@ -57,7 +57,8 @@ def result_bytes(catalogue: Catalogue, cells: Iterable[Cell]) -> float:
             if labels == "fill":
                 label_sets.add((split, "fill", 0))
             elif labels == "pseudo":
-                label_sets.add((split, catalogue.method(method).teacher or "", seed))
+                chosen = catalogue.method(method)
+                label_sets.add((split, f"{chosen.teacher}{chosen.pseudo.suffix}", seed))
             elif labels == "maps":
                 label_sets.add((split, method, seed))
                 maps = catalogue.method(method).maps

@@ -8,9 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from simformer.baselines.settings import MapChoice
+from simformer.config.fields import DISTINCT, Count, Seed, Settings, SplitKey, SplitNumber, Text
 from simformer.config.layers import parse
 from simformer.config.paths import expand_folder
-from simformer.config.settings import DISTINCT, Count, InferenceSettings, Seed, Settings, SplitKey, SplitNumber, Text
+from simformer.config.pseudo import PseudoSettings
+from simformer.config.settings import InferenceSettings
 from simformer.config.sources import Expected, Source
 from simformer.errors import UserError
 from simformer.text.strict_json import read_option
@@ -139,6 +141,7 @@ class MethodFile(Settings):
     )
     teacher: MethodName | None = Field(None, description="Method whose predictions label the novel pixels.")
     maps: MapChoice | None = Field(None, description="Which class maps label the novel pixels.")
+    pseudo: PseudoSettings = Field(PseudoSettings(), description="How the teacher's predictions become labels.")
     settings: dict[str, Any] = Field({}, description="Training settings that differ.")
     datasets: dict[Name, dict[str, Any]] = Field({}, description="Training settings on one dataset alone.")
     splits: dict[Name, dict[SplitKey, dict[str, Any]]] = Field(
@@ -149,6 +152,8 @@ class MethodFile(Settings):
     def _teacher(self) -> MethodFile:
         if (self.labels == "pseudo") != (self.teacher is not None):
             raise ValueError("`teacher` goes with `labels: pseudo`, and only with it")
+        if self.labels != "pseudo" and "pseudo" in self.model_fields_set:
+            raise ValueError("`pseudo` goes with `labels: pseudo`, e.g. labels: pseudo, teacher: simformer")
         if (self.labels == "maps") != (self.maps is not None):
             raise ValueError("`maps` goes with `labels: maps`, and only with it, e.g. maps: {response: classifier}")
         return self

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from simformer.baselines.settings import MapChoice
 from simformer.config import settings
+from simformer.config.pseudo import PseudoSettings
 from simformer.study.files import DatasetFile, ExperimentFile, FigureFile, MethodFile, SplitSpec, Study, StudyDataset
 
 SECTIONS = {name: field.annotation for name, field in settings.TrainSettings.model_fields.items()}
@@ -43,6 +44,8 @@ def settings_page() -> str:
         _table(MethodFile),
         "### `maps`",
         _table(MapChoice),
+        "### `pseudo`",
+        _table(PseudoSettings),
         "## Experiment (`config/experiments/<name>.yaml`)",
         _table(ExperimentFile),
         "## Figure (`config/figures/<name>.yaml`)",

@@ -129,7 +129,7 @@ class Runs:
         dataset, split, name, seed = cell
         method = self.catalogue.method(name)
         if method.labels == "pseudo":
-            return self.file("pseudo/labels.json", (dataset, split, str(method.teacher), seed))
+            return self.file(f"pseudo{method.pseudo.suffix}/labels.json", (dataset, split, str(method.teacher), seed))
         if method.labels == "maps":
             return self.file("mixed/labels.json", cell)
         folder = {"fill": "fill", "crop": "crop"}.get(method.labels, "masked")

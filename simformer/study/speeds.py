@@ -95,7 +95,7 @@ def _step(run: RunConfig, card: Card) -> float | None:
     """Time of a run's step on a card; None unless the check measured that very kind of step."""
     settings = run.settings
     case = CASES.get((settings.model.backbone, settings.augment.crop), "")
-    step = card.speed.get(case, {}).get("simformer" if settings.loss.sim > 0 else "maskformer", {})
+    step = card.speed.get(case, {}).get("simformer" if settings.has_simnet else "maskformer", {})
     mode = settings.optim.precision + ("+compile" if settings.optim.compile else "")
     same = step.get("images") == settings.optim.batch_images and step.get("mode") == mode
     return step["seconds"] if same and _positive(step.get("seconds")) else None

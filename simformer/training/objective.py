@@ -32,7 +32,13 @@ class Objective(nn.Module):
         self.precision = precision
 
     def forward(
-        self, groups: Sequence[Group], num_masks: float, num_groups: int, seeds: Sequence[int], first_slot: int
+        self,
+        groups: Sequence[Group],
+        num_masks: float,
+        num_groups: int,
+        seeds: Sequence[int],
+        first_slot: int,
+        progress: float = 1.0,
     ) -> dict[str, Tensor]:
         """Compute what the groups add to the loss of the step: arguments and result as in `SimFormerLoss`."""
         device, half = next(self.model.parameters()).device, self.precision != torch.float32
@@ -51,4 +57,5 @@ class Objective(nn.Module):
             simnet=self.simnet,
             seeds=seeds,
             first_slot=first_slot,
+            progress=progress,
         )

@@ -44,10 +44,10 @@ NOT_PAID = (
 """Measured by hand on single threads, or estimated from a profile."""
 
 
-def _autograd(logits: torch.Tensor, masks: torch.Tensor, floor: float) -> torch.Tensor:
+def _autograd(logits: torch.Tensor, masks: torch.Tensor, floor: float, weights: pixel_losses.Weights) -> torch.Tensor:
     """Return the losses on pixels as single precision has them."""
     pixels = logits.shape[1] * masks.shape[1] * masks.shape[2]
-    return map_rows(lambda z, t: pixel_losses._plain(z, t, floor), pixels, promote(logits), masks)
+    return map_rows(lambda z, t: pixel_losses._plain(z, t, floor, weights), pixels, promote(logits), masks)
 
 
 def _not_fused(modules: Any, network: Any, settings: Any) -> torch.optim.AdamW:

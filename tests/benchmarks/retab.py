@@ -15,11 +15,11 @@ from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.expansion.affinity import feature_affinity
 from simformer.baselines.expansion.affinity_network import AffinityNetwork
 from simformer.baselines.expansion.stencil import half_disc
-from simformer.baselines.mixing import mix_scores
 from simformer.baselines.retab.edge_network import EdgeNetwork
 from simformer.baselines.retab.propagation import STRIDE, padded_input, start, two_stages
 from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.config.settings import IGNORE
+from simformer.data.derived_labels import mix_scores
 
 HEIGHT, WIDTH, CLASSES, NOVEL = 480, 640, 10, 3
 

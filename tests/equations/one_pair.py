@@ -1,6 +1,9 @@
 """The losses on pairs of images, called for a single pair."""
 
+from simformer.config.settings import SimilaritySettings
 from simformer.losses import sampling, similarity
+
+RELEASE = SimilaritySettings()
 
 
 def sample_points(region, count, generator):
@@ -18,9 +21,9 @@ def sample_novel_points(labels, padding, settings, generator):
     return sampling.sample_novel_points(labels[None], padding[None], settings, [generator])[0]
 
 
-def similarity_loss(features, labels, simnet, balance):
+def similarity_loss(features, labels, simnet, balance, settings=RELEASE):
     """L_sim of features [2, J, C] and labels [2, J], with a SimNet for one pair."""
-    return similarity.similarity_loss(features[None], labels[None], _for_pairs(simnet), [balance])[0]
+    return similarity.similarity_loss(features[None], labels[None], _for_pairs(simnet), [balance], settings)[0]
 
 
 def distillation_loss(scores, features, simnet, settings):

@@ -8,7 +8,7 @@ from simformer.losses import arithmetic
 from simformer.losses.focal_dice import focal_dice, focal_dice_pairwise
 from simformer.losses.mask import count_masks, mask_losses
 from simformer.losses.matching import match
-from simformer.losses.pixel_losses import pixel_losses
+from simformer.losses.pixel_losses import ABSENT, pixel_losses
 
 LOGITS = torch.tensor([[-2.0, -1.0, 0.0, 0.5], [1.0, 2.0, -0.5, 0.0]])
 MASKS = torch.tensor([[0, 0, 1, 1], [1, 1, 0, 0]], dtype=torch.bool)
@@ -105,23 +105,47 @@ def test_single_precision_under_autocast(matched):
 
 @pytest.mark.parametrize("proposals", [1, 3])
 @pytest.mark.parametrize("floor", [-float("inf"), -1.5])
+@pytest.mark.parametrize("weights", [None, (2.0, 0.5, 3.0)])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.02), (torch.float16, 0.004)])
-def test_the_path_of_half_precision_has_the_losses_and_gradients_of_the_other(proposals, floor, dtype, tolerance):
+def test_the_path_of_half_precision_has_the_losses_and_gradients_of_the_other(
+    proposals, floor, weights, dtype, tolerance
+):
     generator = torch.Generator().manual_seed(0)
     rounded = (3 * torch.randn(5, proposals, 6, 9, generator=generator)).to(dtype)
     masks = torch.rand(5, 24, 36, generator=generator) < 0.3
     masks[0], masks[1] = False, True
-    weights = torch.rand(5, 2, generator=generator)
+    outer = torch.rand((5,) if weights else (5, 2), generator=generator)
     results = []
     for logits in (rounded.clone(), rounded.float()):
-        losses = pixel_losses(logits.requires_grad_(), masks, floor)
-        (weights * losses).sum().backward()
+        losses = pixel_losses(logits.requires_grad_(), masks, floor, weights)
+        (outer * losses).sum().backward()
         results.append((losses, logits.grad.float()))
     (losses, gradient), (expected, by_autograd) = results
     assert losses.dtype == torch.float32
     torch.testing.assert_close(losses, expected, rtol=tolerance, atol=tolerance)
     assert (gradient - by_autograd).abs().max() < 3 * tolerance * by_autograd.abs().max()
     assert (gradient - by_autograd).norm() < tolerance * by_autograd.norm()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_proposals_that_are_not_there_change_nothing(dtype, monkeypatch):
+    """Rows of one, two and three proposals, a row at a time and together."""
+    generator = torch.Generator().manual_seed(0)
+    logits, masks = torch.randn(3, 3, 4, 4, generator=generator), torch.rand(3, 16, 16, generator=generator) < 0.5
+    for row in range(3):
+        logits[row, row + 1 :] = ABSENT
+    for pixels in (1, arithmetic.PIXELS_IN_CACHE):
+        monkeypatch.setattr(arithmetic, "PIXELS_IN_CACHE", pixels)
+        leaf = logits.to(dtype, copy=True).requires_grad_()
+        losses = pixel_losses(leaf, masks, -1.0, (2.0, 0.5, 3.0))
+        losses.sum().backward()
+        for row in range(3):
+            alone = logits[row : row + 1, : row + 1].to(dtype, copy=True).requires_grad_()
+            expected = pixel_losses(alone, masks[row : row + 1], -1.0, (2.0, 0.5, 3.0))
+            expected.sum().backward()
+            torch.testing.assert_close(losses[row], expected[0])
+            torch.testing.assert_close(leaf.grad[row, : row + 1], alone.grad[0])
+            assert not leaf.grad[row, row + 1 :].any()
 
 
 @pytest.mark.parametrize("size", [1, 2, 7])

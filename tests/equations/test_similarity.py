@@ -116,6 +116,33 @@ def test_novel_points_and_padding():
     assert ((without >= 50) & (without < 75)).all()
 
 
+def test_the_papers_points_are_base_and_each_class_is_as_likely():
+    """Class 1 is large, 2 and 3 small; the images share 2 and 3, of which half of the pixels are."""
+    labels = torch.full((2, 400), 255)
+    labels[0, :200], labels[0, 200:220], labels[0, 220:260] = 1, 2, 3
+    labels[1, :20], labels[1, 20:40], labels[1, 40:300] = 2, 3, 4
+    settings, counts = SimilaritySettings(points=12, pairs="paper"), torch.zeros(2, 5)
+    for seed in range(400):
+        points = sample_base_points(labels, torch.zeros(2, 400), frozenset({1}), settings, seeded(seed))
+        assert points.shape == (2, 12) and all(len(set(row.tolist())) == 12 for row in points)
+        ids = labels.gather(1, points)
+        assert (ids != 255).all() and ((ids[:, :6] == 2) | (ids[:, :6] == 3)).all()
+        counts += torch.stack([torch.bincount(row, minlength=5) for row in ids])
+    share = counts / counts.sum(1, keepdim=True)
+    expected = torch.tensor([[0, 1 / 6, 5 / 12, 5 / 12, 0], [0, 0, 5 / 12, 5 / 12, 1 / 6]])
+    assert (share - expected).abs().max() < 0.04
+
+
+@pytest.mark.parametrize("base", [0, 3])
+def test_the_papers_points_where_base_pixels_or_common_classes_lack(base):
+    labels = torch.full((2, 40), 255)
+    labels[:, :base] = torch.tensor([[1], [2]])
+    points = sample_base_points(
+        labels, torch.zeros(2, 40), frozenset(), SimilaritySettings(points=10, pairs="paper"), seeded()
+    )
+    assert points.shape == (2, 10) and (base == 0 or (labels.gather(1, points) != 255).any())
+
+
 def test_gather_points():
     maps, points = draw(2, 3, 10), torch.tensor([[4, 4, 0], [9, 1, 2]])
     values = gather_points(maps, points)
@@ -161,6 +188,23 @@ def test_similarity_loss_equals_a_plain_loop(simnet):
     assert actual.item() == pytest.approx(value / valid)
 
 
+def test_the_papers_pairs_are_balanced_and_base_on_both_sides(simnet):
+    features = draw(2, 4, 6)
+    actual = similarity_loss(features, LABELS, simnet, None, SimilaritySettings(pairs="paper"))
+    probability, losses = simnet(features, features.flip(0)), {True: [], False: []}
+    for direction in range(2):
+        for j in range(4):
+            for i in range(4):
+                a, b = int(LABELS[direction, j]), int(LABELS[1 - direction, i])
+                p = probability[direction, j, i].item()
+                if 255 not in (a, b):
+                    losses[a == b].append(-(log(p) if a == b else log(1 - p)))
+    means = [sum(values) / len(values) for values in losses.values()]
+    assert actual.item() == pytest.approx(sum(means) / 2)
+    ignored = torch.full((2, 4), 255, dtype=torch.uint8)
+    assert similarity_loss(features, ignored, simnet, None, SimilaritySettings(pairs="paper")) == 0
+
+
 def test_pairs_outside_the_base_region_do_not_count(simnet):
     ignored = torch.full((2, 4), 255, dtype=torch.uint8)
     loss = similarity_loss(draw(2, 4, 6), ignored, simnet, PairBalance(5, 1))
@@ -174,6 +218,24 @@ def test_similarity_loss_trains_only_simnet(simnet):
     similarity_loss(features, LABELS, simnet, PairBalance(5, 1)).backward()
     assert features.grad is None
     assert simnet.linear.weight.grad.any()
+
+
+def test_attached_features_are_trained_by_the_similarity_loss_too(simnet):
+    features = draw(2, 4, 6).requires_grad_()
+    attached = similarity_loss(features, LABELS, simnet, PairBalance(5, 1), SimilaritySettings(detach=False))
+    assert torch.equal(attached, similarity_loss(features, LABELS, simnet, PairBalance(5, 1)))
+    attached.backward()
+    assert features.grad.any()
+
+
+@pytest.mark.parametrize("form", ["bce", "cce"])
+def test_a_constant_teacher_needs_no_simnet(form):
+    scores = draw(2, 4, 3).exp()
+    settings = SimilaritySettings(teacher="constant", constant=0.7, form=form)
+    expected = distillation_loss(
+        scores, draw(2, 4, 6), lambda a, b: torch.full((2, 4, 4), 0.7).double(), SimilaritySettings(form=form)
+    )
+    torch.testing.assert_close(distillation_loss(scores, draw(2, 4, 6), None, settings), expected)
 
 
 @pytest.mark.parametrize("certain", [0.0, 1.0])

@@ -170,6 +170,23 @@ def test_gradient_of_the_transfer(new_batch):
     assert output.embeddings.grad is None and simnet.head.weight.grad.any()
 
 
+def test_the_similarity_loss_reaches_the_embeddings_if_they_are_attached(new_batch):
+    output, targets = new_batch(images=2, dtype=torch.float64, labels=[4])
+    loss = new_loss(similarity=SIMILARITY.model_copy(update={"detach": False}))
+    terms = loss(output, targets, num_masks=3, num_groups=1, simnet=new_simnet(), seeds=(1,))
+    torch.autograd.grad(terms["dist"], output.mask_logits, retain_graph=True)
+    assert torch.autograd.grad(terms["dist"], output.embeddings, retain_graph=True, allow_unused=True) == (None,)
+    assert torch.autograd.grad(terms["sim"], output.embeddings)[0].any()
+
+
+def test_a_constant_teacher_leaves_the_similarity_loss_out(new_batch):
+    output, targets = new_batch(images=4, dtype=torch.float64, labels=[4])
+    loss = new_loss(similarity=SIMILARITY.model_copy(update={"teacher": "constant"}))
+    terms = loss(output, targets, num_masks=3, num_groups=2, seeds=(1, 2))
+    assert set(terms) == {"cls", "focal", "dice", "comp", "dist"} and terms["dist"] > 0
+    assert not loss.balances
+
+
 def test_blank_images_give_finite_losses(new_batch, blank_target):
     output, _ = new_batch(images=2)
     simnet = new_simnet(torch.float32)

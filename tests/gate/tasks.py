@@ -53,7 +53,7 @@ def training(method: str, precision: str) -> Callable[[Case, str], Work]:
     """Return what builds a training step; the optimiser has its state already, as in all steps but the first."""
 
     def new(case: Case, device: str) -> Work:
-        halved = _halved if device == CARD and precision != "fp32" else None
+        halved = in_half_precision if device == CARD and precision != "fp32" else None
         step = build(
             case, method, device, "fp32" if halved else precision, lambda t: _stepped(halved(t) if halved else t)
         )
@@ -62,7 +62,7 @@ def training(method: str, precision: str) -> Callable[[Case, str], Work]:
     return new
 
 
-def _halved(training: Training) -> Training:
+def in_half_precision(training: Training) -> Training:
     """Round what the network returns, as autocast does, which `meta` lacks: so the losses see half precision."""
 
     def rounded(_: nn.Module, __: object, output: object) -> object:

@@ -6,7 +6,7 @@ import torch
 
 from tests.gate.counting import CARD, as_on_a_card, counting
 from tests.gate.counts import QUICK, counted
-from tests.gate.tasks import random_values
+from tests.gate.tasks import in_half_precision, random_values
 from tests.workloads import TINY, build
 
 ON_CARD = QUICK["tiny", CARD]
@@ -32,6 +32,21 @@ def test_all_work_is_done_on_the_card(task):
 @pytest.mark.parametrize("task", TRAININGS)
 def test_a_training_step_waits_for_the_matching_alone(task):
     assert waits(task) == ["copy to the host"]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_terms_against_overlap_and_the_papers_pairs_wait_for_nothing(precision):
+    def changed(training):
+        loss = training.loss
+        loss.loss = loss.loss.model_copy(update={"exclusive": 2.5, "present": 1.0, "ramp": (0.0, 0.0)})
+        loss.similarity = loss.similarity.model_copy(update={"pairs": "paper", "detach": False})
+        return in_half_precision(training) if precision == "bf16" else training
+
+    with as_on_a_card():
+        work = build(TINY, "simformer", CARD, "fp32", changed)
+    with counting(random_values) as mode:
+        work.step()
+    assert [wait.split(" (")[0] for wait in mode.waits] == ["copy to the host"]
 
 
 def test_a_row_of_the_log_waits_once_for_all_its_steps():

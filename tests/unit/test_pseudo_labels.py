@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from simformer.build import TrainedModel, build_training
+from simformer.config.pseudo import PseudoSettings
 from simformer.config.settings import InferenceSettings
 from simformer.data.derived_labels import join_labels
 from simformer.data.images import read_label
 from simformer.data.labels import LabelSet
 from simformer.data.shards import Shard
 from simformer.errors import UserError
-from simformer.inference import ImageFile, predict
-from simformer.pseudo_labels import mix, pseudo_labels
+from simformer.inference import ImageFile, batch_scores, predict
+from simformer.pseudo_labels import label_region, mix, pseudo_labels
 
 CPU = torch.device("cpu")
 SIZES = InferenceSettings(short_edge=48, max_long_edge=96)
@@ -60,6 +61,51 @@ def test_the_mixed_set_holds_base_masks_and_present_novel_predictions(trained, s
         assert after.name == before.name
         labelled += np.isin(found, masked.novel).sum()
     assert labelled
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    arrays(np.float32, (7, 2, 3), elements=st.floats(0, 1, width=16)),
+    arrays(np.uint8, (2, 3), elements=st.sampled_from([0, 1, 2, 255])),
+    st.sets(st.integers(3, 6)),
+    st.sampled_from([0.0, 0.3, 1.0]),
+)
+def test_each_rule_pixel_by_pixel(scores, masked_map, novel, gamma):
+    novel, present = sorted(novel), sorted(novel | set(masked_map.ravel().tolist()) - {255})
+    region = [(y, x) for y in range(2) for x in range(3) if masked_map[y, x] == 255]
+    expected = {name: masked_map.copy() for name in ("released", "common", "present")}
+    highest = {c: max([*(scores[c, y, x] for y, x in region), np.finfo(np.float32).tiny]) for c in novel}
+    for y, x in region:
+        s = scores[:, y, x]
+        best = max(range(7), key=lambda c: s[c])
+        expected["released"][y, x] = best if best in novel else 255
+        best = max(present, key=lambda c: s[c], default=255)
+        expected["present"][y, x] = best if best in novel else 255
+        if novel:
+            best = max(novel, key=lambda c: s[c] / highest[c])
+            expected["common"][y, x] = best if s[best] / highest[best] >= np.float32(gamma) else 255
+    for rule, wanted in expected.items():
+        found = label_region(torch.from_numpy(scores), masked_map, novel, PseudoSettings(rule=rule, gamma=gamma))
+        assert (found.dtype, found.tolist()) == (np.uint8, wanted.tolist()), rule
+
+
+@pytest.mark.parametrize("choice", [{}, {"rule": "present"}, {"rule": "common", "gamma": 0.3}, {"rule": "common"}])
+def test_the_name_of_a_folder_tells_the_rule(choice):
+    settings_ = PseudoSettings(**choice)
+    assert PseudoSettings.of_suffix(settings_.suffix) == settings_
+
+
+def test_a_set_by_another_rule_holds_its_labels(trained, scenes, masked, tmp_path):
+    few = replace(masked, images=masked.images[:4])
+    images = [ImageFile.of(scenes.data, i) for i in few.images]
+    batches = batch_scores(trained.model, images, SIZES, CPU)
+    scores = {position: own for batch, found in batches for position, own in zip(batch, found, strict=True)}
+    for rule in ("common", "present"):
+        choice = PseudoSettings(rule=rule)
+        mixed = pseudo_labels(trained, scenes.data, few, SIZES, CPU, tmp_path / rule, choice=choice)
+        for position, (before, after) in enumerate(zip(few.images, mixed.images, strict=True)):
+            known = read_label(few.label_path(before)), sorted(few.novel_labels(before))
+            assert np.array_equal(read_label(mixed.label_path(after)), label_region(scores[position], *known, choice))
 
 
 def test_joined_shards_are_the_whole_set_byte_for_byte(trained, scenes, masked, tmp_path):

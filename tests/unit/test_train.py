@@ -72,10 +72,19 @@ def test_the_log_holds_the_scheduled_rates_and_the_facts_describe_the_run(masked
 
 @pytest.mark.usefixtures("any_hardware")
 @pytest.mark.parametrize(
-    ("stop", "precision"), [(1, "fp32"), (3, "bf16"), pytest.param(4, "fp16", marks=pytest.mark.slow), (4, "fp32")]
+    ("stop", "precision", "loss"),
+    [
+        (1, "fp32", {}),
+        (3, "bf16", {}),
+        pytest.param(4, "fp16", {}, marks=pytest.mark.slow),
+        (4, "fp32", {}),
+        (2, "fp32", {"exclusive": 2.5, "present": 1.0}),  # amid the ramp
+    ],
 )
-def test_a_resumed_training_equals_an_undisturbed_one(masked, new_config, run_training, tmp_path, stop, precision):
-    config = new_config({"optim": {"steps": 6, "precision": precision}})
+def test_a_resumed_training_equals_an_undisturbed_one(
+    masked, new_config, run_training, tmp_path, stop, precision, loss
+):
+    config = new_config({"optim": {"steps": 6, "precision": precision}, "loss": loss})
     assert config.settings.model.dropout > 0
     whole = run_training(config, masked, tmp_path / "whole", log_every=4)
     halves = run_training(config, masked, tmp_path / "halves", log_every=4, stop_after=stop)
@@ -84,6 +93,16 @@ def test_a_resumed_training_equals_an_undisturbed_one(masked, new_config, run_tr
     run_training(config, masked, tmp_path / "halves", log_every=4)
     assert_equal_results(whole, halves)
     assert json.loads(halves.facts.read_text())["resumed_at"] == stop
+
+
+def test_the_terms_against_overlap_begin_where_the_ramp_does(masked, new_config, run_training, tmp_path):
+    logs = []
+    for name, loss in (("plain", {}), ("plus", {"exclusive": 2.5, "present": 1.0, "ramp": (0.5, 0.9)})):
+        config = new_config({"optim": {"steps": 4}, "loss": loss})
+        logs.append(run_training(config, masked, tmp_path / name, log_every=1).log.read_text().splitlines())
+    rows = [[line.split(",")[:-1] for line in log] for log in logs]
+    assert rows[0][:4] == rows[1][:4]  # the head and steps 0, 1 and 2: at half of the steps the ramp is still at 0
+    assert rows[0][4] != rows[1][4]
 
 
 def test_the_whole_state_of_a_resumed_training_equals_an_undisturbed_ones(masked, new_config, run_training, tmp_path):

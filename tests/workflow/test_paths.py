@@ -11,8 +11,20 @@ from tests.faults.harness import listing, write_dataset
 from tests.pipeline import ROOT, TINY, Pipeline
 
 ODD = 'it\'s a "ü" clone; $HOME & *'
-OPTIONS = {"affinity", "anchored", "archives", "confounder", "networks", "predicted", "start", "study", "weights"}
-"""Parameters that hold whole options; their paths are quoted where the options are put together."""
+OPTIONS = {
+    "affinity",
+    "anchored",
+    "archives",
+    "choice",
+    "command",
+    "files",
+    "more",
+    "networks",
+    "predicted",
+    "study",
+    "weights",
+}
+"""Parameters that hold commands or whole options; their paths are quoted where they are put together."""
 RULES = sorted((ROOT / "workflow").glob("[rh]*/*.smk"))
 
 

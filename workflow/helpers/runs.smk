@@ -6,6 +6,7 @@ from typing import get_args
 from simformer.analysis.pages.kept import PAGES
 from simformer.baselines.responses import WALKS
 from simformer.baselines.settings import Cleaning
+from simformer.config.pseudo import PseudoSettings
 from simformer.config.sources import archives, content_json
 from simformer.study.plan import trainings
 
@@ -30,6 +31,7 @@ wildcard_constraints:
     expansion="|".join(WALKS),
     cleaned=rf"(\.({'|'.join(get_args(Cleaning))}))?",
     shard=r"\d+of\d+",
+    mixing=r"(_present|_common[0-9.e+-]+)?",
 
 
 def growing(amount):
@@ -160,6 +162,12 @@ def run_settings(wildcards):
 
 def run_hash(wildcards):
     return RUNS.run(cell(wildcards)).hash
+
+
+def pseudo_rule(wildcards, output):
+    """The rule of mixed labels other than the released one; untracked, since the folder's name says it."""
+    choice = PseudoSettings.of_suffix(wildcards.mixing)
+    return f"--rule {shlex.quote(choice.model_dump_json())}" if wildcards.mixing else ""
 
 
 def train_shards(pattern):

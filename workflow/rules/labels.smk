@@ -81,9 +81,9 @@ rule pseudo_shard:
         model=run_file("model.safetensors"),
         labels=split_file("masked/labels.json"),
     output:
-        temp(directory(run_file("pseudo/{shard}"))),
+        temp(directory(run_file("pseudo{mixing}/{shard}"))),
     log:
-        log_file("pseudo_shard/{dataset}.{split}.{method}.seed{seed}.{shard}"),
+        log_file("pseudo_shard/{dataset}.{split}.{method}.seed{seed}.{shard}{mixing}"),
     resources:
         **gpu_job(8000, growing(240)),
     params:
@@ -91,21 +91,22 @@ rule pseudo_shard:
         data=dataset_folder,
         inference=inference_settings,
         run=run_hash,
+        choice=pseudo_rule,
     shell:
         "simformer pseudo_labels --model {input.model:q} --run-hash {params.run:q} --data {params.data:q} --labels {input.labels:q}"
-        " --inference {params.inference:q} --threads {threads} --shard {wildcards.shard} --output {output:q} > {log:q} 2>&1"
+        " --inference {params.inference:q} --threads {threads} --shard {wildcards.shard} {params.choice} --output {output:q} > {log:q} 2>&1"
 
 
 rule pseudo_labels:
     """Mixed labels of all training images."""
     input:
         labels=split_file("masked/labels.json"),
-        shards=train_shards(run_file("pseudo/{shard}")),
+        shards=train_shards(run_file("pseudo{mixing}/{shard}")),
     output:
-        labels=run_file("pseudo/labels.json"),
-        maps=directory(run_file("pseudo/labels")),
+        labels=run_file("pseudo{mixing}/labels.json"),
+        maps=directory(run_file("pseudo{mixing}/labels")),
     log:
-        log_file("pseudo_labels/{dataset}.{split}.{method}.seed{seed}"),
+        log_file("pseudo_labels/{dataset}.{split}.{method}.seed{seed}{mixing}"),
     localrule: True
     params:
         version=RECIPE_VERSION,

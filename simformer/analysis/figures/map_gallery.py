@@ -14,9 +14,9 @@ from matplotlib.patches import Patch
 from simformer.analysis.figures.palette import IGNORE_COLOUR, class_colours
 from simformer.analysis.figures.style import figure_text, write_png
 from simformer.baselines.compared_maps import MapArm
-from simformer.baselines.mixing import mix_scores
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map, read_photograph
+from simformer.data.derived_labels import mix_scores
 from simformer.data.identity import require_truth
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError

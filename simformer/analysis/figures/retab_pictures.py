@@ -17,10 +17,10 @@ from simformer.baselines.class_maps.cam import pixels_of
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapSet
 from simformer.baselines.expansion.stencil import half_disc, shifted
-from simformer.baselines.mixing import mix_scores
 from simformer.baselines.retab.cells import STRIDE
 from simformer.baselines.retab.propagation import NONE_OF_THEM, Propagation, own_labels
 from simformer.data.checked import read_label_map, read_photograph
+from simformer.data.derived_labels import mix_scores
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 

@@ -83,7 +83,7 @@ class SettledSimNet:
         return (x @ self.weight + self.bias).sigmoid_()
 
 
-def settle(simnet: SimNet, points: Tensor) -> SettledSimNet:
+def settle(simnet: SimNet, points: Tensor) -> SimNet | SettledSimNet:
     """Return SimNet with the statistics of an image's own pixel pairs in its batch norms.
 
     SimNet teaches with the statistics of the pairs at hand, and its running ones are poor (docs/discrepancies.md, 31).
@@ -99,7 +99,9 @@ def settle(simnet: SimNet, points: Tensor) -> SettledSimNet:
             module.momentum = 1.0
     some = torch.linspace(0, points.shape[1] - 1, min(ROWS, points.shape[1]), device=points.device).round().long()
     settled(points[:, some], points)
-    return SettledSimNet(settled.eval())
+    settled.eval()
+    foldable = isinstance(simnet.blocks[0].norm1, torch.nn.BatchNorm1d) and not simnet.relational
+    return SettledSimNet(settled) if foldable else settled
 
 
 def quantise(similarity: np.ndarray) -> np.ndarray:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simformer.config.fields import Settings
 from simformer.config.layers import RECIPE_VERSION
-from simformer.config.settings import Settings
 from simformer.data.identity import Identity, require_blind, require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.sealed import read_sealed, write_sealed

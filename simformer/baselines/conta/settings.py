@@ -8,7 +8,7 @@ from pydantic import Field
 
 from simformer.baselines.conta.rounds import MAX_ROUNDS
 from simformer.baselines.settings import ClassifierSettings, NetworkSettings, Positive, SeedSettings
-from simformer.config.settings import Count, Settings, Side
+from simformer.config.fields import Count, Settings, Side
 
 Context = Literal["own", "zero", "shuffled", "constant"]
 

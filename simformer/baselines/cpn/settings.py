@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from simformer.baselines.stride8.settings import CrossSettings, RegionSettings
-from simformer.config.settings import Count, Weight
+from simformer.config.fields import Count, Weight
 
 
 class CpnSettings(CrossSettings):

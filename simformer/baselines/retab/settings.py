@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from simformer.baselines.settings import NetworkSettings, Positive, WalkSettings
-from simformer.config.settings import WHOLE, Count, Share
+from simformer.config.fields import WHOLE, Count, Share
 
 
 class EdgeSettings(NetworkSettings):

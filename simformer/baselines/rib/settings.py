@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from simformer.config.settings import Count, Settings, Share, Weight
+from simformer.config.fields import Count, Settings, Share, Weight
 
 Positive = Annotated[float, Field(gt=0)]
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from simformer.baselines.stride8.settings import CrossSettings
-from simformer.config.settings import Weight
+from simformer.config.fields import Weight
 
 
 class SeamSettings(CrossSettings):

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from simformer.baselines.settings import NetworkSettings
-from simformer.config.settings import Settings, Share, Weight
+from simformer.config.fields import Settings, Share, Weight
 
 
 class TappedSettings(NetworkSettings):

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simformer.baselines.class_maps.map_files import write_maps
-from simformer.baselines.mixing import mix_scores, mixed_labels
+from simformer.baselines.mixing import mixed_labels
+from simformer.data.derived_labels import mix_scores
 from simformer.data.images import read_label
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError

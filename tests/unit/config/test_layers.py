@@ -60,6 +60,7 @@ def test_mistakes_in_training_settings_are_explained_in_one_line(content, messag
         (Study, {"results": "r"}, "key 'datasets' is missing"),
         (MethodFile, {"label": "x", "labels": "pseudo"}, "`teacher` goes with `labels: pseudo`"),
         (MethodFile, {"label": "x", "teacher": "y"}, "`teacher` goes with `labels: pseudo`"),
+        (MethodFile, {"label": "x", "pseudo": {"rule": "common"}}, "`pseudo` goes with `labels: pseudo`"),
         (MethodFile, {"label": "x", "labels": "maps"}, "`maps` goes with `labels: maps`"),
         (MethodFile, {"label": "x", "maps": {}}, "`maps` goes with `labels: maps`"),
         (
@@ -178,13 +179,26 @@ def test_the_resolved_file_is_refused_after_an_edit_but_not_after_a_comment(new_
 
 def _another(config: RunConfig, key: str) -> RunConfig | None:
     """Return the run with another valid value of one flat key, if there is one while all others stay."""
-    flat = config.flat()
+    flat = config.flat(complete=True)
     value = flat[key]
-    words = ["weak", "full", "none", "code", "same", "cce", "bf16", "resnet18", "other"]
+    words = [
+        "weak",
+        "full",
+        "none",
+        "code",
+        "same",
+        "cce",
+        "bf16",
+        "resnet18",
+        "paper",
+        "constant",
+        "relational",
+        "other",
+    ]
     if isinstance(value, bool):
         candidates = [not value]
     elif isinstance(value, list):
-        candidates = [[*value, 77]]
+        candidates = [[*value, 77], [v / 2 for v in value]]
     elif isinstance(value, str):
         candidates = [word for word in words if word != value]
     else:
@@ -203,6 +217,18 @@ def test_the_hash_depends_on_every_key(new_config):
         others = {key: _another(config, key) for key in config.flat()}
         unchanged -= {key for key, other in others.items() if other and other.hash != config.hash}
     assert not unchanged
+
+
+def test_keys_that_came_later_leave_the_hash_of_older_runs_alone(new_config):
+    """The hash and keys are those of the code before `loss.exclusive`."""
+    config = new_config()
+    later = {key for key in config.flat(complete=True) if key not in config.flat()}
+    assert {"loss.exclusive", "loss.present", "loss.ramp"} <= later and len(config.flat()) == 53
+    assert config.hash == "12dd781f373e05d1"
+    for key in later:
+        changed = _another(config, key)
+        assert changed is not None and changed.flat()[key] == changed.flat(complete=True)[key]
+        assert changed.hash != config.hash and RunConfig.from_flat(changed.flat(), "flat") == changed
 
 
 def test_the_hash_is_that_of_equal_settings_however_written(new_config):

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simformer.build import load_model
+from simformer.config.pseudo import PseudoSettings
 from simformer.config.settings import AugmentSettings, InferenceSettings
 from simformer.data.derived_labels import fill_labels
 from simformer.data.images import read_label, write_label
@@ -77,7 +78,7 @@ def batches(data: Path, labels: LabelSet) -> list:
     augment = AugmentSettings(crop=48, short_edges=(48, 56), max_long_edge=96)
     groups = TrainingGroups(data, labels, augment, 2, PairChooser(labels, "paper"), seed=0)
     return [
-        (g.names, g.images.numpy().tobytes(), [[t.numpy().tobytes() for t in vars(x).values()] for x in g.targets])
+        (g.names, g.images.numpy().tobytes(), [[np.asarray(t).tobytes() for t in vars(x).values()] for x in g.targets])
         for g in map(groups.__getitem__, range(4))
     ]
 
@@ -105,10 +106,21 @@ def test_no_hidden_pixel_reaches_labels_pairs_or_batches(scenes, few, split, hon
     assert everything(folder / "data", index, split, folder / "out") == honest[1]
 
 
+KEYS = {
+    "defaults": {},
+    "exclusive, present": {"loss": {"exclusive": 2.5, "present": 1.0, "present_share": 0.1, "ramp": (0.0, 0.0)}},
+    "lost labels": {"loss": {"drop_lost_labels": True}, "augment": {"crop": 32, "short_edges": (96,)}},
+    "the paper's pairs, attached": {"similarity": {"points": 20, "pairs": "paper", "detach": False}},
+    "another SimNet": {"model": {"simnet_norm": "layer", "simnet_input": "relational"}},
+    "constant teacher": {"similarity": {"points": 20, "teacher": "constant"}},
+}
+
+
+@pytest.mark.parametrize("keys", KEYS.values(), ids=KEYS)
 def test_no_hidden_pixel_reaches_weights_or_pseudo_labels(
-    scenes, split, masked, new_config, run_training, tmp_path, monkeypatch
+    scenes, split, masked, new_config, run_training, tmp_path, monkeypatch, keys
 ):
-    config = new_config({"optim": {"steps": 2}})
+    config = new_config({"optim": {"steps": 2}}, keys)
     index = write_changed(scenes.data, scenes.index, split.novel, "reassign", 1, tmp_path / "data")
     changed = mask_labels(tmp_path / "data", index, split, tmp_path / "masked")
     results = []
@@ -117,10 +129,12 @@ def test_no_hidden_pixel_reaches_weights_or_pseudo_labels(
         outputs = run_training(config, labels, tmp_path / name)
         trained = load_model(outputs.model, CPU)
         sizes = InferenceSettings(short_edge=48, max_long_edge=96)
-        pseudo_labels(trained, data, labels, sizes, CPU, tmp_path / name / "pseudo")
+        for rule in ("released", "common", "present"):
+            folder = tmp_path / name / "pseudo" / rule
+            pseudo_labels(trained, data, labels, sizes, CPU, folder, choice=PseudoSettings(rule=rule))
         results.append((outputs.model.read_bytes(), content(tmp_path / name / "pseudo")))
     assert results[0] == results[1]
-    assert len(results[0][1]) == len(scenes.index.train) + 1
+    assert len(results[0][1]) >= 2 * len(scenes.index.train) + 3
 
 
 def test_a_visible_pixel_does_change_what_is_written(scenes, few, split, honest, tmp_path):

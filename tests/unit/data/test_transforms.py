@@ -144,6 +144,21 @@ def test_an_image_without_any_label_ends_after_the_tries():
     assert (crop.label_map == 255).all()
 
 
+def test_a_crop_knows_what_share_of_the_not_base_pixels_it_keeps():
+    """Class 3 is hidden as a novel class is; class 1 is base."""
+    image, labels = corner_label()
+    labels[60:, 60:] = 3
+    small = plain(crop=32, short_edges=(64, 96), flip=True)
+    for seed in range(8):
+        masked = run(image, np.where(labels == 3, 255, labels).astype(np.uint8), small, seed)
+        crop = augment(image, labels, small, np.random.default_rng(seed), any_crop=True, hidden=(3,))
+        assert crop.kept == masked.kept
+        found = [np.count_nonzero(resize_label(labels, side, side) != 1) for side in (64, 96)]
+        assert crop.kept in [np.count_nonzero(crop.label_map.numpy() != 1) / count for count in found]
+    assert run(image, labels, plain(crop=96, short_edges=(96,))).kept == 1
+    assert run(image, np.ones_like(labels), small).kept == 0
+
+
 def test_jitter_leaves_geometry_and_labels_alone():
     image, labels = positions(60, 70)
     for seed in range(10):

@@ -38,3 +38,12 @@ def test_updates_made_apart_equal_updates_in_turn(shares):
             torch.testing.assert_close(value, whole.state_dict()[name], rtol=1e-13, atol=1e-13)
             assert not name.startswith("1.") or torch.equal(value, before[name])
     assert int(copies[0][0][0].num_batches_tracked) == 2 + 4
+
+
+def test_a_network_without_batch_norm_has_none():
+    layers = nn.Sequential(nn.LayerNorm(3), nn.Linear(3, 5))
+    before = copy.deepcopy(layers.state_dict())
+    statistics = RunningStatistics(layers)
+    layers(torch.randn(4, 3))
+    statistics.apply([statistics.change()] * 2)
+    assert all(torch.equal(value, before[name]) for name, value in layers.state_dict().items())

@@ -27,14 +27,19 @@ def concatenated_pairs(net: SimNet, pairs: torch.Tensor) -> torch.Tensor:
 
 
 def plain_forward(net: SimNet, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """SimNet layer by layer on the concatenation of all pairs, with batch norm written out."""
+    """SimNet layer by layer on what it gets of all pairs, with the norms written out."""
 
     def norm(x, layer):
-        y = (x - x.mean(0)) / torch.sqrt(x.var(0, unbiased=False) + 1e-5)
+        if isinstance(layer, nn.Identity):
+            return x
+        dim = 0 if isinstance(layer, nn.BatchNorm1d) else 1
+        y = (x - x.mean(dim, keepdim=True)) / torch.sqrt(x.var(dim, unbiased=False, keepdim=True) + 1e-5)
         return y * layer.weight + layer.bias
 
     shape = (*a.shape[:2], b.shape[1])
-    x = torch.cat([a[:, :, None].expand(*shape, -1), b[:, None].expand(*shape, -1)], dim=-1).flatten(0, 2)
+    first, second = a[:, :, None].expand(*shape, -1), b[:, None].expand(*shape, -1)
+    pair = [(first - second).abs(), first * second] if net.relational else [first, second]
+    x = torch.cat(pair, dim=-1).flatten(0, 2)
     for index, block in enumerate(net.blocks):
         shortcut = torch.relu(net.projection(x)) if index == 0 else x
         u = torch.relu(norm(block.linear1(x), block.norm1))
@@ -46,7 +51,7 @@ def plain_forward(net: SimNet, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor
 def randomise(net: SimNet) -> SimNet:
     """Give batch norm parameters that matter."""
     for module in net.modules():
-        if isinstance(module, nn.BatchNorm1d):
+        if isinstance(module, nn.BatchNorm1d | nn.LayerNorm):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias)
     return net
@@ -76,10 +81,12 @@ def test_parameter_count():
     assert sum(p.numel() for p in SimNet(256, 256).parameters()) == 595_202
 
 
-def test_equals_the_network_on_concatenated_pairs():
+@pytest.mark.parametrize("relational", [False, True])
+@pytest.mark.parametrize("norm", ["batch", "layer", "none"])
+def test_equals_the_network_layer_by_layer(norm, relational):
     """Outputs and gradients in float64; two directions, different numbers of pixels."""
     torch.manual_seed(0)
-    net = randomise(SimNet(6, 10)).double().train()
+    net = randomise(SimNet(6, 10, norm, relational)).double().train()
     a = torch.randn(2, 5, 6, dtype=torch.float64, requires_grad=True)
     b = torch.randn(2, 7, 6, dtype=torch.float64, requires_grad=True)
     found, expected = net(a, b), plain_forward(net, a, b)
@@ -144,11 +151,29 @@ def test_each_call_in_train_mode_updates_the_running_statistics():
     assert norm.num_batches_tracked == 1
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_image_pairs_at_once_are_as_image_pairs_one_after_the_other(training):
+@pytest.mark.parametrize(("norm", "relational"), [("layer", False), ("none", True)])
+def test_without_batch_norm_a_pair_does_not_depend_on_the_others(norm, relational):
+    torch.manual_seed(0)
+    net = randomise(SimNet(6, 10, norm, relational)).train()
+    a, b = torch.randn(2, 4, 6), torch.randn(2, 3, 6)
+    torch.testing.assert_close(net(a, b)[:, 1:2, 2:], net(a[:, 1:2], b[:, 2:]))
+    assert not dict(net.named_buffers())
+
+
+def test_relations_do_not_depend_on_the_order_of_a_pair():
+    torch.manual_seed(0)
+    net = SimNet(6, 10, relational=True).eval()
+    a, b = torch.randn(2, 4, 6), torch.randn(2, 3, 6)
+    torch.testing.assert_close(net(a, b), net(b, a).mT)
+
+
+@pytest.mark.parametrize(
+    ("training", "options"), [(True, {}), (False, {}), (True, {"relational": True}), (True, {"norm": "layer"})]
+)
+def test_image_pairs_at_once_are_as_image_pairs_one_after_the_other(training, options):
     """Outputs, gradients and running statistics of three pairs; the second is far from the others."""
     torch.manual_seed(0)
-    net = randomise(SimNet(6, 10)).double().train(training)
+    net = randomise(SimNet(6, 10, **options)).double().train(training)
     other = copy.deepcopy(net)
     a = torch.randn(3, 2, 5, 6, dtype=torch.float64) + torch.tensor([0.0, 3.0, 0.0])[:, None, None, None]
     b, goal = torch.randn(3, 2, 4, 6, dtype=torch.float64), torch.randn(3, 2, 5, 4, dtype=torch.float64)

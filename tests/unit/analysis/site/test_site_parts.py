@@ -23,6 +23,7 @@ from simformer.data.images import decode_label, read_image, read_label
 from simformer.data.transforms import normalise
 from simformer.errors import UserError
 from simformer.inference import ImageFile, predict
+from simformer.models.simnet import SimNet
 
 CPU = torch.device("cpu")
 SIZES = InferenceSettings(short_edge=48, max_long_edge=96, batch_images=3)
@@ -133,6 +134,15 @@ def test_settled_statistics_are_those_of_the_pairs_and_the_network_is_left_alone
     assert torch.allclose(found, expected, atol=1e-3)  # unbiased against biased variance
     assert not torch.allclose(poor, expected, atol=1e-2), "the control: running statistics give something else"
     assert all(torch.equal(value, before[name]) for name, value in trained.simnet.state_dict().items())
+
+
+@pytest.mark.parametrize(("norm", "relational"), [("layer", False), ("none", True), ("batch", True)])
+def test_networks_whose_layers_cannot_be_folded_are_settled_too(norm, relational):
+    torch.manual_seed(0)
+    simnet, points = SimNet(8, 16, norm, relational).eval(), torch.randn(1, 30, 8)
+    with torch.inference_mode():
+        found, expected = settle(simnet, points)(points, points), simnet.train(norm == "batch")(points, points)
+    assert torch.allclose(found, expected, atol=1e-2)
 
 
 @pytest.mark.parametrize(("size", "grid"), [((24, 24), (24, 24)), ((120, 160), (18, 24)), ((5, 3), (5, 3))])

@@ -7,7 +7,6 @@ import torch
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapJob
 from simformer.baselines.expansion.walk import transition, walk
-from simformer.baselines.mixing import mix_scores
 from simformer.baselines.retab.cells import STRIDE
 from simformer.baselines.retab.propagation import (
     NONE_OF_THEM,
@@ -18,6 +17,7 @@ from simformer.baselines.retab.propagation import (
     two_stages,
 )  # fmt: skip
 from simformer.baselines.retab.settings import TwoStageSettings
+from simformer.data.derived_labels import mix_scores
 from simformer.data.images import read_image, read_label
 from simformer.data.shards import Shard
 from tests.unit.baselines.expansion.test_walk import (
