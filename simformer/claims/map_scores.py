@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from simformer.baselines.stride8.network import enlarged
-from simformer.claims.label_measures import threshold_counts
+from simformer.claims.label_measures import best_threshold, threshold_counts
 from simformer.claims.measures import average_precision, recall_at_precision
 from simformer.claims.test_images import HeldOut, of_pairs, partners
 from simformer.config.settings import IGNORE
@@ -42,11 +42,7 @@ class MapScores:
     @property
     def best(self) -> int:
         """Position of the threshold of the highest mean IoU."""
-        total = self.counts.sum(axis=1)
-        held = total[..., 1] > 0
-        return int(
-            (np.divide(total[..., 0], total[..., 1], out=np.zeros(held.shape), where=held)).mean(axis=1).argmax()
-        )
+        return best_threshold(self.counts.sum(axis=1))
 
     @property
     def best_precision(self) -> float:

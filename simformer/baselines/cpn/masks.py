@@ -28,7 +28,7 @@ class ViewSample(Sample):
 
 
 class ViewCrops(Crops):
-    """Crops with the masks of their views, whose size and kind are settings of CPN; item n is a function of (seed, n)."""
+    """Crops with the masks of their views, which settings of CPN describe; item n is a pure function of (seed, n)."""
 
     def __getitem__(self, position: int) -> ViewSample:
         rng = np.random.default_rng([self.seed, MASK_STREAM, position])
