@@ -59,7 +59,7 @@ def threshold_counts(
 
 
 def best_threshold(counts: np.ndarray) -> int:
-    """Position of the threshold with the highest mean IoU, from counts of all images, [T, C, 2]; an absent class has 0."""
+    """Position of the threshold with the highest mean IoU, from counts of all images, [T, C, 2]; absent classes: 0."""
     iou = np.divide(counts[..., 0], counts[..., 1], out=np.zeros(counts.shape[:-1]), where=counts[..., 1] > 0)
     return int(iou.mean(axis=1).argmax())
 

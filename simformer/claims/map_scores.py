@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -77,10 +78,7 @@ def score_maps(images: Sequence[HeldOut], maps: Sequence[Tensor], classes: tuple
 
 def recalls(images: Sequence[HeldOut], maps: Sequence[Tensor], precision: float) -> np.ndarray:
     """Highest recall of each map at a precision, [pairs]. Arguments: see `score_maps`."""
-
-    def recall(scores: np.ndarray, truth: np.ndarray) -> float:
-        return recall_at_precision(scores, truth, precision)
-
+    recall = partial(recall_at_precision, precision=precision)
     return of_pairs(images, [_each(image, own, recall) for image, own in zip(images, maps, strict=True)])
 
 

@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from simformer.baselines.class_maps.class_maps import ClassMaps
-from simformer.baselines.class_maps.map_files import MapJob, MapSet
 from simformer.baselines.settings import CamSettings
 from simformer.data.checked import Photograph, read_photograph
 from simformer.data.labels import LabelledImage, present_classes
@@ -109,29 +108,6 @@ def class_activation_maps(
         for image, maps in zip(batch, summed, strict=True):
             scores = normalised(maps[list(image.classes)]).cpu()
             yield image, ClassMaps(image.classes, scores, GRID_STRIDE, size)
-
-
-def write_cams(
-    response: Response,
-    source: str,
-    settings: CamSettings,
-    job: MapJob,
-    normalised: Callable[[Tensor], Tensor] = divide_by_maximum,
-) -> MapSet:
-    """Write the class activation maps of a shard of the images.
-
-    Args:
-        response, normalised: see `class_activation_maps`.
-        source: hash of the network.
-        settings: sizes and scales.
-        job: the images.
-    """
-
-    def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
-        count = len(job.labels.classes)
-        return class_activation_maps(response, job.data, images, count, settings, job.device, normalised)
-
-    return job.write(source, settings, compute)
 
 
 def equal_sizes(images: Sequence[LabelledImage], count: int) -> Iterator[list[LabelledImage]]:

@@ -54,11 +54,8 @@ def train_context_classifier(
     if predicted is not None:
         require_split(predicted.source, labels.identity)
         inputs["predicted masks"] = predicted.hash
-
-    def build() -> ContextClassifier:
-        return ContextClassifier(spec.backbone, settings.stride, len(labels.classes), confounder)
-
-    network = new_network(spec, job, build)
+    count = len(labels.classes)
+    network = new_network(spec, job, lambda: ContextClassifier(spec.backbone, settings.stride, count, confounder))
     network.trunk.widen()
     network.to(device)
     names = [image.name for image in labels.images]

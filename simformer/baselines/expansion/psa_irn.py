@@ -84,10 +84,7 @@ def train_expander(spec: NetworkSpec[AffinitySettings], job: Job) -> None:
         same, different = pair_kinds(cell_labels(spec.kind, batch.label_maps), offsets)
         return pair_loss(affinities(spec.kind, network(batch.images), offsets), [same], different)
 
-    def build() -> AffinityNetwork | BoundaryNetwork:
-        return build_expander(spec.kind, spec.backbone)
-
-    train_on_crops(spec, job, build, loss)
+    train_on_crops(spec, job, lambda: build_expander(spec.kind, spec.backbone), loss)
 
 
 class Expander:

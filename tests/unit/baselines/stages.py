@@ -7,8 +7,9 @@ import torch
 
 from simformer.baselines.class_maps.map_files import MapJob
 from simformer.baselines.class_maps.seeds import write_seeds
-from simformer.baselines.classifier import classifier_maps, train_classifier
+from simformer.baselines.classifier import train_classifier
 from simformer.baselines.expansion.psa_irn import train_expander
+from simformer.baselines.response_networks import response_maps
 from simformer.baselines.settings import AffinitySettings, CamSettings, ClassifierSettings, NetworkSpec, SeedSettings
 from simformer.data.masking import image_labels
 from simformer.data.shards import WHOLE
@@ -51,7 +52,7 @@ def pipeline(data, labels, folder):
 def cam(model, data, labels, folder, shard=WHOLE, settings=CAM):
     """Make the maps of a trained classifier."""
     manifest = "maps.json" if shard == WHOLE else f"{shard.number}of{shard.count}.json"
-    return classifier_maps(model, settings, MapJob(data, labels, CPU, folder / manifest, shard))
+    return response_maps(model, settings, MapJob(data, labels, CPU, folder / manifest, shard))
 
 
 @pytest.fixture(scope="session")
