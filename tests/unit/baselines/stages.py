@@ -24,6 +24,11 @@ COMMON = {
 }  # fmt: skip
 
 
+def made_maps(labels, name, compute, manifest, shard=WHOLE):
+    """Write maps that no network makes; the name stands for what decides them."""
+    return MapJob(manifest.parent, labels, CPU, manifest, shard).write(name, CAM, compute)
+
+
 def spec(kind: str, **changes) -> NetworkSpec:
     """Return the specification of a tiny network."""
     settings = ClassifierSettings if kind == "classifier" else AffinitySettings
