@@ -11,13 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from simformer.baselines.class_maps.cam import write_cams
-from simformer.baselines.class_maps.map_files import MapJob, MapSet
-from simformer.baselines.settings import CamSettings, ClassifierSettings, NetworkSpec
+from simformer.baselines.settings import ClassifierSettings, NetworkSpec
 from simformer.baselines.training.crop_training import CropBatch, train_on_crops
 from simformer.baselines.training.network_file import StoredNetwork, read_network
 from simformer.baselines.training.strided_backbone import strided_backbone
-from simformer.data.identity import require_split
 from simformer.training.job import Job
 
 KIND = "classifier"
@@ -66,29 +63,13 @@ def train_classifier(spec: NetworkSpec[ClassifierSettings], job: Job) -> None:
         spec: kind 'classifier'.
         job: of its label set only the image-level labels are used (`image_labels`).
     """
-
-    def build() -> Classifier:
-        return Classifier(spec.backbone, spec.settings.stride, len(job.labels.classes))
+    stride, count = spec.settings.stride, len(job.labels.classes)
 
     def loss(network: nn.Module, batch: CropBatch) -> Tensor:
         logits = network(batch.images).mean(dim=(2, 3))
         return multilabel_loss(logits, batch.present, spec.settings.reference_classes)
 
-    train_on_crops(spec, job, build, loss)
-
-
-def classifier_maps(path: Path, settings: CamSettings, job: MapJob) -> MapSet:
-    """Write the class activation maps of a trained classifier for a shard of the images.
-
-    Args:
-        path: network file.
-        settings: sizes and scales.
-        job: the images.
-    Raises: UserError if the classifier was trained on other classes.
-    """
-    network, stored = load_classifier(path, job.device)
-    require_split(stored.identity, job.labels.identity)
-    return write_cams(lambda views, _: network(views), stored.hash, settings, job)
+    train_on_crops(spec, job, lambda: Classifier(spec.backbone, stride, count), loss)
 
 
 def load_classifier(path: Path, device: torch.device) -> tuple[Classifier, StoredNetwork[ClassifierSettings]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from simformer.baselines.class_maps.cam import write_cams
+from simformer.baselines.class_maps.cam import class_activation_maps, divide_by_maximum
+from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapJob, MapSet
-from simformer.baselines.classifier import classifier_maps
+from simformer.baselines.classifier import load_classifier
 from simformer.baselines.cpn.losses import cpn_objective
 from simformer.baselines.cpn.settings import CpnSettings
 from simformer.baselines.dataset_settings import BaselineSettings
@@ -28,7 +29,7 @@ from simformer.baselines.training.network_file import StoredNetwork, read_networ
 from simformer.baselines.training.network_training import NetworkTraining, new_network, run_training
 from simformer.config.layers import parse
 from simformer.data.identity import require_split
-from simformer.data.labels import LabelSet
+from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError
 from simformer.text.strict_json import read_option
 from simformer.training.checkpoint import file_hash
@@ -86,7 +87,7 @@ def train_response(spec: NetworkSpec[TappedSettings], job: Job, start: Path | No
 
 
 def response_maps(path: Path, settings: CamSettings, job: MapJob) -> MapSet:
-    """Write the class maps of a trained network for a shard of the images, as its kind makes them: raw or spread.
+    """Write the class activation maps of a trained network for a shard of the images; those of SEAM and CPN are spread.
 
     Args:
         path: network file.
@@ -96,13 +97,20 @@ def response_maps(path: Path, settings: CamSettings, job: MapJob) -> MapSet:
     """
     kind = stored_kind(path)
     if kind == "classifier":
-        return classifier_maps(path, settings, job)
-    if kind not in STRIDE8:
+        classifier, stored = load_classifier(path, job.device)
+        response, normalised = (lambda views, _: classifier(views)), divide_by_maximum
+    elif kind in STRIDE8:
+        tapped, stored = load_tapped(path, job.device)
+        response, normalised = partial(view_response, tapped, spread=RESPONSES[stored.spec.kind].spread), maxnorm
+    else:
         raise UserError(f"{path}: a network of kind '{kind}' makes no class maps; classifier, {', '.join(STRIDE8)} do")
-    network, stored = load_tapped(path, job.device)
     require_split(stored.identity, job.labels.identity)
-    spread = RESPONSES[stored.spec.kind].spread
-    return write_cams(partial(view_response, network, spread=spread), stored.hash, settings, job, maxnorm)
+    count = len(job.labels.classes)
+
+    def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
+        return class_activation_maps(response, job.data, images, count, settings, job.device, normalised)
+
+    return job.write(stored.hash, settings, compute)
 
 
 def load_tapped(path: Path, device: torch.device) -> tuple[TappedClassifier, StoredNetwork[TappedSettings]]:

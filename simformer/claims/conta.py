@@ -17,7 +17,6 @@ from simformer.baselines.classifier import load_classifier
 from simformer.baselines.conta.context_attention import place_in_views
 from simformer.baselines.conta.image_contexts import Contexts
 from simformer.baselines.conta.round_classifier import ContextResponse
-from simformer.baselines.rib.others import label_matrix
 from simformer.baselines.settings import CamSettings
 from simformer.claims.claim import Claim, compared
 from simformer.claims.label_measures import iou_counts
@@ -26,7 +25,7 @@ from simformer.claims.measures import average_precision
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
 from simformer.data.identity import require_dataset, require_truth
-from simformer.data.labels import LabelledImage, LabelSet
+from simformer.data.labels import LabelledImage, LabelSet, present_classes
 from simformer.data.transforms import normalise
 
 METHOD = "conta"
@@ -243,7 +242,7 @@ def label_rankings(
 
 def companions(labels: LabelSet) -> dict[int, int]:
     """For each class, the other one that most often occurs in the same image (of equal ones the lowest id)."""
-    present = label_matrix(labels).astype(np.int64)
+    present = present_classes(labels.images, len(labels.classes)).astype(np.int64)
     together = present.T @ present
     np.fill_diagonal(together, -1)
     return {c: int(row.argmax()) for c, row in enumerate(together)}

@@ -58,6 +58,12 @@ def threshold_counts(
     return np.stack([iou_counts(np.where(best >= t, winner, np.uint8(IGNORE)), truth, novel) for t in thresholds])
 
 
+def best_threshold(counts: np.ndarray) -> int:
+    """Position of the threshold with the highest mean IoU, from counts of all images, [T, C, 2]; absent classes: 0."""
+    iou = np.divide(counts[..., 0], counts[..., 1], out=np.zeros(counts.shape[:-1]), where=counts[..., 1] > 0)
+    return int(iou.mean(axis=1).argmax())
+
+
 def class_precisions(
     scores: Tensor, present: tuple[int, ...], truth: np.ndarray, novel: tuple[int, ...]
 ) -> dict[int, float]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from simformer.baselines.stride8.network import enlarged
-from simformer.claims.label_measures import threshold_counts
+from simformer.claims.label_measures import best_threshold, threshold_counts
 from simformer.claims.measures import average_precision, recall_at_precision
 from simformer.claims.test_images import HeldOut, of_pairs, partners
 from simformer.config.settings import IGNORE
@@ -42,11 +43,7 @@ class MapScores:
     @property
     def best(self) -> int:
         """Position of the threshold of the highest mean IoU."""
-        total = self.counts.sum(axis=1)
-        held = total[..., 1] > 0
-        return int(
-            (np.divide(total[..., 0], total[..., 1], out=np.zeros(held.shape), where=held)).mean(axis=1).argmax()
-        )
+        return best_threshold(self.counts.sum(axis=1))
 
     @property
     def best_precision(self) -> float:
@@ -81,10 +78,7 @@ def score_maps(images: Sequence[HeldOut], maps: Sequence[Tensor], classes: tuple
 
 def recalls(images: Sequence[HeldOut], maps: Sequence[Tensor], precision: float) -> np.ndarray:
     """Highest recall of each map at a precision, [pairs]. Arguments: see `score_maps`."""
-
-    def recall(scores: np.ndarray, truth: np.ndarray) -> float:
-        return recall_at_precision(scores, truth, precision)
-
+    recall = partial(recall_at_precision, precision=precision)
     return of_pairs(images, [_each(image, own, recall) for image, own in zip(images, maps, strict=True)])
 
 

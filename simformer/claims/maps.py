@@ -16,7 +16,13 @@ from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.compared_maps import MapArm
 from simformer.baselines.expansion.psa_irn import blurred_maps
 from simformer.claims.claim import Claim, compared
-from simformer.claims.label_measures import class_precisions, iou_counts, own_argmax_counts, threshold_counts
+from simformer.claims.label_measures import (
+    best_threshold,
+    class_precisions,
+    iou_counts,
+    own_argmax_counts,
+    threshold_counts,
+)
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
 from simformer.data.derived_labels import mix_scores
@@ -53,9 +59,7 @@ class Values:
         """Counts at the threshold with the highest mean IoU over all images."""
         if not self.thresholds:
             return {}
-        total = np.sum(list(self.thresholds.values()), axis=0)
-        iou = np.divide(total[..., 0], total[..., 1], out=np.zeros(total.shape[:-1]), where=total[..., 1] > 0)
-        chosen = int(iou.mean(axis=1).argmax())
+        chosen = best_threshold(np.sum(list(self.thresholds.values()), axis=0))
         return {image: counts[chosen] for image, counts in self.thresholds.items()}
 
 
@@ -107,16 +111,14 @@ def map_claims(arms: Sequence[MapArm], masked: LabelSet, truth: LabelSet, filled
     return claims
 
 
-def measure(
-    arms: Sequence[MapArm], masked: LabelSet, truth: LabelSet, filled: LabelSet, count: int = IMAGES
-) -> dict[str, Values]:
+def measure(arms: Sequence[MapArm], masked: LabelSet, truth: LabelSet, filled: LabelSet) -> dict[str, Values]:
     """Measure every arm, and the controls, image by image; args as in `map_claims`."""
     names = [arm.name for arm in arms]
     starts = {arm.name: arm for arm in arms}
     controls = [blur_name(a) for a in arms if a.walk] + [shuffled_name(a) for a in arms if not a.walked]
     values = {name: Values() for name in [*names, *controls, FILL, CONSTANT]}
     true_images, filled_images = ({i.name: i for i in labels.images} for labels in (truth, filled))
-    for image in chosen_images(masked, count):
+    for image in chosen_images(masked):
         base = read_label_map(masked, image)
         label = read_label_map(truth, true_images[image.name])
         seen = _Image(image.name, base, label, tuple(masked.novel), tuple(masked.novel_labels(image)))

@@ -19,13 +19,12 @@ from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapSet
 from simformer.baselines.expansion.affinity import feature_affinity, pair_kinds
 from simformer.baselines.expansion.affinity_network import AffinityNetwork
-from simformer.baselines.expansion.psa_irn import cell_labels
+from simformer.baselines.expansion.psa_irn import cell_labels, padded_input
 from simformer.baselines.expansion.stencil import half_disc
-from simformer.baselines.retab.cells import base_and_seeds
+from simformer.baselines.retab.cells import STRIDE, base_and_seeds
 from simformer.baselines.retab.controls import SHUFFLED, THINNED, partners
 from simformer.baselines.retab.edges import base_edges
 from simformer.baselines.retab.networks import AFFINITY_KIND
-from simformer.baselines.retab.propagation import padded_input
 from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.baselines.settings import AffinitySettings
 from simformer.baselines.training.network_file import read_network
@@ -196,7 +195,7 @@ def _affinities(views: Sequence[tuple[LabelledImage, View]], networks: dict[str,
         groups = [pair_kinds(torch.where(which, cells, IGNORE), offsets) for which in both]
         areas = {}
         for name, network in networks.items():
-            affinity = feature_affinity(network(padded_input(view.pixels)), offsets)
+            affinity = feature_affinity(network(padded_input(view.pixels, STRIDE)), offsets)
             areas[name] = [_area(affinity, *group) for group in groups]
         for name in names:
             against[name].add(image.name, areas["retab"][0], areas[name][0])

@@ -11,12 +11,12 @@ from torch.nn import functional as F
 
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.expansion.affinity import feature_affinity
-from simformer.baselines.expansion.psa_irn import majority_cells
+from simformer.baselines.expansion.psa_irn import majority_cells, padded_input
 from simformer.baselines.expansion.stencil import Offset, Windows, half_disc
 from simformer.baselines.expansion.walk import transition, walk
 from simformer.baselines.retab.cells import STRIDE
 from simformer.baselines.retab.edges import base_edges
-from simformer.baselines.retab.propagation import NONE_OF_THEM, own_labels, padded_input, start, two_stages
+from simformer.baselines.retab.propagation import NONE_OF_THEM, own_labels, start, two_stages
 from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.config.settings import IGNORE
 
@@ -77,7 +77,7 @@ def own_argmax(view: View, networks: dict[str, nn.Module], settings: TwoStageSet
         inverted_gate, true_boundaries, true_affinity, and one stage with every other network.
     """
     offsets, one = half_disc(settings.radius), settings.model_copy(update={"stages": 1})
-    inputs = padded_input(view.pixels)
+    inputs = padded_input(view.pixels, STRIDE)
     affinity = {name: feature_affinity(network(inputs), offsets)[0] for name, network in networks.items()}
     size = affinity["retab"].shape[-2:]
     begun = start(view.maps, size, settings.background)

@@ -132,34 +132,26 @@ def measure_arm(
     return Arm(name, network, stored, maps, spread_maps, raw, spread, np.array(labels), between)
 
 
-def load_arms(inputs: Inputs, images: Sequence[HeldOut]) -> dict[str, Arm]:
-    """Read networks and measure them; all but the warm one must have been trained for as many steps.
-
-    Raises: UserError for networks of another dataset or of unequal training.
-    """
-    loaded = {name: load_tapped(path, inputs.device) for name, path in inputs.networks.items()}
-    for _, stored in loaded.values():
-        require_dataset(stored.identity, inputs.index.identity)
-    require_equal_training({name: stored for name, (_, stored) in loaded.items()})
-    return {name: measure_arm(name, *found, images, inputs.split.base) for name, found in loaded.items()}
-
-
 def compare(
     method: str, kind: type[TappedSettings], inputs: Inputs
 ) -> tuple[list[HeldOut], dict[str, Arm], list[Claim]]:
-    """Measure the networks behind the claims of a method on held-out images.
+    """Measure the networks behind the claims of a method on held-out images; all but the warm one trained equally long.
 
     Args:
         method: e.g. "seam", one of the networks; "plain" must be another.
         kind: of its settings.
         inputs: networks and images.
     Returns: the images, the arms, and the claims of `gates`.
-    Raises: UserError for a network that is not what its name says.
+    Raises: UserError for networks of another dataset, of unequal training, or not of what their names say.
     """
     index = inputs.index
     require_groups(index.identity, inputs.split)
     images = read_held_out(inputs.data, index, inputs.cam, inputs.device)
-    arms = load_arms(inputs, images)
+    loaded = {name: load_tapped(path, inputs.device) for name, path in inputs.networks.items()}
+    for _, stored in loaded.values():
+        require_dataset(stored.identity, index.identity)
+    require_equal_training({name: stored for name, (_, stored) in loaded.items()})
+    arms = {name: measure_arm(name, *found, images, inputs.split.base) for name, found in loaded.items()}
     if not isinstance(arms[method].stored.spec.settings, kind):
         file = inputs.networks[method]
         raise UserError(f"{file}: not a network of {method.upper()}; give --network {method}=... another file")
@@ -179,16 +171,6 @@ def require_equal_training(networks: dict[str, StoredNetwork[TappedSettings]]) -
         )
 
 
-def label_frequency_precision(images: Sequence[HeldOut], frequency: np.ndarray) -> np.ndarray:
-    """Average precision of labels guessed from how frequent the classes are, [n].
-
-    Args:
-        images: n held-out images.
-        frequency: training images of each class, [K].
-    """
-    return np.array([average_precision(frequency, image.present[0].cpu().numpy()) for image in images])
-
-
 def gates(arm: Arm, plain: Arm, images: Sequence[HeldOut], frequency: np.ndarray) -> list[Claim]:
     """Return what must hold before any other claim about a method means something (G0, G1).
 
@@ -196,11 +178,11 @@ def gates(arm: Arm, plain: Arm, images: Sequence[HeldOut], frequency: np.ndarray
         arm: the method's network; its response is its spread maps.
         plain: the control.
         images: the held-out images.
-        frequency: see `label_frequency_precision`.
+        frequency: training images of each class, [K], from which labels could be guessed.
     """
     names, pairs, low, high = tuple(image.name for image in images), pair_names(images), *HOT_SHARES
     nothing, hot = np.zeros(len(pairs)), arm.spread.hot
-    guessed = label_frequency_precision(images, frequency)
+    guessed = np.array([average_precision(frequency, image.present[0].cpu().numpy()) for image in images])
     sure = "the image's labels are ranked better than by frequency (average precision)"
     near = f"the image's labels are ranked within {MARGIN:g} as well (average precision)"
     few, many = (f"share of a map's pixels above 0.5 is {side}" for side in (f"above {low:g}", f"below {high:g}"))

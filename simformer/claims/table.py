@@ -84,12 +84,7 @@ def evaluate(claims: Sequence[Claim], draws: int = DRAWS, seed: int = 0) -> dict
     images = _over_images(claims, names, draws, seed)
     seeds = _over_seeds(per_seed, claim)
     return {
-        "method": claim.method,
-        "check": claim.check,
-        "statement": claim.statement,
-        "first": claim.first,
-        "second": claim.second,
-        "statistic": claim.statistic,
+        **{name: getattr(claim, name) for name in ("method", "check", "statement", "first", "second", "statistic")},
         "first_value": first,
         "second_value": second,
         "value": value,

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from simformer.baselines.class_maps.cam import inference_size
+from simformer.baselines.class_maps.cam import inference_size, pixels_of
 from simformer.baselines.settings import CamSettings
-from simformer.data.checked import read_photograph
 from simformer.data.index import DatasetIndex
-from simformer.data.transforms import normalise, resize_image, resize_label
+from simformer.data.transforms import normalise, resize_label
 from simformer.data.truth import read_truth
 
 HELD_OUT_IMAGES = 100
@@ -59,8 +57,7 @@ def read_held_out(data: Path, index: DatasetIndex, settings: CamSettings, device
     found = []
     for record in [record for record in index.test if record.labels][:HELD_OUT_IMAGES]:
         size = inference_size(record.height, record.width, settings)
-        image = resize_image(read_photograph(data, record), *size, Image.Resampling.BICUBIC)
-        pixels = normalise(torch.from_numpy(image.transpose(2, 0, 1).copy())[None].to(device))
+        pixels = normalise(pixels_of(data, record, size)[None].to(device))
         present = torch.zeros(1, len(index.classes), dtype=torch.bool, device=device)
         present[0, list(record.labels)] = True
         truth = resize_label(read_truth(data, record), *size)

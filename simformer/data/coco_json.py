@@ -142,16 +142,9 @@ def _find_files(trees: Sequence[Tree]) -> list[AnnotationFile]:
 def _read(
     files: Sequence[AnnotationFile], wanted: set[int] | None
 ) -> tuple[dict[int, ImageRegions], dict[str, set[int]]]:
-    """Read annotation files.
-
-    Args:
-        files: of both kinds.
-        wanted: image ids; None for all.
+    """Read annotation files of both kinds, of all images if none are named; UserError has a line for each broken entry.
 
     Returns: the annotations of every image that both kinds list, by id; and the ids that either lists, by set.
-
-    Raises:
-        UserError: a line for each broken entry of any of the files.
     """
     images: dict[str, dict[int, _Listed]] = {kind: {} for kind in KINDS}
     regions: dict[str, dict[int, list[Region]]] = {kind: {} for kind in KINDS}

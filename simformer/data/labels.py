@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from simformer.data.identity import Identity
 from simformer.data.sealed import read_sealed, write_sealed
@@ -45,6 +49,14 @@ class LabelledImage:
     classes: tuple[int, ...]
     image_sha256: str
     label_sha256: str
+
+
+def present_classes(images: Sequence[LabelledImage], count: int) -> NDArray[np.bool_]:
+    """Return which of `count` classes are among the image-level labels of n images, bool [n, count]."""
+    present = np.zeros((len(images), count), bool)
+    for row, image in zip(present, images, strict=True):
+        row[list(image.classes)] = True
+    return present
 
 
 @dataclass(frozen=True)

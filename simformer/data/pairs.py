@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from simformer.data.labels import LabelSet
+from simformer.data.labels import LabelSet, present_classes
 
 SMALLEST_FIRST = 0.01
 """Released rule: probability of taking the common class with the fewest candidates."""
@@ -24,9 +24,7 @@ class PairChooser:
 
     def __init__(self, labels: LabelSet, mode: Literal["paper", "code", "self"]) -> None:
         self.mode = mode
-        present = np.zeros((len(labels.images), len(labels.classes)), dtype=bool)
-        for row, image in enumerate(labels.images):
-            present[row, list(image.classes)] = True
+        present = present_classes(labels.images, len(labels.classes))
         is_novel = np.zeros(len(labels.classes), dtype=bool)
         is_novel[list(labels.novel)] = True
         self.novel = present & is_novel

@@ -14,9 +14,10 @@ import torch
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.expansion.affinity import feature_affinity
 from simformer.baselines.expansion.affinity_network import AffinityNetwork
+from simformer.baselines.expansion.psa_irn import padded_input
 from simformer.baselines.expansion.stencil import half_disc
 from simformer.baselines.retab.edge_network import EdgeNetwork
-from simformer.baselines.retab.propagation import STRIDE, padded_input, start, two_stages
+from simformer.baselines.retab.propagation import STRIDE, start, two_stages
 from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.config.settings import IGNORE
 from simformer.data.derived_labels import mix_scores
@@ -43,7 +44,7 @@ def main(backbone: str = "resnet50") -> None:
     maps = ClassMaps(tuple(range(CLASSES)), torch.rand(CLASSES, HEIGHT // 4, WIDTH // 4), 4, (HEIGHT, WIDTH))
     masked = torch.where(torch.rand(HEIGHT, WIDTH) < 0.3, IGNORE, 20).to(torch.uint8)
     edges, affinities = EdgeNetwork(backbone).eval(), AffinityNetwork(backbone).eval()
-    pixels, grid = padded_input(image), (HEIGHT // STRIDE, WIDTH // STRIDE)
+    pixels, grid = padded_input(image, STRIDE), (HEIGHT // STRIDE, WIDTH // STRIDE)
     features = affinities(pixels)
     affinity = feature_affinity(features, half_disc(settings.radius))[0]
     boundary, begun = torch.rand(grid) > 0.7, start(maps, grid, settings.background)

@@ -10,8 +10,9 @@ from unittest.mock import patch
 
 import torch
 
+from simformer.baselines import response_networks
 from simformer.baselines.class_maps.class_maps import ClassMaps
-from simformer.baselines.class_maps.map_files import MapSet, write_maps
+from simformer.baselines.class_maps.map_files import MapJob, MapSet
 from simformer.baselines.classifier import KIND as CLASSIFIER
 from simformer.baselines.classifier import Classifier, train_classifier
 from simformer.baselines.conta import round_classifier
@@ -28,8 +29,7 @@ from simformer.baselines.retab.networks import AFFINITY_KIND, EDGE_KIND, train_a
 from simformer.baselines.rib.others import FreshCrops, Pool
 from simformer.baselines.rib.tuned_maps import Tuner
 from simformer.baselines.rib.tuning import STAGES, cut
-from simformer.baselines.settings import NetworkSettings, NetworkSpec
-from simformer.baselines.stride8 import training as stride8_training
+from simformer.baselines.settings import CamSettings, NetworkSettings, NetworkSpec
 from simformer.baselines.training import crop_training
 from simformer.baselines.training.network_training import NetworkTraining
 from simformer.baselines.training.sgd import sgd_step
@@ -38,7 +38,7 @@ from simformer.training.job import Job, Runtime, TrainOutputs
 from tests.gpu.photographs import Photographs
 from tests.workloads import Case
 
-LOOPS = (crop_training, stride8_training, round_classifier)
+LOOPS = (crop_training, response_networks, round_classifier)
 """Modules whose trainings end in `run_training`."""
 CROPS_OF_OTHERS = 32
 """Crops of other images that RIB's tuning draws from; how many there are does not change the time of a step."""
@@ -109,7 +109,8 @@ class Baselines:
 
         count = len(tags.classes)
         masks = torch.rand(count, side, side, generator=generator)
-        predicted = write_maps(tags, "synthetic", compute, self.folder / "predicted" / "maps.json")
+        job = MapJob(self.folder, tags, torch.device("cpu"), self.folder / "predicted" / "maps.json")
+        predicted = job.write("synthetic", CamSettings(), compute)
         return predicted, Confounder(masks, torch.ones(count, dtype=torch.bool))
 
     def tuning(self, known: BaselineSettings) -> Callable[[], object]:

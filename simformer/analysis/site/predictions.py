@@ -16,7 +16,7 @@ from simformer.data.identity import require_dataset
 from simformer.data.index import DatasetIndex, ImageRecord
 from simformer.data.truth import read_truth
 from simformer.inference import ImageFile, network_input, predict
-from simformer.metrics import confusion_matrix
+from simformer.metrics import confusion_matrix, scores
 
 
 def write_predictions(
@@ -49,28 +49,20 @@ def write_predictions(
         record = index.test[position]
         matrix = confusion_matrix(ids, read_truth(data, record), count)
         total += matrix
-        of_images[position] = [_rounded(value, 0) for value in class_iou(matrix)[list(record.labels)]]
+        iou = scores(matrix, index.classes, ())["iou"]
+        of_images[position] = [_rounded(iou[index.classes[k]], 0) for k in record.labels]
         write_label_script(output.parent / "maps" / f"{record.name}.js", ids, colours)
     similarity = output.parent / "similarity"
     similarity.mkdir(exist_ok=True)
     for record in index.test if trained.simnet is not None else ():
         _write_similarity(trained, data, record, settings, device, similarity)
-    of_classes = [_rounded(value, 2) for value in class_iou(total)]
+    of_classes = [_rounded(value, 2) for value in scores(total, index.classes, ())["iou"].values()]
     write_script(output, {"similarity": trained.simnet is not None, "classes": of_classes, "images": of_images})
 
 
-def _rounded(value: float, digits: int) -> float | None:
+def _rounded(value: float | None, digits: int) -> float | None:
     """Return a number as the site has it: null where there is none, whole numbers without a point."""
-    if np.isnan(value):
-        return None
-    return round(float(value), digits) if digits else round(float(value))
-
-
-def class_iou(confusion: np.ndarray) -> np.ndarray:
-    """Return the IoU of every class in percent, [K], of a confusion matrix; NaN where the truth lacks the class."""
-    counts = confusion[:-1, :-1].astype(np.float64)
-    hits, truth, predicted = np.diag(counts), counts.sum(axis=0), counts.sum(axis=1)
-    return 100 * np.divide(hits, truth + predicted - hits, out=np.full(len(hits), np.nan), where=truth > 0)
+    return None if value is None else round(value, digits or None)
 
 
 def _write_similarity(

@@ -14,10 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from simformer.baselines.class_maps.class_maps import ClassMaps
-from simformer.baselines.class_maps.map_files import MapJob, MapSet
 from simformer.baselines.settings import CamSettings
-from simformer.data.checked import read_photograph
-from simformer.data.labels import LabelledImage
+from simformer.data.checked import Photograph, read_photograph
+from simformer.data.labels import LabelledImage, present_classes
 from simformer.data.transforms import normalise, resize_image, resized_shape
 
 GRID_STRIDE = 4
@@ -34,13 +33,13 @@ def inference_size(height: int, width: int, settings: CamSettings) -> tuple[int,
     return resized_shape(height, width, short_edge, settings.max_long_edge)
 
 
-def pixels_of(data: Path, image: LabelledImage, size: tuple[int, int]) -> Tensor:
-    """Read a training image at a size, uint8 [3, H, W]."""
+def pixels_of(data: Path, image: Photograph, size: tuple[int, int]) -> Tensor:
+    """Read an image at a size, uint8 [3, H, W]."""
     return torch.from_numpy(resized(data, image, size).transpose(2, 0, 1).copy())
 
 
-def resized(data: Path, image: LabelledImage, size: tuple[int, int]) -> np.ndarray:
-    """Read a training image at a size, uint8 [H, W, 3]."""
+def resized(data: Path, image: Photograph, size: tuple[int, int]) -> np.ndarray:
+    """Read an image at a size, uint8 [H, W, 3]."""
     return resize_image(read_photograph(data, image), *size, Image.Resampling.BICUBIC)
 
 
@@ -104,36 +103,11 @@ def class_activation_maps(
     for batch in equal_sizes(images, settings.batch_images):
         size = inference_size(batch[0].height, batch[0].width, settings)
         pixels = [resized(data, image, size) for image in batch]
-        present = torch.zeros(len(batch), num_classes, dtype=torch.bool)
-        for row, image in zip(present, batch, strict=True):
-            row[list(image.classes)] = True
+        present = torch.from_numpy(present_classes(batch, num_classes))
         summed = summed_maps(response, pixels, present, settings.scales, device)
         for image, maps in zip(batch, summed, strict=True):
             scores = normalised(maps[list(image.classes)]).cpu()
             yield image, ClassMaps(image.classes, scores, GRID_STRIDE, size)
-
-
-def write_cams(
-    response: Response,
-    source: str,
-    settings: CamSettings,
-    job: MapJob,
-    normalised: Callable[[Tensor], Tensor] = divide_by_maximum,
-) -> MapSet:
-    """Write the class activation maps of a shard of the images.
-
-    Args:
-        response, normalised: see `class_activation_maps`.
-        source: hash of the network.
-        settings: sizes and scales.
-        job: the images.
-    """
-
-    def compute(images: list[LabelledImage]) -> Iterator[tuple[LabelledImage, ClassMaps]]:
-        count = len(job.labels.classes)
-        return class_activation_maps(response, job.data, images, count, settings, job.device, normalised)
-
-    return job.write(source, settings, compute)
 
 
 def equal_sizes(images: Sequence[LabelledImage], count: int) -> Iterator[list[LabelledImage]]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # The maps themselves (torch) are imported where they are read and written: to join shards takes the manifests alone.
 
 Compute = Callable[[list[LabelledImage]], "Iterator[tuple[LabelledImage, ClassMaps]]"]
-"""Makes the maps of some images, in any order."""
+"""Yields each of some images with its maps, in any order."""
 
 
 @dataclass(frozen=True)
@@ -110,43 +110,35 @@ class MapJob:
     shard: Shard = WHOLE
 
     def write(self, source: str, settings: Settings, compute: Compute) -> MapSet:
-        """Make the maps; `source` is the hash of what they are made from, for `compute` see `write_maps`."""
+        """Make the maps of the shard, but for those that are there.
+
+        Args:
+            source: hash of what they are made from; with the settings all that decides them, apart from the images.
+            settings: of their making.
+            compute: called with the images that have no maps yet.
+        Raises: UserError for scores that are not finite.
+        """
+        from simformer.baselines.class_maps.class_maps import read_maps, write_image
+
         made_from = f"{RECIPE_VERSION} {source} {settings.model_dump_json()}"
         identity = hashlib.sha256(made_from.encode()).hexdigest()[:16]
-        return write_maps(self.labels, identity, compute, self.manifest, self.shard)
+        images, root = self.labels.images, self.manifest.parent
+        mine = [images[i] for i in self.shard.positions(len(images))]
+        checksums: dict[str, str] = {}
+        missing = []
+        for image in mine:
+            stored = read_maps(root, image.name)
+            if stored is not None and stored[0] == (identity, image.image_sha256):
+                checksums[image.name] = stored[1]
+            else:
+                missing.append(image)
+        for image, maps in compute(missing):
+            checksums[image.name] = write_image(root, image, identity, maps)
+        return _saved(self.manifest, identity, self.labels, {image.name: checksums[image.name] for image in mine})
 
     def write_each(self, source: str, settings: Settings, make: Callable[[LabelledImage], ClassMaps]) -> MapSet:
         """Make the maps one image at a time."""
         return self.write(source, settings, lambda images: ((image, make(image)) for image in images))
-
-
-def write_maps(labels: LabelSet, identity: str, compute: Compute, manifest: Path, shard: Shard = WHOLE) -> MapSet:
-    """Make the maps of a shard of the images, but for those that are there.
-
-    Args:
-        labels: all images.
-        identity: hash of everything that decides the maps, apart from the images.
-        compute: called with the images that have no maps yet; yields each with its maps, in any order.
-        manifest: that of the shard; maps are written beside it.
-        shard: which of the images.
-    Returns: the maps of the shard.
-    Raises: UserError for scores that are not finite.
-    """
-    from simformer.baselines.class_maps.class_maps import read_maps, write_image
-
-    images, root = labels.images, manifest.parent
-    mine = [images[i] for i in shard.positions(len(images))]
-    checksums: dict[str, str] = {}
-    missing = []
-    for image in mine:
-        stored = read_maps(root, image.name)
-        if stored is not None and stored[0] == (identity, image.image_sha256):
-            checksums[image.name] = stored[1]
-        else:
-            missing.append(image)
-    for image, maps in compute(missing):
-        checksums[image.name] = write_image(root, image, identity, maps)
-    return _saved(manifest, identity, labels, {image.name: checksums[image.name] for image in mine})
 
 
 def _saved(manifest: Path, identity: str, labels: LabelSet, checksums: dict[str, str]) -> MapSet:

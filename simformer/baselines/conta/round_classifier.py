@@ -54,14 +54,12 @@ def train_context_classifier(
     if predicted is not None:
         require_split(predicted.source, labels.identity)
         inputs["predicted masks"] = predicted.hash
-
-    def build() -> ContextClassifier:
-        return ContextClassifier(spec.backbone, settings.stride, len(labels.classes), confounder)
-
-    network = new_network(spec, job, build)
+    count = len(labels.classes)
+    network = new_network(spec, job, lambda: ContextClassifier(spec.backbone, settings.stride, count, confounder))
     network.trunk.widen()
     network.to(device)
-    contexts = _contexts(spec, network, predicted, labels, device)
+    names = [image.name for image in labels.images]
+    contexts = Contexts(settings.context, network.trunk.attention, predicted, names, spec.seed, device)
 
     def loss(samples: list[Sample]) -> tuple[Tensor, dict[str, float]]:
         batch, of_images = crop_batch(samples, device), contexts([sample.name for sample in samples])
@@ -102,7 +100,8 @@ class ContextResponse:
         self.network = ContextClassifier(stored.spec.backbone, settings.stride, len(stored.classes), confounder)
         self.network.trunk.widen()
         stored.fill(self.network).eval().to(device)
-        self.contexts = _contexts(stored.spec, self.network, predicted, labels, device)
+        attention, names = self.network.trunk.attention, [image.name for image in labels.images]
+        self.contexts = Contexts(settings.context, attention, predicted, names, stored.spec.seed, device)
         self.labels = labels
         self.device = device
         self.identity = stored.hash if predicted is None else f"{stored.hash} {predicted.hash}"
@@ -132,17 +131,6 @@ class ContextResponse:
 def context_classifier_maps(response: ContextResponse, settings: CamSettings, job: MapJob) -> MapSet:
     """Write the class activation maps of a round for a shard of the images."""
     return job.write(response.identity, settings, lambda images: response.maps(job.data, images, settings))
-
-
-def _contexts(
-    spec: NetworkSpec[ContextClassifierSettings],
-    network: ContextClassifier,
-    predicted: MapSet | None,
-    labels: LabelSet,
-    device: torch.device,
-) -> Contexts:
-    names = [image.name for image in labels.images]
-    return Contexts(spec.settings.context, network.trunk.attention, predicted, names, spec.seed, device)
 
 
 def _check(settings: ContextClassifierSettings, given: bool) -> None:

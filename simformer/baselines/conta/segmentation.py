@@ -32,14 +32,12 @@ def train_segmentation(spec: NetworkSpec[SegmentationSettings], job: Job) -> Non
         spec: kind 'segmentation'.
         job: its label set has maps with a class id where the walked maps are sure, IGNORE elsewhere.
     """
-
-    def build() -> DeepLab:
-        return DeepLab(spec.backbone, len(job.labels.classes), spec.settings.atrous)
+    count = len(job.labels.classes)
 
     def loss(network: nn.Module, batch: CropBatch) -> Tensor:
         return segmentation_loss(multiscale_logits(network, batch.images, spec.settings.views), batch.label_maps)
 
-    train_on_crops(spec, job, build, loss, build_optimizer)
+    train_on_crops(spec, job, lambda: DeepLab(spec.backbone, count, spec.settings.atrous), loss, build_optimizer)
 
 
 def build_optimizer(network: DeepLab, settings: SegmentationSettings) -> torch.optim.SGD:

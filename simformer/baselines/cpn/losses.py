@@ -23,7 +23,6 @@ from simformer.baselines.stride8.network import TappedClassifier
 from simformer.baselines.stride8.plain import classification_loss
 from simformer.baselines.stride8.training import Objective
 from simformer.baselines.training.crop_training import crop_batch
-from simformer.baselines.training.crops import Crops
 from simformer.data.labels import LabelSet
 
 
@@ -143,4 +142,4 @@ def cpn_objective(data: Path, labels: LabelSet, settings: CpnSettings, seed: int
         return cpn_terms(network, batch.images, visible, batch.present, settings)
 
     weights = {"cls": 1.0, "cp": settings.cp, "cpcr": settings.cpcr} | ({"rv": settings.rv} if settings.rv else {})
-    return Objective(ViewCrops(Crops(data, labels, settings, seed), settings, seed), terms, weights)
+    return Objective(ViewCrops(data, labels, settings, seed), terms, weights)

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from simformer.baselines.cpn.settings import CpnSettings
 from simformer.baselines.training.crops import Crops, Sample
@@ -28,24 +27,13 @@ class ViewSample(Sample):
     visible: Tensor
 
 
-class ViewCrops(Dataset[ViewSample]):
-    """Crops with the masks of their views; item n is a pure function of (seed, n).
-
-    Args:
-        crops: the crops.
-        settings: size and kind of masks.
-        seed: training seed.
-    """
-
-    def __init__(self, crops: Crops, settings: CpnSettings, seed: int) -> None:
-        self.crops = crops
-        self.settings = settings
-        self.seed = seed
+class ViewCrops(Crops):
+    """Crops with the masks of their views, which settings of CPN describe; item n is a pure function of (seed, n)."""
 
     def __getitem__(self, position: int) -> ViewSample:
         rng = np.random.default_rng([self.seed, MASK_STREAM, position])
         side = self.settings.crop
-        return ViewSample(**vars(self.crops[position]), visible=draw_views(side, side, self.settings, rng))
+        return ViewSample(**vars(super().__getitem__(position)), visible=draw_views(side, side, self.settings, rng))
 
 
 def draw_views(height: int, width: int, settings: CpnSettings, rng: np.random.Generator) -> Tensor:

@@ -84,10 +84,7 @@ def train_expander(spec: NetworkSpec[AffinitySettings], job: Job) -> None:
         same, different = pair_kinds(cell_labels(spec.kind, batch.label_maps), offsets)
         return pair_loss(affinities(spec.kind, network(batch.images), offsets), [same], different)
 
-    def build() -> AffinityNetwork | BoundaryNetwork:
-        return build_expander(spec.kind, spec.backbone)
-
-    train_on_crops(spec, job, build, loss)
+    train_on_crops(spec, job, lambda: build_expander(spec.kind, spec.backbone), loss)
 
 
 class Expander:
@@ -101,14 +98,11 @@ class Expander:
     """
 
     def __init__(self, path: Path, kind: Expansion, settings: WalkSettings, device: torch.device) -> None:
-        stored = read_network(path, kind, AffinitySettings)
+        self.stored = read_network(path, kind, AffinitySettings)
         self.kind: Expansion = kind
         self.settings = settings
         self.device = device
-        self.network = stored.fill(build_expander(kind, stored.spec.backbone))
-        self.network.eval().to(device)
-        self.network_hash = stored.hash
-        self.source = stored.identity
+        self.network = self.stored.fill(build_expander(kind, self.stored.spec.backbone)).eval().to(device)
 
     def write(self, maps: MapSet, job: MapJob) -> MapSet:
         """Write the expanded maps of a shard of the images.
@@ -118,14 +112,14 @@ class Expander:
             job: the images.
         Raises: UserError if network, maps and labels are not of one dataset and split.
         """
-        require_split(self.source, job.labels.identity)
+        require_split(self.stored.identity, job.labels.identity)
         require_split(maps.source, job.labels.identity)
 
         def expanded(image: LabelledImage) -> ClassMaps:
             mine = maps.read(image.name)
             return self.expand(mine, pixels_of(job.data, image, mine.extent))
 
-        return job.write_each(f"{self.network_hash} {maps.hash}", self.settings, expanded)
+        return job.write_each(f"{self.stored.hash} {maps.hash}", self.settings, expanded)
 
     @torch.inference_mode()
     def expand(self, maps: ClassMaps, image: Tensor) -> ClassMaps:
@@ -138,9 +132,7 @@ class Expander:
         """
         if not maps.classes:
             return maps
-        stride = GRID_STRIDES[self.kind]
-        height, width = maps.extent
-        padded = F.pad(normalise(image[None].to(self.device)), (0, -width % stride, 0, -height % stride))
+        padded = padded_input(image.to(self.device), GRID_STRIDES[self.kind])
         offsets = half_disc(self.settings.radius)
         start = walk_start(self.kind, maps, self.settings.power).to(self.device)
         if self.kind == "psa":
@@ -149,6 +141,12 @@ class Expander:
             output = (self.network(padded) + self.network(padded.flip(-1)).flip(-1)) / 2
             start = start * (1 - output[0].sigmoid())
         return walked_maps(self.kind, maps, start, affinities(self.kind, output, offsets)[0], self.settings)
+
+
+def padded_input(image: Tensor, stride: int) -> Tensor:
+    """Normalise an image, uint8 [3, H, W], and pad it to multiples of a stride: [1, 3, H', W']."""
+    bottom, right = (-side % stride for side in image.shape[-2:])
+    return F.pad(normalise(image[None]), (0, right, 0, bottom))
 
 
 def walk_start(kind: Expansion, maps: ClassMaps, power: float) -> Tensor:

@@ -15,6 +15,7 @@ from simformer.baselines.class_maps.map_files import MapJob, MapSet
 from simformer.baselines.class_maps.seeds import confident
 from simformer.baselines.expansion.affinity import feature_affinity
 from simformer.baselines.expansion.affinity_network import AffinityNetwork
+from simformer.baselines.expansion.psa_irn import padded_input
 from simformer.baselines.expansion.stencil import half_disc
 from simformer.baselines.expansion.walk import transition, walk
 from simformer.baselines.retab.cells import STRIDE
@@ -28,7 +29,7 @@ from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage
-from simformer.data.transforms import normalise, resize_label
+from simformer.data.transforms import resize_label
 
 NONE_OF_THEM = IGNORE
 """Class id of the map 'none of the present classes', and of boundary maps."""
@@ -95,12 +96,6 @@ def own_labels(maps: ClassMaps, height: int, width: int) -> Tensor:
     return confident(maps.at_size(height, width), maps.classes, 0.0)
 
 
-def padded_input(image: Tensor) -> Tensor:
-    """Normalise an image, uint8 [3, H, W], and pad it to multiples of 8: [1, 3, H', W']."""
-    bottom, right = (-side % STRIDE for side in image.shape[-2:])
-    return F.pad(normalise(image[None]), (0, right, 0, bottom))
-
-
 def write_boundaries(path: Path, settings: CamSettings, job: MapJob) -> MapSet:
     """Write the boundary probabilities of a shard of the images, at the size at which class maps are made.
 
@@ -116,7 +111,7 @@ def write_boundaries(path: Path, settings: CamSettings, job: MapJob) -> MapSet:
     @torch.inference_mode()
     def boundaries(image: LabelledImage) -> ClassMaps:
         size = inference_size(image.height, image.width, settings)
-        logits = network(padded_input(pixels_of(job.data, image, size).to(job.device)))
+        logits = network(padded_input(pixels_of(job.data, image, size).to(job.device), STRIDE))
         return ClassMaps((NONE_OF_THEM,), torch.sigmoid(logits).cpu(), STRIDE, size)
 
     return job.write_each(stored.hash, settings, boundaries)
@@ -132,13 +127,10 @@ class Propagation:
     """
 
     def __init__(self, path: Path, settings: TwoStageSettings, device: torch.device) -> None:
-        stored = read_network(path, AFFINITY_KIND, AffinitySettings)
+        self.stored = read_network(path, AFFINITY_KIND, AffinitySettings)
         self.settings = settings
         self.device = device
-        self.network = stored.fill(AffinityNetwork(stored.spec.backbone))
-        self.network.eval().to(device)
-        self.network_hash = stored.hash
-        self.source = stored.identity
+        self.network = self.stored.fill(AffinityNetwork(self.stored.spec.backbone)).eval().to(device)
 
     def write(self, maps: MapSet, boundaries: MapSet, anchored: bool, job: MapJob) -> MapSet:
         """Write the walked maps of a shard of the images; those of images without novel classes are empty.
@@ -151,7 +143,7 @@ class Propagation:
         Raises: UserError if network, maps and labels are not of one dataset and split.
         """
         labels = job.labels
-        require_split(self.source, labels.identity)
+        require_split(self.stored.identity, labels.identity)
         require_split(boundaries.source, labels.identity)
         maps.require_blind(labels)
 
@@ -163,13 +155,13 @@ class Propagation:
             pixels = pixels_of(job.data, image, mine.extent)
             return self.propagate(mine, boundaries.read(image.name).scores[0], pixels, masked)
 
-        source = f"{self.network_hash} {maps.hash} {boundaries.hash}" + (f" {labels.hash}" if anchored else "")
+        source = f"{self.stored.hash} {maps.hash} {boundaries.hash}" + (f" {labels.hash}" if anchored else "")
         return job.write_each(source, self.settings, walked)
 
     @torch.inference_mode()
     def affinity(self, image: Tensor) -> Tensor:
         """Affinities of an image, uint8 [3, H, W]: [O, h, w]."""
-        features = self.network(padded_input(image.to(self.device)))
+        features = self.network(padded_input(image.to(self.device), STRIDE))
         return feature_affinity(features, half_disc(self.settings.radius))[0]
 
     def propagate(self, maps: ClassMaps, boundary: Tensor, image: Tensor, masked: Tensor | None = None) -> ClassMaps:

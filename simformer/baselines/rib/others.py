@@ -15,20 +15,12 @@ from simformer.baselines.rib.pooling import ABSENT, PRESENT, SHARED
 from simformer.baselines.settings import NetworkSettings
 from simformer.baselines.training.crops import Crops, network_input, placed_crop
 from simformer.data.checked import read_photograph
-from simformer.data.labels import LabelledImage, LabelSet
+from simformer.data.labels import LabelledImage, LabelSet, present_classes
 from simformer.errors import UserError
 
 BATCH = 16
 TAG = 7
 """Keeps these draws apart from those of other stages with the same seed."""
-
-
-def label_matrix(labels: LabelSet) -> np.ndarray:
-    """Image-level labels of all images, one row each, uint8 [n, K]."""
-    matrix = np.zeros((len(labels.images), len(labels.classes)), np.uint8)
-    for row, image in zip(matrix, labels.images, strict=True):
-        row[list(image.classes)] = 1
-    return matrix
 
 
 def draw_rows(overlap: np.ndarray, count: int, candidates: int, rng: np.random.Generator) -> np.ndarray:
@@ -88,7 +80,7 @@ class FreshCrops:
     @cached_property
     def matrix(self) -> np.ndarray:
         """Image-level labels of all images, one row each, uint8 [n, K]."""
-        return label_matrix(self.labels)
+        return present_classes(self.labels.images, len(self.labels.classes)).astype(np.uint8)
 
     @cached_property
     def positions(self) -> dict[str, int]:
@@ -138,8 +130,7 @@ class Pool:
     def draw(self, image: LabelledImage, iteration: int) -> tuple[Tensor, Tensor]:
         """Return the constant part's features [B, C, h, w] of other images, and their labels [B, K]."""
         fresh, rng = self.fresh, image_rng(self.fresh.seed, image.name, iteration)
-        own = np.zeros(len(fresh.labels.classes), np.uint8)
-        own[list(image.classes)] = 1
+        own = present_classes([image], len(fresh.labels.classes))[0].astype(np.uint8)
         overlap = self.matrix.astype(np.int32) @ own
         overlap[self.names == image.name] = -1
         rows = draw_rows(overlap, fresh.count, fresh.candidates, rng)

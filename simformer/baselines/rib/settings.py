@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from simformer.baselines.settings import Positive
 from simformer.config.fields import Count, Settings, Share, Weight
-
-Positive = Annotated[float, Field(gt=0)]
 
 
 class RibSettings(Settings):

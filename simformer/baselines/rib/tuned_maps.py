@@ -30,7 +30,7 @@ from simformer.baselines.rib.settings import RibSettings
 from simformer.baselines.rib.tuning import STAGES, Plan, Rows, Trajectory, cut, fine_tune
 from simformer.baselines.settings import CamSettings
 from simformer.data.identity import require_split
-from simformer.data.labels import LabelledImage, LabelSet
+from simformer.data.labels import LabelledImage, LabelSet, present_classes
 from simformer.text.json_text import json_text
 from simformer.text.strict_json import read_generated
 
@@ -65,9 +65,7 @@ class Tuner:
         """
         size = inference_size(images[0].height, images[0].width, self.cam)
         pixels = [resized(data, image, size) for image in images]
-        present = torch.zeros(len(images), num_classes, dtype=torch.bool)
-        for row, image in zip(present, images, strict=True):
-            row[list(image.classes)] = True
+        present = torch.from_numpy(present_classes(images, num_classes))
         with torch.no_grad():
             views = [
                 torch.stack([self.constant(mirrored_views([image], scale, self.device)) for image in pixels])

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from simformer.baselines.settings import NetworkSettings
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map, read_photograph
-from simformer.data.labels import LabelSet
+from simformer.data.labels import LabelSet, present_classes
 from simformer.data.loader import nth_image
 from simformer.data.transforms import Crop, color_jitter, normalise, placed_in_crop, resize_image, resize_label
 
@@ -74,8 +74,7 @@ class Crops(Dataset[Sample]):
         image = self.labels.images[nth_image(self.seed, position, len(self.labels.images))]
         pixels = read_photograph(self.data, image)
         label_map = read_label_map(self.labels, image) if image.label else None
-        present = torch.zeros(len(self.labels.classes), dtype=torch.bool)
-        present[list(image.classes)] = True
+        present = torch.from_numpy(present_classes([image], len(self.labels.classes))[0])
         rng = np.random.default_rng([self.seed, 3, position])
         crop, placement = placed_crop(pixels, label_map, self.settings, rng)
         return Sample(crop, present, image.name, placement)

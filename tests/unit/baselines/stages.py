@@ -7,8 +7,9 @@ import torch
 
 from simformer.baselines.class_maps.map_files import MapJob
 from simformer.baselines.class_maps.seeds import write_seeds
-from simformer.baselines.classifier import classifier_maps, train_classifier
+from simformer.baselines.classifier import train_classifier
 from simformer.baselines.expansion.psa_irn import train_expander
+from simformer.baselines.response_networks import response_maps
 from simformer.baselines.settings import AffinitySettings, CamSettings, ClassifierSettings, NetworkSpec, SeedSettings
 from simformer.data.masking import image_labels
 from simformer.data.shards import WHOLE
@@ -21,6 +22,11 @@ SEEDS = SeedSettings(threshold=0.5)
 COMMON = {
     "frozen_stages": 0, "epochs": 1, "batch_images": 6, "lr": 0.02, "crop": 48, "long_edges": None, "scales": (1, 1),
 }  # fmt: skip
+
+
+def made_maps(labels, name, compute, manifest, shard=WHOLE):
+    """Write maps that no network makes; the name stands for what decides them."""
+    return MapJob(manifest.parent, labels, CPU, manifest, shard).write(name, CAM, compute)
 
 
 def spec(kind: str, **changes) -> NetworkSpec:
@@ -51,7 +57,7 @@ def pipeline(data, labels, folder):
 def cam(model, data, labels, folder, shard=WHOLE, settings=CAM):
     """Make the maps of a trained classifier."""
     manifest = "maps.json" if shard == WHOLE else f"{shard.number}of{shard.count}.json"
-    return classifier_maps(model, settings, MapJob(data, labels, CPU, folder / manifest, shard))
+    return response_maps(model, settings, MapJob(data, labels, CPU, folder / manifest, shard))
 
 
 @pytest.fixture(scope="session")

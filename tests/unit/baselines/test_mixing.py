@@ -9,12 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simformer.baselines.class_maps.map_files import write_maps
 from simformer.baselines.mixing import mixed_labels
 from simformer.data.derived_labels import mix_scores
 from simformer.data.images import read_label
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError
+from tests.unit.baselines.stages import made_maps
 
 NOVEL = [3, 6]
 
@@ -108,7 +108,7 @@ def test_e9_louder_maps_of_base_classes_change_nothing(masked, stages, image_set
             base = torch.tensor([c not in masked.novel for c in maps.classes])
             yield image, replace(maps, scores=torch.where(base[:, None, None], torch.ones(()).half(), maps.scores))
 
-    loud = write_maps(image_set, "louder", louder, tmp_path / "loud" / "maps.json")
+    loud = made_maps(image_set, "louder", louder, tmp_path / "loud" / "maps.json")
     assert (
         mixed_labels(loud, masked, 0.1, tmp_path / "a").hash
         == mixed_labels(stages.maps, masked, 0.1, tmp_path / "b").hash

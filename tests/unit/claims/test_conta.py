@@ -9,7 +9,6 @@ import torch
 
 from simformer import cli
 from simformer.baselines.class_maps.class_maps import ClassMaps
-from simformer.baselines.class_maps.map_files import write_maps
 from simformer.claims.claim import load_claims
 from simformer.claims.conta import Inputs, RoundMaps, companions, conta_claims, mask_counts, spill_shares
 from simformer.config.settings import IGNORE
@@ -17,7 +16,7 @@ from simformer.data.images import read_label
 from simformer.data.masking import mask_labels
 from simformer.data.splits import make_split
 from tests.specifications import study_of
-from tests.unit.baselines.stages import CAM, CPU
+from tests.unit.baselines.stages import CAM, CPU, made_maps
 
 
 def made_of(truth, shift, labels, folder):
@@ -31,7 +30,7 @@ def made_of(truth, shift, labels, folder):
             scores = torch.from_numpy(np.stack([label_map == c for c in order]).astype(np.float32))
             yield image, ClassMaps(image.classes, scores, 1, label_map.shape)
 
-    return write_maps(labels, f"made {shift}", compute, folder / "maps.json")
+    return made_maps(labels, f"made {shift}", compute, folder / "maps.json")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from simformer.baselines.class_maps.class_maps import ClassMaps
-from simformer.baselines.class_maps.map_files import MapSet, write_maps
+from simformer.baselines.class_maps.map_files import MapSet
 from simformer.baselines.compared_maps import MapArm, read_arms
 from simformer.baselines.expansion.psa_irn import blurred_maps
 from simformer.baselines.settings import WalkSettings
@@ -19,6 +19,7 @@ from simformer.data.images import read_label
 from simformer.data.masking import mask_labels
 from simformer.data.splits import Split
 from simformer.errors import UserError
+from tests.unit.baselines.stages import made_maps
 
 TRUTH = np.array([[1, 1, 2, 2], [1, 1, 2, 255], [3, 3, 3, 3]], np.uint8)
 NOVEL = (1, 2)
@@ -95,7 +96,7 @@ def maps_of(label_set, folder, noise: float, keep: float = 1.0) -> MapSet:
             )
 
     blind = replace(label_set, hidden=tuple(range(len(label_set.classes))))
-    return write_maps(blind, f"{noise} {keep}", compute, folder / "maps.json")
+    return made_maps(blind, f"{noise} {keep}", compute, folder / "maps.json")
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ from PIL import Image
 
 from simformer.analysis.figures.map_gallery import arm_pictures, choose_scenes, draw_map_gallery, heat_overlay
 from simformer.baselines.class_maps.class_maps import ClassMaps
-from simformer.baselines.class_maps.map_files import write_maps
 from simformer.baselines.compared_maps import MapArm
 from simformer.data.images import read_label
 from simformer.data.masking import mask_labels
 from simformer.data.splits import Split
 from simformer.errors import UserError
+from tests.unit.baselines.stages import made_maps
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def arm(name, label_set, folder) -> MapArm:
             yield image, ClassMaps(image.classes, scores, 4, (image.height, image.width))
 
     blind = replace(label_set, hidden=tuple(range(len(label_set.classes))))
-    return MapArm(name, "classifier", write_maps(blind, name, compute, folder / "maps.json"), 0.1)
+    return MapArm(name, "classifier", made_maps(blind, name, compute, folder / "maps.json"), 0.1)
 
 
 def test_images_with_several_novel_classes_come_first_and_classes_take_turns(label_sets):

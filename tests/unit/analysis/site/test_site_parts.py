@@ -14,7 +14,7 @@ from PIL import Image
 from simformer.analysis.figures.palette import class_colours
 from simformer.analysis.site.images import write_images
 from simformer.analysis.site.join import write_site
-from simformer.analysis.site.predictions import class_iou, write_predictions
+from simformer.analysis.site.predictions import write_predictions
 from simformer.analysis.site.similarity import CELLS, LEVELS, grid_size, quantise, settle, similarity_grid
 from simformer.build import TrainedModel, build_training
 from simformer.config.settings import InferenceSettings
@@ -97,11 +97,6 @@ def test_predictions_and_iou_are_those_of_the_network(site, trained, scenes):
         present |= set(record.labels)
     for c, value in enumerate(facts["classes"]):
         assert value == (pytest.approx(100 * hits[c] / union[c], abs=0.006) if c in present else None)
-
-
-def test_iou_of_an_absent_class_is_no_number():
-    confusion = np.array([[3, 1, 0, 0], [0, 4, 0, 0], [2, 0, 0, 0], [0, 0, 0, 0]])
-    assert np.array_equal(class_iou(confusion), [50, 80, np.nan], equal_nan=True)
 
 
 def test_similarities_are_those_of_simnet_with_the_images_own_statistics(site, trained, scenes):

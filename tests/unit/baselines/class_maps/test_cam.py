@@ -10,14 +10,14 @@ from torch.nn import functional as F
 
 from simformer.baselines.class_maps.cam import class_activation_maps, divide_by_maximum, inference_size, summed_maps
 from simformer.baselines.class_maps.class_maps import ClassMaps
-from simformer.baselines.class_maps.map_files import MapSet, gather_maps, write_maps
+from simformer.baselines.class_maps.map_files import MapSet, gather_maps
 from simformer.baselines.classifier import load_classifier
 from simformer.baselines.settings import CamSettings
 from simformer.data.images import read_image
 from simformer.data.shards import WHOLE, Shard
 from simformer.data.transforms import normalise
 from simformer.errors import UserError
-from tests.unit.baselines.stages import CAM, CPU, cam
+from tests.unit.baselines.stages import CAM, CPU, cam, made_maps
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def made(labels, manifest, identity="a", value=0.5, shard=WHOLE):
             names.append(image.name)
             yield image, ClassMaps((1,), torch.full((1, 2, 2), value), 4, (8, 8))
 
-    return write_maps(labels, identity, compute, manifest, shard), names
+    return made_maps(labels, identity, compute, manifest, shard), names
 
 
 def test_what_is_there_is_not_made_again(image_set, tmp_path):

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from simformer.baselines.class_maps.cam import summed_maps
 from simformer.baselines.class_maps.class_maps import ClassMaps
-from simformer.baselines.class_maps.map_files import MapSet, write_maps
+from simformer.baselines.class_maps.map_files import MapSet
 from simformer.baselines.classifier import Classifier
 from simformer.baselines.conta.confounder import Confounder, confounder, mean_masks
 from simformer.baselines.conta.context_attention import (
@@ -24,7 +24,7 @@ from simformer.baselines.conta.image_contexts import Contexts, partners
 from simformer.baselines.settings import ClassifierSettings
 from simformer.baselines.training.crops import placed_crop
 from simformer.baselines.training.sgd import build_sgd
-from tests.unit.baselines.stages import CPU
+from tests.unit.baselines.stages import CPU, made_maps
 
 N, SIDE = 5, 4
 
@@ -104,7 +104,7 @@ def test_a_class_that_is_never_predicted_has_its_thresholded_map_or_drops_out(im
                 scores[row, :6] = 0.9 if c == sure else 0.2
             yield image, ClassMaps(image.classes, scores, 4, (48, 48))
 
-    sets = [write_maps(image_set, n, f, tmp_path / n / "maps.json") for n, f in (("p", predicted), ("m", maps))]
+    sets = [made_maps(image_set, n, f, tmp_path / n / "maps.json") for n, f in (("p", predicted), ("m", maps))]
     found = confounder(*sets, image_set, 0.5)
     assert found.known.nonzero().flatten().tolist() == [0, sure]
     assert torch.allclose(found.masks[0], torch.ones(SIDE, SIDE))

@@ -140,7 +140,7 @@ def test_networks_of_the_other_expansion_are_refused(stages, tmp_path):
     with pytest.raises(UserError, match="kind 'psa'; expected 'irn'"):
         Expander(stages.psa.model, "irn", WALK, CPU)
     write_network(tmp_path / "again", AffinityNetwork("tiny"), spec("psa"), Identity(("a", "b"), "d", (0, 1)))
-    assert Expander(tmp_path / "again", "psa", WALK, CPU).network_hash
+    assert Expander(tmp_path / "again", "psa", WALK, CPU).stored.hash
 
 
 def test_psa_learns_to_tell_regions_apart(scenes, masked, tmp_path):

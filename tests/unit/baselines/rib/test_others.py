@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from simformer.baselines.rib.others import FreshCrops, Pool, counted_labels, draw_rows, image_rng, label_matrix
+from simformer.baselines.rib.others import FreshCrops, Pool, counted_labels, draw_rows, image_rng
 from simformer.baselines.rib.pooling import ABSENT, PRESENT, SHARED
+from simformer.data.labels import present_classes
 from simformer.errors import UserError
 from tests.unit.baselines.stages import CPU, spec
 
@@ -26,7 +27,7 @@ def test_the_lowest_overlaps_are_drawn_and_ties_at_random():
 
 
 def test_overlaps_and_counted_labels_are_those_of_a_plain_loop(image_set):
-    matrix = label_matrix(image_set)
+    matrix = present_classes(image_set.images, len(image_set.classes))
     for image, own in zip(image_set.images, matrix, strict=True):
         overlap = matrix.astype(int) @ own
         labels = counted_labels(matrix, own)
@@ -70,6 +71,7 @@ def test_the_image_itself_is_never_drawn(source, image_set):
     two = replace(image_set, images=image_set.images[:4])
     for image in two.images:
         _, labels = source(two).draw(image, 0)
-        want = sorted(counted_labels(label_matrix(two), label_matrix(two)[two.images.index(image)]).tolist())
-        want.remove(counted_labels(*(label_matrix(two)[[two.images.index(image)]],) * 2)[0].tolist())
+        matrix, row = present_classes(two.images, len(two.classes)), two.images.index(image)
+        want = sorted(counted_labels(matrix, matrix[row]).tolist())
+        want.remove(counted_labels(*(matrix[[row]],) * 2)[0].tolist())
         assert all(row in want for row in labels.tolist())
