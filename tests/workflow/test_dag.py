@@ -105,6 +105,16 @@ def test_command_line_starts_without_torch():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
+def test_a_copy_of_a_local_rule_is_local_too():
+    """Snakemake's `use rule ... with` takes everything over but this: the copy would go to the cluster."""
+    rules = "".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
+    blocks = re.findall(r"^(?:rule|use rule (\w+) as) (\w+)(?: with)?:\n((?:(?:    .*)?\n)*)", rules, flags=re.M)
+    local = {name for _, name, block in blocks if "\n    localrule: True\n" in block}
+    copies = {name: original for original, name, _ in blocks if original}
+    assert len(local) > 10 and len(copies) > 10
+    assert not {name for name, original in copies.items() if original in local} - local
+
+
 @pytest.mark.parametrize("name", ["local", "slurm"])
 def test_the_profiles_know_every_rule_that_uses_a_gpu(name):
     rules = "".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))

@@ -65,6 +65,7 @@ use rule table as sweeps with:
         png=picture(table_file("figures/{experiment}.png"), "sweeps", "Figures", figure="{experiment}"),
     log:
         log_file("sweeps/{experiment}"),
+    localrule: True
     params:
         expect=hash_of(table_runs.sweep, "experiment"),
         command=untracked("sweeps"),
@@ -85,6 +86,7 @@ use rule table as comparison with:
         ),
     log:
         log_file("comparison/{experiment}"),
+    localrule: True
     params:
         expect=hash_of(table_runs.comparison, "experiment"),
         command=untracked("comparison"),
@@ -99,6 +101,7 @@ use rule table as curves with:
         png=picture(split_file("curves.{experiment}.png"), "curves", "Training", **TABLE_OF_SPLIT),
     log:
         log_file("curves/{dataset}.{split}.{experiment}"),
+    localrule: True
     params:
         expect=hash_of(table_runs.curves, "experiment", "dataset", "split"),
         command=untracked("curves"),

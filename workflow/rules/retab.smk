@@ -51,6 +51,7 @@ use rule gather_maps as retab_gather with:
         log_file("retab_gather/{dataset}.{split}.{part}.seed{seed}"),
     wildcard_constraints:
         part=r"boundary|[a-z][a-z0-9_.]*/(walked|anchored)",
+    localrule: True
 
 
 rule retab_seeds:

@@ -34,6 +34,7 @@ use rule table as statistics with:
         log_file("{about}/{experiment}"),
     wildcard_constraints:
         about="intervals|per_class|label_quality",
+    localrule: True
     params:
         expect=hash_of(statistics, "about", "experiment"),
         command=untracked("{about}"),
@@ -65,6 +66,7 @@ use rule table as partial_table with:
         tex=table_file("partial/{experiment}.tex"),
     log:
         log_file("partial_table/{experiment}"),
+    localrule: True
     params:
         expect=hash_of(table_runs.partial_table, "experiment"),
         finished=finished,
@@ -81,6 +83,7 @@ use rule table as t_test with:
         tex=table_file("t_test/{experiment}.tex"),
     log:
         log_file("t_test/{experiment}"),
+    localrule: True
     params:
         expect=hash_of(table_runs.t_test, "experiment"),
         command=untracked("t_test"),
