@@ -51,12 +51,10 @@ class AuditReport:
         """Read what `save` wrote, or an older report without notes; UserError if it is not that."""
         data = read_generated(path, REPORT, {"classes": list, "train": dict, "test": dict}, remedy=REMEDY)
         try:
-            subsets = (SubsetCounts(**{k: _tuple(v) for k, v in data[name].items()}) for name in ("train", "test"))
+            subsets = (
+                SubsetCounts(**{k: tuple(v) if isinstance(v, list) else v for k, v in data[name].items()})
+                for name in ("train", "test")
+            )
             return AuditReport(tuple(data["classes"]), *subsets, tuple(data.get("notes", ())))
         except (TypeError, AttributeError) as error:
             raise UserError(f"{path}: not a {REPORT} of this version ({error}); {REMEDY}") from None
-
-
-def _tuple(value: object) -> object:
-    """Return a JSON list as a tuple, anything else as it is."""
-    return tuple(value) if isinstance(value, list) else value

@@ -180,7 +180,8 @@ def convert(conversion: Conversion, destination: Path, workers: int) -> None:
             in words.
     """
     items = {item.name: item for item in (*conversion.train, *conversion.test)}
-    with staged_layout(destination, _fingerprint(conversion)) as staging:
+    parts = (conversion.recipe, str(RECIPE_VERSION), *(tree.fingerprint() for tree in conversion.trees))
+    with staged_layout(destination, hashlib.sha256("\n".join(parts).encode()).hexdigest()) as staging:
         done = _stems(staging / IMAGES) & _stems(staging / LABELS)
         rest = [item for name, item in items.items() if name not in done]
         chunks = [rest[i : i + CHUNK] for i in range(0, len(rest), CHUNK)]
@@ -196,12 +197,6 @@ def convert(conversion: Conversion, destination: Path, workers: int) -> None:
             raise UserError(describe_problems(", ".join(str(tree.path) for tree in conversion.trees), problems))
         names = [[item.name for item in subset] for subset in (conversion.train, conversion.test)]
         write_lists(staging, conversion.classes, *names)
-
-
-def _fingerprint(conversion: Conversion) -> str:
-    """Return a text that changes with the source, its options, and the version of the results."""
-    parts = (conversion.recipe, str(RECIPE_VERSION), *(tree.fingerprint() for tree in conversion.trees))
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _stems(folder: Path) -> set[str]:

@@ -43,7 +43,7 @@ class Finding:
         record: the index entry, or None if there are problems.
         counts: pixels per label value, 256 counts; empty if the label map cannot be read.
         label: path of the label map, for messages.
-        pixels_sha256: checksum of the decoded photograph, equal for the same photograph in any lossless file.
+        pixels_sha256: checksum of the size and pixels of the photograph, equal for the same one in any lossless file.
     """
 
     name: str
@@ -86,7 +86,8 @@ def inspect(root: Path, listed: Listed) -> Finding:
         image[0],
         label[0],
     )
-    return Finding(listed.name, (), record, tuple(counts.tolist()), listed.label, _pixels_sha256(image[1]))
+    pixels_sha256 = hashlib.sha256(str(image[1].shape).encode() + image[1].tobytes()).hexdigest()
+    return Finding(listed.name, (), record, tuple(counts.tolist()), listed.label, pixels_sha256)
 
 
 def _decode(
@@ -115,8 +116,3 @@ def _size_problems(path: Path, height: int, width: int) -> list[str]:
             f"{LARGEST_ASPECT} times: cut image and label map into tiles"
         ]
     return []
-
-
-def _pixels_sha256(pixels: NDArray[np.uint8]) -> str:
-    """Return a checksum of the size and the pixels of a photograph."""
-    return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()

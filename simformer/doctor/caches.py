@@ -17,9 +17,12 @@ WRITABLE = "/a/folder/that/you/may/write/to"
 def check_caches() -> Iterator[Check]:
     """Check that caches and temporary files can be written: HOME often cannot, on clusters and in containers."""
     traceback = "Snakemake would end with a traceback"
-    yield _cache("snakemake", _cache_home() / "snakemake", "problem", traceback, "XDG_CACHE_HOME")
+    home = Path(os.path.expanduser("~"))
+    caches = os.environ.get("XDG_CACHE_HOME") or home / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    yield _cache("snakemake", Path(caches, "snakemake"), "problem", traceback, "XDG_CACHE_HOME")
     fonts = "every job that draws would build its list of fonts again"
-    yield _cache("matplotlib", _matplotlib_folder(), "warning", fonts, "MPLCONFIGDIR")
+    own = os.environ.get("MPLCONFIGDIR") or Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config", "matplotlib")
+    yield _cache("matplotlib", Path(own), "warning", fonts, "MPLCONFIGDIR")
     yield _temporary()
 
 
@@ -39,19 +42,6 @@ def _temporary() -> Check:
         return Check("temporary files", "ok", f"can be written: {tempfile.gettempdir()}")
     except FileNotFoundError:
         return Check("temporary files", "problem", "no folder for them can be written", f"export TMPDIR={WRITABLE}")
-
-
-def _cache_home() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or _home("Library/Caches" if sys.platform == "darwin" else ".cache"))
-
-
-def _matplotlib_folder() -> Path:
-    own = os.environ.get("MPLCONFIGDIR")
-    return Path(own) if own else Path(os.environ.get("XDG_CONFIG_HOME") or _home(".config")) / "matplotlib"
-
-
-def _home(name: str) -> Path:
-    return Path(os.path.expanduser("~"), name)
 
 
 def _unwritable(folder: Path, create: bool = True) -> str:

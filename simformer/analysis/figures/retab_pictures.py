@@ -53,7 +53,7 @@ def draw_retab_pictures(
         output: PNG to write.
     Raises: UserError if the split has no image with a novel class.
     """
-    require_split(propagation.source, masked.identity)
+    require_split(propagation.stored.identity, masked.identity)
     for made in (maps, boundaries, walked):
         made.require_blind(masked)
     scenes = choose_scenes(masked, truth, count)

@@ -85,7 +85,9 @@ def background_prior(spread: Tensor, present: Tensor, size: tuple[int, int]) -> 
         size: of the view, pixels.
     """
     foreground, real = present_maps(spread[:, 1:], present)
-    return bottom_mean((real * enlarged(foreground, size)).amax(dim=1), BACKGROUND_SHARE).relu()
+    strongest = (real * enlarged(foreground, size)).amax(dim=1).flatten(1)
+    count = max(1, int(BACKGROUND_SHARE * strongest.shape[1]))
+    return strongest.topk(count, largest=False, sorted=False).values.mean().relu()
 
 
 EPSILON = 1e-5
@@ -134,15 +136,3 @@ def top_mean(values: Tensor, counts: Sequence[int]) -> Tensor:
         for row, count in zip(flat, counts, strict=True)
     ]
     return torch.stack(means).mean()
-
-
-def bottom_mean(values: Tensor, share: float) -> Tensor:
-    """Mean over images of the mean of the smallest values of each.
-
-    Args:
-        values: [B, ...].
-        share: of an image's values that count, in (0, 1].
-    Returns: a scalar.
-    """
-    flat = values.flatten(1)
-    return flat.topk(max(1, int(share * flat.shape[1])), largest=False, sorted=False).values.mean()
