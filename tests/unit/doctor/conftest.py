@@ -7,6 +7,7 @@ import torch
 import yaml
 
 from simformer.doctor import packages
+from simformer.models.torchvision_ops import torchvision
 from simformer.study.catalogue import Catalogue
 from simformer.study.plan import make_plan
 from tests.stubs import SCENES, Programs, touch
@@ -54,5 +55,5 @@ def as_pinned(monkeypatch):
     versions = dict(PINS)
     monkeypatch.setattr(packages, "installed", versions.get)
     monkeypatch.setattr(torch, "__version__", f"{PINS['torch']}+cu999")
-    monkeypatch.setattr("torchvision.__version__", PINS["torchvision"])
+    monkeypatch.setattr(torchvision, "__version__", PINS["torchvision"])
     return versions
