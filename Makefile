@@ -49,7 +49,7 @@ test: setup
 	@pytest -q -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-slow: setup
-	@echo "Slow tests (interrupted studies, Slurm, real photographs): 16 to 25 minutes on 2 cores; the end lists what was skipped and why."
+	@echo "Slow tests (interrupted studies, Slurm, real photographs): 20 to 30 minutes on 2 cores; the end lists what was skipped and why."
 	@pytest -q -rs -n $$(($(CORES) + 2)) --dist loadfile --no-loadscope-reorder -m slow tests/slurm tests  # Slurm's mostly wait
 
 lint: setup

@@ -53,7 +53,10 @@ def take_device(name: str) -> torch.device:
 
 
 def use_threads(count: int = 1) -> int:
-    """Let PyTorch use so many threads; one for maps of one image, which are small: more cost more than they bring."""
+    """Set the number of PyTorch's threads and return it.
+
+    The default is for the maps of one image: they are small, and more threads cost more than they bring.
+    """
     import torch
 
     torch.set_num_threads(count)

@@ -36,7 +36,7 @@ def command(commands: argparse._SubParsersAction, run: Callable[[argparse.Namesp
 
 
 def read_inputs(args: argparse.Namespace) -> None:
-    """Put what options name in place of the names, in the order of the options; see `simformer.commands.inputs`."""
+    """Replace the names that options hold by what is read from there, in the order of the options; see inputs.py."""
     for name, read in args.read.items():
         value = getattr(args, name)
         if value is not None:

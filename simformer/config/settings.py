@@ -107,7 +107,7 @@ class LossSettings(Settings):
         0.0, description="Weight, within L_comp, of the term against novel masks that overlap (ours); 0: none."
     )
     present: Annotated[Weight, LATER] = Field(
-        0.0, description="Weight, within L_comp, of the term for a place of every novel class (ours); 0: none."
+        0.0, description="Weight, within L_comp, of the term that gives every novel class a place (ours); 0: none."
     )
     present_share: Annotated[float, LATER, Field(gt=0, le=1)] = Field(
         0.01, description="Share of the embedding grid's cells on which `present` wants every novel class of an image."

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from simformer.losses.arithmetic import full_precision, promote
 from simformer.losses.matching import Matches
+from simformer.losses.precision import full_precision, promote
 
 
 def classification_loss(

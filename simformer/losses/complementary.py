@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from simformer.config.settings import LossSettings
-from simformer.losses.arithmetic import full_precision, promote
 from simformer.losses.grid import to_grid
 from simformer.losses.matching import Matches
 from simformer.losses.pixel_losses import ABSENT, pixel_losses
+from simformer.losses.precision import full_precision, promote
 
 
 def complementary_loss(

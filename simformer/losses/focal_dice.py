@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from simformer.losses.arithmetic import PIXELS_IN_CACHE
+from simformer.losses.chunks import PIXELS_IN_CACHE
 
 ALPHA = 0.25
 """Weight of positive pixels in the focal loss; negative ones weigh 1 - ALPHA. The focusing exponent is 2."""

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from simformer.data.targets import Target
-from simformer.losses.arithmetic import full_precision
 from simformer.losses.pixel_losses import pixel_losses
+from simformer.losses.precision import full_precision
 
 
 def count_masks(targets: list[Target]) -> int:

@@ -12,9 +12,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from simformer.config.settings import MatchingSettings
 from simformer.data.targets import Target
-from simformer.losses.arithmetic import full_precision
 from simformer.losses.focal_dice import focal_dice_pairwise
 from simformer.losses.grid import to_grid
+from simformer.losses.precision import full_precision
 
 NO_CLASS = -1
 """Id of a column that only fills up the cost tensor."""

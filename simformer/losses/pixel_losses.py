@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from simformer.losses import arithmetic
-from simformer.losses.arithmetic import full_precision
+from simformer.losses import chunks
 from simformer.losses.focal_dice import ALPHA, focal_dice
 from simformer.losses.grid import enlargement, to_pixels
+from simformer.losses.precision import full_precision
 
 ABSENT = -1e4
 """Logit of a proposal that is not there: a score of 0, even in half precision."""
@@ -42,7 +42,7 @@ def pixel_losses(logits: Tensor, masks: Tensor, floor: float = -math.inf, weight
     with full_precision(logits):
         if logits.dtype in (torch.bfloat16, torch.float16):
             return _WithGradient.apply(logits, masks, floor, weights)
-        return arithmetic.map_rows(
+        return chunks.map_rows(
             lambda z, t: _plain(z, t, floor, weights), logits.shape[1] * masks.shape[1] * masks.shape[2], logits, masks
         )
 
@@ -68,7 +68,7 @@ class _WithGradient(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, masks: Tensor, floor: float, weights: Weights | None) -> Tensor:
         rows, columns = enlargement(logits, masks.shape[-2:])
         wide = torch.float32 if logits.dtype == torch.float16 else logits.dtype  # derivatives are too small for fp16
-        limit = arithmetic.PIXELS_IN_CACHE if logits.device.type == "cpu" else arithmetic.PIXELS_AT_ONCE
+        limit = chunks.PIXELS_IN_CACHE if logits.device.type == "cpu" else chunks.PIXELS_AT_ONCE
         at_once = max(1, limit // (logits.shape[1] * masks.shape[1] * masks.shape[2]))
         losses, gradients = [], []
         for some, truth in zip(logits.split(at_once), masks.split(at_once), strict=True):

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from simformer.config.settings import IGNORE, SimilaritySettings
-from simformer.losses.arithmetic import full_precision, promote
+from simformer.losses.precision import full_precision, promote
 
 SimNet = Callable[[Tensor, Tensor], Tensor]
 """Maps pixels [G, 2, J, C] and [G, 2, I, C] to the probability that pixel i and j are of one class, [G, 2, J, I]."""

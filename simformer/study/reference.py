@@ -68,5 +68,6 @@ def _table(model: type[BaseModel]) -> str:
     lines = ["| key | default | meaning |", "|---|---|---|"]
     for name, field in model.model_fields.items():
         default = "required" if field.is_required() else f"`{json.dumps(values[name])}`"
-        lines.append(f"| `{name}` | {default} | {field.description} |".replace("\n", " "))
+        meaning = str(field.description).replace("\n", " ").replace("|", r"\|")
+        lines.append(f"| `{name}` | {default} | {meaning} |")
     return "\n".join(lines)

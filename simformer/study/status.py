@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from simformer.machine import slurm
 from simformer.study.catalogue import Catalogue, Cell
+from simformer.study.end_time import hours_until_end
 from simformer.study.files import MEASURE_FILES
 from simformer.study.plan import Training, make_plan
 from simformer.study.progress import Progress, last_error, read_progress
@@ -153,30 +153,6 @@ def make_status(
         jobs=jobs,
         end=None if None in left.values() else hours_until_end(left, _teachers(catalogue, plan.trainings), jobs),
     )
-
-
-def hours_until_end(hours: Mapping[Cell, float], teachers: Mapping[Cell, Cell], jobs: int) -> float:
-    """Play through some trainings, so many at a time, each after its teacher; what stands first goes first.
-
-    Args:
-        hours: time that each one still takes, in the order in which they are started.
-        teachers: student -> teacher; teachers that are not in `hours` are done.
-        jobs: trainings at a time, at least 1.
-    Returns: hours until the last one ends; label making and evaluation are not counted.
-    """
-    waiting = list(hours)
-    unfinished = set(hours)
-    busy: list[tuple[float, Cell]] = []
-    now = 0.0
-    while waiting or busy:
-        ready = next((cell for cell in waiting if teachers.get(cell) not in unfinished), None)
-        if ready is not None and len(busy) < jobs:
-            waiting.remove(ready)
-            heapq.heappush(busy, (now + hours[ready], ready))
-        else:
-            now, cell = heapq.heappop(busy)
-            unfinished.discard(cell)
-    return now
 
 
 def _done(training: Training, needed: tuple[Path, ...], log: Path) -> TrainingStatus:

@@ -20,7 +20,8 @@ import torch
 
 from simformer import build as building
 from simformer.losses import focal_dice, pixel_losses, similarity
-from simformer.losses.arithmetic import map_rows, promote
+from simformer.losses.chunks import map_rows
+from simformer.losses.precision import promote
 from simformer.machine.memory import keep_freed_memory
 from simformer.models import backbone
 from simformer.models.torchvision_ops import torchvision

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from simformer.config.settings import LossSettings, MatchingSettings
-from simformer.losses import arithmetic
+from simformer.losses import chunks
 from simformer.losses.complementary import complementary_loss
 from simformer.losses.matching import match
 
@@ -112,7 +112,7 @@ def test_chunks_change_nothing(new_batch, monkeypatch):
     output, targets = new_batch(dtype=torch.float64, labels=[4, 5])
     whole, _ = run(output, targets)
     gradient = torch.autograd.grad(whole.sum(), output.mask_logits)[0]
-    monkeypatch.setattr(arithmetic, "PIXELS_AT_ONCE", 1)
+    monkeypatch.setattr(chunks, "PIXELS_AT_ONCE", 1)
     parts, _ = run(output, targets)
     torch.testing.assert_close(parts, whole)
     torch.testing.assert_close(torch.autograd.grad(parts.sum(), output.mask_logits)[0], gradient)

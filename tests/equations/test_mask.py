@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from simformer.config.settings import MatchingSettings
-from simformer.losses import arithmetic
+from simformer.losses import chunks
 from simformer.losses.focal_dice import focal_dice, focal_dice_pairwise
 from simformer.losses.mask import count_masks, mask_losses
 from simformer.losses.matching import match
@@ -88,7 +88,7 @@ def test_chunks_change_nothing(matched, monkeypatch):
         return (focal, dice, *torch.autograd.grad((20 * focal + dice).sum(), logits))
 
     whole = run()
-    monkeypatch.setattr(arithmetic, "PIXELS_AT_ONCE", 3 * 256)
+    monkeypatch.setattr(chunks, "PIXELS_AT_ONCE", 3 * 256)
     for a, b in zip(whole, run(), strict=True):
         torch.testing.assert_close(a, b)
 
@@ -134,8 +134,8 @@ def test_proposals_that_are_not_there_change_nothing(dtype, monkeypatch):
     logits, masks = torch.randn(3, 3, 4, 4, generator=generator), torch.rand(3, 16, 16, generator=generator) < 0.5
     for row in range(3):
         logits[row, row + 1 :] = ABSENT
-    for pixels in (1, arithmetic.PIXELS_IN_CACHE):
-        monkeypatch.setattr(arithmetic, "PIXELS_IN_CACHE", pixels)
+    for pixels in (1, chunks.PIXELS_IN_CACHE):
+        monkeypatch.setattr(chunks, "PIXELS_IN_CACHE", pixels)
         leaf = logits.to(dtype, copy=True).requires_grad_()
         losses = pixel_losses(leaf, masks, -1.0, (2.0, 0.5, 3.0))
         losses.sum().backward()
@@ -153,8 +153,8 @@ def test_rows_at_once_change_nothing_in_half_precision(size, monkeypatch):
     generator = torch.Generator().manual_seed(0)
     logits, masks = torch.randn(7, 2, 4, 4, generator=generator), torch.rand(7, 16, 16, generator=generator) < 0.5
     results = []
-    for pixels in (size * 2 * 256, arithmetic.PIXELS_IN_CACHE):
-        monkeypatch.setattr(arithmetic, "PIXELS_IN_CACHE", pixels)
+    for pixels in (size * 2 * 256, chunks.PIXELS_IN_CACHE):
+        monkeypatch.setattr(chunks, "PIXELS_IN_CACHE", pixels)
         leaf = logits.bfloat16().requires_grad_()
         losses = pixel_losses(leaf, masks, -1.0)
         losses.sum().backward()

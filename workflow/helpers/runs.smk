@@ -89,12 +89,12 @@ def sorted_json(content):
 
 
 def untracked(words):
-    """Words in which rules of one shell line differ, with wildcards in braces; untracked, since none changes them."""
+    """Words for a shell line that several rules share, wildcards in braces; `output` makes the parameter untracked."""
     return lambda wildcards, output: words.format(**wildcards)
 
 
 def options(*names):
-    """Options named like inputs of a rule, those that it has; untracked, since the inputs themselves are tracked."""
+    """Options for those of these inputs that a rule has; Snakemake tracks the inputs, so it need not track this."""
     return lambda wildcards, input: " ".join(
         f"--{name} {shlex.quote(str(input[name]))}" for name in names if input.get(name)
     )

@@ -1,6 +1,6 @@
 """When the last of several trainings ends."""
 
-from simformer.study.status import hours_until_end
+from simformer.study.end_time import hours_until_end
 
 
 def cell(name):

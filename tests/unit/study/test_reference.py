@@ -1,7 +1,9 @@
 """What is generated from the typed configuration."""
 
 import copy
+import itertools
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -49,9 +51,18 @@ def test_the_schema_refuses_what_the_study_refuses(path, value):
 def test_the_page_explains_every_key(model):
     rows = settings_page().splitlines()
     for name, field in model.model_fields.items():
-        meaning = " ".join((field.description or "").split())
+        meaning = " ".join((field.description or "").split()).replace("|", r"\|")
         assert meaning or name == "kind"
         assert any(row.startswith(f"| `{name}` |") and row.endswith(f"| {meaning} |") for row in rows), name
+
+
+@pytest.mark.parametrize("page", [settings_page(), methods_page(ROOT / "config")], ids=["configuration", "methods"])
+def test_every_row_has_the_cells_of_its_table(page):
+    """A bar within a cell would end it."""
+    lines = [re.sub(r"\\\|", "", line) for line in page.splitlines()]
+    for above, row in itertools.pairwise(lines):
+        if above.startswith("|") and row.startswith("|"):
+            assert row.count("|") == above.count("|"), row
 
 
 def test_the_page_shows_defaults_as_they_are_written():

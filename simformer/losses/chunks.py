@@ -1,4 +1,4 @@
-"""How losses on pixels compute: in full precision, a bounded number of rows at a time."""
+"""Bounded memory for losses at pixel resolution: large batches are recomputed in the backward pass."""
 
 from __future__ import annotations
 
@@ -12,16 +12,6 @@ PIXELS_AT_ONCE = 2**24
 """Pixels per chunk: 64 MiB for each float32 intermediate, about 40 masks of 640 x 640."""
 PIXELS_IN_CACHE = 2**19
 """Pixels per chunk on a CPU, whose cache then holds the intermediates, where nothing is recomputed."""
-
-
-def full_precision(tensor: Tensor) -> torch.autocast:
-    """Return a context in which operations on the tensor's device keep the precision of their inputs."""
-    return torch.autocast(device_type=tensor.device.type, enabled=False)
-
-
-def promote(tensor: Tensor) -> Tensor:
-    """Cast half and bfloat16 to float32; leave float32 and float64 as they are."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def map_rows(function: Callable[..., Tensor], pixels_per_row: int, *tensors: Tensor) -> Tensor:
