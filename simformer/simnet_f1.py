@@ -51,10 +51,10 @@ def simnet_f1(
 ) -> dict[str, float]:
     """Measure SimNet on pixels of training image pairs, with the true labels of their novel pixels (Sec. 4.4).
 
-    Image pairs, augmentation and J are those of training. Base: pixels drawn as for L_sim, pairs of two base
-    pixels count. Novel: pixels drawn from the novel region alone. All pixel pairs of all image pairs make one
-    table of counts per group. SimNet is in eval mode; with the suffix `_train` in train mode, as the teacher of
-    L_dist is (batch norm sees the pairs of one image pair).
+    Image pairs, augmentation and J are those of training. Base: pixels drawn as for L_sim with the released pairs,
+    whichever the run learnt from, so that runs compare; pairs of two base pixels count. Novel: pixels drawn from the
+    novel region alone. All pixel pairs of all image pairs make one table of counts per group. SimNet is in eval mode;
+    with the suffix `_train` in train mode, as the teacher of L_dist is (batch norm sees the pairs of one image pair).
 
     Args:
         trained: a network with SimNet.
@@ -91,6 +91,7 @@ def _sample(
     settings, seed = trained.config.settings, trained.config.seed + PAIR_SEED
     groups = TrainingGroups(data, weak, settings.augment, 2, PairChooser(weak, settings.pairing.mode), seed)
     novel_ids = torch.tensor(weak.novel)
+    released = settings.similarity.model_copy(update={"pairs": "release"})
     for number in range(pairs):
         images = groups.image_ids(number)
         crops = [groups.crop(i, number, slot, read_label_map(true, true.images[i])) for slot, i in enumerate(images)]
@@ -104,7 +105,7 @@ def _sample(
         common = frozenset.intersection(*(frozenset(row.tolist()) - {IGNORE} for row in base))
         generators = [torch.Generator().manual_seed(seed * 1_009 + number)]
         drawn = {
-            "base": (base, sample_base_points(base[None], padding[None], [common], settings.similarity, generators)[0]),
+            "base": (base, sample_base_points(base[None], padding[None], [common], released, generators)[0]),
             "novel": (
                 labels.masked_fill(~is_novel, IGNORE),
                 sample_points(is_novel[None], settings.similarity.points, generators)[0],

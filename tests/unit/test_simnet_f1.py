@@ -93,6 +93,20 @@ def test_a_trained_model_is_measured_the_same_every_time(scenes, masked, full, n
     assert all(0 <= value <= 100 for value in results[0].values()) and any(results[0].values())
 
 
+def test_what_a_run_learns_from_does_not_choose_the_pixels_it_is_measured_on(
+    scenes, masked, full, new_config, run_training, tmp_path
+):
+    trained = load_model(run_training(new_config(), masked, tmp_path).model, CPU)
+    settings = trained.config.settings
+    similarity = settings.similarity.model_copy(update={"pairs": "paper"})
+    config = trained.config.model_copy(update={"settings": settings.model_copy(update={"similarity": similarity})})
+    results = [
+        simnet_f1(run, scenes.data, masked, full, CPU, 4, tmp_path / "f1.json")
+        for run in (trained, replace(trained, config=config))
+    ]
+    assert {**results[0], "run": ""} == {**results[1], "run": ""}
+
+
 def test_only_a_method_with_simnet_can_be_measured(scenes, masked, full, new_config, run_training, tmp_path):
     plain = load_model(run_training(new_config(SINGLE), masked, tmp_path).model, CPU)
     with pytest.raises(UserError, match="method 'tiny' has no SimNet; choose one with loss.sim > 0"):
