@@ -1,4 +1,4 @@
-"""The demo's scenes and settings, made by the real commands: what is trained in the parts on resuming and the demo."""
+"""Scenes and settings of the hard demo, made by the real commands: what the parts on resuming and the demo train."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from simformer.config.layers import RunConfig
 from simformer.study.catalogue import Catalogue
 from tests.gpu.commands import run
 from tests.gpu.report import ROOT
 
 DATASET, SPLIT, METHOD = "scenes", "split1", "simformer"
-STUDY = ROOT / "config/demo.yaml"
+STUDY = ROOT / "config/demo_hard.yaml"
 
 
 @dataclass(frozen=True)
@@ -49,17 +47,18 @@ def prepare(folder: Path, changes: Mapping[str, Any], seconds: float) -> Scenes:
         seconds: each command may take.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    dataset = yaml.safe_load((ROOT / "config/datasets" / f"{DATASET}.yaml").read_text())
+    catalogue = Catalogue.read(STUDY)
+    dataset = catalogue.datasets[DATASET]
     made = Scenes(
         folder,
         folder / "data",
         folder / "index.json",
         folder / "split.yaml",
         folder / "weak" / "labels.json",
-        json.dumps(dataset["inference"]),
+        dataset.inference.model_dump_json(),
     )
-    source, log = json.dumps(dataset["source"] | changes), folder / "prepare.log"
-    spec = Catalogue.read(STUDY).split_json(DATASET, SPLIT)
+    source, log = json.dumps(dataset.source.model_dump(mode="json") | changes), folder / "prepare.log"
+    spec = catalogue.split_json(DATASET, SPLIT)
     data, index = ("--data", made.data), ("--index", made.index)
     run(["prepare", "--source", source, "--output", made.data], log, seconds)
     run(["audit", *data, *index, "--report", folder / "audit.json", "--expect", "{}"], log, seconds)
