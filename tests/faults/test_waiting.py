@@ -78,7 +78,7 @@ def test_too_little_shared_memory(start, arguments):
     """Docker's default: 64 MB of /dev/shm."""
     big = {"augment": {"crop": 640, "short_edges": [640], "max_long_edge": 1280}}
     process = start(arguments(big, workers=7), SHM_64, ("unshare", "-m"))
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 1 and len(lines(errors)) == 1, errors
     (line,) = lines(errors)
     assert line.startswith("error: loading processes: no shared memory is left (/dev/shm has 64 MiB)")
@@ -89,7 +89,7 @@ def test_too_little_shared_memory(start, arguments):
 @pytest.mark.parametrize("limit", [32, 40, 48, 56, 64])
 def test_too_few_open_files(start, arguments, limit):
     process = start(arguments(workers=2, stop_after=30), f"ulimit -n {limit}; exec ")
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     if process.returncode == 0:
         assert limit > 40
         return
@@ -127,7 +127,7 @@ def test_a_loading_process_that_dies(training, tmp_path, number):
     """As when the kernel is out of memory: one line, and nothing of what was done is lost."""
     before = saved_step(tmp_path)
     os.kill(loaders(training)[0], number)
-    _, errors = training.communicate(timeout=60)
+    _, errors = training.communicate(timeout=300)
     assert training.returncode == 1
     told = [line for line in lines(errors) if line.startswith("error: ")]
     causes = {signal.SIGKILL: "killed (signal 9)", signal.SIGBUS: "--shm-size", signal.SIGSEGV: "ended with signal 11"}

@@ -240,7 +240,7 @@ def stop(process, chosen, number, state) -> str:
         time.sleep(0.02)
     assert len(ranks(process)) == 2
     os.kill((*ranks(process), process.pid)[chosen], number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     return re.sub(r".*(?:it/s|s/it)[^]]*]", "", errors)
 
 
@@ -292,7 +292,7 @@ def test_a_killed_loader_of_one_process_ends_both_with_their_state(start, tmp_pa
     children = Path(f"/proc/{second}/task/{second}/children").read_text().split()
     (loader,) = [int(pid) for pid in children if "pt_data" in Path(f"/proc/{pid}/comm").read_text()]
     os.kill(loader, signal.SIGKILL)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 1 and "Traceback" not in errors
     assert errors.count("error: ") == 1 and "a loading process was killed (signal 9)" in errors
 
@@ -321,7 +321,7 @@ def test_an_error_of_one_process_is_told_once_and_ends_both(start, scenes, maske
     for image in missing:
         (data / image.image).unlink()
     process = start(data=data)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 1
     assert len(re.findall(r"error: .*not there any more", errors)) == errors.count("error:") == 1, errors
     assert "Traceback" not in errors
