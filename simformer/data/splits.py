@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from simformer.atomic import atomic_write_text
 from simformer.config.layers import read_yaml
 from simformer.config.settings import IGNORE, Draw
 from simformer.data.class_names import normal
+from simformer.data.layout import CLASSES
 from simformer.errors import UserError, if_made
 
 WAYS = ("novel", "file", "seed", "full")
@@ -84,6 +86,35 @@ class Split:
                 "split: no training image shows a base class, so no mask is left to learn from; choose fewer novel "
                 "classes, or add images that show a base class to train.txt"
             )
+
+    def refuse_maskless(self, tags_only: Iterable[int]) -> None:
+        """Check that every class without masks is novel.
+
+        Args:
+            tags_only: ids of the classes without masks.
+
+        Raises:
+            UserError: one is a base class; or nothing is novel, so that all masks are asked for. Names the classes.
+        """
+        lacking = [self.classes[i] for i in tags_only if i not in self.novel]
+        if not lacking:
+            return
+        named = ", ".join(f"'{name}'" for name in lacking)
+        if not self.novel:
+            raise UserError(
+                f"split: all masks are asked for, but there are none of {named} (tags_only of {CLASSES}). FullyOracle "
+                "and all else that learns from or is measured on every mask of the training images cannot be had: "
+                "take it out, e.g. experiments: [tags] has no such row"
+            )
+        novel = ", ".join(
+            json.dumps(name, ensure_ascii=False)
+            for i, name in enumerate(self.classes)
+            if (i in self.novel or name in lacking)
+        )
+        raise UserError(
+            f"split: {named} would be base, but {'has' if len(lacking) == 1 else 'have'} no masks (tags_only of "
+            f"{CLASSES}), and a base class needs masks; write novel: [{novel}]"
+        )
 
 
 def names_hash(names: Iterable[str]) -> str:

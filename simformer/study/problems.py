@@ -8,7 +8,7 @@ from pathlib import Path
 
 from simformer.config.paths import own_file
 from simformer.data.index import DatasetIndex
-from simformer.data.layout import CLASSES, read_classes
+from simformer.data.layout import CLASSES, read_classes, read_tags_only
 from simformer.data.splits import make_split
 from simformer.errors import UserError
 from simformer.study.catalogue import Catalogue, Cell
@@ -66,6 +66,7 @@ def _resolve(
     spec = json.loads(catalogue.split_json(dataset, name))
     if folder is not None:
         split = make_split(read_classes(folder), spec)
+        split.refuse_maskless(read_tags_only(folder))
         if index is not None and index.classes == split.classes:
             split.refuse_unseen(record.labels for record in index.train)
         return split.novel
