@@ -14,6 +14,9 @@ from simformer.errors import UserError
 from simformer.study.catalogue import Catalogue, Cell
 from simformer.study.files import SplitSpec
 
+ALL_MASKS = ("full", "crop")
+"""Labels of methods that are made from the masks of all classes."""
+
 
 def split_problems(catalogue: Catalogue) -> dict[tuple[str, int], str]:
     """Resolve every split, as far as its pinned file, the classes and the index of its dataset are there.
@@ -73,6 +76,30 @@ def _resolve(
     if spec["file"] and not Path(spec["file"]).exists():
         return spec["file"]
     return json.dumps(catalogue.novel(dataset, name))
+
+
+def absent_masks(catalogue: Catalogue, experiments: Iterable[str]) -> Iterator[str]:
+    """Yield a line for each experiment that needs every mask of a prepared dataset in which some classes have none."""
+    lacking = {name: _without_masks(Path(catalogue.study.data, name)) for name in catalogue.study.datasets}
+    for name in experiments:
+        experiment = catalogue.experiment(name)
+        all_masks = [m for m in experiment.methods if catalogue.method(m).labels in ALL_MASKS]
+        asks = f"rows {', '.join(all_masks)}" if all_masks else f"measure {experiment.measure}"
+        for dataset in dict.fromkeys(cell[0] for cell in catalogue.cells(name)):
+            if lacking[dataset] and (all_masks or experiment.measure != "iou"):
+                yield (
+                    f"experiment '{name}': {asks}: every mask of {dataset} is needed, but there are none of "
+                    f"{lacking[dataset]} (tags_only of its {CLASSES}); name an experiment that does without, e.g. "
+                    "experiments: [tags]"
+                )
+
+
+def _without_masks(folder: Path) -> str:
+    """Return the classes of a dataset that have no masks, for messages; empty if it is not prepared, or all have."""
+    if not (folder / CLASSES).exists():
+        return ""
+    classes = read_classes(folder)
+    return ", ".join(f"'{classes[k]}'" for k in read_tags_only(folder))
 
 
 def initial_weights(catalogue: Catalogue, cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
