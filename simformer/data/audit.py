@@ -78,7 +78,7 @@ def audit(root: Path, workers: int, expect: Expected = NOTHING_EXPECTED) -> tupl
     train, test = ([findings[name] for name in lists[subset] if name in findings] for subset in (TRAIN, TEST))
     if classes:
         tags, wrong = read_tags(root, classes, findings)
-        problems += wrong + tags.contradictions(root, findings, lists[TRAIN])
+        problems += wrong + tags.contradictions(findings, lists[TRAIN])
         train = [tags.told(finding) for finding in train]
     twice = photographs_in_both(train, test)
     if len(twice) > TOLERATED_SHARE * len(test):

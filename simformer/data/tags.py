@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from pathlib import Path
 from simformer.atomic import kind_of, read_file
 from simformer.data.class_names import normal
 from simformer.data.inspection import Finding
-from simformer.data.layout import CLASSES, LABELS, TAGS, TEST, TRAIN, did_you_mean, read_tags_only
+from simformer.data.layout import CLASSES, TAGS, TEST, TRAIN, did_you_mean, read_tags_only
 from simformer.errors import UserError, some
 from simformer.text.explain import shown
 
@@ -58,17 +59,16 @@ class Tags:
         labels = tuple(sorted(present.union(finding.record.labels)))
         return replace(finding, record=replace(finding.record, labels=labels, unknown=tuple(sorted(unknown))))
 
-    def contradictions(self, root: Path, findings: Mapping[str, Finding], train: Collection[str]) -> list[str]:
+    def contradictions(self, findings: Mapping[str, Finding], train: Collection[str]) -> list[str]:
         """Return where label maps and tags disagree, one line each.
 
         Args:
-            root: the dataset's folder.
             findings: of the images, by name, as the label maps alone have them.
             train: names of the training images; of others, masks of a class without masks are for scoring.
         """
         training = frozenset(train)
         return [
-            f"{root / LABELS / name}.png: {problem}"
+            f"{finding.label}: {problem}"
             for name, finding in findings.items()
             if finding.record is not None
             for problem in self._disagreements(name, frozenset(finding.record.labels), name in training)
@@ -108,11 +108,11 @@ class Tags:
             )
         unscored = [f"'{self.classes[k]}'" for k in self.only if not test_pixels[k]]
         if unscored:
-            notes.append(f"no test image has a mask of {some(unscored, SHOWN)}: tables show - for what needs one")
+            notes.append(f"no test image has a mask of {some(unscored, SHOWN)}: in tables their IoU is -")
         if not any(test_pixels):
             notes.append("no test image has any mask: nothing can be scored, and every cell of a table is -")
-        names = ", ".join(self.classes[k] for k in self.only)
-        return [*notes, f"every split needs these classes among its novel ones, e.g. novel: [{names}]"]
+        names = json.dumps([self.classes[k] for k in self.only], ensure_ascii=False)
+        return [*notes, f"every split needs these classes among its novel ones, e.g. novel: {names}"]
 
 
 def read_tags(root: Path, classes: tuple[str, ...], listed: Collection[str]) -> tuple[Tags, list[str]]:
