@@ -14,7 +14,7 @@ from simformer.build import TrainedModel
 from simformer.config.pseudo import PseudoSettings
 from simformer.config.settings import IGNORE, InferenceSettings
 from simformer.data.checked import read_label_map
-from simformer.data.derived_labels import derive_labels, mix_scores
+from simformer.data.derived_labels import derive_labels, lowest_score, mix_scores
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelSet
 from simformer.data.shards import WHOLE, Shard
@@ -38,7 +38,9 @@ def mix(predicted: np.ndarray, masked: np.ndarray, novel: list[int]) -> np.ndarr
     return np.where(masked == IGNORE, accepted, masked)
 
 
-def label_region(scores: Tensor, masked: np.ndarray, novel: list[int], choice: PseudoSettings) -> np.ndarray:
+def label_region(
+    scores: Tensor, masked: np.ndarray, novel: list[int], choice: PseudoSettings, unknown: tuple[int, ...] = ()
+) -> np.ndarray:
     """Label the not-base region of an image by the scores of its classes.
 
     Args:
@@ -46,13 +48,16 @@ def label_region(scores: Tensor, masked: np.ndarray, novel: list[int], choice: P
         masked: base class ids, IGNORE on everything else, uint8 [H, W].
         novel: ids of the novel classes in the image's labels, ascending.
         choice: the rule.
+        unknown: ids of the classes of which nobody says whether the image shows them. They compete as all classes do
+            ('released', 'present'), and what they win is IGNORE; for 'common' see `lowest_score`.
     Returns: uint8 [H, W]: base pixels keep their id, others have one of `novel` or IGNORE.
     """
     if choice.rule == "common":
-        return mix_scores(scores[novel].cpu(), novel, torch.from_numpy(masked), choice.gamma).numpy()
+        gamma = lowest_score(choice.gamma, unknown)
+        return mix_scores(scores[novel].cpu(), novel, torch.from_numpy(masked), gamma).numpy()
     if choice.rule == "released":
         return mix(scores.argmax(dim=0).to(torch.uint8).cpu().numpy(), masked, novel)
-    own = np.union1d(masked[masked != IGNORE], novel).astype(np.uint8)
+    own = np.union1d(masked[masked != IGNORE], [*novel, *unknown]).astype(np.uint8)
     return mix(own[scores[own.tolist()].argmax(dim=0).cpu().numpy()], masked, novel) if own.size else masked
 
 
@@ -91,6 +96,6 @@ def pseudo_labels(
             for position, own in zip(batch, scores, strict=True):
                 image = labels.images[position]
                 novel = sorted(labels.novel_labels(image))
-                yield position, label_region(own, read_label_map(labels, image), novel, choice)
+                yield position, label_region(own, read_label_map(labels, image), novel, choice, image.unknown)
 
     return derive_labels(labels, destination, "pseudo", mixed())

@@ -44,15 +44,21 @@ class Classifier(nn.Module):
         return self.head(self.backbone(images)[-1])
 
 
-def multilabel_loss(logits: Tensor, present: Tensor, reference_classes: int) -> Tensor:
+def multilabel_loss(logits: Tensor, present: Tensor, reference_classes: int, unknown: Tensor | None = None) -> Tensor:
     """Mean binary cross-entropy over images and classes, times K / reference_classes.
 
     Args:
         logits: [B, K].
         present: image-level labels, bool [B, K].
         reference_classes: number of classes for which the plain mean was tuned.
+        unknown: entries of which nobody says whether they are present, which have no part in the mean, bool [B, K];
+            None if there are none.
     """
-    loss = F.binary_cross_entropy_with_logits(logits, present.to(logits.dtype))
+    if unknown is None:
+        loss = F.binary_cross_entropy_with_logits(logits, present.to(logits.dtype))
+    else:
+        entropy = F.binary_cross_entropy_with_logits(logits, present.to(logits.dtype), reduction="none")
+        loss = entropy.masked_fill(unknown, 0).sum() / (~unknown).sum().clamp(min=1)
     return loss * logits.shape[1] / reference_classes
 
 
@@ -67,7 +73,7 @@ def train_classifier(spec: NetworkSpec[ClassifierSettings], job: Job) -> None:
 
     def loss(network: nn.Module, batch: CropBatch) -> Tensor:
         logits = network(batch.images).mean(dim=(2, 3))
-        return multilabel_loss(logits, batch.present, spec.settings.reference_classes)
+        return multilabel_loss(logits, batch.present, spec.settings.reference_classes, batch.unknown)
 
     train_on_crops(spec, job, lambda: Classifier(spec.backbone, stride, count), loss)
 

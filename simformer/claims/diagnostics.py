@@ -94,6 +94,7 @@ class _Images:
         self.masked = LabelSet.load(Path(run["masked"]))
         self.split = Split(self.masked.classes, self.masked.novel, run["masked"])
         require_dataset(index.identity, self.masked.identity)
+        Split(index.classes, ()).refuse_maskless(index.tags_only)
         require_novel(self.split, told_novel(run["novel"]), run["split"])
         self.records = {record.name: record for record in index.train}
         self.chosen = chosen_images(self.masked, IMAGES)

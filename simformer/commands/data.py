@@ -55,11 +55,13 @@ def audit_page(args: argparse.Namespace) -> None:
 
 def split(args: argparse.Namespace) -> None:
     """Resolve a base/novel split."""
-    from simformer.data.layout import read_classes
+    from simformer.data.layout import read_classes, read_tags_only
     from simformer.data.splits import make_split
     from simformer.study.files import read_split
 
-    make_split(read_classes(args.data), read_split(args.spec, "--spec")).save(args.output)
+    made = make_split(read_classes(args.data), read_split(args.spec, "--spec"))
+    made.refuse_maskless(read_tags_only(args.data))
+    made.save(args.output)
 
 
 class ClassCounts(RootModel[dict[str, Annotated[int, Field(ge=1)]]]):

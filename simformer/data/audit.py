@@ -13,7 +13,7 @@ from simformer.config.sources import Expected
 from simformer.data.audit_checks import count_problems, id_problems, list_problems, notes_on, photographs_in_both
 from simformer.data.audit_report import AuditReport, SubsetCounts
 from simformer.data.finished import named_with_sources
-from simformer.data.index import DatasetIndex, ImageRecord
+from simformer.data.index import DatasetIndex
 from simformer.data.inspection import Finding, Listed, inspect
 from simformer.data.layout import (
     EXPECTED,
@@ -29,6 +29,7 @@ from simformer.data.layout import (
 )
 from simformer.data.named_files import NamedFiles, list_name_problem
 from simformer.data.pool import in_processes
+from simformer.data.tags import read_tags
 from simformer.errors import UserError, describe_problems
 
 NOTHING_EXPECTED = Expected()
@@ -43,8 +44,9 @@ def audit(root: Path, workers: int, expect: Expected = NOTHING_EXPECTED) -> tupl
     Checked: the lists (empty, repeated or unsafe names), the class file, and of every listed image that its
     two files exist, decode to the end as `simformer.data.images` says and have equal size (upright, not tiny, no
     strip), and that the label map holds ids 0..K-1 or 255. An image whose label is entirely 255 is left out and
-    named in the report. Also checked: the published numbers of images and classes, and that no photograph is in
-    both subsets.
+    named in the report, unless it is a training image that is stated to show a class without masks, or no test image
+    has masks. Also checked: the published numbers of images and classes, that no photograph is in both subsets, and
+    that the tags (tags.py) name classes and images that there are, and agree with the label maps.
 
     Args:
         root: the dataset's folder.
@@ -74,18 +76,25 @@ def audit(root: Path, workers: int, expect: Expected = NOTHING_EXPECTED) -> tupl
     problems += [problem for finding in findings.values() for problem in finding.problems]
     problems += id_problems(root, list(findings.values()), len(classes))
     train, test = ([findings[name] for name in lists[subset] if name in findings] for subset in (TRAIN, TEST))
+    if classes:
+        tags, wrong = read_tags(root, classes, findings)
+        problems += wrong + tags.contradictions(findings, lists[TRAIN])
+        train = [tags.told(finding) for finding in train]
     twice = photographs_in_both(train, test)
     if len(twice) > TOLERATED_SHARE * len(test):
         problems += twice
     if not problems:
         for name, found in ((TRAIN, train), (TEST, test)):
-            if not any(_is_labelled(finding) for finding in found):
+            if not any(any(finding.counts[:IGNORE]) for finding in found) and not (tags.only and name == TEST):
                 problems.append(f"{root / name}: every label map is entirely {IGNORE}; expected some labelled pixels")
     if problems:
         raise UserError(describe_problems(named_with_sources(root), problems))
-    counts = (_count(train, len(classes)), _count(test, len(classes)))
-    notes = twice + notes_on(classes, (train, test), counts, images.unlisted(findings))
-    index = DatasetIndex(classes, _records(train), _records(test))
+    kept = list(map(_kept, (train, test)))
+    counts = [_count(found, of_subset, len(classes)) for found, of_subset in zip((train, test), kept, strict=True)]
+    notes = twice + notes_on(classes, (train, test), counts, images.unlisted(findings), tags.only)
+    notes += tags.notes(kept[0], counts[1].pixels_per_class)
+    records = (tuple(finding.record for finding in found if finding.record) for found in kept)
+    index = DatasetIndex(classes, *records, tags_only=tags.only)
     return index, AuditReport(classes, *counts, tuple(notes))
 
 
@@ -117,21 +126,16 @@ def _inspect_part(root: Path, listed: Sequence[Listed]) -> list[Finding]:
     return [inspect(root, each) for each in listed]
 
 
-def _is_labelled(finding: Finding) -> bool:
-    """Return whether any pixel has a class."""
-    return finding.record is not None and bool(finding.record.labels)
+def _kept(findings: Sequence[Finding]) -> list[Finding]:
+    """Return the findings of the images that show a class, by masks or by tags; of all images if none does."""
+    return [finding for finding in findings if finding.record and finding.record.labels] or list(findings)
 
 
-def _records(findings: Sequence[Finding]) -> tuple[ImageRecord, ...]:
-    """Return the records of the images that have a labelled pixel."""
-    return tuple(finding.record for finding in findings if finding.record and finding.record.labels)
-
-
-def _count(findings: Sequence[Finding], class_count: int) -> SubsetCounts:
-    """Return the counts of a subset from findings without problems."""
-    records = _records(findings)
-    counts = np.array([finding.counts for finding in findings if _is_labelled(finding)])
-    images = [sum(i in record.labels for record in records) for i in range(class_count)]
-    dropped = tuple(finding.record.name for finding in findings if finding.record and not finding.record.labels)
+def _count(findings: Sequence[Finding], kept: Sequence[Finding], class_count: int) -> SubsetCounts:
+    """Return the counts of a subset from findings without problems, and from those of them that are kept."""
+    counts = np.array([finding.counts for finding in kept])
+    images = [sum(i in finding.record.labels for finding in kept if finding.record) for i in range(class_count)]
+    names = {finding.name for finding in kept}
+    dropped = tuple(finding.name for finding in findings if finding.name not in names)
     pixels = tuple(counts[:, :class_count].sum(0).tolist())
-    return SubsetCounts(len(records), tuple(images), pixels, float(counts[:, IGNORE].sum() / counts.sum()), dropped)
+    return SubsetCounts(len(kept), tuple(images), pixels, float(counts[:, IGNORE].sum() / counts.sum()), dropped)

@@ -104,8 +104,9 @@ def photographs_in_both(train: Sequence[Finding], test: Sequence[Finding]) -> li
 def notes_on(
     classes: Sequence[str],
     findings: tuple[Sequence[Finding], Sequence[Finding]],
-    counts: tuple[SubsetCounts, SubsetCounts],
+    counts: Sequence[SubsetCounts],
     unlisted: Sequence[str],
+    tags_only: Sequence[int] = (),
 ) -> list[str]:
     """Return what is no fault by itself but should be looked at, one line each.
 
@@ -113,18 +114,21 @@ def notes_on(
         classes: the K names.
         findings, counts: of the training and of the test images.
         unlisted: images that are in neither list.
+        tags_only: ids of the classes without masks.
     """
     notes = []
     histogram = _histogram([*findings[0], *findings[1]])
-    if set(histogram) <= {0, IGNORE} and IGNORE in histogram and len(classes) > 1:
+    with_masks = len(classes) - len(tags_only)
+    if set(histogram) <= {0, IGNORE} and IGNORE in histogram and with_masks > 1:
         notes.append(
             f"label maps hold nothing but 0 and {IGNORE}, and {IGNORE} means no class; if it should be "
             f"'{classes[1]}', write 1 instead"
         )
-    elif 0 not in histogram:
+    elif 0 not in histogram and 0 not in tags_only:
         notes.append(f"id 0 ('{classes[0]}') never occurs; do your ids count from 1? {_describe_ids(histogram)}")
     for subset, found in zip(("training", "test"), counts, strict=True):
-        absent = [f"'{classes[k]}'" for k, count in enumerate(found.images_per_class) if not count]
+        told = tags_only if subset == "test" else ()  # of these there is a note already
+        absent = [f"'{classes[k]}'" for k, count in enumerate(found.images_per_class) if not count and k not in told]
         if absent:
             notes.append(f"no {subset} image shows {some(absent, SHOWN)}")
     for name, found in zip((TRAIN, TEST), findings, strict=True):

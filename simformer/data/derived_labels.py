@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,6 +70,19 @@ def join_labels(source: LabelSet, shards: Sequence[LabelSet], destination: Path)
     return joined
 
 
+UNSURE = 0.5
+"""Lowest score that counts in an image that may show a class of which nobody says so."""
+
+
+def lowest_score(gamma: float, unknown: Collection[int]) -> float:
+    """Return the `gamma` of `mix_scores` for one image: at least UNSURE if classes of it are unknown.
+
+    Such a class is given no pixel, as if it were present. Nor is it taken for absent: the classes that are known to be
+    there get only what they are sure of, instead of all that is not base.
+    """
+    return max(gamma, UNSURE) if unknown else gamma
+
+
 def mix_scores(scores: Tensor, novel: list[int], masked: Tensor, gamma: float) -> Tensor:
     """Fill the not-base region R of one image (Sec. 4.2, "mixed labels").
 
@@ -96,7 +109,8 @@ def fill_labels(source: LabelSet, destination: Path) -> LabelSet:
     """Trivial control: the whole not-base region becomes the most frequent novel class of the image.
 
     Frequency is the number of training images that carry the class's image-level label; ties go to the lower
-    id. Images without a novel class keep their masked label map.
+    id. Images without a novel class keep their masked label map. A class that is unknown in the image is filled in no
+    more than any other: the control is wrong by design wherever two classes share the region.
 
     Raises: UserError if the label set is no masked one.
     """

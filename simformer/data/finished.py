@@ -17,7 +17,7 @@ from simformer.config.layers import RECIPE_VERSION
 from simformer.config.paths import expand_path
 from simformer.config.sources import FolderSource, Source, content_json
 from simformer.data.archive import Tree
-from simformer.data.layout import FINISHED, FOLDERS, PIECES, missing_pieces
+from simformer.data.layout import ALL_PIECES, FINISHED, FOLDERS, PIECES, TAGS, missing_pieces
 from simformer.text.strict_json import parse_json
 
 
@@ -63,10 +63,12 @@ def is_finished(place: Path, origin: str) -> bool:
 
 
 def _files(place: Path) -> str:
-    """Return the checksum of the lists, and of the names and sizes of all other files."""
+    """Return the checksum of the lists and tags, and of the names and sizes of all other files."""
     digest = hashlib.sha256()
     for piece in PIECES[len(FOLDERS) :]:
         digest.update((place / piece).read_bytes())
+    if (place / TAGS).exists():
+        digest.update((place / TAGS).read_bytes())
     for name, size in sorted((entry.name, entry.stat().st_size) for entry in _entries(place)):
         digest.update(f"{name} {size}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
@@ -81,7 +83,7 @@ def _listing(path: Path) -> list[str]:
     """Return a line with name, size and time of change of an archive, or of each file of a folder's datasets."""
     roots = [path, *(sorted(folder for folder in path.iterdir() if folder.is_dir()) if path.is_dir() else ())]
     files = [path] if path.is_file() else []
-    for piece in (root / name for root in roots for name in PIECES):
+    for piece in (root / name for root in roots for name in ALL_PIECES):
         files += sorted(piece.iterdir()) if piece.is_dir() else [piece]
     found = ((file, file.stat()) for file in files if file.is_file())
     return [f"{file} {info.st_size} {info.st_mtime_ns}" for file, info in found]

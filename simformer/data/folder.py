@@ -15,6 +15,7 @@ from simformer.data.layout import (
     LABELS,
     PIECES,
     SUFFIXES,
+    TAGS,
     TEST,
     TRAIN,
     missing_pieces,
@@ -54,7 +55,8 @@ def import_folder(source: Path, destination: Path) -> None:
             raise UserError(f"{source}: source and destination are the same folder; name another source")
         for path in _pictures(root, source):
             link(path, staging / path.relative_to(root))
-        for piece in PIECES:
+        tags = (TAGS,) if (root / TAGS).exists() else ()
+        for piece in (*PIECES, *tags):
             if piece not in FOLDERS:  # copied: Snakemake sets the time of these, which would be that of the source too
                 shutil.copyfile(root / piece, staging / piece)
 

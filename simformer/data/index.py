@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from simformer.data.identity import Identity
-from simformer.data.sealed import read_sealed, write_sealed
+from simformer.data.sealed import entry, read_sealed, write_sealed
 from simformer.errors import UserError
 
 REMEDY = "delete it and run the audit of this dataset again (snakemake does)"
@@ -25,8 +25,10 @@ class ImageRecord:
         name: stem, unique over the dataset.
         image, label: paths below the dataset's root, with forward slashes.
         height, width: upright size in pixels, of both.
-        labels: ids of all classes in the full label map, ascending, however few their pixels; 255 is not one.
+        labels: ids of all classes in the full label map, ascending, however few their pixels; 255 is not one. For a
+            training image also those classes without masks that are stated to be present.
         image_sha256, label_sha256: checksums of the two files, hexadecimal.
+        unknown: ids of the classes without masks of which nobody says whether this training image shows them.
     """
 
     name: str
@@ -37,6 +39,7 @@ class ImageRecord:
     labels: tuple[int, ...]
     image_sha256: str
     label_sha256: str
+    unknown: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class DatasetIndex:
     Attributes:
         classes: the K class names in id order.
         train, test: records of the two subsets, in list order.
+        tags_only: ids of the classes that have no masks in the training images, ascending.
         where: the index's file, for messages.
     """
 
@@ -53,6 +57,7 @@ class DatasetIndex:
     train: tuple[ImageRecord, ...]
     test: tuple[ImageRecord, ...]
     where: str = field(default="the dataset's index", compare=False)
+    tags_only: tuple[int, ...] = ()
 
     @cached_property
     def hash(self) -> str:
@@ -61,7 +66,7 @@ class DatasetIndex:
         True label maps are left out, as hidden pixels must change nothing in what a weak training reads or writes; so
         are test images, as a corrected one must not make every training anew.
         """
-        seen = [asdict(record) | {"label_sha256": ""} for record in self.train]
+        seen = [entry(record) | {"label_sha256": ""} for record in self.train]
         return hashlib.sha256(json.dumps([self.classes, seen]).encode()).hexdigest()[:16]
 
     @cached_property
@@ -80,7 +85,8 @@ class DatasetIndex:
 
     def _text(self) -> str:
         subsets = ",\n".join(f'"{name}": [\n{_lines(getattr(self, name))}\n]' for name in ("train", "test"))
-        return f'{{"classes": {json.dumps(self.classes)},\n{subsets}\n}}\n'
+        tags = f'"tags_only": {json.dumps(self.tags_only)},\n' if self.tags_only else ""
+        return f'{{"classes": {json.dumps(self.classes)},\n{tags}{subsets}\n}}\n'
 
     @staticmethod
     def load(path: Path) -> DatasetIndex:
@@ -91,16 +97,18 @@ class DatasetIndex:
         """
         data = read_sealed(path, "dataset index", REMEDY)
         try:
-            return DatasetIndex(tuple(data["classes"]), _records(data["train"]), _records(data["test"]), str(path))
+            subsets = _records(data["train"]), _records(data["test"])
+            return DatasetIndex(tuple(data["classes"]), *subsets, str(path), tuple(data.get("tags_only", ())))
         except (KeyError, TypeError) as error:
             raise UserError(f"{path}: a dataset index of another version ({error}); {REMEDY}") from None
 
 
 def _lines(records: Sequence[ImageRecord]) -> str:
     """Return records as JSON objects, one per line."""
-    return ",\n".join(json.dumps(asdict(record)) for record in records)
+    return ",\n".join(json.dumps(entry(record)) for record in records)
 
 
 def _records(items: list[dict[str, Any]]) -> tuple[ImageRecord, ...]:
     """Return records from their JSON objects."""
-    return tuple(ImageRecord(**{**item, "labels": tuple(item["labels"])}) for item in items)
+    tuples = ("labels", "unknown")
+    return tuple(ImageRecord(**{k: tuple(v) if k in tuples else v for k, v in item.items()}) for item in items)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simformer.data.identity import Identity
-from simformer.data.sealed import read_sealed, write_sealed
+from simformer.data.sealed import entry, read_sealed, write_sealed
 from simformer.data.shards import WHOLE, Shard
 from simformer.errors import MAKES_IT, UserError
 
@@ -39,6 +39,8 @@ class LabelledImage:
         classes: image-level labels: every class id present in the whole image, base and novel.
         image_sha256: checksum of the image's file.
         label_sha256: checksum of the label map's pixels.
+        unknown: class ids of which nobody says whether the image shows them; all without masks. Every other class that
+            is not among `classes` is absent.
     """
 
     name: str
@@ -49,6 +51,7 @@ class LabelledImage:
     classes: tuple[int, ...]
     image_sha256: str
     label_sha256: str
+    unknown: tuple[int, ...] = ()
 
 
 def present_classes(images: Sequence[LabelledImage], count: int) -> NDArray[np.bool_]:
@@ -57,6 +60,14 @@ def present_classes(images: Sequence[LabelledImage], count: int) -> NDArray[np.b
     for row, image in zip(present, images, strict=True):
         row[list(image.classes)] = True
     return present
+
+
+def unknown_classes(images: Sequence[LabelledImage], count: int) -> NDArray[np.bool_]:
+    """Return of which of `count` classes it is not known whether n images show them, bool [n, count]."""
+    unknown = np.zeros((len(images), count), bool)
+    for row, image in zip(unknown, images, strict=True):
+        row[list(image.unknown)] = True
+    return unknown
 
 
 @dataclass(frozen=True)
@@ -126,7 +137,7 @@ class LabelSet:
         write_sealed(self.root / "labels.json", f"{head[:-1]}, {self._text()[1:]}")
 
     def _text(self) -> str:
-        records = ",\n".join(json.dumps(asdict(image)) for image in self.images)
+        records = ",\n".join(json.dumps(entry(image)) for image in self.images)
         scope = {"crop_scope": True} if self.crop_scope else {}
         head = json.dumps({"classes": self.classes, "novel": self.novel} | scope)[1:-1]
         return f'{{{head}, "images": [\n{records}\n]}}\n'
@@ -136,7 +147,10 @@ class LabelSet:
         """Read `labels.json`; raises UserError when it is missing, edited, of an older version, or not a label set."""
         content = read_sealed(path, "label set")
         try:
-            images = tuple(LabelledImage(**i | {"classes": tuple(i["classes"])}) for i in content["images"])
+            tuples = ("classes", "unknown")
+            images = tuple(
+                LabelledImage(**{k: tuple(v) if k in tuples else v for k, v in i.items()}) for i in content["images"]
+            )
             belongs = Identity.parse(content, path, MAKES_IT)
             novel, kind, scope = tuple(content["novel"]), content["kind"], content.get("crop_scope", False)
             shard = Shard.parse(content["shard"])

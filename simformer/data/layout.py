@@ -2,14 +2,16 @@
 
 <root>/images/<name>.jpg         photographs; other endings of SUFFIXES too, in upper or lower case
 <root>/labels/<name>.png         one 8-bit channel: contiguous class id, 255 = ignore
-<root>/classes.json              {"names": [...]} in id order
+<root>/classes.json              {"names": [...]} in id order; {"tags_only": [...]}: those that have no masks
 <root>/train.txt, test.txt       one name per line, without extension
+<root>/tags.csv                  image-level labels that somebody stated, if there are any (tags.py)
 
 What the pictures may hold: `simformer.data.images`. Which file belongs to a name: `simformer.data.named_files`.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Sequence
@@ -18,13 +20,16 @@ from pathlib import Path
 from simformer.atomic import kind_of, read_file
 from simformer.config.settings import IGNORE
 from simformer.data.class_names import name_problem, normal
-from simformer.errors import UserError
+from simformer.errors import UserError, some
 from simformer.text.strict_json import read_json
 
 IMAGES, LABELS, CLASSES, TRAIN, TEST = "images", "labels", "classes.json", "train.txt", "test.txt"
+TAGS = "tags.csv"
 FOLDERS = (IMAGES, LABELS)
 PIECES = (IMAGES, LABELS, CLASSES, TRAIN, TEST)
-"""Everything the layout consists of; `classes.json` and the lists come last when it is put in place."""
+"""Everything the layout must have; `classes.json` and the lists come last when it is put in place."""
+ALL_PIECES = (IMAGES, LABELS, TAGS, CLASSES, TRAIN, TEST)
+"""The same with what it may have, in the order in which it is put in place."""
 
 FINISHED = ".prepared"
 """Written beside the pieces when a dataset has been prepared (finished.py)."""
@@ -41,6 +46,8 @@ LABEL_SUFFIXES = (".png",)
 
 EXPECTED = "images/, labels/, classes.json, train.txt, test.txt"
 """The pieces, for messages."""
+SHOWN = 10
+"""Classes that a message names."""
 
 LINE_END = re.compile(r"\r\n|\n|\r")
 """What ends a line of a list. Unicode knows more, which a file's name may hold."""
@@ -79,6 +86,35 @@ def read_classes(root: Path) -> tuple[str, ...]:
             f"of the label maps to {IGNORE}"
         )
     return tuple(map(normal, names))
+
+
+def read_tags_only(root: Path) -> tuple[int, ...]:
+    """Return the ids of the classes that have no masks, ascending: `tags_only` of `classes.json`, else none.
+
+    Raises:
+        UserError: see `read_classes`; or `tags_only` is no list of different names of classes, or names all of them.
+    """
+    path, classes = root / CLASSES, read_classes(root)
+    given = read_json(path, CLASSES_FORM).get("tags_only", [])
+    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
+        raise UserError(
+            f'{path}: tags_only is no list of names; expected e.g. {{"names": [...], "tags_only": ["cow"]}}'
+        )
+    names = [normal(name) for name in given]
+    for name in names:
+        if name not in classes:
+            raise UserError(f"{path}: tags_only: unknown class '{name}'{did_you_mean(name, classes)}")
+        if names.count(name) > 1:
+            raise UserError(f"{path}: tags_only: '{name}' given twice; remove one")
+    if len(names) == len(classes):
+        raise UserError(f"{path}: tags_only names every class; at least one must have masks, to learn from them")
+    return tuple(sorted(map(classes.index, names)))
+
+
+def did_you_mean(name: str, classes: Sequence[str]) -> str:
+    """Return the end of a message about a class that is not there: the nearest name, else all of them."""
+    near = difflib.get_close_matches(name, classes, n=1)
+    return f"; did you mean '{near[0]}'?" if near else f"; the classes are {some(list(map(repr, classes)), SHOWN)}"
 
 
 def read_names(path: Path) -> list[str]:

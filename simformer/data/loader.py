@@ -102,7 +102,7 @@ class TrainingGroups(Dataset[Group]):
             label_map = label_map.masked_fill(torch.isin(label_map, torch.tensor(self.labels.novel)), IGNORE)
         if self.drop_lost_labels and not crop.kept:
             novel = []
-        return crop.image, make_target(label_map, crop.padding, novel, crop.kept), image.name
+        return crop.image, make_target(label_map, crop.padding, novel, crop.kept, image.unknown), image.name
 
     def crop(self, image_id: int, group: int, slot: int, label_map: np.ndarray) -> Crop:
         """Augment one image of a group as training does, together with any label map of it.

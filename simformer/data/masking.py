@@ -32,6 +32,8 @@ def hide_novel(label_map: np.ndarray, novel: tuple[int, ...]) -> np.ndarray:
 def mask_labels(data: Path, index: DatasetIndex, split: Split, destination: Path) -> LabelSet:
     """Write the training images' label maps with hidden novel pixels, and their image-level labels.
 
+    A class without masks has no pixels to hide: its image-level labels are those that were stated (tags.py).
+
     Args:
         data: folder of the prepared dataset.
         index: its audited index.
@@ -39,9 +41,10 @@ def mask_labels(data: Path, index: DatasetIndex, split: Split, destination: Path
         destination: folder of the new label set.
     Returns: the label set, as written to `destination/labels.json`.
     Raises: UserError if the split is of other classes, or a label map has changed since the audit.
-        Or no training image shows one of the novel classes, or none shows a base class.
+        Or a base class has no masks, no training image shows one of the novel classes, or none shows a base class.
     """
     require_groups(index.identity, split)
+    split.refuse_maskless(index.tags_only)
     split.refuse_unseen(record.labels for record in index.train)
     images = []
     for record in index.train:
@@ -58,6 +61,7 @@ def mask_labels(data: Path, index: DatasetIndex, split: Split, destination: Path
                 classes=tuple(record.labels),
                 image_sha256=record.image_sha256,
                 label_sha256=label_checksum(masked),
+                unknown=record.unknown,
             )
         )
     kind: Kind = "weak" if split.novel else "full"
@@ -76,7 +80,8 @@ def image_labels(index: DatasetIndex, destination: Path) -> LabelSet:
         destination: folder of the new `labels.json`.
     """
     images = tuple(
-        LabelledImage(r.name, r.image, "", r.height, r.width, tuple(r.labels), r.image_sha256, "") for r in index.train
+        LabelledImage(r.name, r.image, "", r.height, r.width, tuple(r.labels), r.image_sha256, "", r.unknown)
+        for r in index.train
     )
     every = tuple(range(len(index.classes)))
     label_set = LabelSet(index.classes, every, images, destination, "images", index.hash, every)

@@ -1,4 +1,8 @@
-"""Choice of the reference image B for an input image A, from image-level labels only (Sec. 3.3)."""
+"""Choice of the reference image B for an input image A, from image-level labels only (Sec. 3.3).
+
+A class that is unknown in an image is no reason to pair it: only classes known to be in both count as common. Nor is it
+taken for absent: where the rules prefer images that share one novel class and no other, it may be such another.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from simformer.data.labels import LabelSet, present_classes
+from simformer.data.labels import LabelSet, present_classes, unknown_classes
 
 SMALLEST_FIRST = 0.01
 """Released rule: probability of taking the common class with the fewest candidates."""
@@ -29,6 +33,8 @@ class PairChooser:
         is_novel[list(labels.novel)] = True
         self.novel = present & is_novel
         self.base = present & ~is_novel
+        unknown = unknown_classes(labels.images, len(labels.classes))
+        self.possible = self.novel | unknown if unknown.any() else self.novel
 
     def choose(self, image: int, rng: np.random.Generator) -> int:
         """Return the index of the reference for an image; the image itself if nothing fits."""
@@ -74,4 +80,5 @@ class PairChooser:
         return self.base[:, self.base[image]].any(axis=1)
 
     def _shares_exactly_one(self, image: int) -> np.ndarray:
-        return self.novel[:, self.novel[image]].sum(axis=1) == 1
+        one = self.novel[:, self.novel[image]].sum(axis=1) == 1
+        return one & (self.possible[:, self.possible[image]].sum(axis=1) == 1)

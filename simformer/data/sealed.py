@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,15 @@ def read_sealed(path: Path, what: str, remedy: str = MAKES_IT) -> dict[str, Any]
     raise UserError(
         f"{path}: not a {what}, or one of an older version, which does not say what it is of; {if_made(remedy)}"
     )
+
+
+def entry(image: Any) -> dict[str, Any]:
+    """Return the fields of an image, a dataclass, for JSON.
+
+    `unknown` is left out where nothing is: what is hashed is then that of a dataset in which all masks exist.
+    """
+    fields = asdict(image)
+    return fields if fields["unknown"] else {name: value for name, value in fields.items() if name != "unknown"}
 
 
 def _hash(data: bytes) -> str:

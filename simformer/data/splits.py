@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from simformer.atomic import atomic_write_text
 from simformer.config.layers import read_yaml
 from simformer.config.settings import IGNORE, Draw
 from simformer.data.class_names import normal
+from simformer.data.layout import CLASSES, TAGS
 from simformer.errors import UserError, if_made
 
 WAYS = ("novel", "file", "seed", "full")
@@ -77,13 +79,40 @@ class Split:
             raise UserError(
                 f"split: no training image shows the novel class{'es' * (len(unseen) > 1)} {', '.join(unseen)}, so "
                 "nothing can be learnt of it; choose other novel classes, or add images that show it to train.txt "
-                f"(if its pixels are labelled {IGNORE}, which means no class, label them with its id)"
+                f"(if its pixels are labelled {IGNORE}, which means no class, label them with its id; if it is a class "
+                f"without masks, write 1 in {TAGS} for the images that show it)"
             )
         if seen.isdisjoint(self.base):
             raise UserError(
                 "split: no training image shows a base class, so no mask is left to learn from; choose fewer novel "
                 "classes, or add images that show a base class to train.txt"
             )
+
+    def refuse_maskless(self, tags_only: Sequence[int]) -> None:
+        """Check that every class without masks is novel.
+
+        Args:
+            tags_only: ids of the classes without masks.
+
+        Raises:
+            UserError: one is a base class; or nothing is novel, so that all masks are asked for. Names the classes.
+        """
+        lacking = [self.classes[i] for i in tags_only if i not in self.novel]
+        if not lacking:
+            return
+        named = ", ".join(f"'{name}'" for name in lacking)
+        if not self.novel:
+            raise UserError(
+                f"split: all masks are asked for, but there are none of {named} (tags_only of {CLASSES}). FullyOracle "
+                "and all else that learns from or is measured on every mask of the training images cannot be had: "
+                "take it out, e.g. experiments: [tags] has no such row"
+            )
+        wanted = [self.classes[i] for i in sorted({*self.novel, *tags_only})]
+        raise UserError(
+            f"split: {named} would be base, but {'has' if len(lacking) == 1 else 'have'} no masks (tags_only of "
+            f"{CLASSES}), and a base class needs masks; write novel: "
+            f"{json.dumps(wanted, ensure_ascii=False)}"
+        )
 
 
 def names_hash(names: Iterable[str]) -> str:

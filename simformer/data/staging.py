@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from simformer.atomic import atomic_write_text, say
-from simformer.data.layout import FINISHED, FOLDERS, MADE_FROM, PIECES, missing_pieces
+from simformer.data.layout import ALL_PIECES, FINISHED, FOLDERS, IMAGES, MADE_FROM, PIECES, TAGS, missing_pieces
 from simformer.errors import UserError
 
 OLD = "old"
@@ -166,14 +166,15 @@ def _exchange(staging: Path, place: Path) -> None:
     old = staging / OLD
     old.mkdir()
     try:
-        for piece in (*MADE_FROM, *reversed(PIECES)):
+        for piece in (*MADE_FROM, *reversed(ALL_PIECES)):
             if (place / piece).is_symlink():
                 target = os.path.realpath(place / piece)
                 say(f"{place / piece}: this link to {target} becomes a folder; what is there stays")
             if os.path.lexists(place / piece):
                 os.replace(place / piece, old / piece)
-        for piece in PIECES:
-            os.replace(staging / piece, place / piece)
+        for piece in ALL_PIECES:
+            if piece in PIECES or (staging / piece).exists():
+                os.replace(staging / piece, place / piece)
     except BaseException as error:
         _take_back(staging, place)
         if isinstance(error, OSError):
@@ -187,8 +188,9 @@ def _exchange(staging: Path, place: Path) -> None:
 def _take_back(staging: Path, place: Path) -> None:
     """Undo an exchange, however far it has come."""
     old = staging / OLD
-    for piece in reversed(PIECES):
-        if not (staging / piece).exists() and (place / piece).exists():
+    begun = not (staging / IMAGES).exists()  # they move in first; before, the tags in the place are the old ones
+    for piece in reversed(ALL_PIECES):
+        if (piece != TAGS or begun) and not (staging / piece).exists() and (place / piece).exists():
             os.replace(place / piece, staging / piece)
     for piece in os.listdir(old):
         os.replace(old / piece, place / piece)
@@ -203,7 +205,7 @@ def _repair(staging: Path, place: Path) -> None:
         _take_back(staging, place)
         return
     if all((staging / piece).exists() or (place / piece).exists() for piece in PIECES):
-        for piece in PIECES:
+        for piece in ALL_PIECES:
             if (staging / piece).exists():
                 os.replace(staging / piece, place / piece)
     shutil.rmtree(staging / OLD)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,12 +13,21 @@ from simformer.losses.precision import full_precision, promote
 
 
 def classification_loss(
-    class_logits: Tensor, matches: Matches, no_object: float, group_images: int, num_groups: int
+    class_logits: Tensor,
+    matches: Matches,
+    no_object: float,
+    group_images: int,
+    num_groups: int,
+    unknown: Tensor | None = None,
 ) -> Tensor:
     """Cross-entropy of every query with its matched class, or with 'no object' where nothing is matched.
 
     Base and novel classes count alike (weight 1). Within a group of consecutive images it is the weighted
     mean over all queries; over groups it is the plain mean.
+
+    Where it is unknown whether an image shows a class, a query that nothing is matched with learns nothing of that
+    class: it has no part in the query's softmax. "No object" would be a guess that the class is absent. A matched query
+    is of its own class and of no other, whatever else the image shows, so all classes count there.
 
     Args:
         class_logits: [L, B, N, K+1], the last column is 'no object'.
@@ -24,6 +35,7 @@ def classification_loss(
         no_object: weight of unmatched queries.
         group_images: images of one group; divides B.
         num_groups: groups of the whole step, on all devices and in all accumulated passes.
+        unknown: classes that are unknown in each image, bool [B, K+1] (`unknown_columns`); None if all are known.
 
     Returns: what these B images add to the loss of each layer, [L].
     """
@@ -32,6 +44,9 @@ def classification_loss(
     classes[matches.layer, matches.image, matches.query] = matches.class_id
     with full_precision(class_logits):
         logits = promote(class_logits)
+        if unknown is not None:
+            unmatched = classes == columns - 1
+            logits = logits.masked_fill(unmatched[..., None] & unknown[:, None], -math.inf)
         surprise = F.cross_entropy(logits.flatten(0, 2), classes.flatten(), reduction="none")
         weight = torch.ones_like(surprise).masked_fill(classes.flatten() == columns - 1, no_object)
         by_group = layers, images // group_images, group_images * queries

@@ -25,12 +25,17 @@ def complementary_loss(
     num_groups: int,
     kept: Tensor | None = None,
     progress: float = 1.0,
+    doubtful: Tensor | None = None,
 ) -> Tensor:
     """Focal and dice between the union of an image's novel proposals and its region outside the base masks.
 
     The union takes, per pixel, the largest logit among the queries matched to classes without a mask and the
     constant logit(gamma) that stands for all ignore masks. Images without such a query are skipped: within a
     group the sum is divided by (images with one + 1e-5); over groups it is the plain mean.
+
+    Where it is unknown whether an image shows some class, that class may be what covers any part of the region: the
+    loss then asks only that the novel proposals stay off the base masks and the padding. The terms below hold as they
+    are, since they say nothing of classes that are not known to be there.
 
     Two terms of ours (`loss.exclusive`, `loss.present`) say which novel proposal is to cover what, where Eq. 4 asks
     for their union alone. With R the not-base region and q the novel proposals of the image, they add
@@ -48,6 +53,7 @@ def complementary_loss(
         num_groups: groups of the whole step, on all devices and in all accumulated passes.
         kept: share of an image's not-base pixels that its crop keeps, [B]; with `present_gate`.
         progress: share of the training's steps that are done, in [0, 1]; `ramp` is read with it.
+        doubtful: images in which it is unknown of a class whether it is there, bool [B]; None if there are none.
 
     Returns: what these B images add to the loss of each layer (weighted by focal and dice, not by beta), [L].
     """
@@ -60,7 +66,8 @@ def complementary_loss(
     filler = ABSENT if exclusive else ignore_logit
     novel = logits[positions].masked_fill((positions < 0)[:, :, None, None], filler)
     weights = (settings.focal, settings.dice, exclusive) if exclusive else None
-    parts = pixel_losses(novel, not_base[image], ignore_logit, weights)
+    granted = None if doubtful is None else doubtful[image]
+    parts = pixel_losses(novel, not_base[image], ignore_logit, weights, granted)
     with full_precision(parts):
         losses = parts if exclusive else settings.focal * parts[:, 0] + settings.dice * parts[:, 1]
         if present:

@@ -21,7 +21,13 @@ Weights = tuple[float, float, float]
 """Of focal, dice and excess."""
 
 
-def pixel_losses(logits: Tensor, masks: Tensor, floor: float = -math.inf, weights: Weights | None = None) -> Tensor:
+def pixel_losses(
+    logits: Tensor,
+    masks: Tensor,
+    floor: float = -math.inf,
+    weights: Weights | None = None,
+    granted: Tensor | None = None,
+) -> Tensor:
     """Focal and dice between each mask and the union of some proposals, enlarged to the mask's pixels.
 
     The union takes, per pixel, the largest logit, and at least `floor`. Memory is bounded: only some rows are at
@@ -35,24 +41,30 @@ def pixel_losses(logits: Tensor, masks: Tensor, floor: float = -math.inf, weight
         floor: lower bound of the union.
         weights: of focal, dice and the excess, to get their sum. The excess says how much the proposals overlap: it is
             the mean over the mask's pixels of ReLU(sum over proposals of sigmoid(logit) - 1), 0 for an empty mask.
+        granted: masks of which every pixel counts as covered, whatever the proposals say, bool [R]: focal and dice then
+            ask for nothing but that the proposals stay off the other pixels. None for no such mask.
 
     Returns: focal and dice of each mask, [R, 2], or with weights the sum, [R]; in the logits' precision, at least
         single.
     """
     with full_precision(logits):
         if logits.dtype in (torch.bfloat16, torch.float16):
-            return _WithGradient.apply(logits, masks, floor, weights)
-        return chunks.map_rows(
-            lambda z, t: _plain(z, t, floor, weights), logits.shape[1] * masks.shape[1] * masks.shape[2], logits, masks
-        )
+            return _WithGradient.apply(logits, masks, floor, weights, granted)
+        size = logits.shape[1] * masks.shape[1] * masks.shape[2]
+        more = () if granted is None else (granted,)
+        return chunks.map_rows(lambda z, t, *g: _plain(z, t, floor, weights, *g), size, logits, masks, *more)
 
 
-def _plain(logits: Tensor, masks: Tensor, floor: float, weights: Weights | None) -> Tensor:
+def _plain(
+    logits: Tensor, masks: Tensor, floor: float, weights: Weights | None, granted: Tensor | None = None
+) -> Tensor:
     """Compute the losses of some rows with operations that autograd follows, see `pixel_losses`."""
     pixels = to_pixels(logits.flatten(0, 1), masks.shape[-2:]).unflatten(0, logits.shape[:2])
     union = (pixels[:, 0] if pixels.shape[1] == 1 and floor == -math.inf else pixels.amax(1).clamp(min=floor)).flatten(
         1
     )
+    if granted is not None:
+        union = union.masked_fill(masks.flatten(1) & granted[:, None], -ABSENT)
     focal, dice = focal_dice(union, masks.flatten(1))
     if weights is None:
         return torch.stack([focal, dice], dim=1)
@@ -65,18 +77,23 @@ class _WithGradient(torch.autograd.Function):
     """The same losses, whose gradients at the grid are found in the forward pass, a few rows at a time."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, masks: Tensor, floor: float, weights: Weights | None) -> Tensor:
+    def forward(
+        ctx: Any, logits: Tensor, masks: Tensor, floor: float, weights: Weights | None, granted: Tensor | None
+    ) -> Tensor:
         rows, columns = enlargement(logits, masks.shape[-2:])
         wide = torch.float32 if logits.dtype == torch.float16 else logits.dtype  # derivatives are too small for fp16
         limit = chunks.PIXELS_IN_CACHE if logits.device.type == "cpu" else chunks.PIXELS_AT_ONCE
         at_once = max(1, limit // (logits.shape[1] * masks.shape[1] * masks.shape[2]))
         losses, gradients = [], []
-        for some, truth in zip(logits.split(at_once), masks.split(at_once), strict=True):
+        free = [None] * len(masks.split(at_once)) if granted is None else granted.split(at_once)
+        for some, truth, own in zip(logits.split(at_once), masks.split(at_once), free, strict=True):
             if weights is not None and some.device.type == "cpu":  # where looking at values waits for nothing
                 some = some[:, : int((some[:, :, 0, 0] > ABSENT / 2).sum(1).max())]
             pixels = (rows.T @ some @ columns).float()
             union, chosen = (pixels[:, 0], None) if some.shape[1] == 1 else pixels.max(1)
             bounded = union if floor == -math.inf else union.clamp(min=floor)
+            if own is not None:  # its derivative there is 0
+                bounded = bounded.masked_fill(truth & own[:, None, None], -ABSENT)
             values, by_union = _focal_dice_with_gradient(bounded.flatten(1), truth.flatten(1))
             by_union = by_union.view(2, *union.shape)
             if floor != -math.inf:
@@ -101,12 +118,12 @@ class _WithGradient(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, by_loss: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, by_loss: Tensor) -> tuple[Tensor, None, None, None, None]:
         if by_loss.dim() == 1:
-            return by_loss[:, None, None, None] * ctx.saved_tensors[0][0], None, None, None
+            return by_loss[:, None, None, None] * ctx.saved_tensors[0][0], None, None, None, None
         focal, dice = ctx.saved_tensors[0]
         by_focal, by_dice = by_loss[:, :, None, None, None].unbind(1)
-        return by_focal * focal + by_dice * dice, None, None, None
+        return by_focal * focal + by_dice * dice, None, None, None, None
 
 
 def _excess_with_gradient(pixels: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from simformer.config.settings import IGNORE, LossSettings, MatchingSettings, SimilaritySettings
-from simformer.data.targets import Target
+from simformer.data.targets import Target, unknown_columns
 from simformer.losses.classification import classification_loss
 from simformer.losses.complementary import complementary_loss
 from simformer.losses.grid import to_grid
@@ -98,8 +98,11 @@ class SimFormerLoss:
         padding = torch.stack([target.padding for target in targets])
         weights, terms = self.loss, {}
         groups = self.group_images, num_groups
+        unknown = unknown_columns(targets, output.class_logits.shape[-1])
+        if unknown is not None:
+            unknown = unknown.to(padding.device, non_blocking=True)
         if weights.cls:
-            cls = classification_loss(output.class_logits, matches, weights.no_object, *groups)
+            cls = classification_loss(output.class_logits, matches, weights.no_object, *groups, unknown)
             terms["cls"] = weights.cls * cls.sum()
         if weights.focal or weights.dice:
             chosen = matches.with_mask
@@ -113,7 +116,8 @@ class SimFormerLoss:
             kept = None
             if weights.present and weights.present_gate:
                 kept = torch.tensor([target.kept for target in targets]).to(padding.device, non_blocking=True)
-            comp = complementary_loss(matched, matches, not_base, layers, weights, *groups, kept, progress)
+            doubtful = None if unknown is None else unknown.any(1)
+            comp = complementary_loss(matched, matches, not_base, layers, weights, *groups, kept, progress, doubtful)
             terms["comp"] = weights.beta * comp.sum()
         if self.similarity.teacher == "constant" if simnet is None else weights.sim:
             size = output.embeddings.shape[-2:]

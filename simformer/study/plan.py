@@ -13,7 +13,7 @@ from simformer.config.sources import archives
 from simformer.errors import UserError
 from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
 from simformer.study.cost import data_bytes, result_bytes, training_time
-from simformer.study.problems import absent_weights, split_problems
+from simformer.study.problems import absent_masks, absent_weights, split_problems
 from simformer.study.speeds import Card, Measured, read_cards
 from simformer.text.visible import visible_lines
 from simformer.training.record import read_record
@@ -148,7 +148,7 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
         result_bytes(catalogue, wanted) + data_bytes(catalogue, datasets),
         _downloads(catalogue, datasets),
         {path: path.exists() for path in _map_networks(catalogue, cells)},
-        tuple(absent_weights(catalogue, wanted)),
+        (*absent_masks(catalogue, names), *absent_weights(catalogue, wanted)),
     )
 
 

@@ -8,11 +8,14 @@ from pathlib import Path
 
 from simformer.config.paths import own_file
 from simformer.data.index import DatasetIndex
-from simformer.data.layout import CLASSES, read_classes
+from simformer.data.layout import CLASSES, read_classes, read_tags_only
 from simformer.data.splits import make_split
 from simformer.errors import UserError
 from simformer.study.catalogue import Catalogue, Cell
 from simformer.study.files import SplitSpec
+
+ALL_MASKS = ("full", "crop")
+"""Labels of methods that are made from the masks of all classes."""
 
 
 def split_problems(catalogue: Catalogue) -> dict[tuple[str, int], str]:
@@ -66,12 +69,37 @@ def _resolve(
     spec = json.loads(catalogue.split_json(dataset, name))
     if folder is not None:
         split = make_split(read_classes(folder), spec)
+        split.refuse_maskless(read_tags_only(folder))
         if index is not None and index.classes == split.classes:
             split.refuse_unseen(record.labels for record in index.train)
         return split.novel
     if spec["file"] and not Path(spec["file"]).exists():
         return spec["file"]
     return json.dumps(catalogue.novel(dataset, name))
+
+
+def absent_masks(catalogue: Catalogue, experiments: Iterable[str]) -> Iterator[str]:
+    """Yield a line for each experiment that needs every mask of a prepared dataset in which some classes have none."""
+    lacking = {name: _without_masks(Path(catalogue.study.data, name)) for name in catalogue.study.datasets}
+    for name in experiments:
+        experiment = catalogue.experiment(name)
+        all_masks = [m for m in experiment.methods if catalogue.method(m).labels in ALL_MASKS]
+        asks = f"rows {', '.join(all_masks)}" if all_masks else f"measure {experiment.measure}"
+        for dataset in dict.fromkeys(cell[0] for cell in catalogue.cells(name)):
+            if lacking[dataset] and (all_masks or experiment.measure != "iou"):
+                yield (
+                    f"experiment '{name}': {asks}: every mask of {dataset} is needed, but there are none of "
+                    f"{lacking[dataset]} (tags_only of its {CLASSES}); name an experiment that does without, e.g. "
+                    "experiments: [tags]"
+                )
+
+
+def _without_masks(folder: Path) -> str:
+    """Return the classes of a dataset that have no masks, for messages; empty if it is not prepared, or all have."""
+    if not (folder / CLASSES).exists():
+        return ""
+    classes = read_classes(folder)
+    return ", ".join(f"'{classes[k]}'" for k in read_tags_only(folder))
 
 
 def initial_weights(catalogue: Catalogue, cells: Iterable[Cell]) -> list[tuple[str, str, str]]:

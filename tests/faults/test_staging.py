@@ -165,7 +165,7 @@ def test_an_error_amid_the_exchange_brings_the_old_dataset_back(data, tmp_path, 
     assert listing(data) == before
 
 
-def exchange_and_die(data, last):
+def exchange_and_die(data, last, tags=False):
     """Replace a dataset in another process that dies at the rename of number `last`; returns whether it did."""
     child = os.fork()
     if not child:
@@ -180,6 +180,8 @@ def exchange_and_die(data, last):
         with staged_layout(data, "new") as staging:
             (staging / LABELS / "new.png").write_bytes(b"new")
             write_lists(staging, ["new"], ["new"], [])
+            if tags:
+                (staging / "tags.csv").write_text("new")
             os.replace = replace
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
@@ -210,6 +212,25 @@ def test_killed_at_any_rename_the_next_run_repairs(data, tmp_path, source):
     assert set(found[::2]) <= {"old", "new", "incomplete"}, "never a mixture"
     assert set(found[1::2]) == {"old", "new"}, "whole again, one or the other"
     assert state(data) == "new" and os.listdir(data.parent) == ["mydata"]
+
+
+@pytest.mark.parametrize("tags", ["old", "new", "both"])
+def test_killed_at_any_rename_tags_belong_to_what_is_there(data, tmp_path, tags):
+    if tags != "new":
+        (data / "tags.csv").write_text("old")
+    copy = shutil.copytree(data, tmp_path / "copy")
+    ours = {"old": "old" if tags != "new" else None, "new": "new" if tags != "old" else None}
+    for last in range(1, 100):
+        if not exchange_and_die(data, last, tags != "old"):
+            break
+        with pytest.raises(KeyboardInterrupt), staged_layout(data, "third"):
+            raise KeyboardInterrupt
+        found = (data / "tags.csv").read_text() if (data / "tags.csv").exists() else None
+        assert found == ours[state(data)]
+        shutil.rmtree(data)
+        shutil.copytree(copy, data)
+    assert last > 12
+    assert ((data / "tags.csv").exists(), state(data)) == (tags != "old", "new")
 
 
 def test_two_processes_prepare_one_dataset(tmp_path):

@@ -89,6 +89,21 @@ def test_each_rule_pixel_by_pixel(scores, masked_map, novel, gamma):
         assert (found.dtype, found.tolist()) == (np.uint8, wanted.tolist()), rule
 
 
+def test_what_an_unknown_class_may_own_is_left_unlabelled():
+    scores = torch.tensor([[0.1, 0.1, 0.1], [0.5, 0.3, 0.2], [0.4, 0.6, 0.1]])[:, None]
+    region = np.full((1, 3), 255, np.uint8)
+    known = {"released": [1, 255, 1], "present": [1, 1, 1], "common": [1, 1, 1]}
+    careful = {"released": [1, 255, 1], "present": [1, 255, 1], "common": [1, 1, 255]}
+    for rule in known:
+        choice = PseudoSettings(rule=rule)
+        assert label_region(scores, region, [1], choice).tolist() == [known[rule]]
+        assert label_region(scores, region, [1], choice, (2,)).tolist() == [careful[rule]]
+        assert 2 not in label_region(scores, region, [1], choice, (2,))
+        louder = scores * torch.tensor([1.0, 1.0, 2.0])[:, None, None]
+        if rule == "common":
+            assert label_region(louder, region, [1], choice, (2,)).tolist() == [careful[rule]]
+
+
 @pytest.mark.parametrize("choice", [{}, {"rule": "present"}, {"rule": "common", "gamma": 0.3}, {"rule": "common"}])
 def test_the_name_of_a_folder_tells_the_rule(choice):
     settings_ = PseudoSettings(**choice)

@@ -65,7 +65,7 @@ def train_context_classifier(
         batch, of_images = crop_batch(samples, device), contexts([sample.name for sample in samples])
         of_crops = place_in_crops(of_images, [sample.placement for sample in samples], batch.padding)
         logits = network(batch.images, of_crops).mean(dim=(2, 3))
-        return multilabel_loss(logits, batch.present, settings.reference_classes), {}
+        return multilabel_loss(logits, batch.present, settings.reference_classes, batch.unknown), {}
 
     def sgd(network: ContextClassifier, settings: ContextClassifierSettings) -> torch.optim.SGD:
         return build_sgd(network, network.trunk, settings)

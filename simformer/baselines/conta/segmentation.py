@@ -55,7 +55,9 @@ def build_optimizer(network: DeepLab, settings: SegmentationSettings) -> torch.o
     )
 
 
-def predicted_masks(logits: Tensor, classes: tuple[int, ...], height: int, width: int, side: int) -> ClassMaps:
+def predicted_masks(
+    logits: Tensor, classes: tuple[int, ...], height: int, width: int, side: int, unknown: tuple[int, ...] = ()
+) -> ClassMaps:
     """Predict one of an image's own classes at every pixel, and average each class's mask over a square grid.
 
     Args:
@@ -63,14 +65,17 @@ def predicted_masks(logits: Tensor, classes: tuple[int, ...], height: int, width
         classes: the image-level labels, which alone compete.
         height, width: of the image, pixels.
         side: g, cells.
-    Returns: s_j of the J classes that got a pixel, in [0, 1], [J, g, g]; their sum is 1 in every cell.
+        unknown: classes that may be in the image, too; what they win is in no mask.
+    Returns: s_j of the J classes that got a pixel, in [0, 1], [J, g, g]; their sum is 1 in every cell, or less where an
+        unknown class wins.
     """
     if not classes:
         return ClassMaps((), torch.zeros(0, side, side), 1, (side, side))
-    own = F.interpolate(logits[None, list(classes)], size=(height, width), mode="bilinear", align_corners=False)[0]
+    own = logits[None, [*classes, *unknown]]
+    own = F.interpolate(own, size=(height, width), mode="bilinear", align_corners=False)[0]
     winner = own.argmax(dim=0)
     rows = [row for row in range(len(classes)) if (winner == row).any()]
-    masks = torch.stack([winner == row for row in rows])
+    masks = torch.stack([winner == row for row in rows]) if rows else winner.new_zeros(0, height, width)
     return ClassMaps(tuple(classes[row] for row in rows), squeezed(masks, side).cpu(), 1, (side, side))
 
 
@@ -94,6 +99,6 @@ def write_predictions(path: Path, settings: CamSettings, side: int, job: MapJob)
         size = inference_size(image.height, image.width, settings)
         view = normalise(pixels_of(job.data, image, size)[None].to(job.device))
         logits = multiscale_logits(network, view, stored.spec.settings.views)[-1][0]
-        return predicted_masks(logits, image.classes, *size, side)
+        return predicted_masks(logits, image.classes, *size, side, image.unknown)
 
     return job.write_each(f"{stored.hash} {side}", settings, predicted)

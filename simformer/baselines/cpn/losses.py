@@ -107,7 +107,12 @@ def view_shares(visible: Tensor) -> Tensor:
 
 
 def cpn_terms(
-    network: TappedClassifier, images: Tensor, visible: Tensor, present: Tensor, settings: CpnSettings
+    network: TappedClassifier,
+    images: Tensor,
+    visible: Tensor,
+    present: Tensor,
+    settings: CpnSettings,
+    unknown: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Compute all terms of CPN's loss on a batch.
 
@@ -117,6 +122,7 @@ def cpn_terms(
         visible: pixels that each view shows, bool [B, 2, H, W].
         present: image-level labels, bool [B, K].
         settings: errors that count.
+        unknown: see `multilabel_loss`; the other terms are of the classes that are present alone.
     Returns: 'cls' (mean of the three), 'cp', 'cpcr', and 'rv' (mean of the three) if it has a weight; scalars.
     """
     size = (images.shape[-2], images.shape[-1])
@@ -125,7 +131,7 @@ def cpn_terms(
     maps = [normalised_maps(raw, spread, present, size) for raw, spread in outputs]
     pair = Views(*maps, view_shares(visible))
     terms = {
-        "cls": torch.stack([classification_loss(raw, present, size) for raw, _ in outputs]).mean(),
+        "cls": torch.stack([classification_loss(raw, present, size, unknown) for raw, _ in outputs]).mean(),
         "cp": complementary_pair_loss(pair, present.shape[1]),
         "cpcr": cross_pair_loss(pair, present, settings.topk),
     }
@@ -139,7 +145,7 @@ def cpn_objective(data: Path, labels: LabelSet, settings: CpnSettings, seed: int
 
     def terms(network: TappedClassifier, samples: list[ViewSample], device: torch.device) -> dict[str, Tensor]:
         batch, visible = crop_batch(samples, device), torch.stack([sample.visible for sample in samples]).to(device)
-        return cpn_terms(network, batch.images, visible, batch.present, settings)
+        return cpn_terms(network, batch.images, visible, batch.present, settings, batch.unknown)
 
     weights = {"cls": 1.0, "cp": settings.cp, "cpcr": settings.cpcr} | ({"rv": settings.rv} if settings.rv else {})
     return Objective(ViewCrops(data, labels, settings, seed), terms, weights)

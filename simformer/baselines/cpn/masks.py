@@ -16,7 +16,7 @@ MASK_STREAM = 7
 """Number of the random stream of masks; crops have their own."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ViewSample(Sample):
     """A crop and what its two views show.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from simformer.baselines.rib.pooling import ABSENT, PRESENT, SHARED
 from simformer.baselines.settings import NetworkSettings
 from simformer.baselines.training.crops import Crops, network_input, placed_crop
 from simformer.data.checked import read_photograph
-from simformer.data.labels import LabelledImage, LabelSet, present_classes
+from simformer.data.labels import LabelledImage, LabelSet, present_classes, unknown_classes
 from simformer.errors import UserError
 
 BATCH = 16
@@ -44,9 +45,30 @@ def draw_rows(overlap: np.ndarray, count: int, candidates: int, rng: np.random.G
 
 
 def counted_labels(rows: np.ndarray, own: np.ndarray) -> Tensor:
-    """Labels of other images [B, K], with the classes that the image itself has marked as SHARED, float [B, K]."""
-    labels = np.where(rows > 0, np.where(own > 0, SHARED, PRESENT), ABSENT)
+    """Labels of other images, with the classes that the image itself has, or may have, marked as SHARED.
+
+    Args:
+        rows: states of B images (`class_states`), [B, K].
+        own: states of the image itself, [K].
+    Returns: float [B, K]; SHARED also where nobody says whether the other image has the class.
+    """
+    labels = np.where(rows > 0, np.where(own != 0, SHARED, PRESENT), np.where(rows < 0, SHARED, ABSENT))
     return torch.from_numpy(labels.astype(np.float32))
+
+
+def class_states(images: Sequence[LabelledImage], count: int) -> np.ndarray:
+    """Return of n images and `count` classes 1 for present, 0 for absent and -1 for unknown, int8 [n, count]."""
+    return present_classes(images, count).astype(np.int8) - unknown_classes(images, count)
+
+
+def overlaps(states: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Return how many classes n images have in common with an image, or may have, int32 [n].
+
+    Args:
+        states: of the n images (`class_states`), [n, K].
+        own: of the image, [K].
+    """
+    return (states != 0).astype(np.int32) @ (own != 0).astype(np.int32)
 
 
 def image_rng(seed: int, name: str, iteration: int) -> np.random.Generator:
@@ -79,8 +101,8 @@ class FreshCrops:
 
     @cached_property
     def matrix(self) -> np.ndarray:
-        """Image-level labels of all images, one row each, uint8 [n, K]."""
-        return present_classes(self.labels.images, len(self.labels.classes)).astype(np.uint8)
+        """Image-level labels of all images, one row each (`class_states`), int8 [n, K]."""
+        return class_states(self.labels.images, len(self.labels.classes))
 
     @cached_property
     def positions(self) -> dict[str, int]:
@@ -92,7 +114,7 @@ class FreshCrops:
         """Return the constant part's features [B, C, h, w] of other images, and their labels [B, K]."""
         rng = image_rng(self.seed, image.name, iteration)
         own = self.matrix[self.positions[image.name]]
-        overlap = self.matrix.astype(np.int32) @ own
+        overlap = overlaps(self.matrix, own)
         overlap[self.positions[image.name]] = -1
         rows = draw_rows(overlap, self.count, self.candidates, rng)
         others = (self.labels.images[row] for row in rows)
@@ -115,23 +137,22 @@ class Pool:
     def __init__(self, fresh: FreshCrops, size: int) -> None:
         self.fresh = fresh
         crops = Crops(fresh.data, fresh.labels, fresh.augmentation, fresh.seed)
-        names, present, features = [], [], []
+        names, features = [], []
         with torch.no_grad():
             for first in range(0, size, BATCH):
                 samples = [crops[position] for position in range(first, min(first + BATCH, size))]
                 names += [sample.name for sample in samples]
-                present += [sample.present for sample in samples]
                 views = network_input([sample.crop for sample in samples], fresh.device)
                 features.append(fresh.constant(views).half())
         self.names = np.array(names)
-        self.matrix = torch.stack(present).numpy().astype(np.uint8)
+        self.matrix = fresh.matrix[[fresh.positions[name] for name in names]]
         self.features = torch.cat(features)
 
     def draw(self, image: LabelledImage, iteration: int) -> tuple[Tensor, Tensor]:
         """Return the constant part's features [B, C, h, w] of other images, and their labels [B, K]."""
         fresh, rng = self.fresh, image_rng(self.fresh.seed, image.name, iteration)
-        own = present_classes([image], len(fresh.labels.classes))[0].astype(np.uint8)
-        overlap = self.matrix.astype(np.int32) @ own
+        own = class_states([image], len(fresh.labels.classes))[0]
+        overlap = overlaps(self.matrix, own)
         overlap[self.names == image.name] = -1
         rows = draw_rows(overlap, fresh.count, fresh.candidates, rng)
         features = self.features[torch.from_numpy(rows).to(fresh.device)].float()

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 Objective = Literal["gndrp", "average", "sigmoid"]
 PRESENT, ABSENT, SHARED = 1.0, 0.0, -1.0
-"""Entries of a row of labels: the image has the class; has it not; has it, but it does not count."""
+"""Entries of a row of labels: the image has the class; has it not; it does not count, for the image that is fine-tuned
+has it, too, or nobody says whether the one or the other has it."""
 
 
 def gndrp(maps: Tensor, tau: float) -> Tensor:

@@ -25,12 +25,12 @@ from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapJob, MapSet
 from simformer.baselines.classifier import load_classifier
 from simformer.baselines.rib.others import FreshCrops, Pool, image_rng
-from simformer.baselines.rib.pooling import ABSENT, PRESENT
+from simformer.baselines.rib.pooling import ABSENT, PRESENT, SHARED
 from simformer.baselines.rib.settings import RibSettings
 from simformer.baselines.rib.tuning import STAGES, Plan, Rows, Trajectory, cut, fine_tune
 from simformer.baselines.settings import CamSettings
 from simformer.data.identity import require_split
-from simformer.data.labels import LabelledImage, LabelSet, present_classes
+from simformer.data.labels import LabelledImage, LabelSet, present_classes, unknown_classes
 from simformer.text.json_text import json_text
 from simformer.text.strict_json import read_generated
 
@@ -72,6 +72,7 @@ class Tuner:
                 for scale in self.cam.scales
             ]
         goal = present.float() if self.settings.goal == "present" else self._absent(images, present)
+        goal = goal.masked_fill(torch.from_numpy(unknown_classes(images, num_classes)), SHARED)
 
         def others(iteration: int) -> Rows | None:
             if self.others is None:
@@ -84,11 +85,12 @@ class Tuner:
         return fine_tune(self.tuned, views, *on_device, others, self.settings, plan)
 
     def _absent(self, images: list[LabelledImage], present: Tensor) -> Tensor:
-        """Labels with one absent class per image, the same in every shard."""
+        """Labels with one class per image that is known to be absent, the same in every shard."""
         goal = torch.full(present.shape, ABSENT)
         for row, image in zip(goal, images, strict=True):
-            absent = sorted(set(range(len(row))) - set(image.classes))
-            row[image_rng(self.seed, image.name, self.settings.iterations).choice(absent)] = PRESENT
+            absent = sorted(set(range(len(row))) - set(image.classes) - set(image.unknown))
+            if absent:
+                row[image_rng(self.seed, image.name, self.settings.iterations).choice(absent)] = PRESENT
         return goal
 
     def class_maps(self, image: LabelledImage, trajectory: Trajectory) -> ClassMaps:

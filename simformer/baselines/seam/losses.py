@@ -67,7 +67,9 @@ def strongest(maps: Tensor) -> Tensor:
     return torch.cat([with_background(maps)[:, :1], kept], dim=1)
 
 
-def seam_terms(network: TappedClassifier, images: Tensor, present: Tensor, settings: SeamSettings) -> dict[str, Tensor]:
+def seam_terms(
+    network: TappedClassifier, images: Tensor, present: Tensor, settings: SeamSettings, unknown: Tensor | None = None
+) -> dict[str, Tensor]:
     """Compute all terms of SEAM's loss on a batch.
 
     Args:
@@ -75,6 +77,7 @@ def seam_terms(network: TappedClassifier, images: Tensor, present: Tensor, setti
         images: normalised RGB, [B, 3, H, W].
         present: image-level labels, bool [B, K].
         settings: size of the second view, errors that count.
+        unknown: see `multilabel_loss`; the other terms are of the classes that are present alone.
     Returns: 'cls' (mean of both views), 'er', 'ecr', and 'rv' (mean of both views) if it has a weight; scalars.
     """
     size = (images.shape[-2], images.shape[-1])
@@ -84,7 +87,7 @@ def seam_terms(network: TappedClassifier, images: Tensor, present: Tensor, setti
     first, second = (normalised_maps(raw, spread, present, extent) for raw, spread, extent in outputs)
     first = first.resized(small)
     terms = {
-        "cls": _mean([classification_loss(raw, present, extent) for raw, _, extent in outputs]),
+        "cls": _mean([classification_loss(raw, present, extent, unknown) for raw, _, extent in outputs]),
         "er": equivariance_loss(first, second, present.shape[1]),
         "ecr": cross_regularisation_loss(first, second, present, settings.topk),
     }
@@ -98,7 +101,7 @@ def seam_objective(data: Path, labels: LabelSet, settings: SeamSettings, seed: i
 
     def terms(network: TappedClassifier, samples: list[Sample], device: torch.device) -> dict[str, Tensor]:
         batch = crop_batch(samples, device)
-        return seam_terms(network, batch.images, batch.present, settings)
+        return seam_terms(network, batch.images, batch.present, settings, batch.unknown)
 
     weights = {"cls": 1.0, "er": settings.er, "ecr": settings.ecr} | ({"rv": settings.rv} if settings.rv else {})
     return Objective(Crops(data, labels, settings, seed), terms, weights)

@@ -16,15 +16,16 @@ from simformer.baselines.training.crops import Crops, Sample
 from simformer.data.labels import LabelSet
 
 
-def classification_loss(raw: Tensor, present: Tensor, size: tuple[int, int]) -> Tensor:
+def classification_loss(raw: Tensor, present: Tensor, size: tuple[int, int], unknown: Tensor | None = None) -> Tensor:
     """Mean binary cross-entropy of an image's labels over images and classes.
 
     Args:
         raw: class maps A, [B, K, h, w].
         present: image-level labels, bool [B, K].
         size: of the image, pixels.
+        unknown: see `multilabel_loss`.
     """
-    return multilabel_loss(pooled_logits(raw, size), present, present.shape[1])
+    return multilabel_loss(pooled_logits(raw, size), present, present.shape[1], unknown)
 
 
 def plain_objective(data: Path, labels: LabelSet, settings: TappedSettings, seed: int) -> Objective:
@@ -32,6 +33,7 @@ def plain_objective(data: Path, labels: LabelSet, settings: TappedSettings, seed
 
     def terms(network: TappedClassifier, samples: list[Sample], device: torch.device) -> dict[str, Tensor]:
         batch = crop_batch(samples, device)
-        return {"cls": classification_loss(network.class_maps(batch.images), batch.present, batch.images.shape[-2:])}
+        raw, size = network.class_maps(batch.images), batch.images.shape[-2:]
+        return {"cls": classification_loss(raw, batch.present, size, batch.unknown)}
 
     return Objective(Crops(data, labels, settings, seed), terms, {"cls": 1.0})

@@ -24,12 +24,14 @@ class CropBatch:
         label_maps: class id or IGNORE, uint8 [B, S, S].
         padding: bool [B, S, S].
         present: image-level labels of the whole images, bool [B, K].
+        unknown: classes of which nobody says whether an image shows them, bool [B, K]; None if there are none.
     """
 
     images: Tensor
     label_maps: Tensor
     padding: Tensor
     present: Tensor
+    unknown: Tensor | None = None
 
 
 def crop_batch(samples: list[Sample], device: torch.device) -> CropBatch:
@@ -40,7 +42,16 @@ def crop_batch(samples: list[Sample], device: torch.device) -> CropBatch:
         torch.stack([crop.label_map for crop in crops]).to(device),
         torch.stack([crop.padding for crop in crops]).to(device),
         torch.stack([sample.present for sample in samples]).to(device),
+        _unknown(samples, device),
     )
+
+
+def _unknown(samples: list[Sample], device: torch.device) -> Tensor | None:
+    """Return `CropBatch.unknown`."""
+    if all(sample.unknown is None for sample in samples):
+        return None
+    rows = [torch.zeros_like(s.present) if s.unknown is None else s.unknown for s in samples]
+    return torch.stack(rows).to(device)
 
 
 def train_on_crops(

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from simformer.baselines.settings import NetworkSettings
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map, read_photograph
-from simformer.data.labels import LabelSet, present_classes
+from simformer.data.labels import LabelSet, present_classes, unknown_classes
 from simformer.data.loader import nth_image
 from simformer.data.transforms import Crop, color_jitter, normalise, placed_in_crop, resize_image, resize_label
 
@@ -46,12 +46,14 @@ class Sample:
         present: image-level labels of the whole image, bool [K].
         name: of the image, for messages.
         placement: where the crop lies in the image.
+        unknown: classes of which nobody says whether the image shows them, bool [K]; None if there are none.
     """
 
     crop: Crop
     present: Tensor
     name: str
     placement: Placement
+    unknown: Tensor | None = None
 
 
 class Crops(Dataset[Sample]):
@@ -74,10 +76,12 @@ class Crops(Dataset[Sample]):
         image = self.labels.images[nth_image(self.seed, position, len(self.labels.images))]
         pixels = read_photograph(self.data, image)
         label_map = read_label_map(self.labels, image) if image.label else None
-        present = torch.from_numpy(present_classes([image], len(self.labels.classes))[0])
+        count = len(self.labels.classes)
+        present = torch.from_numpy(present_classes([image], count)[0])
+        unknown = torch.from_numpy(unknown_classes([image], count)[0]) if image.unknown else None
         rng = np.random.default_rng([self.seed, 3, position])
         crop, placement = placed_crop(pixels, label_map, self.settings, rng)
-        return Sample(crop, present, image.name, placement)
+        return Sample(crop, present, image.name, placement, unknown)
 
 
 def network_input(crops: Sequence[Crop], device: torch.device) -> Tensor:

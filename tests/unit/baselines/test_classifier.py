@@ -38,6 +38,23 @@ def test_loss_by_hand():
     assert multilabel_loss(logits, present, 20).item() == pytest.approx(terms.mean().item() / 10)
 
 
+def test_an_unknown_label_has_no_part_in_the_loss_and_no_gradient():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 4, generator=generator).requires_grad_()
+    present = torch.rand(3, 4, generator=generator) < 0.5
+    unknown = torch.zeros(3, 4, dtype=torch.bool)
+    torch.testing.assert_close(multilabel_loss(logits, present, 2, unknown), multilabel_loss(logits, present, 2))
+    unknown[0, 1] = unknown[2, 3] = True
+    loss = multilabel_loss(logits, present, 4, unknown)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert ((gradient == 0) == unknown).all()
+    entropy = F.binary_cross_entropy_with_logits(logits, present.float(), reduction="none")
+    torch.testing.assert_close(loss, entropy[~unknown].mean())
+    assert torch.equal(multilabel_loss(logits, present ^ unknown, 4, unknown), loss), "whichever way it is flipped"
+    nothing = torch.ones_like(unknown)
+    assert multilabel_loss(logits, present, 4, nothing) == 0
+
+
 def test_schedule_is_a_polynomial_after_a_linear_warm_up():
     settings = ClassifierSettings(warmup_steps=4)
     assert [rate_factor(t, 100, settings) for t in (0, 1)] == [0.25, pytest.approx(0.5 * 0.99**0.9)]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simformer.baselines.mixing import mixed_labels
-from simformer.data.derived_labels import mix_scores
+from simformer.data.derived_labels import UNSURE, mix_scores
 from simformer.data.images import read_label
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError
@@ -99,6 +99,23 @@ def test_e9_the_mixed_set_is_the_rule_image_by_image(scenes, masked, stages, tmp
     assert labelled > 100
     assert facts["images_with_novel_labels"] == len(facts["images"]) > 5
     assert 0 < facts["novel_share"] <= 1 and facts["gamma"] == 0.3
+
+
+def test_images_with_an_unknown_class_get_only_what_is_sure(masked, stages, tmp_path):
+    positions = [n for n, image in enumerate(masked.images) if masked.novel_labels(image)][:4]
+    images = list(masked.images)
+    for position in positions:
+        absent = next(c for c in masked.novel if c not in images[position].classes)
+        images[position] = replace(images[position], unknown=(absent,))
+    doubtful = mixed_labels(stages.maps, replace(masked, images=tuple(images)), 0.0, tmp_path / "doubtful")
+    known = mixed_labels(stages.maps, masked, 0.0, tmp_path / "known")
+    sure = mixed_labels(stages.maps, masked, UNSURE, tmp_path / "sure")
+    found = [{image.name: image for image in labels.images} for labels in (doubtful, known, sure)]
+    for position, image in enumerate(images):
+        mine, its, careful = (labels.get(image.name) for labels in found)
+        assert mine is None or mine.unknown == image.unknown
+        expected = careful if position in positions else its
+        assert (mine and mine.label_sha256) == (expected and expected.label_sha256)
 
 
 def test_e9_louder_maps_of_base_classes_change_nothing(masked, stages, image_set, tmp_path):

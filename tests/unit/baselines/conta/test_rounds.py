@@ -70,6 +70,17 @@ def test_predictions_are_of_the_images_classes_and_fill_every_cell():
     assert predicted_masks(logits, (), 20, 30, 5).scores.shape == (0, 5, 5)
 
 
+def test_what_an_unknown_class_wins_is_in_no_predicted_mask():
+    logits = torch.zeros(4, 2, 2)
+    logits[0, :, 0] = logits[3, :, 1] = 1
+    found = predicted_masks(logits, (0, 1), 20, 30, 5, unknown=(3,))
+    assert found.classes == (0,)
+    assert found.scores[0, :, 0].min() == 1 and found.scores[0, :, -1].max() == 0
+    logits[3] = 9
+    nothing = predicted_masks(logits, (0, 1), 20, 30, 5, unknown=(3,))
+    assert nothing.classes == () and nothing.scores.shape == (0, 5, 5)
+
+
 def test_segmentation_learns_its_masks(scenes, round1, tmp_path):
     longer = SEGMENTATION.settings.model_copy(update={"epochs": 12, "lr": 0.1})
     spec = SEGMENTATION.model_copy(update={"settings": longer})

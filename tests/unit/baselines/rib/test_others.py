@@ -7,7 +7,15 @@ import pytest
 import torch
 from torch import nn
 
-from simformer.baselines.rib.others import FreshCrops, Pool, counted_labels, draw_rows, image_rng
+from simformer.baselines.rib.others import (
+    FreshCrops,
+    Pool,
+    class_states,
+    counted_labels,
+    draw_rows,
+    image_rng,
+    overlaps,
+)
 from simformer.baselines.rib.pooling import ABSENT, PRESENT, SHARED
 from simformer.data.labels import present_classes
 from simformer.errors import UserError
@@ -36,6 +44,19 @@ def test_overlaps_and_counted_labels_are_those_of_a_plain_loop(image_set):
             for c, value in enumerate(row.tolist()):
                 expected = ABSENT if c not in other.classes else SHARED if c in image.classes else PRESENT
                 assert value == expected
+
+
+def test_an_unknown_class_may_be_shared_and_never_counts(image_set):
+    images = [replace(i, unknown=tuple(sorted({n % 5, 7} - set(i.classes)))) for n, i in enumerate(image_set.images)]
+    states = class_states(images, len(image_set.classes))
+    for image, own in zip(images[:6], states, strict=False):
+        found, labels = overlaps(states, own), counted_labels(states, own)
+        for other, shared, row in zip(images, found, labels, strict=True):
+            mine, its = ({*i.classes, *i.unknown} for i in (image, other))
+            assert shared == len(mine & its)
+            assert all(row[c] == SHARED for c in other.unknown)
+            assert all(row[c] == (SHARED if c in mine else PRESENT) for c in other.classes)
+            assert all(row[c] == ABSENT for c in range(len(row)) if c not in its)
 
 
 def test_draws_depend_on_image_and_iteration_alone():

@@ -68,6 +68,16 @@ def test_u3_which_loss_trains_what(network, images):
     assert received(network, terms["er"]) == received(network, terms["cls"]) == {"backbone", "head"}
 
 
+def test_an_unknown_class_is_masked_in_the_classification_and_in_nothing_else(network, images):
+    unknown = torch.zeros_like(PRESENT)
+    unknown[0, (~PRESENT[0]).nonzero()[0]] = True
+    network.eval()
+    settings = SeamSettings(rescale=0.5, rv=1.0)
+    known, doubtful = (seam_terms(network, images, PRESENT, settings, u) for u in (None, unknown))
+    assert doubtful["cls"] != known["cls"]
+    assert all(torch.equal(doubtful[name], known[name]) for name in ("er", "ecr", "rv"))
+
+
 def test_u8_an_absent_class_with_huge_maps_changes_nothing():
     raw = torch.randn(2, 5, 6, 6)
     louder = raw.clone()
