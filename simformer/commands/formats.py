@@ -26,7 +26,7 @@ def import_(args: argparse.Namespace) -> None:
         renamed=dict(map(_renamed, args.rename)),
         classes=args.classes,
         skip_missing=args.skip_missing,
-        masked_only=args.masked_only,
+        keep_unmasked=args.keep_unmasked,
         options=options,
     )
     print(import_dataset(request, args.workers))
@@ -72,6 +72,6 @@ def add(commands: argparse._SubParsersAction) -> None:
         ("--column", {"metavar": "NAME", "help": "column or key that holds the tags, or the label map's path"}),
         ("--confidence", {"type": _share, "default": 0.9, "help": "of machine labels, from which on they are present"}),
         ("--skip-missing", {"action": "store_true", "help": "pass over images without photograph"}),
-        ("--masked-only", {"action": "store_true", "help": "leave out images without mask"}),
+        ("--keep-unmasked", {"action": "store_true", "help": "keep training images without mask beside those with"}),
         WORKERS, OUTPUT,
     )  # fmt: skip

@@ -134,6 +134,18 @@ class Shapes:
         return label
 
 
+@dataclass(frozen=True)
+class Blank:
+    """An image that a source lists and in which it draws nothing. Never drawn, since it has no size of its own."""
+
+    where: str
+    member: None = None
+
+    def draw(self, data: bytes, ids: Mapping[str, int]) -> NDArray[np.uint8]:
+        """See `Mask`."""
+        raise AssertionError("the photograph has the size of this label map")
+
+
 @dataclass
 class Annotations:
     """What one source says of its images.

@@ -17,7 +17,7 @@ from typing import Any
 from simformer.data.archive import Tree
 from simformer.data.coco_shapes import LONGEST_SIDE, MOST_PIXELS, BrokenShape, compact, encode, shown
 from simformer.data.coco_shapes import Shape as Segmentation
-from simformer.data.formats.annotations import Annotations, Options, Shape, Shapes, subset_of, subset_of_folder
+from simformer.data.formats.annotations import Annotations, Blank, Options, Shape, Shapes, subset_of, subset_of_folder
 from simformer.data.formats.text_files import read_json
 from simformer.errors import UserError
 
@@ -53,6 +53,8 @@ def masks(tree: Tree, options: Options) -> Annotations:
     first: dict[str, _Image] = {}
     for file, content in _files(tree):
         images, classes = _tables(found, file, content)
+        for image in images.values():
+            found.masks.setdefault(image.reference, Blank(image.where))
         for what, image, name, item in _annotations(found, file, content, images, classes):
             segmentation = item.get("segmentation")
             if segmentation in (None, []):

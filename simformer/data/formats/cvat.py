@@ -22,7 +22,7 @@ from pycocotools import mask as run_lengths
 
 from simformer.data.archive import Tree
 from simformer.data.coco_shapes import LONGEST_SIDE, MOST_PIXELS, BrokenShape, shown
-from simformer.data.formats.annotations import SUBSET_WORDS, Annotations, Options, Shape, Shapes
+from simformer.data.formats.annotations import SUBSET_WORDS, Annotations, Blank, Options, Shape, Shapes
 from simformer.data.formats.coco import Outline
 from simformer.data.formats.text_files import read_bytes
 from simformer.errors import UserError
@@ -75,6 +75,7 @@ def masks(tree: Tree, options: Options) -> Annotations:
                 found.problems.append(f"{where}: {item.tag} {number}: {reason}; export the file again")
         height, width = image.get("height", ""), image.get("width", "")
         if not shapes:
+            found.masks[image.attrib["name"]] = Blank(where)
             continue
         if not all(side.isdecimal() and 0 < int(side) <= LONGEST_SIDE for side in (height, width)) or (
             int(height) * int(width) > MOST_PIXELS

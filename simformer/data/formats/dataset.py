@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from simformer.config.settings import IGNORE
 from simformer.data.class_names import look, name_problem, normal
-from simformer.data.formats.annotations import Annotations, Mask, State, Subset, combined
+from simformer.data.formats.annotations import Annotations, Blank, Mask, State, Subset, combined
 from simformer.data.formats.photographs import Photographs
 from simformer.errors import UserError, describe_problems, some
 
@@ -23,7 +23,8 @@ class Source:
     Attributes:
         kind: masks or tags.
         found: what its reader returned.
-        unlisted: state of a class of which it says nothing in an image that it lists.
+        unlisted: state of a class of which it says nothing in an image that it lists; where that is unknown, an image
+            in which nothing is drawn has no mask.
     """
 
     kind: str
@@ -36,7 +37,7 @@ class Entry:
     """What is known of one photograph.
 
     Attributes:
-        mask: its mask, with the number of the source.
+        mask: its mask, with the number of the source; None if nobody says where its classes are.
         tags: states of the classes of which a source speaks.
         subset: as its source has it; that of masks comes first.
     """
@@ -99,7 +100,10 @@ def join(
             entry = entries.setdefault(file, Entry())
             entry.subset = entry.subset or source.found.subsets.get(reference)
             if source.kind == "masks":
-                if entry.mask is not None:
+                blank = isinstance(source.found.masks[reference], Blank)
+                if blank and (entry.mask is not None or source.unlisted is None):
+                    continue
+                if entry.mask is not None and not isinstance(entry.mask[1], Blank):
                     raise UserError(
                         f"{photographs.tree.where(file)}: two masks, {entry.mask[1].where} and "
                         f"{source.found.masks[reference].where}; give one of them"

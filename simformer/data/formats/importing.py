@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from simformer.data.archive import Tree, open_tree
-from simformer.data.formats.annotations import Options
+from simformer.data.formats.annotations import Blank, Options
 from simformer.data.formats.dataset import Dataset, Source, join
 from simformer.data.formats.photographs import Photographs
 from simformer.data.formats.registry import FORMATS
@@ -40,7 +40,7 @@ class Request:
         renamed: new names of classes by old ones.
         classes: the classes to keep, in id order; None for all.
         skip_missing: pass over images without photograph.
-        masked_only: leave out images without mask.
+        keep_unmasked: keep training images without mask, though there are masks.
         options: for the readers.
     """
 
@@ -53,7 +53,7 @@ class Request:
     renamed: Mapping[str, str] = field(default_factory=dict)
     classes: Sequence[str] | None = None
     skip_missing: bool = False
-    masked_only: bool = False
+    keep_unmasked: bool = False
     options: Options = field(default_factory=Options)
 
 
@@ -63,8 +63,6 @@ def import_dataset(request: Request, workers: int = 1) -> str:
     Raises:
         UserError: whatever is wrong with the options, the files, or how they fit together.
     """
-    if request.masked_only and not request.masks:
-        raise UserError("--masked-only: no masks; give them with --masks FORMAT PATH, or leave this option out")
     if not request.masks and not request.tags:
         raise UserError("neither --masks nor --tags; give one of them: FORMAT PATH, e.g. --masks voc VOC2012")
     photographs = Photographs(open_tree(request.images))
@@ -87,12 +85,12 @@ def import_dataset(request: Request, workers: int = 1) -> str:
         chosen=chosen,
         skip_missing=request.skip_missing,
     )
-    if request.masked_only:
-        entries = {file: entry for file, entry in dataset.entries.items() if entry.mask is not None}
-        dataset = replace(dataset, entries=entries)
-    test, note = _test_images(dataset, request.test)
+    test, notes = _test_images(dataset, request.test)
+    if request.masks and not request.keep_unmasked:
+        dataset, note = _with_masks(dataset, test)
+        notes += note
     written = write(dataset, trees, test, request.output, workers)
-    return _report(request.output, dataset, written, [*dataset.notes, *note])
+    return _report(request.output, dataset, written, [*dataset.notes, *notes])
 
 
 def _read(kind: str, name: str, path: Path, options: Options, unlisted: str | None) -> tuple[Source, Tree]:
@@ -112,7 +110,8 @@ def _read(kind: str, name: str, path: Path, options: Options, unlisted: str | No
 def _test_images(dataset: Dataset, wanted: str | None) -> tuple[frozenset[str], list[str]]:
     """Return the photographs of the test images, and what to say of the choice."""
     files = list(dataset.entries)
-    masked = [file for file in files if dataset.entries[file].mask is not None] or files
+    masks = {file: entry.mask[1] for file, entry in dataset.entries.items() if entry.mask is not None}
+    masked = [file for file, mask in masks.items() if not isinstance(mask, Blank)] or files
     share = _share(wanted)
     if wanted is not None and share is None:
         return _listed(dataset, Path(wanted)), []
@@ -133,6 +132,17 @@ def _test_images(dataset: Dataset, wanted: str | None) -> tuple[frozenset[str], 
         f"test images: {share:.0%} of those with masks, drawn by their names; choose others with --test LIST or SHARE"
     )
     return frozenset(ordered[: max(1, round(share * len(masked)))]), [note]
+
+
+def _with_masks(dataset: Dataset, test: frozenset[str]) -> tuple[Dataset, list[str]]:
+    """Return a dataset without the training images that have no mask, and what to say of them."""
+    kept = {file: entry for file, entry in dataset.entries.items() if entry.mask is not None or file in test}
+    left = len(dataset.entries) - len(kept)
+    note = (
+        f"{left} images have tags but no mask and are left out: a training would count classes with masks as absent "
+        "there; --keep-unmasked keeps them"
+    )
+    return replace(dataset, entries=kept), [note] if left else []
 
 
 def _share(text: str | None) -> float | None:
@@ -191,11 +201,6 @@ def _report(output: Path, dataset: Dataset, written: Written, notes: Sequence[st
     if written.unseen:
         unseen = some(written.unseen, SHOWN)
         notes.append(f"shown by no mask and present in no tag: {unseen}; leave them out with --classes")
-    if written.tags_only and written.masked and len(written.masked) < count:
-        notes.append(
-            f"{count - len(written.masked)} images have no mask: a training counts classes that have masks elsewhere "
-            "as absent there; --masked-only leaves these images out"
-        )
     if not written.masked:
         notes.append("no image has a mask; a study needs masks of its base classes")
     lines += [f"  note: {note}" for note in notes]

@@ -16,7 +16,7 @@ from typing import Any
 
 from simformer.data.archive import Tree
 from simformer.data.coco_shapes import LONGEST_SIDE, MOST_PIXELS, BrokenShape, compact, shown
-from simformer.data.formats.annotations import Annotations, Options, Shape, Shapes
+from simformer.data.formats.annotations import Annotations, Blank, Options, Shape, Shapes
 from simformer.data.formats.brush import Brush
 from simformer.data.formats.coco import Outline
 from simformer.data.formats.plain_csv import split_list
@@ -53,8 +53,7 @@ def masks(tree: Tree, options: Options) -> Annotations:
                 shapes.append(Shape(f"region {shown(result.get('id'))}", name, region))
                 if name not in found.classes:
                     found.classes.append(name)
-        if shapes and size:
-            found.masks[reference] = Shapes(where, *size, tuple(shapes))
+        found.masks[reference] = Shapes(where, *size, tuple(shapes)) if size else Blank(where)
     found.notes += [f"{count} regions of type '{kind}' are no masks; not read" for kind, count in others.items()]
     return found
 

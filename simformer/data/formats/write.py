@@ -22,7 +22,7 @@ from simformer.atomic import umask
 from simformer.config.settings import IGNORE
 from simformer.data.archive import Tree
 from simformer.data.convert import CHUNK, Converter, Item, Member
-from simformer.data.formats.annotations import State
+from simformer.data.formats.annotations import Blank, State
 from simformer.data.formats.dataset import Dataset
 from simformer.data.layout import CLASSES, FOLDERS, write_lists
 from simformer.data.pool import in_processes
@@ -76,8 +76,8 @@ class Writer(Converter):
         return results
 
     def label(self, item: Item, size: tuple[int, int] | None) -> NDArray[np.uint8] | None:
-        """Draw the mask; without one, a label map of nothing but 255."""
-        if item.label is None:
+        """Draw the mask; without one, or a blank one, a label map of nothing but 255."""
+        if item.label is None or isinstance(item.label[1], Blank):
             return None if size is None else np.full(size, IGNORE, np.uint8)
         number, mask = item.label
         data = b"" if mask.member is None else self.read(Member(1 + number, mask.member.name))

@@ -59,7 +59,7 @@ def test_tags_alone(tmp_path):
 
 
 def test_masks_and_tags_in_several_files_with_subsets(tmp_path):
-    """The layout of Roboflow: a file in the folder of each subset; an image without shapes has no mask."""
+    """The layout of Roboflow: a file in the folder of each subset. An image without shapes shows no class with masks."""
     root = tmp_path / "export"
     photographs(root, "train/a.jpg", "valid/b.jpg", "train/c.jpg")
     text(root / "train/_annotations.coco.json", content({0: "a.jpg", 1: "c.jpg"}, [(0, 43, shape(WHOLE))]))
@@ -68,8 +68,10 @@ def test_masks_and_tags_in_several_files_with_subsets(tmp_path):
     made = imported(tmp_path, "--images", root, "--masks", "coco", root, "--tags", "coco", tags)
     assert made.train == ["a", "c"] and made.test == ["b"] and made.tags_only == ["Kuh"]
     assert made.names("b") == ["Straße", None] and made.names("c") == [None, None]
-    assert made.tags["c"] == {"Kuh": "1", "Straße": "0"} and made.tags["b"] == {"Kuh": "0", "Straße": "1"}
-    assert made.tags["a"] == {"Kuh": "", "Straße": "1"}, "no tag speaks of a"
+    assert made.tags == {"c": {"Kuh": "1"}, "b": {"Kuh": "0"}}, "no tag speaks of a"
+    unknown = ["--unlisted", "unknown", "--keep-unmasked"]
+    made = imported(tmp_path / "2", "--images", root, "--masks", "coco", root, "--tags", "coco", tags, *unknown)
+    assert made.tags["c"] == {"Kuh": "1", "Straße": ""} and made.tags["b"] == {"Kuh": "", "Straße": "1"}
 
 
 def test_windows_paths_and_the_same_name_in_two_folders(tmp_path):

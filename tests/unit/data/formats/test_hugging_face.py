@@ -41,7 +41,19 @@ def test_masks_and_labels(tmp_path, ending):
     given = folder(tmp_path, ending=ending)
     names = text(tmp_path / "id2label.json", {"0": "Gras", "1": "Himmel"})
     root = given[-1]
-    made = imported(tmp_path, *given, "--masks", "hugging-face", root, "--names", names, "--tags", "hugging-face", root)
+    made = imported(
+        tmp_path,
+        *given,
+        "--masks",
+        "hugging-face",
+        root,
+        "--names",
+        names,
+        "--tags",
+        "hugging-face",
+        root,
+        "--keep-unmasked",
+    )
     assert made.classes == ["Gras", "Himmel", "Kuh"] and made.tags_only == ["Kuh"]
     assert made.names("a") == ["Gras", "Himmel"] and made.names("c") == [None, None]
     assert {name: states["Kuh"] for name, states in made.tags.items()} == {"a": "1", "b": "0", "c": "1"}

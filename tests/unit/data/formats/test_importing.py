@@ -27,7 +27,7 @@ def mixed(tmp_path, *names, tags=TAGS):
     png(tmp_path / "maps/b.png", halves(1, 1))
     classes, table = text(tmp_path / "names.txt", "sky\nsea\n"), text(tmp_path / "tags.csv", tags)
     masks = ["--masks", "ids", tmp_path / "maps", "--names", classes]
-    return ["--images", tmp_path / "photos", *masks, "--tags", "csv", table]
+    return ["--images", tmp_path / "photos", *masks, "--tags", "csv", table, "--keep-unmasked"]
 
 
 def test_masks_and_tags_together(tmp_path, capsys):
@@ -46,7 +46,6 @@ def test_masks_and_tags_together(tmp_path, capsys):
     assert "tags: 12, of which 5 are unknown\n" in told
     assert "without masks in training images: cow (present in 2 images, absent in 1, unknown in 1)" in told
     assert "2 tags of classes with masks are not borne out by a mask" in told
-    assert "2 images have no mask" in told and "--masked-only" in told
 
 
 def test_the_yaml_can_be_put_into_a_study(tmp_path, capsys):
@@ -57,10 +56,16 @@ def test_the_yaml_can_be_put_into_a_study(tmp_path, capsys):
     assert study["datasets"]["out"]["splits"] == {1: {"novel": ['cow, "spotted": no']}}
 
 
-def test_images_without_mask_can_be_left_out(tmp_path):
-    made = imported(tmp_path, *mixed(tmp_path), "--masked-only")
-    assert sorted(made.train + made.test) == ["a", "b"] and {*made.tags} == {"a", "b"}
-    assert made.tags["a"] == {"cow": "1"}, "of the other classes masks tell all"
+def test_training_images_without_mask_are_left_out(tmp_path, capsys):
+    """A training would count the classes with masks as absent there; test images and tags alone may have no mask."""
+    *options, _ = mixed(tmp_path)
+    made = imported(tmp_path, *options, "--test", text(tmp_path / "test.txt", "b\nc\n"))
+    assert made.train == ["a"] and made.test == ["b", "c"]
+    assert "1 images have tags but no mask and are left out" in capsys.readouterr().out
+    made = imported(tmp_path / "2", *options, "--test", "0.5")
+    assert sorted(made.train + made.test) == ["a", "b"] and made.tags["a"] == {"cow": "1"}, "masks tell of the others"
+    tags = imported(tmp_path / "3", *options[:2], *options[-3:], "--test", "0.5")
+    assert len(tags.train + tags.test) == 4
 
 
 def test_the_result_is_a_dataset(tmp_path):
