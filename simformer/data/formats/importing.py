@@ -223,7 +223,7 @@ def _yaml(output: Path, written: Written) -> list[str]:
         f"config/{name}_study.yaml (docs/custom_data.md has the settings that fit smaller images):",
         "",
         f"    results: results/{name}",
-        "    experiments: [table1]",
+        f"    experiments: [{'tags' if written.tags_only else 'table1'}]",
         "    datasets:",
         f"      {name}:",
         "        splits:",

@@ -59,7 +59,7 @@ def test_tags_alone(tmp_path):
 
 
 def test_masks_and_tags_in_several_files_with_subsets(tmp_path):
-    """The layout of Roboflow: a file in the folder of each subset. An image without shapes shows no class with masks."""
+    """The layout of Roboflow: a file in the folder of each subset. An image without shapes shows nothing of theirs."""
     root = tmp_path / "export"
     photographs(root, "train/a.jpg", "valid/b.jpg", "train/c.jpg")
     text(root / "train/_annotations.coco.json", content({0: "a.jpg", 1: "c.jpg"}, [(0, 43, shape(WHOLE))]))
