@@ -72,7 +72,7 @@ def atomic_write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
+        os.chmod(name, 0o666 & ~umask())
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -84,7 +84,7 @@ def atomic_write_text(path: Path, data: str, durable: bool = True) -> None:
     atomic_write_bytes(path, data.encode("utf-8"), durable)
 
 
-def _umask() -> int:
+def umask() -> int:
     """Return the process's file mode mask (reading it needs a write)."""
     mask = os.umask(0)
     os.umask(mask)

@@ -25,7 +25,8 @@ DEVICES = r"auto|cpu|cuda(:\d{1,4})?"
 
 def command(commands: argparse._SubParsersAction, run: Callable[[argparse.Namespace], None], *options: Option) -> None:
     """Add the subcommand named like a function, which it calls, with its first line as help."""
-    parser = commands.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
+    name = run.__name__.removesuffix("_")  # of words that Python keeps for itself
+    parser = commands.add_parser(name, help=run.__doc__, description=run.__doc__)
     read = {}
     for option in options:
         name, keywords = unread(option)

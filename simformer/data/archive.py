@@ -6,6 +6,7 @@ Datasets are prepared straight from their archives: nothing is unpacked to disk 
 from __future__ import annotations
 
 import hashlib
+import io
 import lzma
 import os
 import shutil
@@ -89,6 +90,11 @@ class FolderTree:
             raise UserError(f"{self.where(name)}: a pipe, socket or device; expected a file")
         return (self.root / name).read_bytes()
 
+    def open(self, name: str) -> io.BufferedReader:
+        """Open a file for reading, bytes; OSError or UserError as `read`."""
+        self._info(name)
+        return (self.root / name).open("rb")
+
     def _info(self, name: str) -> os.stat_result:
         try:
             return (self.root / name).stat()
@@ -136,6 +142,10 @@ class ZipTree:
     def read(self, name: str) -> bytes:
         """Return the content of a member; one of BROKEN_ARCHIVE if that fails."""
         return self.pack.read(self._members[name])
+
+    def open(self, name: str) -> io.BufferedReader:
+        """Open a member for reading, bytes; one of BROKEN_ARCHIVE if that fails."""
+        return io.BufferedReader(self.pack.open(self._members[name]))
 
     def place(self, name: str, target: Path) -> None:
         """Write a member to a path on this machine, atomically but without waiting for the disk."""

@@ -49,11 +49,13 @@ class Item:
         name: stem of the files that are written.
         photograph: a JPEG.
         label: a file, whose bytes are decoded; or anything else that can be sent to a process, decoded as it is.
+        ending: of the photograph that is written, with its dot.
     """
 
     name: str
     photograph: Member
     label: Any
+    ending: str = ".jpg"
 
 
 @dataclass(frozen=True)
@@ -120,18 +122,21 @@ class Converter:
 
     def convert(self, items: Sequence[Item]) -> list[str]:
         """Convert images; returns their problems, one line each."""
-        return [problem for item in items for problem in self._convert(item)]
+        return [problem for item in items for problem in self.place(item)[0]]
 
-    def _convert(self, item: Item) -> list[str]:
-        """Check one image and its label, and write both; the label last, as the sign that both are there."""
-        tree, problems, size, label = self.trees[item.photograph.tree], [], None, None
-        photograph, where = self._where(item.photograph, item), self._where(item.label, item)
+    def place(self, item: Item) -> tuple[list[str], NDArray[np.uint8] | None]:
+        """Check one image and its label, and write both; the label last, as the sign that both are there.
+
+        Returns: their problems, one line each, and the label map if it could be decoded.
+        """
+        problems, size, label = [], None, None
+        photograph, where = self.where(item.photograph, item), self.where(item.label, item)
         try:
-            size = photograph_size(self._read(item.photograph), photograph)
+            size = photograph_size(self.read(item.photograph), photograph)
         except UserError as error:
             problems.append(str(error))
         try:
-            label = self.decode(self._read(item.label) if isinstance(item.label, Member) else item.label, where)
+            label = self.label(item, size)
         except UserError as error:
             problems += str(error).splitlines()
         if size is not None and label is not None and size != label.shape:
@@ -139,18 +144,23 @@ class Converter:
                 f"{photograph} is {size[1]}x{size[0]} (width x height, upright) but {where} is "
                 f"{label.shape[1]}x{label.shape[0]}; expected equal sizes"
             )
-        if not problems:
-            target = self.staging / IMAGES / f"{item.name}.jpg"
+        if not problems and label is not None:
+            target = self.staging / IMAGES / f"{item.name}{item.ending}"
             target.unlink(missing_ok=True)
-            tree.place(item.photograph.name, target)
+            self.trees[item.photograph.tree].place(item.photograph.name, target)
             atomic_write_bytes(self.staging / LABELS / f"{item.name}.png", encode_label(label), durable=False)
-        return problems
+        return problems, label
 
-    def _where(self, label: Any, item: Item) -> str:
+    def label(self, item: Item, size: tuple[int, int] | None) -> NDArray[np.uint8] | None:
+        """Return the label map of an image, whose height and width are given if they are known."""
+        data = self.read(item.label) if isinstance(item.label, Member) else item.label
+        return self.decode(data, self.where(item.label, item))
+
+    def where(self, label: Any, item: Item) -> str:
         """Return what messages call a file, or a label that is none."""
         return self.trees[label.tree].where(label.name) if isinstance(label, Member) else f"annotations of {item.name}"
 
-    def _read(self, member: Member) -> bytes:
+    def read(self, member: Member) -> bytes:
         """Return the content of a file; UserError if it cannot be read."""
         tree = self.trees[member.tree]
         try:

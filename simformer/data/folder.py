@@ -93,8 +93,8 @@ def _find_root(folder: Path, source: Path) -> Path:
     hint = ""
     if voc is not None:
         hint = (
-            f". {voc} is laid out as PASCAL VOC: name JPEGImages images and SegmentationClass labels, copy the lists "
-            f"{VOC_LISTS}/train.txt and val.txt to train.txt and test.txt, and write classes.json (docs/custom_data.md)"
+            f". {voc} is laid out as PASCAL VOC; type: simformer import --images {voc}/JPEGImages --masks voc {voc} "
+            "--output mydata (docs/formats.md)"
         )
     raise UserError(
         f"{source}: missing {', '.join(missing_pieces(nearest))}{inside}; expected {EXPECTED} at the top "

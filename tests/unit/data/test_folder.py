@@ -157,7 +157,9 @@ def test_the_layout_of_pascal_voc_is_known(tmp_path, top):
     for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (tmp_path / "voc" / top / name).mkdir(parents=True)
     where = tmp_path / "voc" / top
-    assert_refused(tmp_path / "voc", tmp_path / "out", f"{where} is laid out as PASCAL VOC: name JPEGImages images")
+    assert_refused(
+        tmp_path / "voc", tmp_path / "out", f"{where} is laid out as PASCAL VOC; type: simformer import --images"
+    )
 
 
 def test_two_datasets_in_one_source(source, tmp_path):

@@ -1,0 +1,77 @@
+"""The subcommand that imports masks and tags of other formats; no rule calls it: a user types it once."""
+
+from __future__ import annotations
+
+import argparse
+
+from simformer.commands.options import OUTPUT, WORKERS, command, path, some_path
+from simformer.errors import UserError
+
+FORMAT_PATH = ("FORMAT", "PATH")
+
+
+def import_(args: argparse.Namespace) -> None:
+    """Bring images with masks and tags of other formats into the folder layout (docs/formats.md)."""
+    from simformer.data.formats.annotations import Options
+    from simformer.data.formats.importing import Request, import_dataset
+
+    options = Options(args.names, args.colours, args.reduce_zero_label, args.mask_suffix, args.column, args.confidence)
+    request = Request(
+        images=args.images,
+        masks=[(form, some_path(place)) for form, place in args.masks],
+        tags=[(form, some_path(place)) for form, place in args.tags],
+        output=args.output,
+        test=args.test,
+        unlisted=args.unlisted,
+        renamed=dict(map(_renamed, args.rename)),
+        classes=args.classes,
+        skip_missing=args.skip_missing,
+        keep_unmasked=args.keep_unmasked,
+        options=options,
+    )
+    print(import_dataset(request, args.workers))
+
+
+def _renamed(text: str) -> tuple[str, str]:
+    from simformer.data.class_names import normal
+
+    old, _, new = map(normal, text.partition("="))
+    if not old or not new:
+        raise UserError(f"--rename {text}: expected OLD=NEW, e.g. tvmonitor=screen")
+    return old, new
+
+
+def _share(text: str) -> float:
+    """Read a number from 0 to 1, for `type` of an option."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number above 0 and up to 1, found '{text}'")
+    return value
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add this subcommand to the parser."""
+    many = {"action": "append", "nargs": 2, "default": [], "metavar": FORMAT_PATH}
+    command(
+        commands, import_, path("images", "folder or zip archive of photographs"),
+        ("--masks", {**many, "help": "ids, colours, voc, coco, cvat, label-studio or hugging-face (many)"}),
+        ("--tags", {**many, "help": "voc, coco, open-images, label-studio, cvat, roboflow, hugging-face, csv or "
+                    "folders (many)"}),
+        ("--test", {"metavar": "LIST_OR_SHARE", "help": "test images: file with one per line, or e.g. 0.2"}),
+        ("--unlisted", {"choices": ("absent", "unknown"), "help": "what a class is that a source does not list; "
+                        "default: unknown for open-images, else absent"}),
+        ("--classes", {"nargs": "+", "metavar": "NAME", "help": "keep these alone, in id order"}),
+        ("--rename", {"action": "append", "default": [], "metavar": "OLD=NEW", "help": "name of a class (many)"}),
+        path("names", "names of the ids of label maps: one per line, or `id,name`", required=False),
+        path("colours", "colours of label maps: `name,red,green,blue`", required=False),
+        ("--reduce-zero-label", {"action": "store_true", "help": "id 0 means no class; names count from 1"}),
+        ("--mask-suffix", {"default": "", "metavar": "TEXT", "help": "what label maps have after an image's name: _L"}),
+        ("--column", {"metavar": "NAME", "help": "column or key that holds the tags, or the label map's path"}),
+        ("--confidence", {"type": _share, "default": 0.9, "help": "of machine labels, from which on they are present"}),
+        ("--skip-missing", {"action": "store_true", "help": "pass over images without photograph"}),
+        ("--keep-unmasked", {"action": "store_true", "help": "keep training images without mask beside those with"}),
+        WORKERS, OUTPUT,
+    )  # fmt: skip

@@ -1,0 +1,201 @@
+"""Names of the values of label maps: of ids (`--names`) and of colours (`--colours`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simformer.config.settings import IGNORE
+from simformer.data.class_tables import INVALID, IdTable
+from simformer.data.convert import Member
+from simformer.data.formats.annotations import Options
+from simformer.data.formats.text_files import read_own
+from simformer.data.images import PNG_SIGNATURE, decode_image
+from simformer.data.layout import LINE_END
+from simformer.errors import UserError, some
+from simformer.text.strict_json import parse_json
+
+NUMBERED = re.compile(r"(\d{1,3})\s*[,;:\t ]\s*(.*)")
+"""`7,road`: an id and its name."""
+COLOUR = re.compile(r"(?<!\d)(\d{1,3})(?:\s*[,;]\s*|\s+)(\d{1,3})(?:\s*[,;]\s*|\s+)(\d{1,3})(?!\d)|#([0-9a-fA-F]{6})\b")
+"""`128,64,128`, `128 64 128` or `#804080`, anywhere in a line; the rest of the line is the name."""
+
+NAMES_FORM = "one name per line in id order, lines `id,name`, or JSON"
+COLOURS_FORM = "lines `name,red,green,blue`, e.g. road,128,64,128; a colour without name means no class"
+SHOWN = 5
+"""Colours that a message names."""
+
+
+@dataclass(frozen=True)
+class IdPicture:
+    """A label map whose values are ids.
+
+    Attributes:
+        where, member: see `Mask`.
+        names: name by value; None for no class, as 255 always is.
+    """
+
+    where: str
+    member: Member
+    names: Mapping[int, str | None]
+
+    def draw(self, data: bytes, ids: Mapping[str, int]) -> NDArray[np.uint8]:
+        """See `Mask`."""
+        known = {value: ids.get(name, IGNORE) if name else IGNORE for value, name in self.names.items()}
+        hint = "" if 0 not in known or None in self.names.values() else "; if yours count from 1: --reduce-zero-label"
+        expected = f"{_ranges(sorted(known))}, or {IGNORE} for no class{hint}"
+        return IdTable.make({IGNORE: IGNORE} | known, set(), expected).decode(data, self.where)
+
+
+@dataclass(frozen=True)
+class ColourPicture:
+    """A label map whose colours are classes.
+
+    Attributes:
+        where, member: see `Mask`.
+        names: name by colour, red * 65536 + green * 256 + blue; None for no class.
+    """
+
+    where: str
+    member: Member
+    names: Mapping[int, str | None]
+
+    def draw(self, data: bytes, ids: Mapping[str, int]) -> NDArray[np.uint8]:
+        """See `Mask`."""
+        if not data.startswith(PNG_SIGNATURE):
+            raise UserError(f"{self.where}: not a PNG file; expected PNG, which keeps colours exactly")
+        pixels = decode_image(data, self.where).astype(np.int32)
+        values = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
+        colours = np.array(sorted(self.names), np.int32)
+        classes = np.array(
+            [ids.get(name, IGNORE) if (name := self.names[c]) else IGNORE for c in colours.tolist()], np.uint8
+        )
+        places = np.minimum(np.searchsorted(colours, values), len(colours) - 1)
+        label = np.where(colours[places] == values, classes[places], np.uint8(INVALID))
+        if (label == INVALID).any():
+            wrong, counts = np.unique(values[label == INVALID], return_counts=True)
+            order = np.argsort(-counts)
+            shown = [f"{_triple(int(wrong[i]))} ({counts[i]} pixels)" for i in order]
+            raise UserError(
+                f"{self.where}: colours without a name: {some(shown, SHOWN)}; add them to the file of --colours, "
+                "without a name if they mean no class"
+            )
+        return label
+
+
+def picture_class(options: Options) -> tuple[type[IdPicture | ColourPicture], Mapping[int, str | None]]:
+    """Return the kind of label map that the options describe, and the names of its values.
+
+    Raises:
+        UserError: neither --names nor --colours is given, or both, or the file cannot be read.
+    """
+    if options.colours and options.names:
+        raise UserError("--names and --colours: two tables; give --names for ids, or --colours for colours")
+    if options.colours and options.reduce_zero_label:
+        raise UserError("--reduce-zero-label is for ids; in the file of --colours, give no class a colour without name")
+    if options.colours:
+        return ColourPicture, read_colours(options.colours)
+    if options.names:
+        return IdPicture, read_names(options.names, options.reduce_zero_label)
+    raise UserError(
+        "these label maps have numbers or colours alone: give their names with --names FILE "
+        f"({NAMES_FORM}) or --colours FILE ({COLOURS_FORM})"
+    )
+
+
+def read_names(path: Path, reduce_zero_label: bool) -> dict[int, str | None]:
+    """Return the names of ids.
+
+    Args:
+        path: NAMES_FORM; JSON is a list of names, {"names": [...]} or {"0": "wall", ...}, as in `id2label`.
+        reduce_zero_label: 0 means no class, and names without ids count from 1.
+
+    Raises:
+        UserError: it has another form.
+    """
+    text = read_own(path)
+    found = _names_of_json(path, text) if text.lstrip().startswith(("{", "[")) else _names_of_lines(text)
+    names: dict[int, str | None]
+    if isinstance(found, list):
+        names = {number: name or None for number, name in enumerate(found, int(reduce_zero_label))}
+    else:
+        names = found
+    if not names or max(names) > IGNORE or not any(names.values()):
+        raise UserError(f"{path}: {len(names)} names of ids up to {max(names, default=0)}; expected {NAMES_FORM}")
+    return names | {0: None} if reduce_zero_label else names
+
+
+def read_colours(path: Path) -> dict[int, str | None]:
+    """Return the names of colours.
+
+    Args:
+        path: COLOURS_FORM, in any order and with any separators; CVAT's labelmap.txt has this form, too.
+
+    Raises:
+        UserError: a line has no colour, or a colour stands there twice.
+    """
+    colours: dict[int, str | None] = {}
+    for number, line in enumerate(LINE_END.split(read_own(path)), 1):
+        found = COLOUR.search(line)
+        if found is None:
+            if line.strip() and not line.lstrip().startswith("#") and colours:
+                raise UserError(f"{path}: line {number} has no colour: {line.strip()!r}; expected {COLOURS_FORM}")
+            continue
+        rgb = [int(found[4][i : i + 2], 16) for i in (0, 2, 4)] if found[4] else [int(found[i]) for i in (1, 2, 3)]
+        if max(rgb) > 255:
+            raise UserError(f"{path}: line {number}: {max(rgb)} in a colour; expected numbers from 0 to 255")
+        before, after = line[: found.start()], line[found.end() :]
+        name = (before if before.strip(" \t,;:\"'") else after.partition("::")[0]).strip(" \t,;:\"'")
+        value = rgb[0] << 16 | rgb[1] << 8 | rgb[2]
+        if value in colours and colours[value] != (name or None):
+            raise UserError(f"{path}: line {number}: colour {_triple(value)} is there twice; keep one line")
+        colours[value] = name or None
+    if not any(colours.values()):
+        raise UserError(f"{path}: no colours with names; expected {COLOURS_FORM}")
+    return colours
+
+
+def _names_of_json(path: Path, text: str) -> list[str] | dict[int, str | None]:
+    try:
+        content: Any = parse_json(text)
+    except ValueError as error:
+        raise UserError(f"{path}: cannot be read as JSON ({error}); expected {NAMES_FORM}") from None
+    if isinstance(content, dict):
+        content = content.get("names", content.get("id2label", content))
+    if isinstance(content, list) and all(isinstance(name, str) for name in content):
+        return content
+    if isinstance(content, dict) and all(
+        key.isascii() and key.isdigit() and isinstance(name, str) for key, name in content.items()
+    ):
+        return {int(key): name or None for key, name in content.items()}
+    raise UserError(f'{path}: no names of ids; expected a list of names, or {{"0": "wall", "1": "road", ...}}')
+
+
+def _names_of_lines(text: str) -> list[str] | dict[int, str | None]:
+    """Return names in order, or by id where every line, a header aside, begins with one."""
+    lines = [line.strip() for line in LINE_END.split(text) if line.strip()]
+    numbered = [NUMBERED.fullmatch(line) for line in lines]
+    if len(lines) > 1 and all(numbered[1:]) and (numbered[0] or re.match(r"(?i)\W*(id|index|value)\b", lines[0])):
+        return {int(found[1]): found[2].strip("\"' \t,;") or None for found in numbered if found}
+    return lines
+
+
+def _triple(value: int) -> str:
+    return f"{value >> 16},{value >> 8 & 255},{value & 255}"
+
+
+def _ranges(values: list[int]) -> str:
+    """Return sorted numbers as text: `0..3, 7`."""
+    parts: list[list[int]] = []
+    for value in values:
+        if parts and value == parts[-1][-1] + 1:
+            parts[-1].append(value)
+        elif value != IGNORE:
+            parts.append([value])
+    return ", ".join(f"{part[0]}..{part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts)

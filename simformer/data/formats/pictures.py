@@ -1,0 +1,43 @@
+"""Label maps as pictures alone: a folder or zip archive of PNG files, each named after its image.
+
+`ids`       values are ids, of one 8-bit channel or a palette; their names: --names
+`colours`   colours are classes; their names: --colours
+"""
+
+from __future__ import annotations
+
+import os
+
+from simformer.data.archive import Tree
+from simformer.data.convert import Member
+from simformer.data.formats.annotations import Annotations, Options, subset_of_folder
+from simformer.data.formats.names import picture_class
+from simformer.data.layout import LABEL_SUFFIXES
+from simformer.errors import UserError
+
+
+def pictures(tree: Tree, options: Options) -> Annotations:
+    """Find the label maps of a tree; their reference is their path without ending and suffix.
+
+    Raises:
+        UserError: there is none, or their values have no names.
+    """
+    kind, names = picture_class(options)
+    found = Annotations(str(tree.path), classes=list(dict.fromkeys(name for name in names.values() if name)))
+    others: list[str] = []
+    for file in tree.names():
+        stem, ending = os.path.splitext(file)
+        if any(part.startswith((".", "__MACOSX")) for part in file.split("/")) or ending.lower() not in LABEL_SUFFIXES:
+            others.append(file)
+            continue
+        if not stem.endswith(options.mask_suffix):
+            continue  # Cityscapes has several pictures per image in one folder
+        reference = stem.removesuffix(options.mask_suffix)
+        found.masks[reference] = kind(tree.where(file), Member(0, file), names)
+        if subset := subset_of_folder(file):
+            found.subsets[reference] = subset
+    if not found.masks:
+        suffix = f" whose names end with '{options.mask_suffix}'" if options.mask_suffix else ""
+        there = f"; there is '{others[0]}'" if others else ""
+        raise UserError(f"{tree.path}: no label maps; expected PNG files{suffix}{there}")
+    return found

@@ -1,0 +1,200 @@
+"""Writing a dataset of other formats in the folder layout of docs/custom_data.md, whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from simformer.atomic import umask
+from simformer.config.settings import IGNORE
+from simformer.data.archive import Tree
+from simformer.data.convert import CHUNK, Converter, Item, Member
+from simformer.data.formats.annotations import Blank, State
+from simformer.data.formats.dataset import Dataset
+from simformer.data.layout import CLASSES, FOLDERS, write_lists
+from simformer.data.pool import in_processes
+from simformer.data.staging import real_place, refuse_nesting
+from simformer.errors import UserError, describe_problems
+
+TAGS = "tags.csv"
+"""Image-level tags beside `classes.json`: header `image,<class>,...`; 1 present, 0 absent, empty unknown."""
+CELLS: Mapping[State, str] = {True: "1", False: "0", None: ""}
+
+
+@dataclass(frozen=True)
+class Written:
+    """What has been written.
+
+    Attributes:
+        train, test: names of the images.
+        masked: names of those with a mask.
+        tags_only: the classes that no label map of a training image shows and a tag speaks of.
+        states: states by image and class, of the classes in `TAGS`.
+        contradictions: tags that masks do not bear out.
+        unseen: classes that no label map shows and no tag calls present.
+    """
+
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    masked: frozenset[str]
+    tags_only: tuple[str, ...]
+    states: Mapping[str, Mapping[str, State]]
+    contradictions: int
+    unseen: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Writer(Converter):
+    """The work on single images, in whichever process: `Converter` for masks of any form.
+
+    Attributes:
+        ids: class ids by the names of the sources.
+    """
+
+    ids: Mapping[str, int]
+
+    def shown(self, items: Sequence[Item]) -> list[tuple[list[str], tuple[int, ...]]]:
+        """Convert images; returns the problems of each, and the ids that its label map shows."""
+        results = []
+        for item in items:
+            problems, label = self.place(item)
+            counts = np.zeros(IGNORE) if label is None else np.bincount(label.ravel(), minlength=IGNORE + 1)[:IGNORE]
+            results.append((problems, tuple(np.flatnonzero(counts).tolist())))
+        return results
+
+    def label(self, item: Item, size: tuple[int, int] | None) -> NDArray[np.uint8] | None:
+        """Draw the mask; without one, or a blank one, a label map of nothing but 255."""
+        if item.label is None or isinstance(item.label[1], Blank):
+            return None if size is None else np.full(size, IGNORE, np.uint8)
+        number, mask = item.label
+        data = b"" if mask.member is None else self.read(Member(1 + number, mask.member.name))
+        return mask.draw(data, self.ids)
+
+    def where(self, label: Any, item: Item) -> str:
+        """See `Converter.where`."""
+        return label[1].where if isinstance(label, tuple) else super().where(label, item)
+
+
+def write(dataset: Dataset, trees: Sequence[Tree], test: frozenset[str], output: Path, workers: int) -> Written:
+    """Write images, label maps, lists, classes and tags; photographs are hard-linked from folders where possible.
+
+    Args:
+        dataset: what to write.
+        trees: of its sources.
+        test: files of the photographs that are test images.
+        output: a folder that is not there yet, or empty; it appears when all is written.
+        workers: processes.
+
+    Raises:
+        UserError: the folder holds something or cannot be made, or images or masks are broken: all problems at once.
+    """
+    place = real_place(output)
+    refuse_nesting(place, [dataset.photographs.tree.path, *(tree.path for tree in trees)])
+    if place.exists() and any(place.iterdir()):
+        raise UserError(f"{output}: this folder holds files; name another --output, or remove it: rm -r {output}")
+    names = dataset.photographs.names(dataset.entries)
+    items = [
+        Item(names[file], Member(0, file), entry.mask, os.path.splitext(file)[1])
+        for file, entry in dataset.entries.items()
+    ]
+    with _new_folder(place) as folder:
+        for piece in FOLDERS:
+            (folder / piece).mkdir()
+        writer = Writer((dataset.photographs.tree, *trees), _no_decoder, folder, dataset.ids)
+        shown = dict(zip((item.name for item in items), _convert(writer, items, workers), strict=True))
+        written = _tags(dataset, names, test, shown)
+        write_lists(folder, dataset.classes, written.train, written.test)
+        if written.states:
+            content = {"names": list(dataset.classes), "tags_only": list(written.tags_only)}
+            (folder / CLASSES).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            (folder / TAGS).write_text(_table(written.states), encoding="utf-8")
+    return written
+
+
+def _no_decoder(data: Any, where: str) -> NDArray[np.uint8]:
+    raise AssertionError("masks of other formats draw themselves")
+
+
+def _convert(writer: Writer, items: Sequence[Item], workers: int) -> list[tuple[int, ...]]:
+    """Convert all images; returns the ids that the label map of each shows."""
+    chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
+    results: dict[int, list[tuple[list[str], tuple[int, ...]]]] = {}
+    with tqdm(total=len(items), unit="image", mininterval=2) as bar:
+        for number, result in in_processes(writer.shown, chunks, workers, "import"):
+            results[number] = result
+            bar.update(len(chunks[number]))
+    ordered = [one for number in sorted(results) for one in results[number]]
+    problems = [problem for found, _ in ordered for problem in found]
+    if problems:
+        raise UserError(describe_problems(", ".join(str(tree.path) for tree in writer.trees), problems))
+    return [ids for _, ids in ordered]
+
+
+def _tags(
+    dataset: Dataset, names: Mapping[str, str], test: frozenset[str], shown: Mapping[str, tuple[int, ...]]
+) -> Written:
+    """Return the lists, and the states of the classes that need tags.
+
+    Classes that no training mask shows have their tags. Of the others masks tell, and a tag says no more than they do
+    (what it adds is counted); they get states as soon as there is an image without masks, of which they are unknown.
+    """
+    entries = {names[file]: entry for file, entry in dataset.entries.items()}
+    in_test = {names[file] for file in test}
+    masked = frozenset(name for name, entry in entries.items() if entry.mask is not None)
+    train = tuple(name for name in entries if name not in in_test)
+    taught = {k for name in train for k in shown[name]}
+    spoken = {name for entry in entries.values() for name in entry.tags}
+    tags_only = tuple(name for k, name in enumerate(dataset.classes) if k not in taught and name in spoken)
+    columns = [name for name in dataset.classes if name in tags_only or len(masked) < len(entries)]
+    states: dict[str, dict[str, State]] = {}
+    contradictions = 0
+    for image, entry in entries.items():
+        visible = {dataset.classes[k] for k in shown[image]}
+        for name in columns if spoken else ():
+            said = entry.tags.get(name, False if image in masked and name not in tags_only else None)
+            state = True if name in visible else None if said and name not in tags_only else said
+            contradictions += name in entry.tags and said is not None and said is not state
+            states.setdefault(image, {})[name] = state
+    present = {name for of in states.values() for name, state in of.items() if state}
+    seen = present | {dataset.classes[k] for ids in shown.values() for k in ids}
+    unseen = tuple(name for name in dataset.classes if name not in seen)
+    tests = tuple(name for name in entries if name in in_test)
+    return Written(train, tests, masked, tags_only, states, contradictions, unseen)
+
+
+def _table(states: Mapping[str, Mapping[str, State]]) -> str:
+    """Return the states as CSV; an image of which nothing is known has no row."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["image", *next(iter(states.values()))])
+    for image, of in states.items():
+        if any(state is not None for state in of.values()):
+            table.writerow([image, *(CELLS[state] for state in of.values())])
+    return text.getvalue()
+
+
+@contextmanager
+def _new_folder(place: Path) -> Iterator[Path]:
+    """Yield a folder that becomes `place` at the end, and is removed after any error."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.", suffix=".part"))
+    try:
+        folder.chmod(0o777 & ~umask())
+        yield folder
+        os.replace(folder, place)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
