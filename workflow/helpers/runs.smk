@@ -100,6 +100,13 @@ def options(*names):
     )
 
 
+def training_options(wildcards, input):
+    """Further options of a training. They share the parameter of the rule's shell line, since Snakemake would train
+    every finished run again if that line changed; taking `input` makes it untracked, as its inputs are tracked.
+    """
+    return f"{options('weights')(wildcards, input)} --inference {shlex.quote(inference_of(wildcards.dataset))}"
+
+
 def inference_of(dataset):
     """Settings of the predictions on a dataset."""
     return sorted_json(CATALOGUE.datasets[dataset].inference.model_dump(mode="json"))
