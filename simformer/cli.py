@@ -25,6 +25,7 @@ def _parser() -> argparse.ArgumentParser:
         conta,
         data,
         figures,
+        predict,
         results,
         retab,
         rib,
@@ -38,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="simformer", description=what)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (data, runs, baselines, seam, conta, rib, retab, checks, figures, results, site, watch):
+    for group in (data, runs, baselines, seam, conta, rib, retab, checks, figures, results, site, watch, predict):
         group.add(commands)
     return parser
 
