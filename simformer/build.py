@@ -118,14 +118,17 @@ def save_model(
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """Trained networks in eval mode (SimNet if the method has one), with what their file says of them (StoredModel)."""
+    """Trained networks in eval mode (SimNet if the method has one), with what their file says of them (StoredModel).
+
+    Networks that come from no file have neither test size nor colours.
+    """
 
     model: MaskFormer
     simnet: SimNet | None
     config: RunConfig
     identity: Identity
-    inference: InferenceSettings | None
-    colours: NDArray[np.uint8]
+    inference: InferenceSettings | None = None
+    colours: NDArray[np.uint8] | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -44,7 +44,8 @@ def test_onnx_takes_images_of_any_multiple(write_tiny, tmp_path, capsys, backbon
         expected = scores(segmenter, image)
         found, ids = (session.run(None, {"image": image})[0] for session in sessions.values())
         assert np.abs(found - expected).max() < 1e-3
-        assert ids.dtype == np.uint8 and (ids == expected.argmax(axis=1)).mean() > 0.999
+        chosen = np.take_along_axis(expected, ids[:, None].astype(int), axis=1)[:, 0]
+        assert ids.dtype == np.uint8 and (chosen > expected.max(axis=1) - 1e-4).all(), "ties within rounding only"
     facts = json.loads({p.key: p.value for p in onnx.load(tmp_path / "scores.onnx").metadata_props}["simformer"])
     assert [c["name"] for c in facts["classes"]] == list(segmenter.trained.classes)
     assert facts["input"]["multiple"] == 32 and facts["inference"] == {"short_edge": 48, "max_long_edge": 96}
