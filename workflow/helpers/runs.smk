@@ -18,6 +18,16 @@ full_labels = FILES.full("masked/labels.json")
 """Label set with all masks; only evaluation and claims read it beside a weak training."""
 PINNED_SPLITS = sorted(str(path) for path in (CONFIG / "splits").glob("*/split*.yaml"))
 
+SCORED = sorted(
+    {
+        method
+        for name in STUDY.experiments
+        for method in CATALOGUE.experiment(name).methods
+        if CATALOGUE.method(method).predictions
+    }
+)
+"""Methods of the study that are another program's predictions."""
+
 
 wildcard_constraints:
     dataset="[a-z][a-z0-9_]*",
