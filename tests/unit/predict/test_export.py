@@ -3,8 +3,6 @@
 import json
 
 import numpy as np
-import onnx
-import onnxruntime
 import pytest
 import torch
 
@@ -33,6 +31,7 @@ def export(model, output, *words):
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["tiny", "resnet18"])
 def test_onnx_takes_images_of_any_multiple(write_tiny, tmp_path, capsys, backbone):
+    onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
     model = write_tiny(tmp_path / "model.safetensors", backbone=backbone)
     segmenter = simformer.load(model, "cpu")
     for name, *argmax in (("scores",), ("classes", "--argmax")):
