@@ -172,7 +172,7 @@ def test_pictures_of_pillow_become_what_their_files_would(segmenter, tmp_path):
 
 
 def test_the_package_is_imported_without_pytorch():
-    code = "import sys, simformer; assert 'torch' not in sys.modules; from simformer import load; assert callable(load)"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", "import sys, simformer; assert 'torch' not in sys.modules"], check=True)
+    assert callable(simformer.load)
     with pytest.raises(AttributeError, match="has no attribute 'loads'"):
         simformer.loads  # noqa: B018
