@@ -1,3 +1,20 @@
 """Weak-shot semantic segmentation by dual similarity transfer (SimFormer, NeurIPS 2022)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simformer.predict.segmenter import load
+
 __version__ = "0.1.0"
+__all__ = ["__version__", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `load` when it is first asked for, since PyTorch comes with it."""
+    if name != "load":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from simformer.predict.segmenter import load
+
+    return load

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from simformer.config.layers import RunConfig
+from simformer.config.settings import InferenceSettings
 from simformer.data.identity import Identity, require_novel, require_run
 from simformer.data.labels import LabelSet
 from simformer.data.loader import TrainingGroups
@@ -103,22 +106,29 @@ def _check_labels(config: RunConfig, labels: LabelSet) -> None:
     require_novel(Split(labels.classes, labels.hidden, labels.identity.where), config.novel, config.split)
 
 
-def save_model(path: Path, training: Training, config: RunConfig, labels: LabelSet) -> None:
-    """Write the trained weights with the configuration and class names inside, atomically (see model_file.py)."""
+def save_model(
+    path: Path, training: Training, config: RunConfig, labels: LabelSet, inference: InferenceSettings | None = None
+) -> None:
+    """Write the trained weights with all that is needed to use them inside, atomically (see model_file.py)."""
     tensors = {f"model.{k}": v for k, v in training.model.state_dict().items()}
     if training.simnet is not None:
         tensors |= {f"simnet.{k}": v for k, v in training.simnet.state_dict().items()}
-    write_model(path, tensors, config, labels.identity)
+    write_model(path, tensors, config, labels.identity, inference)
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """Trained networks in eval mode (SimNet if the method has one), their configuration, and what they belong to."""
+    """Trained networks in eval mode (SimNet if the method has one), with what their file says of them (StoredModel).
+
+    Networks that come from no file have neither test size nor colours.
+    """
 
     model: MaskFormer
     simnet: SimNet | None
     config: RunConfig
     identity: Identity
+    inference: InferenceSettings | None = None
+    colours: NDArray[np.uint8] | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -146,7 +156,8 @@ def load_model(path: Path, device: torch.device, run: str | None = None) -> Trai
         raise UserError(f"{path}: its tensors are not those of its network: {problems}; {REMEDY}")
     both.load_state_dict(stored.tensors)
     both.eval().to(device)
-    return TrainedModel(networks["model"], networks.get("simnet"), stored.config, stored.identity)
+    simnet = networks.get("simnet")
+    return TrainedModel(networks["model"], simnet, stored.config, stored.identity, stored.inference, stored.colours)
 
 
 def _needs_simnet(stored: StoredModel) -> bool:

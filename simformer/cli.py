@@ -26,6 +26,7 @@ def _parser() -> argparse.ArgumentParser:
         data,
         figures,
         formats,
+        predict,
         results,
         retab,
         rib,
@@ -39,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="simformer", description=what)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (data, formats, runs, baselines, seam, conta, rib, retab, checks, figures, results, site, watch):
+    for group in (data, formats, runs, baselines, seam, conta, rib, retab, checks, figures, results, site, watch, predict):
         group.add(commands)
     return parser
 
@@ -101,7 +102,8 @@ def _known_failure(error: Exception) -> int:
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError) or "allocate memory" in str(error):
         told = (
             f"out of memory ({first_line(error)}). Set optim.groups_per_forward: 1 (training) or lower "
-            "inference.batch_images (evaluation) in the dataset's file; the results stay comparable"
+            "inference.batch_images (evaluation) in the dataset's file, or type --batch 1 (predict); the results stay "
+            "comparable"
         )
     elif isinstance(error, (ValidationError, UnicodeDecodeError)):
         told = f"a file that was read is damaged, or of another kind: {' '.join(str(error).split())}"

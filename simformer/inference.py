@@ -23,6 +23,10 @@ SIZE_DIVISOR = 32
 """Network input is padded to a multiple of this, with zeros after normalisation."""
 
 
+RESIZED_BYTES = 2**28
+"""Memory for scores at the size of a photograph: `best_classes` takes as many classes at a time as fit into it."""
+
+
 @dataclass(frozen=True)
 class ImageFile:
     """An image to infer: path, size in pixels, and the checksum of its file."""
@@ -64,9 +68,41 @@ def class_scores(model: MaskFormer, images: Tensor, size: tuple[int, int]) -> Te
         size: (height, width) of the result.
     Returns: class scores, [B, K, *size]: masks are upsampled to the padded input, fused, cropped, resized.
     """
+    return _resized(_scores(model, images), size)
+
+
+@torch.inference_mode()
+def best_classes(model: MaskFormer, images: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Infer a batch of raw images: the class of the highest score at every pixel, and that score.
+
+    The scores are those of `class_scores`, but only some classes at a time have the size of the result, so that a large
+    photograph with many classes fits into the memory.
+
+    Args:
+        model, images, size: see `class_scores`.
+    Returns: class ids, uint8 [B, *size], of equal scores the lowest; scores >= 0, float32 [B, *size].
+    """
+    fitting = max(1, RESIZED_BYTES // (4 * len(images) * size[0] * size[1]))
+    first, *others = _scores(model, images).split(fitting, dim=1)
+    best, ids = _resized(first, size).max(dim=1)
+    ids = ids.to(torch.uint8)
+    for number, part in enumerate(others, 1):
+        highest, places = _resized(part, size).max(dim=1)
+        better = highest > best
+        best[better] = highest[better]
+        ids[better] = places[better].add_(number * fitting).to(torch.uint8)
+    return ids, best
+
+
+def _scores(model: MaskFormer, images: Tensor) -> Tensor:
+    """Class scores of raw images at the size of the network's input, [B, K, h, w]."""
     height, width = images.shape[-2:]
-    scores = fuse(*_padded_logits(model, images))[..., :height, :width]
-    if (height, width) == tuple(size):
+    return fuse(*_padded_logits(model, images))[..., :height, :width]
+
+
+def _resized(scores: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize scores, [B, K, h, w], to [B, K, *size]."""
+    if scores.shape[-2:] == tuple(size):
         return scores
     return F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
 
@@ -90,7 +126,11 @@ def proposals(model: MaskFormer, images: Tensor, size: tuple[int, int]) -> tuple
 def _padded_logits(model: MaskFormer, images: Tensor) -> tuple[Tensor, Tensor]:
     """Class logits [B, N, K + 1] and mask logits [B, N, H, W] of raw images; H and W are those of the padded input."""
     height, width = images.shape[-2:]
-    padded = F.pad(normalise(images), (0, -width % SIZE_DIVISOR, 0, -height % SIZE_DIVISOR))
+    return final_logits(model, F.pad(normalise(images), (0, -width % SIZE_DIVISOR, 0, -height % SIZE_DIVISOR)))
+
+
+def final_logits(model: MaskFormer, padded: Tensor) -> tuple[Tensor, Tensor]:
+    """Class logits [B, N, K + 1] and mask logits [B, N, H, W] of normalised and padded images, [B, 3, H, W]."""
     output = model(padded)
     masks = F.interpolate(output.mask_logits[-1].float(), size=padded.shape[-2:], mode="bilinear", align_corners=False)
     return output.class_logits[-1], masks
@@ -98,8 +138,13 @@ def _padded_logits(model: MaskFormer, images: Tensor) -> tuple[Tensor, Tensor]:
 
 def network_input(image: ImageFile, settings: InferenceSettings, device: torch.device) -> Tensor:
     """Read one image at the network's test-time size, raw RGB, uint8 [1, 3, h, w]."""
-    shape = resized_shape(image.height, image.width, settings.short_edge, settings.max_long_edge)
-    return _stack([resize_image(image.read(), *shape)], device)
+    return network_inputs([image.read()], settings, device)
+
+
+def network_inputs(images: Sequence[np.ndarray], settings: InferenceSettings, device: torch.device) -> Tensor:
+    """Bring B images of one size, uint8 [H, W, 3], to the network's test-time size, raw RGB, uint8 [B, 3, h, w]."""
+    shape = resized_shape(*images[0].shape[:2], settings.short_edge, settings.max_long_edge)
+    return _stack([resize_image(image, *shape) for image in images], device)
 
 
 def predict(

@@ -210,11 +210,16 @@ def write_metrics(shards: Sequence[Path], split: Split, output: Path, run: str |
 
     Raises: UserError if the evaluation is not of this split or run; see also `Evaluation.load`.
     """
-    evaluation = Evaluation.load(shards, run)
+    save_metrics(Evaluation.load(shards, run), split, output)
+
+
+def save_metrics(evaluation: Evaluation, split: Split, output: Path) -> dict[str, Any]:
+    """Write the percentages of an evaluation in one split (JSON), and return them; see `scores`."""
     require_groups(evaluation.identity, split)
     result = owner(evaluation.model, split)
     result |= scores(evaluation.confusion, split.classes, split.novel)
     atomic_write_text(output, json_text(result, indent=2) + "\n")
+    return result
 
 
 def run_metrics(run: Mapping[str, Any], *names: str) -> dict[str, Any]:

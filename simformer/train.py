@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 
 from simformer.build import Training, build_training, save_model
@@ -68,7 +70,8 @@ def train(config: RunConfig, job: Job, processes: Processes = ALONE) -> None:
         if loop.complete():
             gpus = processes.gather(torch.cuda.get_device_name(device) if device.type == "cuda" else None)
             size = {"images": len(job.labels.images), "parameters": sum(p.numel() for p in step.parameters)}
-            loop.finish(size | facts(meter.total, gpus), lambda path: save_model(path, training, config, job.labels))
+            write = partial(save_model, training=training, config=config, labels=job.labels, inference=job.inference)
+            loop.finish(size | facts(meter.total, gpus), write)
 
 
 def collect_shares(training: Training, meter: Meter, share: range, processes: Processes) -> None:

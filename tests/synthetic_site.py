@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from simformer.analysis.figures.palette import class_colours
 from simformer.analysis.site.assets import encode_jpeg, encode_thumbnail, packed, write_label_script, write_script
 from simformer.analysis.site.join import write_site
 from simformer.analysis.site.similarity import LEVELS
 from simformer.atomic import atomic_write_bytes
+from simformer.data.palette import class_colours
 from simformer.data.splits import Split
 
 CLASSES = ("sky", "grass", "cow", "sign")

@@ -28,6 +28,7 @@ from simformer.commands.options import (
 
 if TYPE_CHECKING:
     from simformer.config.layers import RunConfig
+    from simformer.config.settings import InferenceSettings
     from simformer.training.job import TrainOutputs
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
@@ -55,7 +56,8 @@ def import_weights(args: argparse.Namespace) -> None:
     from simformer.data.layout import read_classes
     from simformer.models.interchange import import_weights as run
 
-    run(args.source, RunConfig.load(args.config), read_classes(args.data), args.output, args.labels)
+    inference = _stored_size(args)
+    run(args.source, RunConfig.load(args.config), read_classes(args.data), args.output, args.labels, inference)
 
 
 def export_weights(args: argparse.Namespace) -> None:
@@ -103,8 +105,16 @@ def _train_here(args: argparse.Namespace, config: RunConfig, outputs: TrainOutpu
             tensorboard=args.tensorboard,
             stop_after=args.stop_after,
         )
-        run(config, Job(args.data, args.labels, args.weights, args.state, outputs, runtime), processes)
+        inference = _stored_size(args)
+        run(config, Job(args.data, args.labels, args.weights, args.state, outputs, runtime, inference), processes)
         ignore_stops()
+
+
+def _stored_size(args: argparse.Namespace) -> InferenceSettings | None:
+    """Return the test-time sizes that a model file is to hold, if they are given."""
+    from simformer.config.settings import InferenceSettings
+
+    return None if args.inference is None else parsed(InferenceSettings, args.inference, "--inference")
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -156,6 +166,7 @@ def join_labels(args: argparse.Namespace) -> None:
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
+    stored = ("--inference", {"default": None, "help": "test-time sizes for the model file to hold, JSON"})
     command(commands, resolve, ("--settings", {"required": True, "help": "flat settings, JSON"}), OUTPUT)
     command(
         commands, weights, ("--backbone", {"required": True, "help": "backbone name"}),
@@ -165,7 +176,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         commands, import_weights, path("source", "official checkpoint, .pkl or .pth"),
         path("config", "resolved config.yaml of the run whose place the model takes"), DATA,
         path("labels", "label set that it was trained on, to make labels", required=False, read=label_set),
-        OUTPUT,
+        stored, OUTPUT,
     )  # fmt: skip
     command(commands, export_weights, MODEL, OUTPUT)
     command(
@@ -177,7 +188,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         ("--gpus", {"type": count(1, 1024), "default": 1, "help": "GPUs to train on, where there are any"}),
         ("--checkpoint-every", {"type": count(1), "default": 500, "help": "steps between saved states"}),
         ("--stop-after", {"type": count(1), "default": None, "help": "save the state and stop after this many steps"}),
-        path("tensorboard", "folder for TensorBoard events", required=False),
+        path("tensorboard", "folder for TensorBoard events", required=False), stored,
     )  # fmt: skip
     command(commands, evaluate, INDEX, SHARD, *PREDICTING)
     command(commands, metrics, path("evaluation", "all shards of an evaluation", nargs="+"), RUN, SPLIT, OUTPUT)

@@ -170,7 +170,7 @@ class RunConfig(Settings):
     split: str = Field(description="'split<k>', or 'full' for a training that sees every mask.")
     method: str = Field(description="Method name.")
     seed: Seed = Field(description="Seed of initialisation, data order, augmentation and sampling.")
-    labels: Literal["weak", "crop", "full", "pseudo", "fill", "maps"] = Field(
+    labels: Literal["weak", "crop", "full", "pseudo", "fill", "maps", "none"] = Field(
         description="Which label maps it trains on."
     )
     novel: str | Draw | None = Field(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from simformer.atomic import atomic_write_bytes
 from simformer.config.layers import RunConfig
+from simformer.config.settings import InferenceSettings
 from simformer.data.identity import Identity, require_dataset
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError
@@ -34,7 +35,12 @@ BACKBONES = ("resnet50", "resnet18")
 
 
 def import_weights(
-    source: Path, config: RunConfig, classes: Sequence[str], destination: Path, labels: LabelSet | None = None
+    source: Path,
+    config: RunConfig,
+    classes: Sequence[str],
+    destination: Path,
+    labels: LabelSet | None = None,
+    inference: InferenceSettings | None = None,
 ) -> None:
     """Turn an official checkpoint into a model file, as if `simformer train` had written it.
 
@@ -47,6 +53,7 @@ def import_weights(
         classes: class names in the order of the file's class head, which does not name them.
         destination: the model file, for `evaluate`, `pseudo_labels` and `gallery`.
         labels: what it was trained on; without it the file may be measured, but makes no labels.
+        inference: test-time sizes for `simformer predict`.
 
     Raises: UserError when the file cannot be read, or does not fit the network, the classes or the labels.
     """
@@ -75,7 +82,7 @@ def import_weights(
     tensors = {name: found[official_name(name)].reshape(t.shape).to(t.dtype) for name, t in ours.items()}
     with source.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    write_model(destination, tensors, config, identity, origin={"file": source.name, "sha256": digest})
+    write_model(destination, tensors, config, identity, inference, origin={"file": source.name, "sha256": digest})
 
 
 def export_weights(model: Path, destination: Path) -> None:

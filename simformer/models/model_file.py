@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from simformer.atomic import atomic_write_bytes
-from simformer.config.layers import RunConfig
+from simformer.config.layers import RunConfig, parse
+from simformer.config.settings import InferenceSettings
 from simformer.data.identity import Identity
+from simformer.data.palette import class_colours
+from simformer.data.transforms import PIXEL_MEAN, PIXEL_STD
 from simformer.errors import UserError, to_make
 from simformer.text.strict_json import parse_json
 
@@ -22,6 +27,12 @@ REMEDY = (
     "delete it and run snakemake again, which trains it; or take its weights over with `simformer export_weights` and "
     "`simformer import_weights`"
 )
+
+
+TEST_SIZE = ("short_edge", "max_long_edge")
+"""Of the inference settings, what a model file holds; the others do not belong to the model."""
+PIXELS = {"channels": "RGB", "range": [0, 255], "mean": list(PIXEL_MEAN), "std": list(PIXEL_STD)}
+"""How pixels become network input: (value - mean) / std, per channel."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +44,26 @@ class StoredModel:
         config: the run that the weights belong to.
         imported: whether it was trained by another program.
         identity: classes, dataset and hidden classes of the labels that it was trained on.
+        inference: test-time sizes; None in a file that does not say them, as of an older version.
+        colours: K colours of the classes in pictures, uint8 [K, 3].
     """
 
     tensors: dict[str, Tensor]
     config: RunConfig
     identity: Identity
     imported: bool
+    inference: InferenceSettings | None
+    colours: NDArray[np.uint8]
 
 
-def write_model(path: Path, tensors: Mapping[str, Tensor], config: RunConfig, identity: Identity, **facts: Any) -> None:
+def write_model(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    config: RunConfig,
+    identity: Identity,
+    inference: InferenceSettings | None,
+    **facts: Any,
+) -> None:
     """Write a model file, atomically; equal content, equal bytes.
 
     There is a single entry of metadata, since the order of entries in the file is not fixed.
@@ -49,9 +71,13 @@ def write_model(path: Path, tensors: Mapping[str, Tensor], config: RunConfig, id
     Args:
         path: the file.
         tensors, config, identity: see StoredModel.
+        inference: test-time sizes for `simformer predict`; None if they are not known.
         facts: more about the weights for whoever reads the file (JSON).
     """
-    facts = {"config": config.flat(), "hash": config.hash, **identity.content(), **facts}
+    colours = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in class_colours(len(identity.classes)).tolist()]
+    shown = {"colours": colours[: len(identity.classes)], "pixels": PIXELS}
+    size = {} if inference is None else {"inference": {name: getattr(inference, name) for name in TEST_SIZE}}
+    facts = {"config": config.flat(), "hash": config.hash, **identity.content(), **shown, **size, **facts}
     content = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
     atomic_write_bytes(path, save(content, {"simformer": json.dumps(facts)}))
 
@@ -84,4 +110,33 @@ def read_model(path: Path, any_version: bool = False) -> StoredModel:
         )
     if any_version:
         facts = {"dataset": None, "hidden": None} | facts
-    return StoredModel(tensors, config, Identity.parse(facts, path, REMEDY), "origin" in facts)
+    identity = Identity.parse(facts, path, REMEDY)
+    return StoredModel(tensors, config, identity, "origin" in facts, _inference(facts, path), _colours(facts, identity))
+
+
+def _inference(facts: Mapping[str, Any], path: Path) -> InferenceSettings | None:
+    """Return the test-time sizes that a file holds; UserError if they, or what it says of pixels, cannot be used."""
+    if facts.get("pixels", PIXELS) != PIXELS:
+        raise UserError(
+            f"{path}: its pixels are normalised as {facts['pixels']}, here as {PIXELS}: the file was edited, or is of "
+            f"another version; {REMEDY}"
+        )
+    if "inference" not in facts:
+        return None
+    try:
+        return parse(InferenceSettings, dict(facts["inference"]), str(path), "inference")
+    except (TypeError, ValueError, UserError) as error:
+        raise UserError(f"{path}: edited or damaged, its test size cannot be read ({error}); {REMEDY}") from None
+
+
+def _colours(facts: Mapping[str, Any], identity: Identity) -> NDArray[np.uint8]:
+    """Return the colours that a file holds, or those that every picture here has for as many classes."""
+    told, count = facts.get("colours"), len(identity.classes)
+    if told is None:
+        return class_colours(count)[:count]
+    try:
+        return np.array([list(bytes.fromhex(colour.removeprefix("#"))) for colour in told], np.uint8).reshape(count, 3)
+    except (AttributeError, TypeError, ValueError):
+        raise UserError(
+            f"{identity.where}: edited or damaged, expected {count} colours such as #1f77b4; {REMEDY}"
+        ) from None

@@ -149,13 +149,13 @@ class Catalogue:
         """Return a method; one that names no `labels` has its parent's, and with them the teacher and the maps."""
         lineage = [self._methods[ancestor] for ancestor in self._lineage(name)]
         named = [method for method in lineage if "labels" in method.model_fields_set] or lineage
-        inherited = ("labels", "teacher", "pseudo", "maps")
+        inherited = ("labels", "teacher", "pseudo", "maps", "predictions")
         return lineage[-1].model_copy(update={name: getattr(named[-1], name) for name in inherited})
 
     def training_chain(self, method: str) -> list[str]:
-        """Return a method's teachers, the first to be trained first, and the method itself."""
+        """Return a method's teachers, the first to be trained first, and the method; none if it is not trained here."""
         chain: list[str] = []
-        following: str | None = method
+        following: str | None = None if self.method(method).labels == "none" else method
         while following is not None:
             if following in chain:
                 raise UserError(
@@ -163,9 +163,10 @@ class Catalogue:
                 )
             chain.append(following)
             following = self.method(following).teacher
-            if following is not None and self.method(following).labels == "full":
+            if following is not None and (labels := self.method(following).labels) in ("full", "none"):
+                what = "trained on all masks" if labels == "full" else "not trained here"
                 raise UserError(
-                    f"{self._path('methods', chain[-1])}: teacher '{following}' is trained on all masks; "
+                    f"{self._path('methods', chain[-1])}: teacher '{following}' is {what}; "
                     "a teacher of weak-shot methods must not see novel masks"
                 )
         return chain[::-1]

@@ -30,9 +30,10 @@ def gallery(runs: Runs, experiment: str, dataset: str, split: str) -> Specificat
 
 
 def gallery_cells(runs: Runs, experiment: str, dataset: str, split: str) -> list[Cell]:
-    """Return the runs of an experiment's methods in one split, of its first seed."""
+    """Return the runs of an experiment's methods in one split, of its first seed, as far as they have a model."""
     seed = first_seed(runs, experiment)
-    return [(dataset, split, method, seed) for method in runs.catalogue.experiment(experiment).methods]
+    cells = [(dataset, split, method, seed) for method in runs.catalogue.experiment(experiment).methods]
+    return [cell for cell in cells if runs.is_trained(cell)]
 
 
 def first_seed(runs: Runs, experiment: str) -> int:
@@ -54,9 +55,10 @@ def site(runs: Runs) -> Specification:
 
 
 def site_cells(runs: Runs) -> list[Cell]:
-    """Return what the site shows: the study's first experiment, its first seed."""
+    """Return what the site shows: the models of the study's first experiment, of its first seed."""
     name = runs.catalogue.study.experiments[0]
-    return [cell for cell in runs.catalogue.cells(name) if cell[3] == first_seed(runs, name)]
+    cells = runs.catalogue.cells(name)
+    return [cell for cell in cells if cell[3] == first_seed(runs, name) and runs.is_trained(cell)]
 
 
 def site_folder(runs: Runs, cell: Cell) -> str:

@@ -131,17 +131,22 @@ class MethodFile(Settings):
         description="Parent method: its settings are taken over, and its labels, teacher and maps unless `labels` is "
         "given.",
     )
-    labels: Literal["weak", "crop", "full", "pseudo", "fill", "maps"] = Field(
+    labels: Literal["weak", "crop", "full", "pseudo", "fill", "maps", "none"] = Field(
         "weak",
         description="weak: novel masks hidden, image-level labels of the whole image; crop: as released, novel labels "
         "of each training crop instead, for which hidden pixels are looked at; full: all masks; pseudo: predicted by "
         "`teacher`; "
         "fill: the not-base region split among the present novel classes; maps: the not-base region labelled by class "
-        "maps (`maps`), which are learnt from image-level labels.",
+        "maps (`maps`), which are learnt from image-level labels; none: not trained here, `predictions` are scored.",
     )
     teacher: MethodName | None = Field(None, description="Method whose predictions label the novel pixels.")
     maps: MapChoice | None = Field(None, description="Which class maps label the novel pixels.")
     pseudo: PseudoSettings = Field(PseudoSettings(), description="How the teacher's predictions become labels.")
+    predictions: Text | None = Field(
+        None,
+        description="Folder of another program's predictions of the test images, id PNGs (docs/predict.md), for "
+        "`labels: none`; {dataset}, {split} and {seed} in it stand for those of the table's cell.",
+    )
     settings: dict[str, Any] = Field({}, description="Training settings that differ.")
     datasets: dict[Name, dict[str, Any]] = Field({}, description="Training settings on one dataset alone.")
     splits: dict[Name, dict[SplitKey, dict[str, Any]]] = Field(
@@ -156,6 +161,10 @@ class MethodFile(Settings):
             raise ValueError("`pseudo` goes with `labels: pseudo`, e.g. labels: pseudo, teacher: simformer")
         if (self.labels == "maps") != (self.maps is not None):
             raise ValueError("`maps` goes with `labels: maps`, and only with it, e.g. maps: {response: classifier}")
+        if (self.labels == "none") != (self.predictions is not None):
+            raise ValueError(
+                "`predictions` goes with `labels: none`, and only with it, e.g. predictions: /path/{split}"
+            )
         return self
 
 

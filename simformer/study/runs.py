@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
+from simformer.config.paths import expand_path
 from simformer.errors import UserError
 from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
 from simformer.study.result_files import ResultFiles
@@ -105,9 +106,28 @@ class Runs:
         """Return a file of a cell's own folder."""
         return self.files.run(name).format(**dict(zip(CELL, cell, strict=True)))
 
-    def trained(self, name: str, cell: Cell) -> str:
-        """Return a file of the training whose model a cell uses."""
+    def is_trained(self, cell: Cell) -> bool:
+        """Whether there is a training behind a cell, and not another program's predictions."""
+        return self.catalogue.method(cell[2]).labels != "none"
+
+    def predictions(self, cell: Cell) -> str:
+        """Return the folder of another program's predictions that a cell scores; raises UserError for a bad pattern."""
         dataset, split, method, seed = cell
+        pattern, where = str(self.catalogue.method(method).predictions), f"method '{method}': predictions"
+        try:
+            named = pattern.format(dataset=dataset, split=split, seed=seed)
+        except (LookupError, ValueError):
+            raise UserError(f"{where}: '{pattern}' may hold {{dataset}}, {{split}} and {{seed}} alone") from None
+        return str(expand_path(named, where))
+
+    def trained(self, name: str, cell: Cell) -> str:
+        """Return a file of the training whose model a cell uses; raises UserError if it has none."""
+        dataset, split, method, seed = cell
+        if not self.is_trained(cell):
+            raise UserError(
+                f"method '{method}' has no model, only predictions of another program: tables can show it, but no "
+                "picture or check of models; take it out of them"
+            )
         return self.file(name, (dataset, self.catalogue.trained_split(split, method), method, seed))
 
     def split_file(self, name: str, dataset: str, split: str) -> str:
@@ -121,13 +141,15 @@ class Runs:
 
     def evaluated(self, cell: Cell) -> dict[str, Any]:
         """Return the shards of a cell's evaluation, and the split.yaml with which they are read."""
-        shards = (self.trained(f"evaluation/{shard}.npz", cell) for shard in self.shards("test", cell[0]))
+        file = self.trained if self.is_trained(cell) else self.file
+        shards = (file(f"evaluation/{shard}.npz", cell) for shard in self.shards("test", cell[0]))
         return {"evaluation": tuple(shards), "groups": self.split_file("split.yaml", *cell[:2])}
 
     def labels(self, cell: Cell) -> str:
         """Return the label set that a cell is trained on."""
         dataset, split, name, seed = cell
         method = self.catalogue.method(name)
+        self.trained("model.safetensors", cell)
         if method.labels == "pseudo":
             return self.file(f"pseudo{method.pseudo.suffix}/labels.json", (dataset, split, str(method.teacher), seed))
         if method.labels == "maps":

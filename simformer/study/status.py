@@ -127,8 +127,12 @@ def make_status(
     gpu = "gpu" in own if own else gpu_here
     numbers = {name: _numbers(catalogue, name) for name in names}
     needed: dict[Cell, dict[Path, None]] = {training.cell: {} for training in plan.trainings}
+    there: set[Path] = set()
     for file, cell in (pair for pairs in numbers.values() for pair in pairs):
-        needed[cell][file] = None
+        if cell in needed:
+            needed[cell][file] = None
+        elif file.exists():  # scores of another program's predictions, behind which there is no training
+            there.add(file)
     queue, logs = slurm.queue(Path.cwd()), slurm.logs_folder()
     found = []
     for training in plan.trainings:
@@ -139,7 +143,7 @@ def make_status(
             job = queue.get(slurm.comment("train", training.cell))
             job_logs = slurm.job_logs(logs, "train", training.cell)
             found.append(_open(*arguments, now, gpu, job, job_logs if job_logs.is_dir() else None))
-    there = {file for training in found for file in training.results}
+    there |= {file for training in found for file in training.results}
     running_first = sorted((t for t in found if t.state != "done"), key=lambda t: t.state != "running")
     left = {training.cell: training.hours for training in running_first}
     jobs = jobs or max(1, sum(training.state == "running" for training in found))

@@ -92,8 +92,8 @@ def label_quality(runs: Runs, name: str) -> Specification:
 
 
 def diagnostics(runs: Runs, name: str) -> Specification:
-    """Return what `write_diagnostics` takes: the networks of all rows."""
-    cells = runs.catalogue.cells(name)
+    """Return what `write_diagnostics` takes: the networks of all rows that have one."""
+    cells = [cell for cell in runs.catalogue.cells(name) if runs.is_trained(cell)]
     found = [
         runs.of(
             cell,
@@ -111,7 +111,7 @@ def diagnostics(runs: Runs, name: str) -> Specification:
 
 def curves(runs: Runs, name: str, dataset: str, split: str) -> Specification:
     """Return what `curves_figure` takes: the runs of one split with their training logs."""
-    cells = [cell for cell in runs.catalogue.cells(name) if cell[:2] == (dataset, split)]
+    cells = [cell for cell in runs.catalogue.cells(name) if cell[:2] == (dataset, split) and runs.is_trained(cell)]
     if not cells:
         raise UserError(f"experiment '{name}' has no {dataset} {split}")
     found = [runs.of(cell, ScoredRun, path=runs.trained("log.csv", cell)) for cell in cells]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from simformer.config.settings import InferenceSettings
 from simformer.data.labels import LabelSet
 from simformer.training.record import read_record
 
@@ -57,6 +58,7 @@ class Job:
         state: directory of the resumable state and the growing log; removed when the outputs are written.
         outputs: files written at the end.
         runtime: device, workers, intervals.
+        inference: test-time sizes that the model file shall hold, for whoever predicts with it; None if not known.
     """
 
     data: Path
@@ -65,6 +67,7 @@ class Job:
     state: Path
     outputs: TrainOutputs
     runtime: Runtime
+    inference: InferenceSettings | None = None
 
     @property
     def device(self) -> torch.device:

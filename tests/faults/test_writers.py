@@ -16,7 +16,6 @@ import yaml
 
 from simformer.analysis.figures.comparison import comparison_figure, with_bars
 from simformer.analysis.figures.map_gallery import _legend
-from simformer.analysis.figures.palette import class_colours
 from simformer.analysis.figures.sweeps import sweeps_figure
 from simformer.analysis.pages.audit_page import write_audit_page
 from simformer.analysis.pages.results_page import results_page
@@ -35,6 +34,7 @@ from simformer.claims.claim import Claim, save_claims
 from simformer.claims.table import write_check_table
 from simformer.data.audit import AuditReport
 from simformer.data.index import DatasetIndex
+from simformer.data.palette import class_colours
 from simformer.data.splits import Split
 from simformer.errors import UserError
 from simformer.study.catalogue import Catalogue

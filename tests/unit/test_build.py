@@ -1,13 +1,19 @@
 """From a resolved configuration to the parts of a training, and the model file."""
 
 import hashlib
+import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from simformer.build import build_training, load_model, save_model
+from simformer.config.settings import InferenceSettings
+from simformer.data.palette import class_colours
+from simformer.data.transforms import PIXEL_MEAN
 from simformer.errors import UserError
 from simformer.models.backbone import build_backbone
 from tests.conftest import SINGLE
@@ -85,6 +91,20 @@ def test_a_model_survives_its_file(saved, masked, new_config):
     assert torch.equal(trained.model(image).mask_logits, training.model(image).mask_logits)
 
 
+def test_a_model_file_says_how_to_use_it(saved, masked, new_config):
+    training, path = saved
+    plain = load_model(path, CPU)
+    assert plain.inference is None, "the training did not know it"
+    assert np.array_equal(plain.colours, class_colours(len(masked.classes))[: len(masked.classes)])
+    save_model(path, training, new_config(), masked, InferenceSettings(short_edge=48, max_long_edge=90, batch_images=3))
+    assert load_model(path, CPU).inference == InferenceSettings(short_edge=48, max_long_edge=90)
+    with safe_open(path, framework="pt") as stream:
+        facts = json.loads(stream.metadata()["simformer"])
+    assert facts["inference"] == {"short_edge": 48, "max_long_edge": 90}
+    assert facts["pixels"]["mean"] == list(PIXEL_MEAN) and len(facts["colours"]) == len(facts["classes"])
+    assert facts["hidden"] == list(masked.novel) and facts["config"]["optim.steps"] == 4
+
+
 def test_equal_models_have_equal_bytes(saved, masked, new_config, tmp_path):
     training, path = saved
     digests = {hashlib.sha256(path.read_bytes()).hexdigest()}
@@ -97,8 +117,6 @@ def test_equal_models_have_equal_bytes(saved, masked, new_config, tmp_path):
 
 
 def test_the_model_file_holds_simnet_for_analysis(saved):
-    from safetensors import safe_open
-
     training, path = saved
     with safe_open(path, framework="pt") as stream:
         names = set(stream.keys())

@@ -18,6 +18,16 @@ full_labels = FILES.full("masked/labels.json")
 """Label set with all masks; only evaluation and claims read it beside a weak training."""
 PINNED_SPLITS = sorted(str(path) for path in (CONFIG / "splits").glob("*/split*.yaml"))
 
+SCORED = sorted(
+    {
+        method
+        for name in STUDY.experiments
+        for method in CATALOGUE.experiment(name).methods
+        if CATALOGUE.method(method).predictions
+    }
+)
+"""Methods of the study that are another program's predictions."""
+
 
 wildcard_constraints:
     dataset="[a-z][a-z0-9_]*",
@@ -98,6 +108,13 @@ def options(*names):
     return lambda wildcards, input: " ".join(
         f"--{name} {shlex.quote(str(input[name]))}" for name in names if input.get(name)
     )
+
+
+def training_options(wildcards, input):
+    """Further options of a training. They share the parameter of the rule's shell line, since Snakemake would train
+    every finished run again if that line changed; taking `input` makes it untracked, as its inputs are tracked.
+    """
+    return f"{options('weights')(wildcards, input)} --inference {shlex.quote(inference_of(wildcards.dataset))}"
 
 
 def inference_of(dataset):

@@ -1,6 +1,9 @@
 # Predictions of the test images against their true labels.
 
 
+ruleorder: score > evaluate
+
+
 rule evaluate:
     """Pixel counts of one trained model on a shard of the test images; serves every split."""
     input:
@@ -20,6 +23,28 @@ rule evaluate:
     shell:
         "simformer evaluate --model {input.model:q} --run-hash {params.run:q} --data {params.data:q} --index {input.index:q}"
         " --inference {params.inference:q} --threads {threads} --shard {wildcards.shard} --output {output:q} > {log:q} 2>&1"
+
+
+rule score:
+    """The same counts from another program's predictions, of methods with `labels: none`."""
+    input:
+        predictions=lambda wildcards: RUNS.predictions(cell(wildcards)),
+        index=data_file("index.json"),
+    output:
+        run_file("evaluation/{shard}.npz"),
+    log:
+        log_file("score/{dataset}.{split}.{method}.seed{seed}.{shard}"),
+    wildcard_constraints:
+        method="|".join(SCORED) or "none/",
+    resources:
+        **cpu_job(2000, 60),
+    params:
+        version=RECIPE_VERSION,
+        data=subpath(input.index, parent=True),
+        run=run_hash,
+    shell:
+        "simformer score --predictions {input.predictions:q} --data {params.data:q} --index {input.index:q}"
+        " --run-hash {params.run:q} --shard {wildcards.shard} --evaluation {output:q} > {log:q} 2>&1"
 
 
 rule metrics:

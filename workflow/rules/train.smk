@@ -46,7 +46,7 @@ rule train:
     params:
         data=dataset_folder,
         run=subpath(output.model, parent=True),
-        weights=options("weights"),
+        weights=training_options,
     shell:
         "simformer train --config {input.config:q} --data {params.data:q} --labels {input.labels:q} {params.weights}"
         " --state {params.run:q}/state --model {output.model:q} --log {output.log:q} --facts {output.facts:q}"

@@ -11,7 +11,6 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from simformer.analysis.figures.palette import IGNORE_COLOUR, class_colours
 from simformer.analysis.figures.style import figure_text, write_png
 from simformer.baselines.compared_maps import MapArm
 from simformer.config.settings import IGNORE
@@ -19,6 +18,7 @@ from simformer.data.checked import read_label_map, read_photograph
 from simformer.data.derived_labels import mix_scores
 from simformer.data.identity import require_truth
 from simformer.data.labels import LabelledImage, LabelSet
+from simformer.data.palette import IGNORE_COLOUR, class_colours
 from simformer.errors import UserError
 
 HEAT = "inferno"

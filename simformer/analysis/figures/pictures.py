@@ -13,11 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from simformer.analysis.figures.palette import BASE_COLOUR, IGNORE_COLOUR, NOVEL_COLOUR, class_colours
 from simformer.analysis.figures.style import figure_text
 from simformer.config.settings import InferenceSettings
 from simformer.data.checked import read_photograph
 from simformer.data.index import DatasetIndex, ImageRecord
+from simformer.data.palette import BASE_COLOUR, IGNORE_COLOUR, NOVEL_COLOUR, class_colours
 from simformer.data.splits import Split
 from simformer.data.truth import read_truth
 from simformer.errors import UserError

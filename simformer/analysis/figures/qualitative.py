@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from simformer.analysis.figures.palette import group_colours
 from simformer.analysis.figures.pictures import Scene, choose_images, class_legend, named_images, show
 from simformer.analysis.figures.style import PAGE, SMALLEST, figure_text, picture_rows
 from simformer.build import TrainedModel
 from simformer.config.settings import IGNORE
+from simformer.data.palette import group_colours
 from simformer.inference import predict
 
 MANY = 10

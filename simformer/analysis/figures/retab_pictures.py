@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from simformer.analysis.figures.map_gallery import HEAT, choose_scenes
-from simformer.analysis.figures.palette import class_colours
 from simformer.analysis.figures.style import figure_text, write_png
 from simformer.baselines.class_maps.cam import pixels_of
 from simformer.baselines.class_maps.class_maps import ClassMaps
@@ -23,6 +22,7 @@ from simformer.data.checked import read_label_map, read_photograph
 from simformer.data.derived_labels import mix_scores
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
+from simformer.data.palette import class_colours
 
 TITLES = ("image", "truth", "base masks", "boundary", "affinity", "map", "walked", "own argmax", "mixed")
 CELL = 1.4

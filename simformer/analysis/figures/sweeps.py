@@ -10,10 +10,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simformer.analysis.figures.palette import BASE_COLOUR, NOVEL_COLOUR
 from simformer.analysis.figures.style import PAGE, draw_figure, figure_text
 from simformer.analysis.tables.read_table import read_table
 from simformer.analysis.tables.statistics import ROUNDING
+from simformer.data.palette import BASE_COLOUR, NOVEL_COLOUR
 
 LINES = {"novel": (NOVEL_COLOUR, "o"), "base": (BASE_COLOUR, "s"), "all": ((90, 90, 90), "^")}
 """Colour and marker of every metric."""

@@ -13,7 +13,6 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from simformer.analysis import markup
-from simformer.analysis.figures.palette import BASE_COLOUR, IGNORE_COLOUR, NOVEL_COLOUR, class_colours
 from simformer.analysis.figures.style import figure_text, write_png
 from simformer.atomic import atomic_write_text
 from simformer.config.settings import IGNORE
@@ -21,6 +20,7 @@ from simformer.data.audit import AuditReport, SubsetCounts
 from simformer.data.checked import read_photograph
 from simformer.data.identity import require_groups
 from simformer.data.index import DatasetIndex, ImageRecord
+from simformer.data.palette import BASE_COLOUR, IGNORE_COLOUR, NOVEL_COLOUR, class_colours
 from simformer.data.splits import Split
 from simformer.data.truth import read_truth
 from simformer.errors import UserError

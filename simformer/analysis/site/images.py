@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from simformer.analysis.figures.palette import class_colours
 from simformer.analysis.site.assets import encode_jpeg, encode_thumbnail, write_label_script, write_script
 from simformer.atomic import atomic_write_bytes
 from simformer.data.checked import read_photograph
 from simformer.data.index import DatasetIndex
+from simformer.data.palette import class_colours
 from simformer.data.truth import read_truth
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from simformer.analysis.figures.palette import class_colours
 from simformer.analysis.site.assets import packed, write_label_script, write_script
 from simformer.analysis.site.similarity import LEVELS, quantise, similarity_grid
 from simformer.build import TrainedModel
 from simformer.config.settings import InferenceSettings
 from simformer.data.identity import require_dataset
 from simformer.data.index import DatasetIndex, ImageRecord
+from simformer.data.palette import class_colours
 from simformer.data.truth import read_truth
 from simformer.inference import ImageFile, network_input, predict
 from simformer.metrics import confusion_matrix, scores

@@ -24,13 +24,11 @@ from simformer.data.archive import Tree
 from simformer.data.convert import CHUNK, Converter, Item, Member
 from simformer.data.formats.annotations import Blank, State
 from simformer.data.formats.dataset import Dataset
-from simformer.data.layout import CLASSES, FOLDERS, write_lists
+from simformer.data.layout import CLASSES, FOLDERS, TAGS, write_lists
 from simformer.data.pool import in_processes
 from simformer.data.staging import real_place, refuse_nesting
 from simformer.errors import UserError, describe_problems
 
-TAGS = "tags.csv"
-"""Image-level tags beside `classes.json`: header `image,<class>,...`; 1 present, 0 absent, empty unknown."""
 CELLS: Mapping[State, str] = {True: "1", False: "0", None: ""}
 
 

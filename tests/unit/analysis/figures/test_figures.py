@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 
 from simformer.analysis.figures.failures import HEADINGS, all_failures, failures_figure, find_failures, fused_classes
-from simformer.analysis.figures.palette import class_colours
 from simformer.analysis.figures.pictures import Scene, choose_images, masked, named_images
 from simformer.analysis.figures.proposals import SHOWN, Proposals, proposals_figure, propose, rank_by_novel_score
 from simformer.analysis.figures.qualitative import qualitative_figure
@@ -25,6 +24,7 @@ from simformer.analysis.figures.style import draw_figure
 from simformer.build import TrainedModel, build_training
 from simformer.config.settings import InferenceSettings
 from simformer.data.index import ImageRecord
+from simformer.data.palette import class_colours
 from simformer.errors import UserError
 from simformer.inference import class_scores, network_input, predict, proposals
 

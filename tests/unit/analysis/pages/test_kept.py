@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simformer.analysis.figures.palette import class_colours
 from simformer.analysis.pages.kept import WIDTH, keep_results, page_picture
+from simformer.data.palette import class_colours
 from simformer.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[4]

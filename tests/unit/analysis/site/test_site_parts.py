@@ -11,7 +11,6 @@ import pytest
 import torch
 from PIL import Image
 
-from simformer.analysis.figures.palette import class_colours
 from simformer.analysis.site.images import write_images
 from simformer.analysis.site.join import write_site
 from simformer.analysis.site.predictions import write_predictions
@@ -19,6 +18,7 @@ from simformer.analysis.site.similarity import CELLS, LEVELS, grid_size, quantis
 from simformer.build import TrainedModel, build_training
 from simformer.config.settings import InferenceSettings
 from simformer.data.images import decode_label, encode_label, read_image, read_label
+from simformer.data.palette import class_colours
 from simformer.data.transforms import normalise
 from simformer.errors import UserError
 from simformer.inference import ImageFile, predict

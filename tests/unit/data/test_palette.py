@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from simformer.analysis.figures.palette import (
+from simformer.data.palette import (
     BASE_COLOUR,
     IGNORE_COLOUR,
     NOVEL_COLOUR,

@@ -1,0 +1,110 @@
+"""Subcommands that use a trained model: predictions of photographs, export, scores of any model's predictions."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from simformer.commands import options
+from simformer.commands.inputs import base_novel_split, dataset_index, take_device
+from simformer.commands.options import DATA, DEVICE, MODEL, OUTPUT, RUN, SHARD, command, count, path, unread
+from simformer.errors import UserError
+
+# Heavy imports (torch) stay inside the commands, so that `--help` starts fast.
+
+
+def predict(args: argparse.Namespace) -> None:
+    """Predict the class of every pixel of photographs."""
+    from simformer.predict.sources import find_sources
+
+    sources, problems = find_sources(args.inputs, args.output, args.overlay)
+    if not sources:
+        raise UserError("\n".join(problems))
+    from simformer.predict.folder import RECORDS, Wanted, predict_folder, tell
+    from simformer.predict.segmenter import load
+
+    if args.threads is not None:
+        import torch
+
+        torch.set_num_threads(args.threads)
+    segmenter = load(args.model, take_device(args.device), split=args.split, **_sizes(args))
+    if segmenter.trained.identity.hidden is None and args.split is None:
+        print(f"{args.model}: does not say which classes are novel; to have it said, add --split", file=sys.stderr)
+    for problem in problems:
+        tell(problem)
+    wanted = Wanted(tuple(args.format), args.overlay, args.classes, args.threshold, args.batch)
+    unread = predict_folder(segmenter, sources, args.output, wanted)
+    done = len(sources) - unread
+    print(f"{done} image{'' if done == 1 else 's'} predicted: {args.output / RECORDS}")
+    if failed := len(problems) + unread:
+        raise UserError(f"{failed} of the inputs could not be used, see above; all others are predicted")
+
+
+def export(args: argparse.Namespace) -> None:
+    """Write a trained network for other programs, and compare it with PyTorch."""
+    from simformer.predict.export import export as run
+    from simformer.predict.segmenter import load
+
+    segmenter = load(args.model, "cpu", split=args.split, **_sizes(args))
+    found = run(segmenter, args.output, args.format, args.argmax)
+    scores = "" if args.argmax else f"scores differ by at most {found.difference:.1e}, "
+    print(f"{args.output}: agrees with PyTorch ({scores}classes agree at all pixels of random images of 4 sizes)")
+
+
+def score(args: argparse.Namespace) -> None:
+    """Score the predictions of any program, id PNGs of the test images, as a trained model is scored."""
+    from simformer.evaluate import score as run
+    from simformer.metrics import save_metrics
+
+    if (args.split is None) != (args.output is None) or (args.output is None and args.evaluation is None):
+        raise UserError(
+            "give --split and --output for the mean IoU of a split, --evaluation for the counts, or all three"
+        )
+    index = args.index or dataset_index(args.data / "index.json")
+    evaluation = run(args.predictions, args.data, index, args.run_hash, args.shard)
+    if args.evaluation is not None:
+        evaluation.save(args.evaluation)
+    if args.output is not None:
+        found = save_metrics(evaluation, args.split, args.output)
+        means = (f"{name} {'-' if found[name] is None else f'{found[name]:.1f}'}" for name in ("novel", "base", "all"))
+        print(f"mean IoU, percent: {', '.join(means)} ({len(evaluation.images)} test images): {args.output}")
+
+
+def _sizes(args: argparse.Namespace) -> dict[str, int | None]:
+    """Return the test-time size that is given, as `load` takes it."""
+    return {"short_edge": args.short_edge, "max_long_edge": args.max_long_edge}
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add these subcommands to the parser."""
+    sizes = [
+        (name, {"type": count(16), "default": None, "help": "test size, pixels; default: what the model says"})
+        for name in ("--short-edge", "--max-long-edge")
+    ]
+    split = path("split", "split.yaml that says which classes are novel, if the model does not", required=False)
+    command(
+        commands, predict,
+        ("inputs", {"nargs": "+", "metavar": "INPUT", "help": "photograph, folder, pattern, or list of paths (.txt)"}),
+        MODEL, path("output", "folder to write"),
+        ("--format", {"nargs": "+", "choices": ("png", "coco"), "default": ["png"],
+                      "help": "png: id maps; coco: one coco.json of run lengths; default: png"}),
+        ("--overlay", {"action": "store_true", "help": "also write the photographs under the classes' colours"}),
+        ("--classes", {"nargs": "+", "metavar": "CLASS", "default": None, "help": "keep these, all others become 255"}),
+        ("--threshold", {"type": options.score, "default": 0.0, "help": "pixels of a lower score become 255"}),
+        ("--batch", {"type": count(1, 4096), "default": 1, "help": "images of equal size that are predicted together"}),
+        unread(DEVICE), ("--threads", {"type": count(1, 4096), "default": None, "help": "CPU threads; default: all"}),
+        split, *sizes,
+    )  # fmt: skip
+    command(
+        commands, export, MODEL, OUTPUT,
+        ("--format", {"choices": ("onnx", "torch_export"), "required": True, "help": "kind of file"}),
+        ("--argmax", {"action": "store_true", "help": "the file returns class ids instead of scores"}), split, *sizes,
+    )  # fmt: skip
+    command(
+        commands, score, path("predictions", "folder with <name>.png of every test image: class ids"), DATA,
+        path("index", "audited index; default: index.json in the folder of the dataset", required=False,
+             read=dataset_index),
+        RUN, SHARD, path("split", "split.yaml", required=False, read=base_novel_split),
+        path("output", "metrics.json to write", required=False),
+        path("evaluation", "counts to write (.npz), for `simformer metrics`", required=False),
+    )  # fmt: skip

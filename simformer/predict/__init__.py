@@ -1,0 +1,1 @@
+"""A trained model in use: on photographs, in Python, in other programs (docs/predict.md)."""

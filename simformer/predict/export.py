@@ -1,0 +1,168 @@
+"""A trained network as a file for other programs: ONNX, or a program of torch.export; checked against PyTorch."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from simformer.atomic import atomic_write_bytes
+from simformer.errors import UserError, some
+from simformer.inference import SIZE_DIVISOR, final_logits, fuse
+from simformer.models.maskformer import MaskFormer
+from simformer.models.model_file import PIXELS
+from simformer.predict.segmenter import Segmenter
+
+Format = Literal["onnx", "torch_export"]
+Run = Callable[[NDArray[np.float32]], NDArray[Any]]
+"""An exported network, from images to what it returns."""
+NEEDS = ("onnx", "onnxscript", "onnxruntime")
+"""Packages that write and run ONNX."""
+INPUT, FACTS = "image", "simformer.json"
+LEAST, MOST = 2, 256
+"""Sides of an image that the file takes, in units of SIZE_DIVISOR."""
+CHECKED = ((1, 2, 2), (1, 5, 3), (2, 4, 7), (3, 3, 2))
+"""Numbers of images, rows and columns (in units of SIZE_DIVISOR) with which a file is compared with PyTorch."""
+TOLERANCE = 1e-3
+"""Largest difference of a score that may be rounding; scores go up to the number of queries."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well an exported file agrees with PyTorch: largest difference of a score, share of pixels of equal class."""
+
+    difference: float
+    equal: float
+
+
+class Exported(nn.Module):
+    """What is exported: normalisation, network and fusion of its proposals (Sec. 3.2).
+
+    Args:
+        network: in eval mode.
+        argmax: return the class of the highest score instead of the scores.
+    """
+
+    def __init__(self, network: MaskFormer, argmax: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.argmax = argmax
+        self.register_buffer("mean", torch.tensor(PIXELS["mean"])[:, None, None])
+        self.register_buffer("std", torch.tensor(PIXELS["std"])[:, None, None])
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map RGB in 0..255, float32 [B, 3, H, W], to scores, float32 [B, K, H, W], or class ids, uint8 [B, H, W]."""
+        scores = fuse(*final_logits(self.network, (image - self.mean) / self.std))
+        return scores.argmax(dim=1).to(torch.uint8) if self.argmax else scores
+
+
+def export(segmenter: Segmenter, output: Path, form: Format, argmax: bool = False) -> Agreement:
+    """Write a network with its classes, colours and sizes, for images whose sides are multiples of SIZE_DIVISOR.
+
+    Args:
+        segmenter: the model, on the CPU.
+        output: the file, written only if it agrees with PyTorch.
+        form: 'onnx', or 'torch_export' for `torch.export.load`.
+        argmax: whether the file returns class ids instead of scores.
+    Raises: UserError if a package is missing, or the file does not agree with PyTorch.
+    """
+    if form == "onnx" and (missing := [name for name in NEEDS if importlib.util.find_spec(name) is None]):
+        raise UserError(
+            f"--format onnx needs packages that are not installed ({some(missing, 3)}); type: pip install "
+            "'simformer[onnx]', or take --format torch_export"
+        )
+    module = Exported(segmenter.trained.model, argmax).eval()
+    side = SIZE_DIVISOR * LEAST
+    sizes = {0: Dim("batch", min=1, max=1024)}
+    sizes |= {axis: SIZE_DIVISOR * Dim(name, min=LEAST, max=MOST) for axis, name in ((2, "rows"), (3, "columns"))}
+    facts = json.dumps(_facts(segmenter, argmax))
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        example = (torch.zeros(2, 3, side, side + SIZE_DIVISOR),)
+        program = torch.export.export(module, example, dynamic_shapes=(sizes,))
+        content, run = (_onnx if form == "onnx" else _torch_export)(program, example, facts)
+        found = compare(segmenter, argmax, run)
+    if found.difference > TOLERANCE or found.equal < 1:
+        raise UserError(
+            f"{output}: not written, since the exported network does not agree with PyTorch: scores differ by up to "
+            f"{found.difference:.1e}, classes agree at {100 * found.equal:.2f} % of the pixels; please report "
+            "this, with the versions of torch and onnxruntime"
+        )
+    atomic_write_bytes(output, content)
+    return found
+
+
+def compare(segmenter: Segmenter, argmax: bool, run: Run) -> Agreement:
+    """Compare an exported network with PyTorch on random images of several sizes.
+
+    Where the two best classes are nearer to each other than rounding, either may win.
+
+    Args:
+        segmenter: the model.
+        argmax: whether `run` returns class ids.
+        run: the exported network.
+    """
+    rng, difference, equal, pixels = np.random.default_rng(0), 0.0, 0, 0
+    for count, rows, columns in CHECKED:
+        image = rng.uniform(0, 255, (count, 3, SIZE_DIVISOR * rows, SIZE_DIVISOR * columns)).astype(np.float32)
+        scores = Exported(segmenter.trained.model, argmax=False)(torch.from_numpy(image)).numpy()
+        found = run(image)
+        if not argmax:
+            difference = max(difference, float(np.abs(found - scores).max()))
+            found = found.argmax(axis=1)
+        taken = np.take_along_axis(scores, found[:, None].astype(np.int64), axis=1)[:, 0]
+        equal += int((taken >= scores.max(axis=1) - TOLERANCE).sum())
+        pixels += found.size
+    return Agreement(difference, equal / pixels)
+
+
+def _onnx(program: ExportedProgram, example: tuple[Tensor], facts: str) -> tuple[bytes, Run]:
+    """Return the bytes of an ONNX file, and how onnxruntime runs it."""
+    import onnxruntime
+
+    logging.getLogger("onnxscript").setLevel(logging.ERROR)
+    made = torch.onnx.export(program, example, dynamo=True, verbose=False, input_names=[INPUT])
+    made.model.metadata_props["simformer"] = facts
+    with tempfile.TemporaryDirectory() as folder:
+        made.save(Path(folder, "model.onnx"))
+        content = Path(folder, "model.onnx").read_bytes()
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    return content, lambda image: session.run(None, {INPUT: image})[0]
+
+
+def _torch_export(program: ExportedProgram, example: tuple[Tensor], facts: str) -> tuple[bytes, Run]:
+    """Return the bytes of a file for `torch.export.load`, and how PyTorch runs it."""
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer, extra_files={FACTS: facts})
+    buffer.seek(0)
+    module = torch.export.load(buffer).module()
+    return buffer.getvalue(), lambda image: module(torch.from_numpy(image)).numpy()
+
+
+def _facts(segmenter: Segmenter, argmax: bool) -> dict[str, Any]:
+    """Return what the file says of itself, for JSON: classes, sizes, what goes in and what comes out."""
+    return {
+        "classes": [vars(c) for c in segmenter.classes],
+        "training": segmenter.training,
+        "inference": {name: getattr(segmenter.inference, name) for name in ("short_edge", "max_long_edge")},
+        "input": {
+            "range": PIXELS["range"],
+            "channels": PIXELS["channels"],
+            "multiple": SIZE_DIVISOR,
+            "pad": PIXELS["mean"],
+        },
+        "output": "class ids, uint8 [B, H, W]" if argmax else "scores, float32 [B, K, H, W]",
+    }

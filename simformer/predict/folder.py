@@ -1,0 +1,114 @@
+"""Predictions of photographs as files: id maps, coloured pictures, predictions.json, COCO's JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from simformer.atomic import atomic_write_bytes, atomic_write_text
+from simformer.data.images import encode_label, encode_png, read_image
+from simformer.errors import UserError
+from simformer.predict.coco import CocoFile
+from simformer.predict.prediction import Prediction
+from simformer.predict.segmenter import Segmenter
+from simformer.predict.sources import OVERLAY, Source
+from simformer.text.json_text import json_text
+from simformer.text.visible import visible
+
+RECORDS, COCO = "predictions.json", "coco.json"
+"""Files of all images together."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is predicted and written.
+
+    Attributes:
+        formats: 'png' (id maps), 'coco' (one JSON of run lengths), or both.
+        overlay: also write coloured pictures.
+        classes: names of the classes to keep; None: all.
+        threshold: pixels of a lower score get no class.
+        batch: images of equal size that are predicted together, at most.
+    """
+
+    formats: Sequence[str] = ("png",)
+    overlay: bool = False
+    classes: Sequence[str] | None = None
+    threshold: float = 0.0
+    batch: int = 1
+
+
+def predict_folder(segmenter: Segmenter, sources: Sequence[Source], output: Path, wanted: Wanted) -> int:
+    """Predict photographs and write what is wanted; one that cannot be read gets a line, the others go on.
+
+    Args:
+        segmenter: the model.
+        sources: the photographs.
+        output: folder of everything that is written.
+        wanted: what is written.
+    Returns: number of photographs that could not be read.
+    """
+    waiting: deque[Source] = deque()
+    unread = 0
+
+    def pictures() -> Iterator[NDArray[np.uint8]]:
+        nonlocal unread
+        for source in sources:
+            try:
+                picture = read_image(source.path)
+            except UserError as error:
+                unread += 1
+                progress.update()
+                tell(str(error))
+                continue
+            waiting.append(source)
+            yield picture
+
+    records: list[dict[str, Any]] = []
+    coco = CocoFile(segmenter.classes) if "coco" in wanted.formats else None
+    with tqdm(total=len(sources), unit="image", mininterval=0.5, disable=not sys.stderr.isatty()) as progress:
+        chosen = {"threshold": wanted.threshold, "classes": wanted.classes}
+        for prediction in segmenter.stream(pictures(), batch=wanted.batch, **chosen):
+            source = waiting.popleft()
+            if wanted.overlay:
+                atomic_write_bytes(
+                    output / OVERLAY / source.prediction, encode_png(prediction.overlay()), durable=False
+                )
+            if "png" in wanted.formats:
+                atomic_write_bytes(output / source.prediction, encode_label(prediction.ids), durable=False)
+            if coco is not None:
+                coco.add(source.name, prediction.ids, prediction.scores)
+            records.append(_record(source, prediction, wanted))
+            progress.update()
+    atomic_write_text(output / RECORDS, _records_text(segmenter, records))
+    if coco is not None:
+        atomic_write_text(output / COCO, json_text(coco.content()) + "\n")
+    return unread
+
+
+def _record(source: Source, prediction: Prediction, wanted: Wanted) -> dict[str, Any]:
+    """Return what predictions.json says of an image."""
+    height, width = prediction.ids.shape
+    files = {"prediction": source.prediction} if "png" in wanted.formats else {}
+    return {"image": source.name, **files, "width": width, "height": height, "classes": prediction.summary()}
+
+
+def _records_text(segmenter: Segmenter, records: Sequence[dict[str, Any]]) -> str:
+    """Return predictions.json: the training, the classes, and the images, one per line."""
+    classes = [vars(c) for c in segmenter.classes]
+    lists = {"classes": classes, "images": records}
+    parts = [f'"{name}": [\n' + ",\n".join(map(json_text, items)) + "\n]" for name, items in lists.items()]
+    return f'{{"model": {json_text(segmenter.training)},\n' + ",\n".join(parts) + "\n}\n"
+
+
+def tell(problem: str) -> None:
+    """Tell of a photograph that is left out, on a line of its own beside the progress bar."""
+    tqdm.write(f"error: {visible(problem, None)}", file=sys.stderr)

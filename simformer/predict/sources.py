@@ -1,0 +1,142 @@
+"""Which photographs a user means by files, folders, patterns and lists, and how what is made from each is called."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from simformer.atomic import kind_of, read_file
+from simformer.data.layout import SUFFIXES
+from simformer.errors import UserError
+
+LIST = ".txt"
+"""Ending of a list of paths."""
+OVERLAY = "overlay"
+"""Folder of coloured pictures below the output folder."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A photograph to predict.
+
+    Attributes:
+        path: its file.
+        name: what it is called in the output: its path below the folder that the user named, with forward slashes.
+    """
+
+    path: Path
+    name: str
+
+    @property
+    def prediction(self) -> str:
+        """Name of its id map below the output folder."""
+        return os.path.splitext(self.name)[0] + ".png"
+
+
+def find_sources(words: Sequence[str], output: Path, overlay: bool) -> tuple[list[Source], list[str]]:
+    """Find the photographs that some words name.
+
+    A word is a file, a folder (with all below it; hidden files and those in `output` are left out), a pattern with `*`,
+    `?`, `[...]` and `**`, or a list, which is a text file with one path per line, relative to the list's folder.
+
+    Args:
+        words: as typed.
+        output: folder of the predictions.
+        overlay: whether coloured pictures are written too.
+    Returns: the photographs, and a line for every word or photograph that cannot be used.
+    """
+    sources: list[Source] = []
+    problems: list[str] = []
+    taken: dict[str, Path] = {}
+    for word in words:
+        for source in _of_word(word, output):
+            if isinstance(source, str):
+                problems.append(source)
+                continue
+            made = [source.prediction, *([f"{OVERLAY}/{source.prediction}"] if overlay else [])]
+            clash = next((name for name in made if name in taken), None)
+            if clash is None:
+                taken |= dict.fromkeys(made, source.path)
+                sources.append(source)
+            elif not _same(taken[clash], source.path):
+                problems.append(
+                    f"{source.path}: its prediction would replace that of {taken[clash]} ({output / clash}); rename "
+                    "one of the two, or predict them into two output folders"
+                )
+    return sources, problems
+
+
+def _of_word(word: str, output: Path) -> Iterator[Source | str]:
+    """Yield the photographs of a word, and in place of each that cannot be used, or of all, a line that says why."""
+    path = Path(word)
+    if path.is_dir():
+        yield from _of_folder(path, output)
+    elif not os.path.lexists(path) and glob.has_magic(word):
+        yield from _of_pattern(word, output)
+    elif path.suffix.lower() == LIST:
+        yield from _of_list(path, output)
+    else:
+        yield _of_file(path, path.name, output)
+
+
+def _of_file(path: Path, name: str, output: Path) -> Source | str:
+    if (kind := kind_of(path)) is not None:
+        return f"{path}: {'no such file or folder' if kind == 'nothing' else f'{kind}; expected an image'}"
+    source = Source(path, name)
+    if _same(output / source.prediction, path):
+        return f"{path}: its prediction would overwrite it; give another folder with --output"
+    return source
+
+
+def _of_folder(folder: Path, output: Path) -> Iterator[Source | str]:
+    if _same(folder, output):
+        yield f"{folder}: both the photographs' folder and --output; give another folder with --output"
+        return
+    count = 0
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(d for d in folders if not d.startswith(".") and not _same(Path(place, d), output))
+        for file in sorted(files):
+            if not file.startswith(".") and file.lower().endswith(SUFFIXES):
+                path = Path(place, file)
+                count += 1
+                yield _of_file(path, path.relative_to(folder).as_posix(), output)
+    if not count:
+        yield f"{folder}: no photograph in this folder or below it (endings: {', '.join(SUFFIXES)})"
+
+
+def _of_pattern(word: str, output: Path) -> Iterator[Source | str]:
+    parts = Path(word).parts
+    start = Path(*parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))])
+    files = [Path(file) for file in sorted(glob.glob(word, recursive=True)) if file.lower().endswith(SUFFIXES)]
+    files = [path for path in files if not path.is_dir() and output not in path.parents]
+    if not files:
+        yield f"{word}: no photograph fits this pattern (endings: {', '.join(SUFFIXES)})"
+    yield from (_of_file(path, path.relative_to(start).as_posix(), output) for path in files)
+
+
+def _of_list(path: Path, output: Path) -> Iterator[Source | str]:
+    try:
+        lines = read_file(path, "list of paths").decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        lines = []
+    except UserError as error:
+        yield str(error)
+        return
+    listed = [line.strip() for line in lines if line.strip()]
+    if not listed:
+        yield f"{path}: expected a list in UTF-8 with the path of one photograph per line, found none"
+    for line in listed:
+        inside = not Path(line).is_absolute() and ".." not in Path(line).parts
+        file = path.parent / line
+        yield _of_file(file, Path(line).as_posix() if inside else file.name, output)
+
+
+def _same(first: Path, second: Path) -> bool:
+    """Whether two paths lead to the same file or folder."""
+    try:
+        return first.samefile(second)
+    except OSError:
+        return False

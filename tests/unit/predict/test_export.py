@@ -1,0 +1,103 @@
+"""Exported networks against PyTorch."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import simformer
+from simformer.cli import main
+from simformer.predict import export as exporting
+from simformer.predict.export import Exported, compare
+
+SIZES = [(1, 64, 64), (2, 96, 160), (1, 256, 64)]
+
+
+@pytest.fixture(scope="module")
+def segmenter(model_file):
+    return simformer.load(model_file, "cpu")
+
+
+@torch.no_grad()
+def scores(segmenter, image):
+    return Exported(segmenter.trained.model, argmax=False)(torch.from_numpy(image)).numpy()
+
+
+def export(model, output, *words):
+    return main(["export", "--model", str(model), "--output", str(output), *words])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["tiny", "resnet18"])
+def test_onnx_takes_images_of_any_multiple(write_tiny, tmp_path, capsys, backbone):
+    onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    model = write_tiny(tmp_path / "model.safetensors", backbone=backbone)
+    segmenter = simformer.load(model, "cpu")
+    for name, *argmax in (("scores",), ("classes", "--argmax")):
+        assert export(model, tmp_path / f"{name}.onnx", "--format", "onnx", *argmax) == 0
+        assert f"{name}.onnx: agrees with PyTorch" in capsys.readouterr().out
+    sessions = {name: onnxruntime.InferenceSession(tmp_path / f"{name}.onnx") for name in ("scores", "classes")}
+    for count, height, width in SIZES:
+        image = np.random.default_rng(1).uniform(0, 255, (count, 3, height, width)).astype(np.float32)
+        expected = scores(segmenter, image)
+        found, ids = (session.run(None, {"image": image})[0] for session in sessions.values())
+        assert np.abs(found - expected).max() < 1e-3
+        chosen = np.take_along_axis(expected, ids[:, None].astype(int), axis=1)[:, 0]
+        assert ids.dtype == np.uint8 and (chosen > expected.max(axis=1) - 1e-4).all(), "ties within rounding only"
+    facts = json.loads({p.key: p.value for p in onnx.load(tmp_path / "scores.onnx").metadata_props}["simformer"])
+    assert [c["name"] for c in facts["classes"]] == list(segmenter.trained.classes)
+    assert facts["input"]["multiple"] == 32 and facts["inference"] == {"short_edge": 48, "max_long_edge": 96}
+
+
+@pytest.mark.slow
+def test_a_program_of_torch_export_takes_images_of_any_multiple(segmenter, model_file, tmp_path):
+    assert export(model_file, tmp_path / "model.pt2", "--format", "torch_export", "--argmax") == 0
+    extra = {"simformer.json": ""}
+    module = torch.export.load(tmp_path / "model.pt2", extra_files=extra).module()
+    assert json.loads(extra["simformer.json"])["output"].startswith("class ids")
+    for count, height, width in SIZES:
+        image = np.random.default_rng(1).uniform(0, 255, (count, 3, height, width)).astype(np.float32)
+        assert np.array_equal(module(torch.from_numpy(image)).numpy(), scores(segmenter, image).argmax(axis=1))
+
+
+def test_a_padded_photograph_gets_the_scores_of_a_prediction(segmenter):
+    """What docs/predict.md says of padding: the mean colour, at the right and below."""
+    height, width = 48, 72
+    photo = np.random.default_rng(2).integers(0, 256, (3, height, width), dtype=np.uint8)
+    padded = np.broadcast_to(np.float32([123.675, 116.28, 103.53])[:, None, None], (3, 64, 96)).copy()
+    padded[:, :height, :width] = photo
+    found = scores(segmenter, padded[None])[..., :height, :width]
+    expected = simformer.inference.class_scores(segmenter.trained.model, torch.from_numpy(photo)[None], (height, width))
+    assert np.abs(found - expected.numpy()).max() < 1e-4
+
+
+def test_a_network_that_differs_is_noticed(segmenter):
+    def wrong(image):
+        return np.roll(scores(segmenter, image), 1, axis=1)
+
+    with torch.no_grad():
+        same = compare(segmenter, False, lambda image: scores(segmenter, image))
+        other = compare(segmenter, False, wrong)
+        classes = compare(segmenter, True, lambda image: wrong(image).argmax(axis=1))
+    assert (same.difference, same.equal) == (0.0, 1.0)
+    assert other.difference > 0.1 and other.equal < 0.9 and classes.equal < 0.9
+
+
+def test_a_file_that_differs_is_not_written(model_file, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(exporting, "_torch_export", lambda *given: (b"", lambda image: scores_of_nothing(image)))
+    monkeypatch.setattr(torch.export, "export", lambda *given, **keywords: None)
+    assert export(model_file, tmp_path / "new/model.pt2", "--format", "torch_export") == 1
+    assert "not written, since the exported network does not agree with PyTorch" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def scores_of_nothing(image):
+    return np.zeros((len(image), 5, *image.shape[2:]), np.float32)
+
+
+def test_onnx_needs_its_packages(model_file, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(exporting, "NEEDS", ("onnx", "no_such_package"))
+    assert export(model_file, tmp_path / "m.onnx", "--format", "onnx") == 1
+    line = "error: --format onnx needs packages that are not installed (no_such_package); type: pip install"
+    assert capsys.readouterr().err.startswith(line)

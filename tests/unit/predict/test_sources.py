@@ -1,0 +1,97 @@
+"""Which photographs words mean, and how their predictions are called."""
+
+import os
+
+import pytest
+
+from simformer.predict.sources import find_sources
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    for name in (
+        "in/a.jpg",
+        "in/deep/er/b.PNG",
+        "in/.hidden/c.jpg",
+        "in/.d.jpg",
+        "in/e.txt",
+        "other/a.jpg",
+        "in/out/x.png",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def found(folder, *words, output="out", overlay=False):
+    """Names and problems."""
+    sources, problems = find_sources(words, folder / output, overlay)
+    return [(os.path.relpath(s.path, folder), s.name) for s in sources], problems
+
+
+def test_a_file_keeps_its_name_and_a_folder_its_folders(folder):
+    assert found(folder, "in/deep/er/b.PNG") == ([("in/deep/er/b.PNG", "b.PNG")], [])
+    inside = [("in/a.jpg", "a.jpg"), ("in/deep/er/b.PNG", "deep/er/b.PNG")]
+    assert found(folder, "in", output="in/out") == (inside, []), "neither hidden files nor earlier predictions"
+    assert found(folder, str(folder / "in"), output="in/out") == (inside, [])
+
+
+def test_a_pattern_keeps_the_folders_behind_its_fixed_part(folder):
+    assert found(folder, "in/*.jpg") == ([("in/a.jpg", "a.jpg")], [])
+    assert found(folder, "in/d*/**/*.PNG") == ([("in/deep/er/b.PNG", "deep/er/b.PNG")], [])
+    assert found(folder, "*/a.jpg") == ([("in/a.jpg", "in/a.jpg"), ("other/a.jpg", "other/a.jpg")], [])
+    assert "no photograph fits this pattern" in found(folder, "in/*.gif")[1][0]
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_a_file(folder):
+    (folder / "in/[1].jpg").write_bytes(b"")
+    assert found(folder, "in/[1].jpg")[0] == [("in/[1].jpg", "[1].jpg")]
+
+
+def test_a_list_names_files_from_its_folder_on(folder):
+    (folder / "in/list.txt").write_text(
+        "\ufeffdeep/er/b.PNG\r\n\r\n  a.jpg  \r\n../other/a.jpg\nnone.jpg\n", encoding="utf-8"
+    )
+    names, problems = found(folder, "in/list.txt")
+    assert names == [("in/deep/er/b.PNG", "deep/er/b.PNG"), ("in/a.jpg", "a.jpg")]
+    assert len(problems) == 2
+    assert "other/a.jpg: its prediction would replace that of in/a.jpg" in problems[0]
+    assert problems[1] == "in/none.jpg: no such file or folder"
+    (folder / "latin.txt").write_bytes(b"\xe4.jpg\n")
+    (folder / "empty.txt").write_text("\n")
+    assert all("expected a list in UTF-8" in found(folder, name)[1][0] for name in ("latin.txt", "empty.txt"))
+    assert found(folder, "no.txt")[1] == ["no.txt: list of paths not found"]
+
+
+def test_one_photograph_named_twice_is_predicted_once(folder):
+    assert found(folder, "in/a.jpg", "in/*.jpg", "./in/a.jpg") == ([("in/a.jpg", "a.jpg")], [])
+
+
+def test_two_photographs_do_not_get_one_prediction(folder):
+    (folder / "in/a.png").write_bytes(b"")
+    names, problems = found(folder, "in", output="in/out")
+    assert [name for _, name in names] == ["a.jpg", "deep/er/b.PNG"]
+    assert len(problems) == 1 and "a.png: its prediction would replace that of" in problems[0]
+    assert len(found(folder, "in/a.jpg", "other/a.jpg")[1]) == 1
+    (folder / "in/overlay").mkdir()
+    (folder / "in/overlay/a.gif").write_bytes(b"")
+    (folder / "in/a.png").unlink()
+    assert found(folder, "in", output="in/out")[1] == []
+    assert len(found(folder, "in", output="in/out", overlay=True)[1]) == 1
+
+
+def test_nothing_that_is_read_is_overwritten(folder):
+    assert "both the photographs' folder and --output" in found(folder, "in", output="in")[1][0]
+    assert "its prediction would overwrite it" in found(folder, "in/out/x.png", output="in/out")[1][0]
+    assert found(folder, "in/a.jpg", output="in") == ([("in/a.jpg", "a.jpg")], [])
+
+
+def test_what_is_not_there_is_told_and_the_rest_goes_on(folder):
+    (folder / "link.jpg").symlink_to("nowhere")
+    os.mkfifo(folder / "pipe.jpg")
+    names, problems = found(folder, "none.jpg", "empty", "link.jpg", "pipe.jpg", "in/a.jpg")
+    assert names == [("in/a.jpg", "a.jpg")]
+    expected = ["no such file", "no photograph in this folder", "a link that leads nowhere", "a named pipe"]
+    assert all(words in line for words, line in zip(expected, problems, strict=True))

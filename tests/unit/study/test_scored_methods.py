@@ -1,0 +1,65 @@
+"""A method that stands for another program's predictions: rows of tables, no training, no model."""
+
+import pytest
+
+from simformer.errors import UserError
+from simformer.study import figure_runs, table_runs
+from simformer.study.plan import trainings
+from simformer.study.runs import Runs
+from simformer.study.status import make_status
+from tests.unit.conftest import BASIC, error_of
+
+THEIRS = {"methods/theirs": {"label": "Theirs", "labels": "none", "predictions": "/p/{dataset}/{split}/{seed}"}}
+TABLE = {"experiments/table1": {"title": "T", "methods": ["plain", "theirs"], "compare": [["plain", "theirs"]]}}
+CELL = ("toys", "split1", "theirs", 0)
+
+
+@pytest.fixture
+def runs(catalogue):
+    return Runs(catalogue(BASIC | THEIRS | TABLE))
+
+
+def test_it_is_a_row_of_tables_without_a_training(runs):
+    assert CELL in runs.catalogue.cells("table1") and not runs.is_trained(CELL)
+    assert {method for _, _, method, _ in trainings(runs.catalogue, ["table1"])} == {"plain"}
+    for about in (table_runs.table, table_runs.per_class, table_runs.intervals):
+        assert {run.method for run in about(runs, "table1")["runs"]} == {"plain", "theirs"}
+    assert runs.evaluated(CELL)["evaluation"] == ("results/toys/split1/theirs/seed0/evaluation/1of1.npz",)
+
+
+def test_its_predictions_lie_where_the_cell_says(runs, catalogue):
+    assert runs.predictions(CELL) == "/p/toys/split1/0"
+    wrong = THEIRS["methods/theirs"] | {"predictions": "/p/{method}"}
+    with pytest.raises(UserError, match="may hold {dataset}, {split} and {seed} alone"):
+        Runs(catalogue({"methods/theirs": wrong} | TABLE)).predictions(CELL)
+
+
+def test_pictures_and_checks_of_models_leave_it_out(runs):
+    cells = [*figure_runs.gallery_cells(runs, "table1", "toys", "split1"), *figure_runs.site_cells(runs)]
+    assert {method for _, _, method, _ in cells} == {"plain"}
+    for about, place in ((table_runs.diagnostics, ()), (table_runs.curves, ("toys", "split1"))):
+        assert {run.method for run in about(runs, "table1", *place)["runs"]} == {"plain"}
+
+
+def test_whatever_needs_its_model_is_refused(runs):
+    for wanted in (lambda: runs.trained("model.safetensors", CELL), lambda: runs.labels(CELL)):
+        with pytest.raises(UserError, match="'theirs' has no model, only predictions of another program"):
+            wanted()
+
+
+def test_status_counts_its_scores(runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert make_status(runs.catalogue, [], 0, False).tables == {"table1": (0, 4)}
+    file = tmp_path / "results/toys/split1/theirs/seed0/metrics.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{}")
+    assert make_status(runs.catalogue, [], 0, False).tables == {"table1": (1, 4)}
+
+
+def test_what_does_not_go_together_is_refused(catalogue):
+    for method in ({"labels": "none"}, {"predictions": "/p"}, {"labels": "full", "predictions": "/p"}):
+        assert "`predictions` goes with `labels: none`" in error_of(
+            catalogue, {"methods/plain": {"label": "P"} | method}
+        )
+    student = {"methods/plain": {"label": "P", "labels": "pseudo", "teacher": "theirs"}}
+    assert "teacher 'theirs' is not trained here" in error_of(catalogue, THEIRS | student)
