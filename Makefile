@@ -28,7 +28,7 @@ $(VENV)/.ready: pyproject.toml envs/constraints.txt
 
 $(VENV)/.ready-dev: $(VENV)/.ready
 	@echo "Adding to $(VENV) what the tests need ..."
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e ".[tensorboard,dev,parity]"
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e ".[tensorboard,timm,dev,parity]"
 	@touch $@
 
 demo: STUDY := demo

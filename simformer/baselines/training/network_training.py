@@ -14,7 +14,6 @@ from torch.utils.data import Dataset
 from simformer.baselines.settings import NetworkSettings, NetworkSpec
 from simformer.baselines.training.network_file import write_network
 from simformer.baselines.training.sgd import build_sgd, sgd_step, total_steps
-from simformer.baselines.training.strided_backbone import freeze_stages
 from simformer.data.loader import training_steps
 from simformer.errors import UserError
 from simformer.models.weights import initialise_backbone
@@ -60,7 +59,7 @@ def new_network(spec: NetworkSpec, job: Job, build: Callable[[], NetworkT]) -> N
     network = build()
     if job.weights is not None:
         initialise_backbone(network.backbone, job.weights)
-    freeze_stages(network.backbone, spec.settings.frozen_stages)
+    network.backbone.freeze(spec.settings.frozen_stages)
     return network.to(job.device)
 
 
