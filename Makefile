@@ -13,7 +13,7 @@ help:
 	@echo "make test-slow  the slow tests: interrupted studies; a real Slurm and real photographs if they are there"
 	@echo "make lint       ruff, import-linter, snakefmt and snakemake --lint"
 	@echo "make gpu-check  the acceptance check of a GPU, 8 minutes, with the Python that is there (docs/hpc.md)"
-	@echo "make reference  regenerate the schema, docs/configuration.md, docs/methods.md and the pictures of docs/architecture.md"
+	@echo "make reference  regenerate the schema, docs/configuration.md, docs/methods.md and the pictures of docs/architecture.md, docs/backbones.md's costs"
 
 # What a study needs, and on top of it what tests need.
 setup: $(VENV)/.ready-dev
@@ -62,6 +62,7 @@ reference: setup
 	@simformer schema --schema workflow/schemas/study.schema.json --page docs/configuration.md \
 	  --methods docs/methods.md
 	@python -m docs.draw.layers
+	@python -m docs.draw.backbones
 	@snakemake --configfile config/demo.yaml --rulegraph dot -- all measured_baselines | python -m docs.draw.stages
 
 # Without setup: on a cluster the Python that has its PyTorch is the one to be examined.
