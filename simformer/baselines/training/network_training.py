@@ -16,6 +16,7 @@ from simformer.baselines.training.network_file import write_network
 from simformer.baselines.training.sgd import build_sgd, sgd_step, total_steps
 from simformer.data.loader import training_steps
 from simformer.errors import UserError
+from simformer.machine.devices import gpu_name
 from simformer.models.weights import initialise_backbone
 from simformer.training.job import Job
 from simformer.training.log import StepMeans
@@ -99,7 +100,7 @@ def run_training(training: NetworkTraining, job: Job) -> None:
         if loop.complete():
             facts = {
                 "seconds": round(time.monotonic() - started, 1),
-                "device": torch.cuda.get_device_name(job.device) if job.device.type == "cuda" else "cpu",
+                "device": gpu_name(job.device) or "cpu",
                 "torch": torch.__version__,
                 "threads": torch.get_num_threads(),
                 "parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
