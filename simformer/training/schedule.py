@@ -43,13 +43,13 @@ def build_optimizer(
 ) -> torch.optim.AdamW:
     """AdamW with betas (0.9, 0.999) and eps 1e-8 over `parameter_groups`.
 
-    On a CUDA GPU, and in half precision, the whole update is one fused kernel; where there is none, a warning says so.
+    On a GPU, and in half precision, the whole update is one fused kernel; where there is none, a warning says so.
     Apple's GPUs do without: a step must be able to skip its update without a look at the gradient's norm.
     """
     groups = parameter_groups(modules, backbone, settings, undecayed)
     options = {"betas": (0.9, 0.999), "eps": 1e-8}
     device = groups[0]["params"][0].device.type
-    if device == "cuda" or (device == "cpu" and settings.precision != "fp32"):
+    if device != "mps" and (device != "cpu" or settings.precision != "fp32"):
         try:
             return torch.optim.AdamW(groups, **options, fused=True)
         except RuntimeError as error:
