@@ -13,14 +13,14 @@ help:
 	@echo "make test-slow  the slow tests: interrupted studies; a real Slurm and real photographs if they are there"
 	@echo "make lint       ruff, import-linter, snakefmt and snakemake --lint"
 	@echo "make gpu-check  the acceptance check of a GPU, 8 minutes, with the Python that is there (docs/hpc.md)"
-	@echo "make reference  regenerate the schema, docs/configuration.md, docs/methods.md and the pictures of docs/architecture.md"
+	@echo "make reference  regenerate the schema, docs/configuration.md, docs/methods.md and the pictures of docs/architecture.md, docs/backbones.md's costs"
 
 # What a study needs, and on top of it what tests need.
 setup: $(VENV)/.ready-dev
 
 $(VENV)/.ready: pyproject.toml envs/constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "error: $(PYTHON) is older than Python 3.11; install 3.11 or run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+	  { echo "error: $(PYTHON) is not Python 3.11, 3.12 or 3.13; install 3.11 or run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@echo "Setting up $(VENV) (about 2 minutes and 2 GB of disk with CPU builds of torch, more with CUDA builds) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e ".[tensorboard]"
@@ -28,7 +28,7 @@ $(VENV)/.ready: pyproject.toml envs/constraints.txt
 
 $(VENV)/.ready-dev: $(VENV)/.ready
 	@echo "Adding to $(VENV) what the tests need ..."
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e ".[tensorboard,dev,parity,onnx]"
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e ".[tensorboard,timm,dev,parity,onnx]"
 	@touch $@
 
 demo: STUDY := demo
@@ -62,6 +62,7 @@ reference: setup
 	@simformer schema --schema workflow/schemas/study.schema.json --page docs/configuration.md \
 	  --methods docs/methods.md
 	@python -m docs.draw.layers
+	@python -m docs.draw.backbones
 	@snakemake --configfile config/demo.yaml --rulegraph dot -- all measured_baselines | python -m docs.draw.stages
 
 # Without setup: on a cluster the Python that has its PyTorch is the one to be examined.

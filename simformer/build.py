@@ -84,7 +84,8 @@ def build_training(
         config.seed,
         settings.loss.drop_lost_labels,
     )
-    optimizer = build_optimizer([m for m in (model, simnet) if m is not None], model.backbone, settings.optim)
+    networks, undecayed = [m for m in (model, simnet) if m is not None], model.backbone.undecayed()
+    optimizer = build_optimizer(networks, model.backbone, settings.optim, undecayed)
     loss = SimFormerLoss(
         settings.loss,
         settings.matching,

@@ -40,7 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="simformer", description=what)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (data, formats, runs, baselines, seam, conta, rib, retab, checks, figures, results, site, watch, predict):
+    groups = (data, formats, runs, baselines, seam, conta, rib, retab, checks, figures, results, site, watch, predict)
+    for group in groups:
         group.add(commands)
     return parser
 

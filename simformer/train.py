@@ -11,7 +11,7 @@ from simformer.config.layers import RunConfig
 from simformer.data.loader import training_steps
 from simformer.data.transfer import on_device
 from simformer.errors import UserError
-from simformer.machine.devices import set_precision
+from simformer.machine.devices import gpu_name, set_precision
 from simformer.training.job import Job
 from simformer.training.log import StepMeans
 from simformer.training.loop import Loop
@@ -68,7 +68,7 @@ def train(config: RunConfig, job: Job, processes: Processes = ALONE) -> None:
             if loop.save_due(number):
                 loop.save(number + 1)
         if loop.complete():
-            gpus = processes.gather(torch.cuda.get_device_name(device) if device.type == "cuda" else None)
+            gpus = processes.gather(gpu_name(device))
             size = {"images": len(job.labels.images), "parameters": sum(p.numel() for p in step.parameters)}
             write = partial(save_model, training=training, config=config, labels=job.labels, inference=job.inference)
             loop.finish(size | facts(meter.total, gpus), write)

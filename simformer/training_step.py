@@ -16,6 +16,7 @@ from simformer.data.loader import Group
 from simformer.errors import UserError
 from simformer.losses.mask import count_masks
 from simformer.losses.total import total
+from simformer.machine.devices import sum_type
 from simformer.training.log import TERMS, StepMeans
 from simformer.training.objective import Objective
 from simformer.training.processes import Processes
@@ -25,7 +26,7 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 
 @dataclass(frozen=True)
 class _Values:
-    """What a step has computed for the log: weighted terms and gradient norm, float64 [7], still on the device."""
+    """What a step has computed for the log: weighted terms and gradient norm, [7], still on the device."""
 
     step: int
     names: list[str]
@@ -67,7 +68,7 @@ class TrainingStep:
         self._unsettled: list[_Values] = []
 
     def backward(self, groups: list[Group], step: int) -> Tensor:
-        """Accumulate the gradient of a step; returns this process's weighted terms of the loss (Eq. 5), float64 [6].
+        """Accumulate the gradient of a step; returns this process's weighted terms of the loss (Eq. 5), [6].
 
         All counts and sums are those of the whole step, of which this process has a share of the groups.
         """
@@ -76,7 +77,7 @@ class TrainingStep:
         num_groups = optim.batch_images // optim.group_images
         num_masks = processes.sum([count_masks([target for group in groups for target in group.targets])])[0]
         self.training.optimizer.zero_grad(set_to_none=True)
-        sums = torch.zeros(len(TERMS), dtype=torch.float64, device=self.device)
+        sums = torch.zeros(len(TERMS), dtype=sum_type(self.device), device=self.device)
         for first in range(0, len(groups), per_forward):
             chunk = groups[first : first + per_forward]
             slots = share[first : first + per_forward]
@@ -93,7 +94,7 @@ class TrainingStep:
                     # The losses of the processes add up, but the mean of their gradients is taken.
                     self.scaler.scale(total(terms) * processes.size).backward()
             absent = sums.new_zeros(())
-            sums += torch.stack([terms.get(name, absent).detach().double() for name in TERMS])
+            sums += torch.stack([terms.get(name, absent).detach().to(sums.dtype) for name in TERMS])
         return sums
 
     def clip_gradient(self) -> Tensor:
@@ -110,7 +111,7 @@ class TrainingStep:
             terms: what `backward` returned.
             norm: what `clip_gradient` returned.
         """
-        self._unsettled.append(_Values(step, _names(groups), torch.cat([terms, norm.double()[None]])))
+        self._unsettled.append(_Values(step, _names(groups), torch.cat([terms, norm.to(terms.dtype)[None]])))
         if not self.waits:
             self.settle()
         elif not self.scaler.is_enabled():  # the fused AdamW skips its update where this is set, as for the scaler

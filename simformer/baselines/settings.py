@@ -13,8 +13,9 @@ from typing import Annotated, Generic, Literal, TypeVar
 from pydantic import Field, model_validator
 
 from simformer.baselines.responses import EXPANSIONS, RESPONSES
-from simformer.config.fields import WHOLE, Count, LongEdge, Seed, Settings, Share, Side, Weight, within
+from simformer.config.fields import BACKBONES, WHOLE, Count, LongEdge, Seed, Settings, Share, Side, Weight, within
 from simformer.config.layers import RECIPE_VERSION
+from simformer.errors import UserError
 
 Positive = Annotated[float, Field(gt=0)]
 ResponseName = Literal[tuple(RESPONSES)]
@@ -164,3 +165,13 @@ class MapChoice(Settings):
     def cleaned(self) -> str:
         """Suffix of the folders of seeds whose cleaning is chosen, and of what follows from them: '.pamr', or ''."""
         return f".{self.clean}" if self.clean else ""
+
+
+def dilatable(backbone: str, dataset: str) -> str:
+    """Return a dataset's backbone; raises UserError if class maps cannot be made with it, which need finer strides."""
+    if backbone in BACKBONES:
+        return backbone
+    raise UserError(
+        f"settings.model.backbone of {dataset} is '{backbone}', but class maps (CAM*, SEAM*, ...) need one of "
+        f"{', '.join(BACKBONES)}, whose strides are taken out; name the network of timm in methods instead"
+    )

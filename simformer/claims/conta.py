@@ -115,7 +115,7 @@ def _informative(response: ContextResponse, names: Sequence[str]) -> list[Claim]
     contexts, attention = response.contexts, response.network.trunk.attention
     other = Contexts("shuffled", attention, contexts.predicted, names, 0, contexts.device)
     own, shuffled = (_rows(c, names) for c in (contexts, other))
-    alpha = torch.cat([attention.weights(*contexts.masks([name])) for name in names]).double().cpu()
+    alpha = torch.cat([attention.weights(*contexts.masks([name])) for name in names]).cpu().double()
     entropy = (torch.special.entr(alpha).sum(dim=1) / np.log(max(2, int(attention.known.sum())))).numpy()
     mean, one, none = own.mean(axis=1), np.ones(len(names)), np.zeros(len(names))
     spread, apart = _root_mean_square(own - own.mean(axis=0)), _root_mean_square(own - shuffled)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from simformer.commands.inputs import base_novel_split, dataset_index, label_set, take_device, use_threads
 from simformer.data.shards import WHOLE, Shard
 from simformer.errors import UserError
+from simformer.machine.device_names import DEVICES, EXPECTED
 
 if TYPE_CHECKING:
     from simformer.config.layers import SettingsT
@@ -20,7 +21,6 @@ Option = tuple[str, dict[str, Any]]
 """Name and keywords of `ArgumentParser.add_argument`."""
 MOST = 10**15
 """What a count without a bound of its own may be."""
-DEVICES = r"auto|cpu|cuda(:\d{1,4})?"
 
 
 def command(commands: argparse._SubParsersAction, run: Callable[[argparse.Namespace], None], *options: Option) -> None:
@@ -123,7 +123,7 @@ def _shard(text: str) -> Shard:
 
 def _device(text: str) -> str:
     if not re.fullmatch(DEVICES, text):
-        raise argparse.ArgumentTypeError(f"expected auto, cpu, cuda or cuda:N, found '{text}'")
+        raise argparse.ArgumentTypeError(f"expected {EXPECTED}, found '{text}'")
     return text
 
 
@@ -161,7 +161,7 @@ DEVICE: Option = (
     {
         "type": _device,
         "default": "auto",
-        "help": "auto (a free GPU, else the CPU), cuda, cuda:N or cpu",
+        "help": "auto (a free CUDA GPU, else Apple's GPU, else the CPU), cuda, cuda:N, mps or cpu",
         "read": take_device,
     },
 )

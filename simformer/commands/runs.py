@@ -47,7 +47,8 @@ def weights(args: argparse.Namespace) -> None:
     from simformer.config.paths import expand_path
     from simformer.models.weights import fetch_backbone_weights
 
-    fetch_backbone_weights(args.backbone, str(expand_path(args.source, "model.weights")), args.output)
+    source = str(expand_path(args.source, "model.weights"))
+    fetch_backbone_weights(args.backbone, source, args.output, args.sha256)
 
 
 def import_weights(args: argparse.Namespace) -> None:
@@ -170,7 +171,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     command(commands, resolve, ("--settings", {"required": True, "help": "flat settings, JSON"}), OUTPUT)
     command(
         commands, weights, ("--backbone", {"required": True, "help": "backbone name"}),
-        ("--source", {"required": True, "help": "'imagenet' or a file"}), OUTPUT,
+        ("--source", {"required": True, "help": "'imagenet', 'timm' or a file"}),
+        ("--sha256", {"default": None, "metavar": "HEX", "help": "refuse a file that has another"}), OUTPUT,
     )  # fmt: skip
     command(
         commands, import_weights, path("source", "official checkpoint, .pkl or .pth"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
 from typing import Annotated, Any
@@ -10,6 +11,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 MAX_SIDE = 8192
 """Longest side of images and crops that networks get, pixels; above it a single batch would not fit any memory."""
+
+
+BACKBONES = ("resnet50", "resnet18", "mobilenet_v2", "tiny")
+"""Backbones that need no other package."""
+TIMM = "timm/"
+"""What the name of a backbone begins with that is one of timm's."""
+TIMM_INSTALL = "pip install -c envs/constraints.txt -e '.[timm]'"
+NO_FILES = ("none", "imagenet", "timm")
+"""Values of `model.weights` that are no path."""
 
 
 def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -38,9 +48,18 @@ def _whole(value: Any) -> Any:
 def _plain_weights(text: str) -> str:
     """Refuse what is meant as one of the two words, but would be taken for the path of a file."""
     meant = {"null": "none", "~": "none"}.get(text.strip().lower(), text.strip().lower())
-    if meant in ("none", "imagenet") and text != meant:
+    if meant in NO_FILES and text != meant:
         raise ValueError(f"'{text}' would be the path of a file; write {meant} (for a file of that name ./{text})")
     return text
+
+
+def _known_backbone(name: str) -> str:
+    """Refuse what is neither one of our backbones nor may be one of timm's; which of those there are, timm knows."""
+    if name in BACKBONES or re.fullmatch(TIMM + r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?", name):
+        return name
+    near = difflib.get_close_matches(name, BACKBONES, n=1)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    raise ValueError(f"is '{name}'; {hint}Expected {', '.join(BACKBONES)}, or {TIMM}NAME (docs/backbones.md)")
 
 
 def _key_of_split(key: Any) -> Any:
@@ -64,7 +83,10 @@ LongEdge = Annotated[int, Field(ge=16, le=10**6)]
 Text = Annotated[str, AfterValidator(_plain_text)]
 """A line of text for tables, pages and paths."""
 Weights = Annotated[Text, AfterValidator(_plain_weights)]
-"""Where initial weights come from: 'imagenet', 'none', or a file's path."""
+"""Where initial weights come from: one of NO_FILES, or a file's path."""
+BackboneName = Annotated[str, AfterValidator(_known_backbone)]
+"""One of BACKBONES, or timm's name after TIMM."""
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 SplitNumber = Annotated[int, Field(ge=0, le=999_999)]
 SplitKey = Annotated[SplitNumber, BeforeValidator(_key_of_split)]
 """Number of a split as the key of a mapping."""
@@ -94,3 +116,17 @@ def within(short_edges: tuple[int, ...], max_long_edge: int, names: str) -> None
         raise ValueError(
             f"{names}: the shorter side ({max(short_edges)}) exceeds the bound of the longer one ({max_long_edge})"
         )
+
+
+def fitting_weights(backbone: str, weights: str, sha256: str | None, frozen_stages: int) -> None:
+    """Raise ValueError if keys of `model` contradict each other: each library has weights of its own networks only."""
+    own, other = ("timm", "imagenet") if backbone.startswith(TIMM) else ("imagenet", "timm")
+    if weights == other:
+        raise ValueError(
+            f"model.weights '{other}' are no weights of model.backbone '{backbone}'; write {own}, none or a file's "
+            "path beside `backbone`"
+        )
+    if sha256 and weights in NO_FILES:
+        raise ValueError(f"model.weights_sha256 needs a file in model.weights, found '{weights}'")
+    if frozen_stages and weights == "none":
+        raise ValueError("model.frozen_stages would keep random weights, since model.weights is none; set one of them")

@@ -14,14 +14,17 @@ from simformer.config.fields import (
     DISTINCT,
     LATER,
     MAX_SIDE,
+    BackboneName,
     Count,
     LongEdge,
     Seed,
     Settings,
+    Sha256,
     Share,
     Side,
     Weight,
     Weights,
+    fitting_weights,
     within,
 )
 
@@ -39,12 +42,21 @@ class Draw(Settings):
 class ModelSettings(Settings):
     """MaskFormer (Sec. 3.2) and SimNet (Sec. 3.3)."""
 
-    backbone: Literal["resnet50", "resnet18", "mobilenet_v2", "tiny"] = Field(
-        "resnet50", description="Backbone network; the paper uses resnet50. 'tiny' is for the demo."
+    backbone: BackboneName = Field(
+        "resnet50",
+        description="Backbone network; the paper uses resnet50. Also resnet18, mobilenet_v2, tiny (for the demo), and "
+        "'timm/NAME' for a network of timm (docs/backbones.md).",
     )
     weights: Weights = Field(
         "imagenet",
-        description="Initial backbone weights: 'imagenet' (torchvision's V1 enum), 'none', or a file's path.",
+        description="Initial backbone weights: 'imagenet' (torchvision's V1 enum), 'timm' (those that timm has under "
+        "the backbone's name), 'none', or a file's path.",
+    )
+    weights_sha256: Annotated[Sha256 | None, LATER] = Field(
+        None, description="sha256 of the file that `weights` names; another file is refused."
+    )
+    frozen_stages: Annotated[int, LATER, Field(ge=0, le=4)] = Field(
+        0, description="Stages of the backbone, of four, that keep their initial weights; 4 trains the rest alone."
     )
     queries: Count = Field(100, description="N, number of queries = proposals per image.")
     dim: Count = Field(256, description="C, width of pixel embeddings, pixel decoder and transformer.")
@@ -61,6 +73,11 @@ class ModelSettings(Settings):
         "concatenated",
         description="What SimNet gets of a pair of embeddings: [a ; b], as released, or [|a - b| ; a * b].",
     )
+
+    @model_validator(mode="after")
+    def _fitting_weights(self) -> ModelSettings:
+        fitting_weights(self.backbone, self.weights, self.weights_sha256, self.frozen_stages)
+        return self
 
     @model_validator(mode="after")
     def _divisible(self) -> ModelSettings:

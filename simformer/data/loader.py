@@ -24,6 +24,7 @@ from simformer.data.targets import Target, make_target
 from simformer.data.transforms import Crop, augment
 from simformer.data.workers import Loaders
 from simformer.errors import UserError
+from simformer.machine.copies import send
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Group:
     def to(self, device: torch.device) -> Group:
         """Return the same group with images and label maps on another device."""
         targets = [target.to(device) for target in self.targets]
-        return replace(self, images=self.images.to(device, non_blocking=True), targets=targets)
+        return replace(self, images=send(self.images, device), targets=targets)
 
 
 class TrainingGroups(Dataset[Group]):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from simformer.config.settings import IGNORE
+from simformer.machine.copies import send
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Target:
 
     def to(self, device: torch.device | str) -> Target:
         """Return the same target with its maps on another device."""
-        label_map, padding = (tensor.to(device, non_blocking=True) for tensor in (self.label_map, self.padding))
+        label_map, padding = (send(tensor, device) for tensor in (self.label_map, self.padding))
         return replace(self, label_map=label_map, padding=padding)
 
 

@@ -72,9 +72,17 @@ def _no_gpu(seen: int, driver: str, build: str | None) -> Check:
         found = f"{seen} GPU(s), driver {driver}, but torch (CUDA {build}) cannot use them"
         fix = f"a driver for CUDA {build}, or a torch for this driver; echo $CUDA_VISIBLE_DEVICES must not be empty"
         return Check("gpu", "problem", found, fix)
+    if _apple():
+        return Check("gpu", "ok", "Apple's (MPS), which --device auto takes; no training has been tested on one")
     if shutil.which("sbatch"):
         return Check("gpu", "ok", "none here; Slurm's jobs get theirs (run this in a job to check them)")
     return Check("gpu", "ok", "no GPU: CPU only, which the demo is made for")
+
+
+def _apple() -> bool:
+    import torch
+
+    return torch.backends.mps.is_available()
 
 
 def _cores() -> Check:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from simformer.config.fields import NO_FILES, TIMM, TIMM_INSTALL
 from simformer.config.paths import elsewhere, expand_path, own_file
 from simformer.config.sources import archives
 from simformer.doctor.check import Check
+from simformer.doctor.packages import installed
 from simformer.errors import UserError
 from simformer.study.catalogue import Catalogue
+from simformer.study.initial_weights import initial_weights, weights_file
 from simformer.study.plan import Plan
-from simformer.study.problems import initial_weights, weights_file
 
 FETCH = "snakemake fetch_all --cores 1 --configfile {study} (on a machine with internet)"
 
@@ -21,7 +23,15 @@ def check_inputs(catalogue: Catalogue, plan: Plan) -> Iterator[Check]:
     for dataset in dict.fromkeys(training.cell[0] for training in plan.trainings):
         yield _dataset(catalogue, dataset)
     cells = [training.cell for training in plan.missing]
-    for dataset, backbone, source in initial_weights(catalogue, cells):
+    weights = initial_weights(catalogue, cells)
+    if named := [backbone for _, backbone, _ in weights if backbone.startswith(TIMM)]:
+        there, words = installed("timm"), f"{', '.join(dict.fromkeys(named))}"
+        yield (
+            Check("timm", "ok", f"{there}, for {words}")
+            if there
+            else Check("timm", "problem", f"not installed; needed by {words}", TIMM_INSTALL)
+        )
+    for dataset, backbone, source in weights:
         if source != "none":
             yield _backbone(catalogue, dataset, backbone, source)
 
@@ -53,9 +63,9 @@ def _backbone(catalogue: Catalogue, dataset: str, backbone: str, source: str) ->
     file = weights_file(catalogue, dataset, backbone)
     if file.exists():
         return Check(name, "ok", str(file))
-    if source == "imagenet":
+    if source in NO_FILES:
         fix = FETCH.format(study=catalogue.source)
-        return Check(name, "warning", f"{backbone}, ImageNet: to be downloaded", fix)
+        return Check(name, "warning", f"{backbone}, {source}: to be downloaded", fix)
     try:
         return Check(name, "ok", f"{backbone} from {own_file(source, 'model.weights')}")
     except UserError as error:

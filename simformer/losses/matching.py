@@ -15,6 +15,7 @@ from simformer.data.targets import Target
 from simformer.losses.focal_dice import focal_dice_pairwise
 from simformer.losses.grid import to_grid
 from simformer.losses.precision import full_precision
+from simformer.machine.copies import send
 
 NO_CLASS = -1
 """Id of a column that only fills up the cost tensor."""
@@ -69,7 +70,7 @@ def matching_costs(
     device, size = mask_logits.device, mask_logits.shape[-2:]
     ids = pad_sequence([t.class_ids for t in targets], batch_first=True, padding_value=NO_CLASS)
     own_mask = pad_sequence([t.has_mask for t in targets], batch_first=True)
-    columns = torch.stack([ids, torch.where(own_mask, ids, NO_CLASS)]).to(device, non_blocking=True)
+    columns = send(torch.stack([ids, torch.where(own_mask, ids, NO_CLASS)]), device)
     labels = to_grid(torch.stack([t.label_map for t in targets]), size).flatten(1).short()
     masks = labels[:, None] == columns[1, :, :, None].short()
     visible = masks.any(-1)
@@ -116,7 +117,7 @@ def match(class_logits: Tensor, mask_logits: Tensor, targets: list[Target], sett
 
     indices = [np.concatenate([pairs, ids[pairs[3]][None]]), with_mask, label_only]
     on_device = torch.from_numpy(np.concatenate([array.ravel() for array in indices]))
-    on_device = on_device.to(class_logits.device, non_blocking=True).split([array.size for array in indices])
+    on_device = send(on_device, class_logits.device).split([array.size for array in indices])
     layer, image, query, row, class_id = on_device[0].view(5, -1)
     return Matches(
         layer=layer,

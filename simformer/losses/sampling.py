@@ -9,6 +9,7 @@ from torch import Tensor
 
 from simformer.config.settings import IGNORE, SimilaritySettings
 from simformer.errors import UserError
+from simformer.machine.copies import send
 
 Generators = Sequence[torch.Generator]
 """One source of randomness for each pair: what it draws depends on no other pair, and not on the pairs' device."""
@@ -33,7 +34,7 @@ def sample_points(region: Tensor, count: int, generators: Generators, rarity: Te
             "lower similarity.points or enlarge augment.crop"
         )
     keys = torch.stack([torch.rand(region.shape[1:], generator=g, device=g.device) for g in generators])
-    keys = keys.to(region.device, non_blocking=True)
+    keys = send(keys, region.device)
     if rarity is not None:  # the highest of u^(1/w) are a weighted draw (Efraimidis and Spirakis, 2006)
         keys = keys ** (rarity.amin(-1, keepdim=True) / rarity)
     return (keys + region).topk(count, dim=-1).indices
@@ -61,7 +62,7 @@ def sample_base_points(
     if settings.pairs == "paper":
         return _sample_class_aware(labels, settings.points, generators)
     wanted = torch.tensor([_draw(ids, g) for ids, g in zip(common_ids, generators, strict=True)], dtype=labels.dtype)
-    wanted = wanted.to(labels.device, non_blocking=True)[:, None, None]
+    wanted = send(wanted, labels.device)[:, None, None]
     region = (labels == wanted) ^ (wanted == IGNORE)
     others = round(settings.points * settings.other_share)
     inside = sample_points(region, settings.points - others, generators)

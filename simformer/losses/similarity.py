@@ -16,6 +16,7 @@ from torch import Tensor
 
 from simformer.config.settings import IGNORE, SimilaritySettings
 from simformer.losses.precision import full_precision, promote
+from simformer.machine.copies import send
 
 SimNet = Callable[[Tensor, Tensor], Tensor]
 """Maps pixels [G, 2, J, C] and [G, 2, I, C] to the probability that pixel i and j are of one class, [G, 2, J, I]."""
@@ -39,7 +40,7 @@ class PairBalance:
         counted = similar[:, :: self.stride, :: self.stride]
         number = counted.sum()
         self.counts.append(torch.stack([counted.numel() - number, number]))
-        total = torch.stack([count.to(similar.device, non_blocking=True) for count in self.counts]).sum(0)
+        total = torch.stack([send(count, similar.device) for count in self.counts]).sum(0)
         return total.flip(0) / total.sum()
 
     def state_dict(self) -> dict[str, list[list[int]]]:

@@ -17,6 +17,7 @@ from simformer.losses.mask import mask_losses
 from simformer.losses.matching import Matches, match
 from simformer.losses.sampling import gather_points, sample_base_points, sample_novel_points
 from simformer.losses.similarity import PairBalance, SimNet, class_scores, distillation_loss, similarity_loss
+from simformer.machine.copies import send
 
 
 class Prediction(Protocol):
@@ -100,7 +101,7 @@ class SimFormerLoss:
         groups = self.group_images, num_groups
         unknown = unknown_columns(targets, output.class_logits.shape[-1])
         if unknown is not None:
-            unknown = unknown.to(padding.device, non_blocking=True)
+            unknown = send(unknown, padding.device)
         if weights.cls:
             cls = classification_loss(output.class_logits, matches, weights.no_object, *groups, unknown)
             terms["cls"] = weights.cls * cls.sum()
@@ -115,7 +116,7 @@ class SimFormerLoss:
             not_base = (label_maps == IGNORE) & ~padding
             kept = None
             if weights.present and weights.present_gate:
-                kept = torch.tensor([target.kept for target in targets]).to(padding.device, non_blocking=True)
+                kept = send(torch.tensor([target.kept for target in targets]), padding.device)
             doubtful = None if unknown is None else unknown.any(1)
             comp = complementary_loss(matched, matches, not_base, layers, weights, *groups, kept, progress, doubtful)
             terms["comp"] = weights.beta * comp.sum()
@@ -145,7 +146,7 @@ class SimFormerLoss:
         of_pairs = output.class_logits[-1], output.mask_logits[-1].flatten(2), output.embeddings.flatten(2)
         maps = (labels, padding, *of_pairs)
         labels, padding, class_logits, mask_logits, embeddings = (t.unflatten(0, (-1, 2)) for t in maps)
-        novel_ids = self.novel_ids.to(labels.device, non_blocking=True)
+        novel_ids = send(self.novel_ids, labels.device)
         sim = dist = torch.zeros((), device=labels.device)
         at_once = _pairs_at_once(labels.device, len(seeds))
         for first in range(0, len(seeds), at_once):
@@ -163,7 +164,7 @@ class SimFormerLoss:
                 sim = sim + similarity_loss(features, ids, simnet, balances, self.similarity).sum()
             taught = [p for p in pairs if frozenset.intersection(*matches.novel_ids[2 * p : 2 * p + 2])]
             if self.loss.alpha and taught:
-                own = own if len(taught) == at_once else torch.tensor(taught).to(labels.device, non_blocking=True)
+                own = own if len(taught) == at_once else send(torch.tensor(taught), labels.device)
                 generators = [generators[pair - first] for pair in taught]
                 points = sample_novel_points(labels[own], padding[own], self.similarity, generators)
                 features = gather_points(embeddings[own].detach(), points)

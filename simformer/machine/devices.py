@@ -15,6 +15,7 @@ from typing import IO
 import torch
 
 from simformer.errors import UserError
+from simformer.machine.device_names import DEVICES, EXPECTED
 
 POLL_SECONDS = 1.0
 """Pause between two looks for a free GPU."""
@@ -24,31 +25,49 @@ _LEASES: list[IO[bytes]] = []
 
 
 def choose_device(wanted: str) -> torch.device:
-    """Return the device of this process.
+    """Return the device of this process: with 'auto' a CUDA GPU, else Apple's GPU (MPS), else the CPU.
 
     One of several processes that torchrun has started takes the visible GPU of its number; any other command
-    leases a GPU until it ends.
+    leases a CUDA GPU until it ends.
 
     Args:
-        wanted: 'auto' (a GPU if there is one, else the CPU), 'cuda' (a GPU), 'cpu', or 'cuda:N' (the GPU of this
-            number among the visible ones, whoever else uses it).
+        wanted: 'auto', 'cuda' (a GPU), 'mps', 'cpu', or 'cuda:N' (the GPU of this number among the visible ones,
+            whoever else uses it).
     Raises: UserError if there is no such GPU, or no such word.
     """
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", wanted):
-        raise UserError(f"--device {wanted}: expected auto, cpu, cuda or cuda:N; type --device auto")
+    if not re.fullmatch(DEVICES, wanted):
+        raise UserError(f"--device {wanted}: expected {EXPECTED}; type --device auto")
     visible, local_rank = torch.cuda.device_count(), int(os.environ.get("LOCAL_RANK", -1))
-    if wanted == "cpu" or (wanted == "auto" and not visible):
-        return torch.device("cpu")
+    if wanted == "auto" and not visible:
+        wanted = "mps" if torch.backends.mps.is_available() else "cpu"
+    if wanted == "mps" and not torch.backends.mps.is_available():
+        raise UserError("--device mps: PyTorch finds no GPU of Apple here; type --device auto")
+    if wanted in ("cpu", "mps"):
+        return torch.device(wanted)
     number = int(wanted.removeprefix("cuda:")) if wanted.startswith("cuda:") else local_rank
     if number >= visible or not visible:
         raise UserError(f"--device {wanted}: PyTorch finds {visible} GPU(s) here, numbered from 0; type --device auto")
     return torch.device("cuda", lease(1)[0] if number < 0 else number)
 
 
+def gpu_name(device: torch.device) -> str | None:
+    """Return the name of a GPU, None of the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return None if device.type == "cpu" else "Apple GPU (MPS)"
+
+
+def sum_type(device: torch.device) -> torch.dtype:
+    """Return the type in which short sums are kept on a device: double precision, which MPS lacks."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 def has_bf16(device: torch.device) -> bool:
     """Tell whether a device computes in bf16: without units for it, a training would take many times as long."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "mps":
+        return torch.backends.mps.is_macos_or_newer(14, 0)
     if platform.machine() in ("x86_64", "AMD64"):
         return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.ops.mkldnn._is_mkldnn_bf16_supported()
@@ -59,10 +78,10 @@ def set_precision(precision: str, device: torch.device) -> None:
 
     Raises: UserError if the device does not compute in it.
     """
-    if precision == "bf16" and not has_bf16(device):
-        what = torch.cuda.get_device_name(device) if device.type == "cuda" else "this processor"
+    if (precision == "bf16" and not has_bf16(device)) or (precision == "fp16" and device.type == "mps"):
+        what = gpu_name(device) or "this processor"
         raise UserError(
-            f"optim.precision: bf16, but {what} does not compute in it; train elsewhere, or write "
+            f"optim.precision: {precision}, but {what} does not compute in it; train elsewhere, or write "
             f"optim: {{precision: {'fp16' if device.type == 'cuda' else 'fp32'}}} under the settings of the dataset or "
             "method, which is another run"
         )

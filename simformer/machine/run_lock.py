@@ -80,9 +80,20 @@ def _release(path: Path, stream: TextIO) -> None:
 def _described(text: str, path: Path) -> str:
     """Say who holds a lock; one that has ended may have left a process that still has the file open."""
     words = text.split()
-    if len(words) > 3 and words[3] == socket.gethostname() and not Path(f"/proc/{words[1]}").exists():
+    if len(words) > 3 and words[3] == socket.gethostname() and not _runs(words[1]):
         return f"{text}; it has ended, but one that it started has not: `fuser {path}` tells which one to end"
     return text or "another process"
+
+
+def _runs(number: str) -> bool:
+    """Tell whether a process of this machine still runs; macOS has no /proc."""
+    try:
+        os.kill(int(number), 0)
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _is_at(stream: TextIO, path: Path) -> bool:

@@ -7,6 +7,10 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+from simformer.config.fields import TIMM
+from simformer.models.timm_backbone import TimmBackbone
+
+STAGES = 4
 TINY_STEM = 16
 TINY_CHANNELS = (24, 32, 64, 96)
 
@@ -43,18 +47,34 @@ class Backbone(nn.Module):
                 maps.append(x)
         return tuple(maps)
 
+    def freeze(self, stages: int) -> None:
+        """Make the layers up to the end of a number of stages constant; 0 leaves everything trainable."""
+        ends = self.taps[-STAGES:]
+        done = 0
+        for name, layer in self.named_children():
+            if done == stages:
+                return
+            layer.requires_grad_(False)
+            done += name in ends
 
-def build_backbone(name: str) -> Backbone:
+    def undecayed(self) -> set[int]:
+        """Return ids of the parameters without weight decay, beside those that `NO_DECAY` tells: none."""
+        return set()
+
+
+def build_backbone(name: str) -> Backbone | TimmBackbone:
     """Build a backbone with random weights.
 
     The torchvision networks have frozen batch norm (statistics and affine parameters are buffers, eps 1e-5):
     they are of use with pre-trained weights only. 'tiny' (group norm) is made to be trained from scratch.
 
     Args:
-        name: 'resnet50', 'resnet18', 'mobilenet_v2' or 'tiny' (ModelSettings.backbone).
+        name: 'resnet50', 'resnet18', 'mobilenet_v2', 'tiny', or 'timm/<name>' (ModelSettings.backbone).
 
-    Raises: ValueError for any other name.
+    Raises: ValueError for any other name; UserError as `TimmBackbone`.
     """
+    if name.startswith(TIMM):
+        return TimmBackbone(name)
     if name in ("resnet50", "resnet18"):
         return _resnet(name)
     if name == "mobilenet_v2":

@@ -41,6 +41,7 @@ class MaskFormer(nn.Module):
         super().__init__()
         dim = settings.dim
         self.backbone = build_backbone(settings.backbone)
+        self.backbone.freeze(settings.frozen_stages)
         self.pixel_decoder = PixelDecoder(self.backbone.channels, dim)
         self.transformer = TransformerDecoder(
             channels=self.backbone.channels[-1],

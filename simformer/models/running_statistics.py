@@ -42,7 +42,7 @@ class RunningStatistics:
 
     def _values(self) -> Tensor:
         values = [v for n in self.norms for v in (n.running_mean, n.running_var)] or [torch.zeros(0)]
-        return torch.cat(values).double().cpu()
+        return torch.cat(values).cpu().double()
 
     def _updates(self) -> Tensor:
         return self._per_value([int(norm.num_batches_tracked) for norm in self.norms])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import socket
 from collections.abc import Mapping
@@ -12,9 +13,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from simformer.atomic import atomic_write_bytes
+from simformer.config.fields import TIMM
 from simformer.errors import UserError, first_line
 from simformer.models.backbone import Backbone, build_backbone
 from simformer.models.checkpoint_names import HEAD, detectron2_name
+from simformer.models.timm_backbone import download, own_tensors
 from simformer.models.weight_files import misfits, read_tensors
 
 ENUMS = {
@@ -30,19 +33,24 @@ BRING_A_FILE = (
 )
 
 
-def fetch_backbone_weights(backbone_name: str, source: str, destination: str | Path) -> None:
+def fetch_backbone_weights(backbone_name: str, source: str, destination: str | Path, sha256: str | None = None) -> None:
     """Put checked initial weights of a backbone into a safetensors file.
 
     Args:
         backbone_name: see `build_backbone`.
-        source: 'imagenet' (torchvision's IMAGENET1K_V1 weights, downloaded and checked by hash), or a file.
+        source: 'imagenet' (torchvision's IMAGENET1K_V1 weights, downloaded and checked by hash), 'timm' (what timm
+            publishes under the backbone's name), or a file.
         destination: the .safetensors file, replaced atomically.
+        sha256: what the file must have, in hexadecimal; None if any will do.
 
     Raises: UserError when there are no such weights, they cannot be had, or they do not fit the backbone.
     """
     if source == "imagenet":
         state = _checked(backbone_name, _download(backbone_name), "torchvision IMAGENET1K_V1")
+    elif source == "timm":
+        state = _checked(backbone_name, download(backbone_name), "timm")
     else:
+        _require_sha256(Path(source), sha256)
         state = load_backbone_weights(backbone_name, source)
     content = {name: tensor.contiguous() for name, tensor in state.items()}
     atomic_write_bytes(Path(destination), save(content))
@@ -96,6 +104,19 @@ def _download(backbone_name: str) -> Mapping[str, Tensor]:
         socket.setdefaulttimeout(patience)
 
 
+def _require_sha256(path: Path, expected: str | None) -> None:
+    """Raise UserError if a file that is there has another sha256."""
+    if expected is None or not path.is_file():
+        return
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != expected:
+        raise UserError(
+            f"model.weights: {path} has the sha256 {found}, but model.weights_sha256 is {expected}: another file, or a "
+            "damaged one; name the right file, or change model.weights_sha256"
+        )
+
+
 def _read(path: Path) -> Mapping[str, Tensor]:
     try:
         return read_tensors(path)
@@ -111,14 +132,21 @@ def _checked(backbone_name: str, state: Mapping[str, Tensor], origin: str) -> di
         )
     with torch.device("meta"):
         expected = build_backbone(backbone_name).state_dict()
+    kept = (
+        own_tensors(backbone_name, state) if backbone_name.startswith(TIMM) else _torchvision_tensors(expected, state)
+    )
+    _compare(expected, kept, origin, f"model.backbone '{backbone_name}'")
+    return {name: tensor.to(expected[name].dtype) for name, tensor in kept.items()}
+
+
+def _torchvision_tensors(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Bring weights in torchvision's or detectron2's layout to our names, the classifier and counters left out."""
     ours = {detectron2_name(name): name for name in expected} if "stem.conv1.weight" in state else {}
-    kept = {
+    return {
         ours.get(name, name.removeprefix("features.")): tensor
         for name, tensor in state.items()
         if not CLASSIFIER.match(name) and not name.endswith(".num_batches_tracked")
     }
-    _compare(expected, kept, origin, f"model.backbone '{backbone_name}'")
-    return {name: tensor.to(expected[name].dtype) for name, tensor in kept.items()}
 
 
 def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], origin: str, network: str) -> None:

@@ -13,7 +13,7 @@ from simformer.baselines.conta.rounds import FAMILIES, FIRST, ROUNDS, Round
 from simformer.baselines.conta.settings import ContextClassifierSettings
 from simformer.baselines.dataset_settings import BaselineSettings
 from simformer.baselines.responses import RESPONSES
-from simformer.baselines.settings import NetworkSpec
+from simformer.baselines.settings import NetworkSpec, dilatable
 from simformer.config.layers import RunConfig, check_layer, merge, parse, parse_layers, read_yaml
 from simformer.config.paths import config_folder, expand_path
 from simformer.config.settings import ModelSettings, TrainSettings
@@ -231,7 +231,7 @@ class Catalogue:
         else:
             settings = getattr(baselines, kind)
         return NetworkSpec[type(settings)](
-            kind=kind, backbone=self.model(dataset).backbone, seed=seed, settings=settings
+            kind=kind, backbone=dilatable(self.model(dataset).backbone, dataset), seed=seed, settings=settings
         )
 
     def model(self, dataset: str) -> ModelSettings:
@@ -334,10 +334,11 @@ class Catalogue:
             layers += [(f"{path}: splits.{dataset}.{number}", given) for number, given in splits.items()]
         for source, given in layers:
             check_layer(TrainSettings, given, source, "settings")
-        if any("weights" in given.get("model", {}) for _, given in layers):
+        models = [given.get("model", {}) for _, given in layers]
+        if any("weights" in model and "backbone" not in model for model in models):
             raise UserError(
-                f"{path}: 'settings.model.weights' belongs to the dataset's file: "
-                "all methods of a dataset start from the same weights"
+                f"{path}: 'settings.model.weights' belongs to the dataset's file: all methods of a dataset start from "
+                "the same weights; one with a backbone of its own names it beside them"
             )
         return file
 

@@ -11,8 +11,18 @@ from simformer.config.sources import archives
 from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
 from simformer.study.speeds import Card, Facts, Measured, find_speed
 
-MODEL_BYTES = {"resnet50": 166e6, "resnet18": 80e6, "mobilenet_v2": 75e6, "tiny": 3e6}
-"""Size of one trained model's file, about."""
+MODEL_BYTES = {
+    "resnet50": 166e6,
+    "resnet18": 80e6,
+    "mobilenet_v2": 75e6,
+    "tiny": 3e6,
+    "timm/swin_tiny_patch4_window7_224.ms_in1k": 168e6,
+    "timm/convnext_tiny.fb_in1k": 169e6,
+    "timm/vit_base_patch14_dinov2.lvd142m": 405e6,
+}
+"""Size of one trained model's file, about, by backbone."""
+OTHER_MODEL_BYTES = 170e6
+"""The same with another network of timm: a guess, that of the small ones of its families."""
 MAP_BYTES = 280e3
 """Size of the class maps of one image at stride 4, about: eight classes at 640 x 480, half precision."""
 LABEL_BYTES = 5e3
@@ -47,7 +57,7 @@ def result_bytes(catalogue: Catalogue, cells: Iterable[Cell]) -> float:
     image. An unknown number of images counts as 0.
     """
     cells = list(cells)
-    total = sum(MODEL_BYTES[catalogue.run(*cell).settings.model.backbone] for cell in cells)
+    total = sum(MODEL_BYTES.get(catalogue.run(*cell).settings.model.backbone, OTHER_MODEL_BYTES) for cell in cells)
     for dataset in {dataset for dataset, *_ in cells}:
         mine = [cell for cell in cells if cell[0] == dataset]
         label_sets = {(split, "masked", 0) for _, split, *_ in mine}

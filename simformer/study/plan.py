@@ -13,7 +13,8 @@ from simformer.config.sources import archives
 from simformer.errors import UserError
 from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
 from simformer.study.cost import data_bytes, result_bytes, training_time
-from simformer.study.problems import absent_masks, absent_weights, split_problems
+from simformer.study.initial_weights import absent_weights
+from simformer.study.problems import absent_masks, split_problems
 from simformer.study.speeds import Card, Measured, read_cards
 from simformer.text.visible import visible_lines
 from simformer.training.record import read_record

@@ -1,4 +1,4 @@
-"""What is wrong with a study that can be told before anything is made: its splits, and files that are not there."""
+"""What is wrong with a study that can be told before anything is made: its splits."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from simformer.config.paths import own_file
 from simformer.data.index import DatasetIndex
 from simformer.data.layout import CLASSES, read_classes, read_tags_only
 from simformer.data.splits import make_split
 from simformer.errors import UserError
-from simformer.study.catalogue import Catalogue, Cell
+from simformer.study.catalogue import Catalogue
 from simformer.study.files import SplitSpec
 
 ALL_MASKS = ("full", "crop")
@@ -100,24 +99,3 @@ def _without_masks(folder: Path) -> str:
         return ""
     classes = read_classes(folder)
     return ", ".join(f"'{classes[k]}'" for k in read_tags_only(folder))
-
-
-def initial_weights(catalogue: Catalogue, cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
-    """Return dataset, backbone and source of the initial weights of some trainings, each once."""
-    models = ((cell[0], catalogue.run(*cell).settings.model) for cell in cells)
-    return list(dict.fromkeys((dataset, model.backbone, model.weights) for dataset, model in models))
-
-
-def weights_file(catalogue: Catalogue, dataset: str, backbone: str) -> Path:
-    """Return where checked initial weights are kept."""
-    return Path(catalogue.study.data, "weights", f"{dataset}.{backbone}.safetensors")
-
-
-def absent_weights(catalogue: Catalogue, cells: Iterable[Cell]) -> Iterator[str]:
-    """Yield a line for each file of initial weights that is to be read and is not there."""
-    for dataset, backbone, source in initial_weights(catalogue, cells):
-        if source not in ("none", "imagenet") and not weights_file(catalogue, dataset, backbone).exists():
-            try:
-                own_file(source, f"datasets.{dataset}.settings.model.weights")
-            except UserError as error:
-                yield str(error)

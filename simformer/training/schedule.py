@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import torch
 from torch import nn
@@ -14,13 +14,16 @@ NO_DECAY = (nn.GroupNorm, nn.LayerNorm, nn.modules.batchnorm._BatchNorm, nn.Embe
 """Modules whose own parameters are not decayed."""
 
 
-def parameter_groups(modules: Iterable[nn.Module], backbone: nn.Module, settings: OptimSettings) -> list[dict]:
+def parameter_groups(
+    modules: Iterable[nn.Module], backbone: nn.Module, settings: OptimSettings, undecayed: Collection[int] = ()
+) -> list[dict]:
     """Split all trainable parameters by (learning rate, weight decay).
 
     Args:
         modules: top-level modules to train (MaskFormer, SimNet).
         backbone: the part whose learning rate is multiplied by `settings.backbone_lr_factor`.
         settings: lr and weight_decay.
+        undecayed: ids of further parameters that are not decayed.
     Returns: AdamW groups; norm layers and embeddings are not decayed, biases are.
     """
     in_backbone = {id(p) for p in backbone.parameters()}
@@ -30,19 +33,23 @@ def parameter_groups(modules: Iterable[nn.Module], backbone: nn.Module, settings
             if not parameter.requires_grad:
                 continue
             lr = settings.lr * (settings.backbone_lr_factor if id(parameter) in in_backbone else 1.0)
-            decay = 0.0 if isinstance(module, NO_DECAY) else settings.weight_decay
+            decay = 0.0 if isinstance(module, NO_DECAY) or id(parameter) in undecayed else settings.weight_decay
             groups.setdefault((lr, decay), []).append(parameter)
     return [{"params": p, "lr": lr, "base_lr": lr, "weight_decay": decay} for (lr, decay), p in groups.items()]
 
 
-def build_optimizer(modules: Iterable[nn.Module], backbone: nn.Module, settings: OptimSettings) -> torch.optim.AdamW:
+def build_optimizer(
+    modules: Iterable[nn.Module], backbone: nn.Module, settings: OptimSettings, undecayed: Collection[int] = ()
+) -> torch.optim.AdamW:
     """AdamW with betas (0.9, 0.999) and eps 1e-8 over `parameter_groups`.
 
     On a GPU, and in half precision, the whole update is one fused kernel; where there is none, a warning says so.
+    Apple's GPUs do without: a step must be able to skip its update without a look at the gradient's norm.
     """
-    groups = parameter_groups(modules, backbone, settings)
+    groups = parameter_groups(modules, backbone, settings, undecayed)
     options = {"betas": (0.9, 0.999), "eps": 1e-8}
-    if settings.precision != "fp32" or groups[0]["params"][0].device.type != "cpu":
+    device = groups[0]["params"][0].device.type
+    if device != "mps" and (device != "cpu" or settings.precision != "fp32"):
         try:
             return torch.optim.AdamW(groups, **options, fused=True)
         except RuntimeError as error:

@@ -69,7 +69,7 @@ def test_a_shard_that_is_none(bad, tmp_path, capsys):
 @pytest.mark.parametrize("command", ["train", "evaluate", "cam", "qualitative"])
 @pytest.mark.parametrize("bad", ["nonsense", "cuda:-1", "cuda:x", "gpu", "", "CPU", "cpu:0", "cuda:99999"])
 def test_a_device_that_is_none(command, bad, tmp_path, capsys):
-    refused([command, f"--device={bad}"], tmp_path, capsys, "expected auto, cpu, cuda or cuda:N", status=2)
+    refused([command, f"--device={bad}"], tmp_path, capsys, "expected auto, cpu, mps, cuda or cuda:N", status=2)
 
 
 @pytest.mark.parametrize("bad", ["plain", "plain=", "=x", ""])

@@ -293,3 +293,13 @@ def test_bf16_is_refused_where_it_is_not_computed_in(monkeypatch, kind, told):
     with pytest.raises(UserError, match=rf"^optim.precision: bf16, but {told}"):
         set_precision("bf16", torch.device(kind))
     set_precision("fp32", torch.device("cpu"))
+
+
+def test_a_device_without_double_precision_trains_too(masked, new_config, run_training, tmp_path, monkeypatch):
+    """As MPS does: the terms of the log are summed in single precision, the weights stay the same."""
+    whole = run_training(new_config(), masked, tmp_path / "double")
+    monkeypatch.setattr("simformer.training_step.sum_type", lambda device: torch.float32)
+    single = run_training(new_config(), masked, tmp_path / "single")
+    assert whole.model.read_bytes() == single.model.read_bytes()
+    for a, b in zip(log_of(whole.log), log_of(single.log), strict=True):
+        assert a == pytest.approx(b, rel=1e-5)

@@ -8,6 +8,7 @@ from simformer.baselines.responses import WALKS
 from simformer.baselines.settings import Cleaning
 from simformer.config.pseudo import PseudoSettings
 from simformer.config.sources import archives, content_json
+from simformer.study.initial_weights import weights_of_backbone
 from simformer.study.plan import trainings
 
 FILES = RUNS.files
@@ -218,9 +219,11 @@ def outside_files(wildcards):
 
 def weights_source(wildcards):
     """Source as written: environment variables are expanded by the job, so that plans do not depend on them."""
-    settings = CATALOGUE.datasets[wildcards.dataset].settings.get("model", {})
-    override = STUDY.datasets[wildcards.dataset].settings.get("model", {})
-    return (settings | override).get("weights", "imagenet")
+    try:
+        model = weights_of_backbone(CATALOGUE, wildcards.dataset, wildcards.backbone)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+    return [model.weights, "--sha256", model.weights_sha256] if model.weights_sha256 else model.weights
 
 
 def dataset_folder(wildcards):

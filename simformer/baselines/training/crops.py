@@ -18,6 +18,7 @@ from simformer.data.checked import read_label_map, read_photograph
 from simformer.data.labels import LabelSet, present_classes, unknown_classes
 from simformer.data.loader import nth_image
 from simformer.data.transforms import Crop, color_jitter, normalise, placed_in_crop, resize_image, resize_label
+from simformer.machine.copies import send
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,8 @@ class Crops(Dataset[Sample]):
 
 def network_input(crops: Sequence[Crop], device: torch.device) -> Tensor:
     """Return normalised images whose padding is 0, float [B, 3, S, S]."""
-    images = torch.stack([crop.image for crop in crops]).to(device, non_blocking=True)
-    padding = torch.stack([crop.padding for crop in crops]).to(device, non_blocking=True)
+    images = send(torch.stack([crop.image for crop in crops]), device)
+    padding = send(torch.stack([crop.padding for crop in crops]), device)
     return normalise(images).masked_fill(padding[:, None], 0.0)
 
 

@@ -14,9 +14,9 @@ from torch.utils.data import Dataset
 from simformer.baselines.settings import NetworkSettings, NetworkSpec
 from simformer.baselines.training.network_file import write_network
 from simformer.baselines.training.sgd import build_sgd, sgd_step, total_steps
-from simformer.baselines.training.strided_backbone import freeze_stages
 from simformer.data.loader import training_steps
 from simformer.errors import UserError
+from simformer.machine.devices import gpu_name
 from simformer.models.weights import initialise_backbone
 from simformer.training.job import Job
 from simformer.training.log import StepMeans
@@ -60,7 +60,7 @@ def new_network(spec: NetworkSpec, job: Job, build: Callable[[], NetworkT]) -> N
     network = build()
     if job.weights is not None:
         initialise_backbone(network.backbone, job.weights)
-    freeze_stages(network.backbone, spec.settings.frozen_stages)
+    network.backbone.freeze(spec.settings.frozen_stages)
     return network.to(job.device)
 
 
@@ -100,7 +100,7 @@ def run_training(training: NetworkTraining, job: Job) -> None:
         if loop.complete():
             facts = {
                 "seconds": round(time.monotonic() - started, 1),
-                "device": torch.cuda.get_device_name(job.device) if job.device.type == "cuda" else "cpu",
+                "device": gpu_name(job.device) or "cpu",
                 "torch": torch.__version__,
                 "threads": torch.get_num_threads(),
                 "parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),

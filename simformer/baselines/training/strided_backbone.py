@@ -40,14 +40,3 @@ def _without_stride(convolution: nn.Conv2d, dilation: int, dilate: bool) -> int:
         convolution.dilation = (dilation, dilation)
         convolution.padding = tuple(dilation * (side // 2) for side in convolution.kernel_size)
     return removed if dilate and not pointwise else 1
-
-
-def freeze_stages(backbone: Backbone, stages: int) -> None:
-    """Make the layers up to the end of a number of stages constant; 0 leaves everything trainable."""
-    ends = backbone.taps[-len(TAP_STRIDES) :]
-    done = 0
-    for name, layer in backbone.named_children():
-        if done == stages:
-            return
-        layer.requires_grad_(False)
-        done += name in ends

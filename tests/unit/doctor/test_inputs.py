@@ -53,3 +53,14 @@ def test_weights_are_looked_for_where_the_rules_put_them(study, here, tmp_path, 
     assert check(str(tmp_path / "w.pth")).level == "ok"
     touch(here / "data/weights/toys.resnet50.safetensors")
     assert check("imagenet").level == "ok" and check("$WEIGHTS").level == "ok"
+
+
+def test_timm_must_be_there_for_its_networks(study, monkeypatch):
+    def check(model):
+        return by_name(check_inputs(*study(SCENES | {"settings": {"model": model}}))).get("timm")
+
+    vit = {"backbone": "timm/test_vit", "weights": "none"}
+    assert check(vit).level == "ok" and "for timm/test_vit" in check(vit).found
+    monkeypatch.setattr("simformer.doctor.inputs.installed", lambda name: None)
+    assert check(vit).level == "problem" and ".[timm]" in check(vit).fix
+    assert check({"backbone": "resnet18"}) is None

@@ -82,6 +82,50 @@ def test_without_a_gpu_the_cpu_is_chosen_but_not_for_cuda(gpus):
         choose_device("cuda")
 
 
+@pytest.fixture
+def apple(monkeypatch):
+    """Make up a GPU of Apple under a version of macOS."""
+
+    def make(version: int) -> torch.device:
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+        monkeypatch.setattr(torch.backends.mps, "is_macos_or_newer", lambda major, minor: version >= major)
+        return torch.device("mps")
+
+    return make
+
+
+def test_auto_takes_cuda_before_mps_before_the_cpu(gpus, apple):
+    gpus(0)
+    assert choose_device("auto") == torch.device("cpu")
+    with pytest.raises(UserError, match="--device mps: PyTorch finds no GPU of Apple here; type --device auto"):
+        choose_device("mps")
+    apple(14)
+    assert choose_device("auto") == choose_device("mps") == torch.device("mps")
+    assert choose_device("cpu") == torch.device("cpu")
+    gpus(1)
+    assert choose_device("auto") == torch.device("cuda", 0)
+
+
+@pytest.mark.parametrize(
+    ("version", "precision", "refused"),
+    [(14, "bf16", False), (13, "bf16", True), (14, "fp16", True), (13, "fp32", False)],
+)
+def test_precisions_of_mps(apple, version, precision, refused):
+    device = apple(version)
+    if refused:
+        with pytest.raises(UserError, match=rf"optim.precision: {precision}, but Apple GPU .*precision: fp32"):
+            devices.set_precision(precision, device)
+    else:
+        devices.set_precision(precision, device)
+
+
+def test_what_devices_are_called_and_how_wide_their_sums_are():
+    assert devices.gpu_name(torch.device("cpu")) is None
+    assert devices.gpu_name(torch.device("mps")) == "Apple GPU (MPS)"
+    assert devices.sum_type(torch.device("mps")) == torch.float32, "MPS has no double precision"
+    assert {devices.sum_type(torch.device(name)) for name in ("cpu", "cuda")} == {torch.float64}
+
+
 def test_a_named_gpu_is_taken_without_a_lease(gpus, tmp_path):
     gpus(2)
     assert choose_device("cuda:1") == torch.device("cuda", 1)
@@ -89,7 +133,7 @@ def test_a_named_gpu_is_taken_without_a_lease(gpus, tmp_path):
     assert not list(tmp_path.iterdir())
     with pytest.raises(UserError, match="finds 2 GPU"):
         choose_device("cuda:2")
-    with pytest.raises(UserError, match="--device gpu0: expected auto, cpu, cuda or cuda:N"):
+    with pytest.raises(UserError, match="--device gpu0: expected auto, cpu, mps, cuda or cuda:N"):
         choose_device("gpu0")
 
 

@@ -147,3 +147,11 @@ def test_a_signal_that_was_delayed_is_not_lost_where_its_timer_is_taken(begun):
             else:
                 with flag.while_waiting():
                     time.sleep(1)
+
+
+def test_whether_the_holder_runs_is_asked_without_proc():
+    """macOS has none."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    assert module._runs(str(os.getpid())) and module._runs("1")
+    assert not module._runs(str(ended.pid)) and not module._runs("x") and not module._runs("9" * 30)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from simformer.errors import UserError
+from simformer.study.initial_weights import weights_of_backbone
 from tests.conftest import SINGLE
 from tests.unit.conftest import BASIC, STUDY, error_of
 
@@ -239,3 +240,30 @@ def test_what_is_no_sweep_is_refused(catalogue, files, message):
     study = catalogue(SWEPT | {"experiments/table1": SWEEP} | files)
     with pytest.raises(UserError, match=message):
         study.sweep("table1", "toys", "split1")
+
+
+TIMM = {"model": {"backbone": "timm/test_vit", "weights": "timm"}}
+
+
+def test_a_method_with_a_backbone_of_its_own_names_its_weights(catalogue):
+    study = catalogue({"methods/vit": {"label": "ViT", "settings": TIMM}})
+    assert study.run("toys", "split1", "vit", 0).settings.model.weights == "timm"
+    assert study.model("toys").backbone == "resnet50"
+    assert weights_of_backbone(study, "toys", "timm/test_vit").weights == "timm"
+    assert weights_of_backbone(study, "toys", "resnet50").weights == "imagenet"
+    with pytest.raises(UserError, match="neither toys nor a method has initial weights of 'timm/test_vit2'"):
+        weights_of_backbone(study, "toys", "timm/test_vit2")
+
+
+def test_one_backbone_has_one_file_of_initial_weights_per_dataset(catalogue):
+    own = {"model": {"backbone": "timm/test_vit", "weights": "vit.pth", "weights_sha256": "0" * 64}}
+    study = catalogue({"methods/vit": {"label": "A", "settings": TIMM}, "methods/own": {"label": "B", "settings": own}})
+    with pytest.raises(UserError) as error:
+        weights_of_backbone(study, "toys", "timm/test_vit")
+    assert "on toys, method 'own' and method 'vit' start 'timm/test_vit' from different weights" in str(error.value)
+
+
+def test_class_maps_are_not_made_with_networks_of_timm(catalogue):
+    study = catalogue({"datasets/toys": {"title": "Toys", "source": {"kind": "scenes"}, "settings": TIMM}})
+    with pytest.raises(UserError, match="'timm/test_vit', but class maps .* need one of resnet50"):
+        study.network("toys", "classifier", 0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from simformer.study.cost import LABEL_BYTES, MAP_BYTES, MODEL_BYTES, result_bytes
+from simformer.study.cost import LABEL_BYTES, MAP_BYTES, MODEL_BYTES, OTHER_MODEL_BYTES, result_bytes
 from tests.conftest import SINGLE
 from tests.unit.conftest import BASIC
 
@@ -30,3 +30,10 @@ def test_class_maps_are_counted_once_for_all_splits_by_response_and_seed(catalog
     labels = 2 + len(cells)
     expected = len(cells) * MODEL_BYTES[backbone] + 10 * (labels * LABEL_BYTES + sets * MAP_BYTES)
     assert result_bytes(study, cells) == pytest.approx(expected)
+
+
+def test_a_network_of_timm_that_is_not_listed_counts_as_a_small_one(catalogue):
+    vit = {"model": {"backbone": "timm/test_vit", "weights": "timm"}}
+    study = catalogue({"methods/vit": {"label": "ViT", "settings": vit}})
+    sizes = [result_bytes(study, [("toys", "split1", method, 0)]) for method in ("vit", "plain")]
+    assert sizes[0] - sizes[1] == OTHER_MODEL_BYTES - MODEL_BYTES["resnet50"]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from simformer.baselines.training.strided_backbone import STEMS, freeze_stages, strided_backbone
+from simformer.baselines.training.strided_backbone import STEMS, strided_backbone
 from simformer.models.backbone import build_backbone
 from simformer.models.torchvision_ops import torchvision
 
@@ -69,7 +69,7 @@ def test_stems_reach_stride_4(name):
 @pytest.mark.parametrize("stages", range(5))
 def test_frozen_stages_are_those_up_to_a_tap(stages):
     backbone = strided_backbone("tiny", 16)
-    freeze_stages(backbone, stages)
+    backbone.freeze(stages)
     trainable = {name.split(".")[0] for name, p in backbone.named_parameters() if p.requires_grad}
     everything = ["conv1", "norm1", "conv2", "norm2", "block1", "block2", "block3", "block4"]
     first = 0 if stages == 0 else 4 + stages

@@ -1,0 +1,7 @@
+"""Names of devices that `--device` takes; apart from devices.py, whose import of torch takes a second."""
+
+from __future__ import annotations
+
+DEVICES = r"auto|cpu|mps|cuda(:\d{1,4})?"
+"""What such a name must match as a whole."""
+EXPECTED = "auto, cpu, mps, cuda or cuda:N"
