@@ -198,7 +198,9 @@ def test_files_of_another_kind(command, tmp_path, monkeypatch, capsys):
     source = json.dumps({"kind": "folder", "path": "there"})
     given = arguments(command, **({"source": source} if command == "prepare" else {}))
     given = [value.replace("output=there", "output=out") for value in given]
-    given += {"show": ["there"], "plan": ["--study=there"], "status": ["--study=there"]}.get(command, [])
+    given += {"show": ["there"], "predict": ["there"], "plan": ["--study=there"], "status": ["--study=there"]}.get(
+        command, []
+    )
     there = tmp_path / "there"
     for content in (None, "folder", *BAD_FILES.values()):
         if there.is_dir():

@@ -275,8 +275,14 @@ def test_data_changed_since_the_audit(world, capsys, name, how):
         refused(arguments(world), world, capsys, file, words)
 
 
-UNCHECKED = {"images.py", "checked.py", "truth.py", "inspection.py", "convert.py", "class_tables.py"}
-"""Modules up to the audit, which decode pictures that nothing is known of yet, and those that decode and compare."""
+UNCHECKED = {
+    "images.py", "checked.py", "truth.py", "inspection.py", "convert.py", "class_tables.py",
+    "names.py",  # `simformer import`, before the audit
+    "segmenter.py", "folder.py",  # photographs of `simformer predict`, which are of no dataset
+    "evaluate.py",  # predictions of `simformer score`
+}  # fmt: skip
+"""Modules up to the audit, which decode pictures that nothing is known of yet, those that decode and compare, and those
+that read files of no dataset."""
 
 
 def test_every_later_stage_reads_pictures_through_the_check():
