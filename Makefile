@@ -7,8 +7,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 .PHONY: help setup demo demo-quick test test-slow lint reference gpu-check
 
 help:
-	@echo "make demo       set up .venv, train the embedded demo, print Table 1, all rows (22 minutes on 2 cores)"
-	@echo "make demo-quick Table 1 without the class-map baselines, and Table 2 (10 minutes on 2 cores)"
+	@echo "make demo       set up .venv, train the embedded demo, print Table 1, all rows (30 to 45 minutes on 2 cores)"
+	@echo "make demo-quick Table 1 without the class-map baselines, and Table 2 (about half of that)"
 	@echo "make test       set up .venv, run the default tests (5 to 6 minutes on 2 cores)"
 	@echo "make test-slow  the slow tests: interrupted studies; a real Slurm and real photographs if they are there"
 	@echo "make lint       ruff, import-linter, snakefmt and snakemake --lint"
@@ -42,7 +42,7 @@ demo demo-quick: $(VENV)/.ready
 	@snakemake --profile workflow/profiles/demo --configfile config/$(STUDY).yaml --cores $(CORES)
 	@simformer show $(TABLES:%=results/demo/%.md)
 	@echo "All results: results/demo/ (tables as csv, md, tex; every run with config.yaml, log.csv, metrics.json)"
-	@echo "What next: README.md, 'From the demo to the paper'"
+	@echo "What next: docs/running.md"
 
 test: setup
 	@echo "Default tests: 5 to 6 minutes on 2 cores, no GPU, no network."

@@ -37,4 +37,4 @@ def test_every_kept_table_and_picture_is_on_a_page_and_every_link_leads_to_a_fil
 def test_a_table_of_the_readme_is_one_that_a_rule_wrote():
     titles = [line for line in README.splitlines() if line.startswith("**Table")]
     shown = [table.read_text().strip() for table in KEPT if table.read_text().strip() in README]
-    assert len(titles) == len(shown) >= 2
+    assert len(titles) == len(shown) >= 1

@@ -15,7 +15,7 @@ HEAD = """# Results so far
 
 Made from `docs/results/` by `snakemake --cores 1 docs/results.md`; do not edit. `simformer keep` copies the tables of a
 study there, and the pictures below; every other table and picture is made again by its own rule.
-What they say, and what they do not say: README.md, docs/demo.md, docs/baselines.md."""
+What they say, and what they do not say: docs/findings.md, docs/demo.md, docs/baselines.md."""
 ABOUT = dict(zip(ABOUT_TABLES, ("differences", "tests over seeds", "labels", "diagnostics", "classes"), strict=True))
 """What a table in each folder tells about the table of the same name."""
 
