@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Annotated
-
-from pydantic import Field, RootModel
 
 from simformer.commands.options import DATA, INDEX, LABELS, OUTPUT, SPLIT, WORKERS, command, parsed, path
 
-# Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
+# Heavy imports (torch, pydantic) stay inside the commands, so that `--help` and data stages start fast.
 
 
 def fetch(args: argparse.Namespace) -> None:
@@ -64,13 +61,10 @@ def split(args: argparse.Namespace) -> None:
     made.save(args.output)
 
 
-class ClassCounts(RootModel[dict[str, Annotated[int, Field(ge=1)]]]):
-    """Number of classes by dataset."""
-
-
 def splits_page(args: argparse.Namespace) -> None:
     """Write the page of the pinned splits."""
     from simformer.analysis.pages.splits_page import write_splits_page
+    from simformer.config.sources import ClassCounts
 
     write_splits_page(args.splits, parsed(ClassCounts, args.classes, "--classes").root, args.output)
 

@@ -57,21 +57,22 @@ def add(commands: argparse._SubParsersAction) -> None:
     many = {"action": "append", "nargs": 2, "default": [], "metavar": FORMAT_PATH}
     command(
         commands, import_, path("images", "folder or zip archive of photographs"),
-        ("--masks", {**many, "help": "ids, colours, voc, coco, cvat, label-studio or hugging-face (many)"}),
+        ("--masks", {**many, "help": "ids, colours, voc, coco, cvat, label-studio or hugging-face; may be repeated"}),
         ("--tags", {**many, "help": "voc, coco, open-images, label-studio, cvat, roboflow, hugging-face, csv or "
-                    "folders (many)"}),
+                    "folders; may be repeated"}),
         ("--test", {"metavar": "LIST_OR_SHARE", "help": "test images: file with one per line, or e.g. 0.2"}),
-        ("--unlisted", {"choices": ("absent", "unknown"), "help": "what a class is that a source does not list; "
-                        "default: unknown for open-images, else absent"}),
-        ("--classes", {"nargs": "+", "metavar": "NAME", "help": "keep these alone, in id order"}),
-        ("--rename", {"action": "append", "default": [], "metavar": "OLD=NEW", "help": "name of a class (many)"}),
+        ("--unlisted", {"choices": ("absent", "unknown"), "help": "state of a class that a source does not "
+                        "list; default: unknown for open-images, else absent"}),
+        ("--classes", {"nargs": "+", "metavar": "NAME", "help": "classes to keep, in id order"}),
+        ("--rename", {"action": "append", "default": [], "metavar": "OLD=NEW",
+                      "help": "new name of a class; may be repeated"}),
         path("names", "names of the ids of label maps: one per line, or `id,name`", required=False),
         path("colours", "colours of label maps: `name,red,green,blue`", required=False),
-        ("--reduce-zero-label", {"action": "store_true", "help": "id 0 means no class; names count from 1"}),
-        ("--mask-suffix", {"default": "", "metavar": "TEXT", "help": "what label maps have after an image's name: _L"}),
+        ("--reduce-zero-label", {"action": "store_true", "help": "id 0 means no class; names start at 1"}),
+        ("--mask-suffix", {"default": "", "metavar": "TEXT", "help": "end of the label maps' names, e.g. _L"}),
         ("--column", {"metavar": "NAME", "help": "column or key that holds the tags, or the label map's path"}),
-        ("--confidence", {"type": _share, "default": 0.9, "help": "of machine labels, from which on they are present"}),
-        ("--skip-missing", {"action": "store_true", "help": "pass over images without photograph"}),
-        ("--keep-unmasked", {"action": "store_true", "help": "keep training images without mask beside those with"}),
+        ("--confidence", {"type": _share, "default": 0.9, "help": "lowest of machine labels that mean present"}),
+        ("--skip-missing", {"action": "store_true", "help": "leave out images without photograph"}),
+        ("--keep-unmasked", {"action": "store_true", "help": "keep training images that have tags, no mask"}),
         WORKERS, OUTPUT,
     )  # fmt: skip

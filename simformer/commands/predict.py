@@ -20,9 +20,10 @@ def predict(args: argparse.Namespace) -> None:
     sources, problems = find_sources(args.inputs, args.output, args.overlay)
     if not sources:
         raise UserError("\n".join(problems))
-    from simformer.predict.folder import RECORDS, Wanted, predict_folder, tell
+    from simformer.predict.folder import RECORDS, Wanted, predict_folder, refuse_output, tell
     from simformer.predict.segmenter import load
 
+    refuse_output(args.output)
     if args.threads is not None:
         import torch
 
@@ -88,10 +89,11 @@ def add(commands: argparse._SubParsersAction) -> None:
         MODEL, path("output", "folder to write"),
         ("--format", {"nargs": "+", "choices": ("png", "coco"), "default": ["png"],
                       "help": "png: id maps; coco: one coco.json of run lengths; default: png"}),
-        ("--overlay", {"action": "store_true", "help": "also write the photographs under the classes' colours"}),
-        ("--classes", {"nargs": "+", "metavar": "CLASS", "default": None, "help": "keep these, all others become 255"}),
-        ("--threshold", {"type": options.score, "default": 0.0, "help": "pixels of a lower score become 255"}),
-        ("--batch", {"type": count(1, 4096), "default": 1, "help": "images of equal size that are predicted together"}),
+        ("--overlay", {"action": "store_true", "help": "also write the photographs with the classes' colours"}),
+        ("--classes", {"nargs": "+", "metavar": "CLASS", "default": None,
+                       "help": "classes to keep; pixels of all others become 255"}),
+        ("--threshold", {"type": options.score, "default": 0.0, "help": "pixels with a lower score become 255"}),
+        ("--batch", {"type": count(1, 4096), "default": 1, "help": "images of equal size to predict at once"}),
         unread(DEVICE), ("--threads", {"type": count(1, 4096), "default": None, "help": "CPU threads; default: all"}),
         split, *sizes,
     )  # fmt: skip

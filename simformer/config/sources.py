@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, RootModel, StringConstraints, model_validator
 
 from simformer.config.fields import DISTINCT, Count, Settings, Text
 from simformer.config.layers import parse
@@ -96,6 +96,10 @@ class Ade20kSource(Settings):
 
     kind: Literal["ade20k"] = "ade20k"
     archive: Archive = Field(description="ADEChallengeData2016.zip.")
+
+
+class ClassCounts(RootModel[dict[str, Count]]):
+    """Number of classes by dataset."""
 
 
 class Expected(Settings):

@@ -75,7 +75,7 @@ UNSURE = 0.5
 
 
 def lowest_score(gamma: float, unknown: Collection[int]) -> float:
-    """Return the `gamma` of `mix_scores` for one image: at least UNSURE if classes of it are unknown.
+    """Return the lowest score that counts in one image (seeds, mixed labels): at least UNSURE if a class is unknown.
 
     Such a class is given no pixel, as if it were present. Nor is it taken for absent: the classes that are known to be
     there get only what they are sure of, instead of all that is not base.

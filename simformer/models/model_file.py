@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from simformer.atomic import atomic_write_bytes
+from simformer.atomic import atomic_write_bytes, kind_of
 from simformer.config.layers import RunConfig, parse
 from simformer.config.settings import InferenceSettings
 from simformer.data.identity import Identity
@@ -28,6 +28,9 @@ REMEDY = (
     "`simformer import_weights`"
 )
 
+
+MODEL = "model.safetensors"
+"""Name of the file that a training writes."""
 
 TEST_SIZE = ("short_edge", "max_long_edge")
 """Of the inference settings, what a model file holds; the others do not belong to the model."""
@@ -90,15 +93,19 @@ def read_model(path: Path, any_version: bool = False) -> StoredModel:
         any_version: also read what does not say which dataset it belongs to; its weights can be exported.
     Raises: UserError if it is missing, not a model file, damaged, edited, or of an older version.
     """
+    if (kind := kind_of(path)) is not None:
+        if kind == "nothing" and path.name == MODEL:
+            raise UserError(f"{path}: no such model; `{to_make(path)}` trains it")
+        raise UserError(f"{path}: {'no such file' if kind == 'nothing' else kind}; expected the {MODEL} of a training")
     try:
         with safe_open(path, framework="pt") as stream:
             facts = parse_json((stream.metadata() or {})["simformer"])
             tensors = {k: stream.get_tensor(k) for k in stream.keys()}  # noqa: SIM118 (not a dict)
         flat, stored = dict(facts["config"]), facts["hash"]
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such model; `{to_make(path)}` trains it") from None
     except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
-        raise UserError(f"{path}: not a model written by `simformer train` ({error}); train it again") from None
+        raise UserError(
+            f"{path}: not a model written by `simformer train`, or damaged ({error}); copy it again, or train it again"
+        ) from None
     try:
         config = RunConfig.from_flat(flat, str(path))
     except UserError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from simformer.atomic import atomic_write_bytes, atomic_write_text
+from simformer.atomic import atomic_write_bytes, atomic_write_text, kind_of
 from simformer.data.images import encode_label, encode_png, read_image
 from simformer.errors import UserError
 from simformer.predict.coco import CocoFile
@@ -92,6 +93,18 @@ def predict_folder(segmenter: Segmenter, sources: Sequence[Source], output: Path
     if coco is not None:
         atomic_write_text(output / COCO, json_text(coco.content()) + "\n")
     return unread
+
+
+def refuse_output(output: Path) -> None:
+    """Raise UserError if predictions cannot be written into a folder, which need not be there yet."""
+    place = output
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        found = kind_of(place) or "a file"
+        raise UserError(f"{place}: {found}; expected a folder for the predictions, name another one with --output")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UserError(f"{place}: nothing can be written into this folder; name another one with --output")
 
 
 def _record(source: Source, prediction: Prediction, wanted: Wanted) -> dict[str, Any]:

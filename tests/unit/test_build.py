@@ -124,8 +124,22 @@ def test_the_model_file_holds_simnet_for_analysis(saved):
 
 
 def test_a_missing_model_says_how_to_make_it(tmp_path):
-    with pytest.raises(UserError, match=r"no such model; `snakemake .*none\.safetensors` trains it"):
-        load_model(tmp_path / "none.safetensors", CPU)
+    with pytest.raises(UserError, match=r"no such model; `snakemake .*model\.safetensors` trains it"):
+        load_model(tmp_path / "none/model.safetensors", CPU)
+
+
+def test_a_path_that_no_training_writes_is_no_target_of_snakemake(tmp_path):
+    with pytest.raises(UserError, match=r"mine\.safetensors: no such file; expected the model\.safetensors of a tr"):
+        load_model(tmp_path / "mine.safetensors", CPU)
+    with pytest.raises(UserError, match=r": a folder; expected the model\.safetensors of a training$"):
+        load_model(tmp_path, CPU)
+
+
+def test_a_cut_off_model_may_have_been_copied_badly(tmp_path):
+    part = tmp_path / "model.safetensors"
+    part.write_bytes(b"\x10\x00")
+    with pytest.raises(UserError, match="copy it again, or train it again"):
+        load_model(part, CPU)
 
 
 def test_another_file_is_not_taken_for_a_model(tmp_path):

@@ -19,7 +19,7 @@ from simformer.config.settings import IGNORE
 from simformer.data.audit import AuditReport, SubsetCounts
 from simformer.data.checked import read_photograph
 from simformer.data.identity import require_groups
-from simformer.data.index import DatasetIndex, ImageRecord
+from simformer.data.index import DatasetIndex
 from simformer.data.palette import BASE_COLOUR, IGNORE_COLOUR, NOVEL_COLOUR, class_colours
 from simformer.data.splits import Split
 from simformer.data.truth import read_truth
@@ -71,7 +71,8 @@ def summarise(report: AuditReport, index: DatasetIndex, splits: dict[str, Split]
 
     Returns: `notes` (what to look at), `subsets` (name -> images, dropped, ignore share), `classes` (id, name, images
         and pixels of both subsets, in id order), `splits` (name -> number of base and novel classes; training images
-        that hold a base, a novel, both; shares of the training pixels that are base, novel, unlabelled).
+        that hold a base, a novel, both; shares of the training pixels that are base, novel, unlabelled). What is not
+        known, since classes have no masks, is None: their training pixels, and the novel pixels of the splits.
     """
     subsets = {"train": report.train, "test": report.test}
     return {
@@ -88,15 +89,16 @@ def summarise(report: AuditReport, index: DatasetIndex, splits: dict[str, Split]
         "classes": [
             {"id": k, "name": name}
             | {f"{s}_images": counts.images_per_class[k] for s, counts in subsets.items()}
-            | {f"{s}_pixels": counts.pixels_per_class[k] for s, counts in subsets.items()}
+            | {"train_pixels": None if k in index.tags_only else report.train.pixels_per_class[k]}
+            | {"test_pixels": report.test.pixels_per_class[k]}
             for k, name in enumerate(report.classes)
         ],
-        "splits": {name: _split_facts(split, report.train, index.train) for name, split in splits.items()},
+        "splits": {name: _split_facts(split, report.train, index) for name, split in splits.items()},
     }
 
 
-def _split_facts(split: Split, counts: SubsetCounts, records: tuple[ImageRecord, ...]) -> dict[str, Any]:
-    novel = set(split.novel)
+def _split_facts(split: Split, counts: SubsetCounts, index: DatasetIndex) -> dict[str, Any]:
+    novel, records = set(split.novel), index.train
     has_novel = [not novel.isdisjoint(record.labels) for record in records]
     has_base = [not novel.issuperset(record.labels) for record in records]
     labelled = 1 - counts.ignore_share
@@ -109,7 +111,7 @@ def _split_facts(split: Split, counts: SubsetCounts, records: tuple[ImageRecord,
         "images_with_novel": sum(has_novel),
         "images_with_both": sum(b and n for b, n in zip(has_base, has_novel, strict=True)),
         "base_pixels": labelled - novel_share,
-        "novel_pixels": novel_share,
+        "novel_pixels": novel_share if novel.isdisjoint(index.tags_only) else None,
         "unlabelled_pixels": counts.ignore_share,
         "rarest_novel": min(((counts.images_per_class[k], split.classes[k]) for k in novel), default=None),
     }
@@ -134,15 +136,16 @@ def _markdown(facts: dict[str, Any]) -> str:
             f"{split['base_classes']} : {split['novel_classes']}",
             *(split[f"images_with_{group}"] for group in ("base", "novel", "both")),
             f"{split['base_pixels']:.1%}",
-            f"{split['novel_pixels']:.1%}",
+            "-" if split["novel_pixels"] is None else f"{split['novel_pixels']:.1%}",
             f"{markup.name(rarest)} ({count})",
         ]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     lines += ["", "| id | class | train images | test images | train pixels | test pixels |"]
     lines.append("|---:|---|---:|---:|---:|---:|")
-    totals = {s: max(1, sum(c[f"{s}_pixels"] for c in facts["classes"])) for s in ("train", "test")}
+    totals = {s: max(1, sum(c[f"{s}_pixels"] or 0 for c in facts["classes"])) for s in ("train", "test")}
     for c in facts["classes"]:
-        shares = " | ".join(f"{c[f'{s}_pixels'] / totals[s]:.3%}" for s in ("train", "test"))
+        pixels = {s: c[f"{s}_pixels"] for s in ("train", "test")}
+        shares = " | ".join("-" if found is None else f"{found / totals[s]:.3%}" for s, found in pixels.items())
         lines.append(f"| {c['id']} | {markup.name(c['name'])} | {c['train_images']} | {c['test_images']} | {shares} |")
     return "\n".join(lines) + "\n"
 
@@ -161,7 +164,7 @@ def _picture(facts: dict[str, Any], index: DatasetIndex, data: Path) -> Figure:
 def _class_bars(axis: Axes, facts: dict[str, Any], what: str, title: str) -> None:
     classes, smallest, largest = facts["classes"], np.inf, 0.0
     for offset, (subset, colour) in zip((-0.2, 0.2), (("train", "tab:blue"), ("test", "tab:orange")), strict=True):
-        values = np.array([c[f"{subset}_{what}"] for c in classes], dtype=float)
+        values = np.array([c[f"{subset}_{what}"] or 0 for c in classes], dtype=float)
         if what == "pixels":
             values *= 100 / max(1.0, values.sum())
         axis.bar(np.arange(len(classes)) + offset, values, width=0.4, color=colour, label=subset)
@@ -198,7 +201,7 @@ def _split_bars(axis: Axes, facts: dict[str, Any]) -> None:
     left = np.zeros(len(names))
     groups = (("base", BASE_COLOUR), ("novel", NOVEL_COLOUR), ("unlabelled", IGNORE_COLOUR))
     for group, colour in groups:
-        values = np.array([facts["splits"][name][f"{group}_pixels"] for name in names])
+        values = np.array([facts["splits"][name][f"{group}_pixels"] or 0.0 for name in names])
         axis.barh([figure_text(name) for name in names], values, left=left, color=np.array(colour) / 255, label=group)
         left += values
     axis.set_xlim(0, 1)

@@ -21,7 +21,7 @@ from simformer.baselines.class_maps.pamr import pamr
 from simformer.baselines.settings import SeedSettings
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_photograph
-from simformer.data.derived_labels import derive_labels
+from simformer.data.derived_labels import derive_labels, lowest_score
 from simformer.data.labels import LabelSet
 from simformer.data.transforms import resize_image, resize_label
 
@@ -71,7 +71,7 @@ def write_seeds(maps: MapSet, data: Path, labels: LabelSet, settings: SeedSettin
         maps: of all images.
         data: folder of the prepared dataset (images only are read from it).
         labels: the images and their image-level labels.
-        settings: threshold and cleaning.
+        settings: threshold (see `lowest_score`) and cleaning.
         destination: folder of the new label set.
     Raises: UserError if the maps are not of the dataset and split of the labels.
     """
@@ -80,6 +80,7 @@ def write_seeds(maps: MapSet, data: Path, labels: LabelSet, settings: SeedSettin
 
     def seeds() -> Iterator[tuple[int, np.ndarray]]:
         for position, image in enumerate(labels.images):
-            yield position, image_seeds(maps.read(image.name), read_photograph(data, image), settings)
+            sure = settings.model_copy(update={"threshold": lowest_score(settings.threshold, image.unknown)})
+            yield position, image_seeds(maps.read(image.name), read_photograph(data, image), sure)
 
     return derive_labels(named, destination, "seeds", seeds())

@@ -122,6 +122,24 @@ REFUSED = {
 }
 
 
+def test_an_output_that_is_no_folder_is_refused_before_anything_is_predicted(photos, model_file, tmp_path, capsys):
+    taken = tmp_path / "taken"
+    taken.write_text("mine")
+    for output in (taken, taken / "sub/out"):
+        assert main(["predict", str(photos.folder), "--model", str(model_file), "--output", str(output)]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line == f"error: {taken}: a file; expected a folder for the predictions, name another one with --output"
+    assert taken.read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_predicted(predict, photos, monkeypatch, capsys):
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    status, output = predict(photos.folder)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert status == 1 and line.endswith("nothing can be written into this folder; name another one with --output")
+    assert not output.exists()
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_refused_writes_nothing(predict, photos, tmp_path, capsys, name):
     words, says = REFUSED[name]

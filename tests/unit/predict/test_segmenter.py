@@ -173,6 +173,9 @@ def test_pictures_of_pillow_become_what_their_files_would(segmenter, tmp_path):
 
 def test_the_package_is_imported_without_pytorch():
     subprocess.run([sys.executable, "-c", "import sys, simformer; assert 'torch' not in sys.modules"], check=True)
+    heavy = "{'torch', 'numpy', 'pydantic', 'yaml'}"
+    code = f"import sys; from simformer import cli; cli._parser(); assert not {heavy} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)  # all that `simformer --help` needs
     assert callable(simformer.load)
     with pytest.raises(AttributeError, match="has no attribute 'loads'"):
         simformer.loads  # noqa: B018

@@ -10,6 +10,7 @@ from simformer.analysis.pages.audit_page import summarise, write_audit_page
 from simformer.data.audit import audit
 from simformer.data.images import read_label
 from simformer.data.splits import Split, make_split
+from tests.tagged import delete_masks
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,20 @@ def test_a_split_without_novel_classes_has_no_rarest(audited):
     index, report = audited
     facts = summarise(report, index, {"full": Split(index.classes, ())})
     assert facts["splits"]["full"]["rarest_novel"] is None and facts["splits"]["full"]["novel_pixels"] == 0
+
+
+def test_pixels_of_classes_without_masks_are_not_counted_as_none(scenes, split, tmp_path):
+    """They are somewhere among the unlabelled pixels: 0 % would be wrong."""
+    names = [scenes.index.classes[k] for k in split.novel]
+    data = delete_masks(scenes.data, tmp_path / "data", names)
+    index, report = audit(data, 1)
+    write_audit_page(report, index, {"split1": split}, data, tmp_path / "audit.json")
+    facts, table = json.loads((tmp_path / "audit.json").read_text()), (tmp_path / "audit.md").read_text()
+    for entry in facts["classes"]:
+        assert (entry["train_pixels"] is None) == (entry["name"] in names)
+    assert facts["splits"]["split1"]["novel_pixels"] is None
+    row = next(line for line in table.splitlines() if line.startswith("| split1 |"))
+    assert row.split(" | ")[6] == "-" and table.count(" | - | ") == 1 + len(names)
 
 
 def test_the_page_is_written_as_json_table_and_picture(scenes, audited, split, tmp_path):

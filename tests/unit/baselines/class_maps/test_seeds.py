@@ -15,7 +15,7 @@ from simformer.baselines.settings import SeedSettings
 from simformer.data.images import read_label
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError
-from tests.unit.baselines.stages import SEEDS
+from tests.unit.baselines.stages import SEEDS, made_maps
 
 HAS_CRF = importlib.util.find_spec("pydensecrf") is not None
 
@@ -36,6 +36,26 @@ def test_seeds_of_all_images_form_a_label_set(scenes, image_set, stages):
         maps = stages.maps.read(image.name)
         assert np.array_equal(seeds, confident(maps.at_size(48, 48), maps.classes, SEEDS.threshold).numpy())
         assert set(image.classes) <= set(by_name[image.name].classes)
+
+
+def test_where_a_class_is_unknown_the_present_ones_get_only_pixels_of_which_they_are_sure(scenes, image_set, tmp_path):
+    """A pixel of a low score may be the unknown class's: a seed there would say that the class is absent."""
+    generator = torch.Generator().manual_seed(0)
+
+    def compute(images):
+        for i in images:
+            yield i, ClassMaps(i.classes, torch.rand(len(i.classes), 12, 12, generator=generator) ** 4, 4, (48, 48))
+
+    maps = made_maps(image_set, "random", compute, tmp_path / "maps/maps.json")
+    first, *others = image_set.images
+    missing = min(set(range(len(image_set.classes))) - set(first.classes))
+    labels = replace(image_set, images=(replace(first, unknown=(missing,)), *others))
+    written = write_seeds(maps, scenes.data, labels, SeedSettings(threshold=0.2), tmp_path / "seeds")
+    for image in written.images:
+        mine, least = maps.read(image.name), 0.5 if image.name == first.name else 0.2
+        expected = confident(mine.at_size(48, 48), mine.classes, least).numpy()
+        assert np.array_equal(read_label(written.label_path(image)), expected)
+    assert written.images[0].unknown == (missing,)
 
 
 @pytest.fixture
