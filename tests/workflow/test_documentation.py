@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from simformer.cli import main
+from simformer.study.first_look import write_first_look
 from tests.pipeline import ROOT, Pipeline
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -71,6 +72,7 @@ def documented(tmp_path_factory) -> Pipeline:
         content = "\n".join(line[7:] for line in block[1].splitlines())
         assert isinstance(yaml.safe_load(content), dict)
         (copy.folder / file).write_text(content)
+    write_first_look(copy.folder / "config/farm.yaml", copy.folder / "farm", ["cow", "sheep"], 100)
     report = copy.folder / "results/demo/report.zip"
     report.parent.mkdir(parents=True)
     report.touch()
