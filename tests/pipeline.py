@@ -92,6 +92,10 @@ class Pipeline:
             call = self._call(["--configfile", study, *arguments], environment)
             return subprocess.Popen(**call, stdout=stream, stderr=stream, start_new_session=True)
 
+    def shell(self, line: str) -> subprocess.CompletedProcess:
+        """Run a line of a shell in the copy."""
+        return subprocess.run(**self._call([], {}) | {"args": line}, shell=True, capture_output=True, text=True)
+
     def _call(self, arguments: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         env = os.environ | {"PATH": path, "PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"} | environment

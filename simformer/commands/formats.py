@@ -14,7 +14,10 @@ def import_(args: argparse.Namespace) -> None:
     """Bring images with masks and tags of other formats into the folder layout (docs/formats.md)."""
     from simformer.data.formats.annotations import Options
     from simformer.data.formats.importing import Request, import_dataset
+    from simformer.study.first_look import places, printed_first_look, write_first_look
 
+    if args.study is not None:
+        places(args.study)  # before the work, not after it
     options = Options(args.names, args.colours, args.reduce_zero_label, args.mask_suffix, args.column, args.confidence)
     request = Request(
         images=args.images,
@@ -29,7 +32,10 @@ def import_(args: argparse.Namespace) -> None:
         keep_unmasked=args.keep_unmasked,
         options=options,
     )
-    print(import_dataset(request, args.workers))
+    written, report = import_dataset(request, args.workers)
+    print(report, end="\n\n")
+    about = args.output, written.tags_only, len(written.train)
+    print(printed_first_look(*about) if args.study is None else write_first_look(args.study, *about), end="")
 
 
 def _renamed(text: str) -> tuple[str, str]:
@@ -74,5 +80,6 @@ def add(commands: argparse._SubParsersAction) -> None:
         ("--confidence", {"type": _share, "default": 0.9, "help": "lowest of machine labels that mean present"}),
         ("--skip-missing", {"action": "store_true", "help": "leave out images without photograph"}),
         ("--keep-unmasked", {"action": "store_true", "help": "keep training images that have tags, no mask"}),
+        path("study", "study to write, with the file of its dataset, e.g. config/mine.yaml", required=False),
         WORKERS, OUTPUT,
     )  # fmt: skip

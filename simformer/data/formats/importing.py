@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -57,8 +56,10 @@ class Request:
     options: Options = field(default_factory=Options)
 
 
-def import_dataset(request: Request, workers: int = 1) -> str:
-    """Read masks and tags, write the dataset, and return what was found with the YAML lines for a study.
+def import_dataset(request: Request, workers: int = 1) -> tuple[Written, str]:
+    """Read masks and tags and write the dataset.
+
+    Returns: what has been written, and what to tell the user of it.
 
     Raises:
         UserError: whatever is wrong with the options, the files, or how they fit together.
@@ -90,7 +91,7 @@ def import_dataset(request: Request, workers: int = 1) -> str:
         dataset, note = _with_masks(dataset, test)
         notes += note
     written = write(dataset, trees, test, request.output, workers)
-    return _report(request.output, dataset, written, [*dataset.notes, *notes])
+    return written, _report(request.output, dataset, written, [*dataset.notes, *notes])
 
 
 def _read(kind: str, name: str, path: Path, options: Options, unlisted: str | None) -> tuple[Source, Tree]:
@@ -177,7 +178,7 @@ def _listed(dataset: Dataset, path: Path) -> frozenset[str]:
 
 
 def _report(output: Path, dataset: Dataset, written: Written, notes: Sequence[str]) -> str:
-    """Return what was found, and the lines of YAML for a study."""
+    """Return what was found."""
     count = len(dataset.entries)
     states = Counter((name, state) for of in written.states.values() for name, state in of.items())
     unknown = sum(number for (_, state), number in states.items() if state is None)
@@ -203,29 +204,4 @@ def _report(output: Path, dataset: Dataset, written: Written, notes: Sequence[st
         notes.append(f"shown by no mask and present in no tag: {unseen}; leave them out with --classes")
     if not written.masked:
         notes.append("no image has a mask; a study needs masks of its base classes")
-    lines += [f"  note: {note}" for note in notes]
-    return "\n".join([*lines, "", *_yaml(output, written)])
-
-
-def _yaml(output: Path, written: Written) -> list[str]:
-    """Return the lines for the dataset's file and for a study; text of JSON is YAML, too."""
-    name = re.sub(r"[^a-z0-9_]+", "_", output.resolve().name.lower()).strip("_") or "mydata"
-    name = name if name[0].isalpha() else f"data_{name}"
-    split = f"{{novel: {json.dumps(list(written.tags_only), ensure_ascii=False)}}}"
-    if not written.tags_only:
-        split = "{seed: 0, ratio: [3, 1]}"
-    return [
-        f"config/datasets/{name}.yaml:",
-        "",
-        f"    title: {json.dumps(output.resolve().name, ensure_ascii=False)}",
-        f"    source: {{kind: folder, path: {json.dumps(str(output.resolve()), ensure_ascii=False)}}}",
-        "",
-        f"config/{name}_study.yaml (docs/custom_data.md has the settings that fit smaller images):",
-        "",
-        f"    results: results/{name}",
-        f"    experiments: [{'tags' if written.tags_only else 'table1'}]",
-        "    datasets:",
-        f"      {name}:",
-        "        splits:",
-        f"          1: {split}",
-    ]
+    return "\n".join([*lines, *(f"  note: {note}" for note in notes)])

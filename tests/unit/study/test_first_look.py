@@ -1,0 +1,63 @@
+"""The study that `simformer import` writes: it resolves, fits the number of images, and replaces no file."""
+
+import shutil
+
+import pytest
+
+from simformer.errors import UserError
+from simformer.study.catalogue import Catalogue
+from simformer.study.first_look import FEWEST, MOST, dataset_name, places, write_first_look
+from tests.foreign import halves, photographs, png, refused, text
+from tests.pipeline import ROOT
+
+
+@pytest.fixture
+def config(tmp_path):
+    return shutil.copytree(ROOT / "config", tmp_path / "config")
+
+
+@pytest.mark.parametrize(("images", "steps"), [(1, FEWEST), (200, 600), (10**6, MOST)])
+def test_the_study_resolves(config, images, steps):
+    study = config / "mine.yaml"
+    told = write_first_look(study, config.parent / "data", ["cow, sheep", "on"], images)
+    catalogue = Catalogue.read(study)
+    assert f"--configfile {study} " in told
+    assert catalogue.study.datasets["mine"].splits[1].novel == ("cow, sheep", "on")
+    for method in catalogue.experiment("first_look").methods:
+        settings = catalogue.run("mine", "split1", method, 0).settings
+        assert settings.optim.steps == steps and settings.model.weights == "none"
+    assert catalogue.experiment("tags") and catalogue.experiment("table1"), "what its comment names"
+
+
+def test_without_classes_that_have_tags_alone_the_split_is_drawn(config):
+    write_first_look(config / "mine.yaml", config.parent, [], 5)
+    assert Catalogue.read(config / "mine.yaml").study.datasets["mine"].splits[1].seed == 0
+
+
+@pytest.mark.parametrize("taken", ["mine.yaml", "datasets/mine.yaml"])
+def test_a_file_that_is_there_stays_and_nothing_is_imported(tmp_path, capsys, config, taken):
+    text(config / taken, "title: precious\n")
+    photographs(tmp_path / "photos", "a.jpg", "b.jpg")
+    for name in "ab":
+        png(tmp_path / f"maps/{name}.png", halves(0, 1))
+    names = text(tmp_path / "names.txt", "sky\nsea\n")
+    masks = ["--images", tmp_path / "photos", "--masks", "ids", tmp_path / "maps", "--names", names]
+    line = refused(tmp_path, capsys, *masks, "--study", config / "mine.yaml")
+    assert f"{config / taken} is there already and stays as it is; name another study" in line
+    assert (config / taken).read_text() == "title: precious\n"
+    assert not {"mine.yaml", "datasets/mine.yaml"} - {taken} & {str(p.relative_to(config)) for p in config.rglob("*.*")}
+
+
+def test_a_study_needs_a_configuration(tmp_path, monkeypatch, config):
+    with pytest.raises(UserError, match="it does not end with .yaml; start in the folder of this repository"):
+        places(config / "mine")
+    monkeypatch.setattr("simformer.study.first_look.config_folder", lambda _: tmp_path / "nothing")
+    with pytest.raises(UserError, match="there is no folder"):
+        places(tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("given", "name"), [("Farm 2", "farm_2"), ("2021", "data_2021"), ("logs", "data_logs"), ("äöü", "mydata")]
+)
+def test_names_of_datasets(given, name):
+    assert dataset_name(given) == name
