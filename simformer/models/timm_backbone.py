@@ -109,6 +109,7 @@ class TimmBackbone(nn.Module):
         for parameter in list(parameters):
             parameter.requires_grad_(False)
 
+    @torch.enable_grad()
     def _probe(self) -> tuple[Tensor, ...]:
         """Return the maps of an image of zeros, with their graph; the mode and all random numbers stay."""
         training, device = self.training, next(self.parameters()).device
