@@ -250,6 +250,7 @@ def _classifiers(network: nn.Module) -> list[str]:
     return [named] if isinstance(named, str) else list(named)
 
 
+@torch.enable_grad()
 def _sources(maps: Sequence[Tensor], parameters: Iterable[nn.Parameter]) -> set[int]:
     """Return ids of the trainable parameters that maps are computed from."""
     trainable = [p for p in parameters if p.requires_grad]
