@@ -109,6 +109,7 @@ class TimmBackbone(nn.Module):
         for parameter in list(parameters):
             parameter.requires_grad_(False)
 
+    @torch.enable_grad()
     def _probe(self) -> tuple[Tensor, ...]:
         """Return the maps of an image of zeros, with their graph; the mode and all random numbers stay."""
         training, device = self.training, next(self.parameters()).device
@@ -249,6 +250,7 @@ def _classifiers(network: nn.Module) -> list[str]:
     return [named] if isinstance(named, str) else list(named)
 
 
+@torch.enable_grad()
 def _sources(maps: Sequence[Tensor], parameters: Iterable[nn.Parameter]) -> set[int]:
     """Return ids of the trainable parameters that maps are computed from."""
     trainable = [p for p in parameters if p.requires_grad]

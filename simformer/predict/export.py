@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from simformer.atomic import atomic_write_bytes
-from simformer.errors import UserError, some
+from simformer.errors import UserError, first_line, some
 from simformer.inference import SIZE_DIVISOR, final_logits, fuse
 from simformer.models.maskformer import MaskFormer
 from simformer.models.model_file import PIXELS
@@ -77,7 +77,7 @@ def export(segmenter: Segmenter, output: Path, form: Format, argmax: bool = Fals
         output: the file, written only if it agrees with PyTorch.
         form: 'onnx', or 'torch_export' for `torch.export.load`.
         argmax: whether the file returns class ids instead of scores.
-    Raises: UserError if a package is missing, or the file does not agree with PyTorch.
+    Raises: UserError if a package is missing, the network cannot be exported, or the file does not agree with PyTorch.
     """
     if form == "onnx" and (missing := [name for name in NEEDS if importlib.util.find_spec(name) is None]):
         raise UserError(
@@ -92,9 +92,19 @@ def export(segmenter: Segmenter, output: Path, form: Format, argmax: bool = Fals
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         example = (torch.zeros(2, 3, side, side + SIZE_DIVISOR),)
-        program = torch.export.export(module, example, dynamic_shapes=(sizes,))
-        content, run = (_onnx if form == "onnx" else _torch_export)(program, example, facts)
-        found = compare(segmenter, argmax, run)
+        try:
+            program = torch.export.export(module, example, dynamic_shapes=(sizes,))
+            content, run = (_onnx if form == "onnx" else _torch_export)(program, example, facts)
+            found = compare(segmenter, argmax, run)
+        except MemoryError:
+            raise
+        except Exception as error:  # each exporter, and each operation that it does not know, refuses in its own way
+            backbone = segmenter.trained.config.settings.model.backbone
+            raise UserError(
+                f"--format {form}: a network with the backbone '{backbone}' cannot be exported for images of any size "
+                f"({first_line(error)}); try --format {'torch_export' if form == 'onnx' else 'onnx'}, or use "
+                "`simformer predict`"
+            ) from error
     if found.difference > TOLERANCE or found.equal < 1:
         raise UserError(
             f"{output}: not written, since the exported network does not agree with PyTorch: scores differ by up to "

@@ -22,6 +22,14 @@ NAMES = [VIT, SWIN, CONVNEXT, RESNET]
 SMALL = {"queries": 5, "dim": 32, "heads": 2, "feedforward_dim": 32, "decoder_layers": 1, "simnet_dim": 16}
 
 
+def test_a_network_may_be_built_where_gradients_are_off():
+    """As in a program that loads its models under `torch.no_grad`."""
+    with torch.no_grad():
+        found = build_backbone(VIT)
+    expected = build_backbone(VIT)
+    assert [p.requires_grad for p in found.parameters()] == [p.requires_grad for p in expected.parameters()]
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("size", [(97, 61), (64, 96), (33, 32)])
 def test_shapes_are_those_of_every_backbone(name, size):

@@ -61,6 +61,17 @@ def test_a_program_of_torch_export_takes_images_of_any_multiple(segmenter, model
         assert np.array_equal(module(torch.from_numpy(image)).numpy(), scores(segmenter, image).argmax(axis=1))
 
 
+def test_a_network_that_cannot_be_exported_says_so_in_one_line(model_file, tmp_path, monkeypatch, capsys):
+    def fail(*_, **__):
+        raise AssertionError("Guard failed: image.size()[0] != 1\nand more")
+
+    monkeypatch.setattr("torch.export.export", fail)
+    assert export(model_file, tmp_path / "model.pt2", "--format", "torch_export") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "backbone 'tiny' cannot be exported" in line and "Guard failed: image.size()[0] != 1)" in line
+    assert "--format onnx" in line and not (tmp_path / "model.pt2").exists()
+
+
 def test_a_padded_photograph_gets_the_scores_of_a_prediction(segmenter):
     """What docs/predict.md says of padding: the mean colour, at the right and below."""
     height, width = 48, 72
