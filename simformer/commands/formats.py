@@ -29,7 +29,6 @@ def import_(args: argparse.Namespace) -> None:
         renamed=dict(map(_renamed, args.rename)),
         classes=args.classes,
         skip_missing=args.skip_missing,
-        keep_unmasked=args.keep_unmasked,
         options=options,
     )
     written, report = import_dataset(request, args.workers)
@@ -79,7 +78,6 @@ def add(commands: argparse._SubParsersAction) -> None:
         ("--column", {"metavar": "NAME", "help": "column or key that holds the tags, or the label map's path"}),
         ("--confidence", {"type": _share, "default": 0.9, "help": "lowest of machine labels that mean present"}),
         ("--skip-missing", {"action": "store_true", "help": "leave out images without photograph"}),
-        ("--keep-unmasked", {"action": "store_true", "help": "keep training images that have tags, no mask"}),
         path("study", "study to write, with the file of its dataset, e.g. config/mine.yaml", required=False),
         WORKERS, OUTPUT,
     )  # fmt: skip

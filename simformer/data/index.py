@@ -28,7 +28,7 @@ class ImageRecord:
         labels: ids of all classes in the full label map, ascending, however few their pixels; 255 is not one. For a
             training image also those classes without masks that are stated to be present.
         image_sha256, label_sha256: checksums of the two files, hexadecimal.
-        unknown: ids of the classes without masks of which nobody says whether this training image shows them.
+        unknown: ids of the classes of which nobody says whether this training image shows them.
     """
 
     name: str

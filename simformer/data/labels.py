@@ -39,8 +39,8 @@ class LabelledImage:
         classes: image-level labels: every class id present in the whole image, base and novel.
         image_sha256: checksum of the image's file.
         label_sha256: checksum of the label map's pixels.
-        unknown: class ids of which nobody says whether the image shows them; all without masks. Every other class that
-            is not among `classes` is absent.
+        unknown: class ids of which nobody says whether the image shows them. Every other class that is not among
+            `classes` is absent.
     """
 
     name: str

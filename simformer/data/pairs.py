@@ -34,7 +34,7 @@ class PairChooser:
         self.novel = present & is_novel
         self.base = present & ~is_novel
         unknown = unknown_classes(labels.images, len(labels.classes))
-        self.possible = self.novel | unknown if unknown.any() else self.novel
+        self.possible = self.novel | (unknown & is_novel)
 
     def choose(self, image: int, rng: np.random.Generator) -> int:
         """Return the index of the reference for an image; the image itself if nothing fits."""

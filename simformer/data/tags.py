@@ -6,7 +6,9 @@
 
 The first column holds names as in `train.txt` and `test.txt`, each other column is a class. An image without a row is
 unknown for all of them. `tags_only` of `classes.json` names the classes that have no masks: of them nothing else is
-known, and each needs a column. Of every other class the label maps tell all, and a column must agree with them.
+known, and each needs a column. Any other class is drawn in the label maps. Without a column, the label map of every
+image tells all of it. With one, a training image that does not show the class says whether it is absent (0) or whether
+nobody has drawn it (empty): so photographs that have tags alone stand beside those with masks.
 """
 
 from __future__ import annotations
@@ -39,23 +41,25 @@ class Tags:
     Attributes:
         classes: K names in id order.
         only: ids of the classes without masks, ascending.
+        columns: ids of the classes that the table speaks of.
         present, absent: by name of an image, the class ids of which that is stated.
         lines: by name of an image, the number of its line, for messages.
     """
 
     classes: tuple[str, ...]
     only: tuple[int, ...] = ()
+    columns: tuple[int, ...] = ()
     present: Mapping[str, frozenset[int]] = field(default_factory=dict)
     absent: Mapping[str, frozenset[int]] = field(default_factory=dict)
     lines: Mapping[str, int] = field(default_factory=dict)
 
     def told(self, finding: Finding) -> Finding:
-        """Return the finding of a training image with the labels of the classes without masks in its record."""
-        if finding.record is None or not self.only:
+        """Return the finding of a training image with what the table says of it in its record."""
+        if finding.record is None or not self.columns:
             return finding
-        only, name = frozenset(self.only), finding.name
-        present = only & self.present.get(name, frozenset())
-        unknown = only - present - self.absent.get(name, frozenset())
+        name = finding.name
+        present = self.present.get(name, frozenset()).intersection(self.only)
+        unknown = frozenset(self.columns) - present - self.absent.get(name, frozenset()) - {*finding.record.labels}
         labels = tuple(sorted(present.union(finding.record.labels)))
         return replace(finding, record=replace(finding.record, labels=labels, unknown=tuple(sorted(unknown))))
 
@@ -90,22 +94,22 @@ class Tags:
             )
 
     def notes(self, train: Sequence[Finding], test_pixels: Sequence[int]) -> list[str]:
-        """Return what the owner of the dataset should know of the classes without masks, one line each.
+        """Return what the owner of the dataset should know of the classes in the table, one line each.
 
         Args:
             train: findings of the training images, with their labels.
             test_pixels: labelled pixels of each class in the test images.
         """
-        if not self.only:
-            return []
         records = [finding.record for finding in train if finding.record is not None]
         notes = []
-        for k in self.only:
+        for k in sorted(self.columns):
             present, unknown = sum(k in r.labels for r in records), sum(k in r.unknown for r in records)
-            notes.append(
-                f"'{self.classes[k]}' has no masks: present in {present}, absent in "
-                f"{len(records) - present - unknown}, unknown in {unknown} training images"
-            )
+            if k in self.only or unknown:
+                masks = "has no masks: present" if k in self.only else "is drawn"
+                others = f"absent in {len(records) - present - unknown}, unknown in {unknown} training images"
+                notes.append(f"'{self.classes[k]}' {masks} in {present}, {others}")
+        if not self.only:
+            return notes
         unscored = [f"'{self.classes[k]}'" for k in self.only if not test_pixels[k]]
         if unscored:
             notes.append(f"no test image has a mask of {some(unscored, SHOWN)}: in tables their IoU is -")
@@ -152,7 +156,7 @@ def read_tags(root: Path, classes: tuple[str, ...], listed: Collection[str]) -> 
         lines[name] = number
         present[name] = frozenset(k for k, state in states.items() if state)
         absent[name] = frozenset(k for k, state in states.items() if state is False)
-    return Tags(classes, only, present, absent, lines), problems
+    return Tags(classes, only, tuple(sorted(columns)), present, absent, lines), problems
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -28,8 +28,8 @@ class Target:
             unlabelled pixels, padding), uint8 [H, W].
         padding: True on pixels added by padding, bool [H, W].
         kept: share of the not-base pixels of the whole image that the crop keeps, in [0, 1]; on the host.
-        unknown: ids of the classes, all without masks, of which nobody says whether the image shows them; no target of
-            theirs is among `class_ids`, and no loss takes them for absent.
+        unknown: ids of the classes of which nobody says whether the image shows them; no target of theirs is among
+            `class_ids`, and no loss takes them for absent.
     """
 
     class_ids: Tensor

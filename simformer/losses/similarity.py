@@ -58,12 +58,15 @@ def similarity_loss(
     simnet: SimNet,
     balances: Sequence[PairBalance],
     settings: SimilaritySettings,
+    unknown: Tensor | None = None,
 ) -> Tensor:
     """L_sim (Eq. 2): balanced binary cross-entropy of SimNet on pixel pairs with a base pixel in them.
 
     A pair is similar if both pixels have the same base class. A base pixel and one outside the base region
     are dissimilar; two pixels outside it say nothing and are left out. With the paper's pairs both pixels must be
-    base, and the mean over similar pairs weighs as much as that over dissimilar ones.
+    base, and the mean over similar pairs weighs as much as that over dissimilar ones. Where it is unknown whether an
+    image shows a base class, its pixels outside the base region may be of that class: with a pixel of the class in the
+    other image they say nothing either.
 
     Args:
         features: pixel embeddings of the two images of each pair, [G, 2, J, C].
@@ -71,6 +74,7 @@ def similarity_loss(
         simnet: similarity network, in training mode.
         balances: running pair counts of each pair, updated here; not used with the paper's pairs.
         settings: which pairs, and whether the features are detached, so that L_sim trains SimNet only.
+        unknown: classes that are unknown in each image, bool [G, 2, K+1] (`unknown_columns`); None if all are known.
 
     Returns: [G]; 0 where no pair of pixels is valid.
     """
@@ -81,12 +85,26 @@ def similarity_loss(
     if settings.pairs == "paper":
         return _balanced_entropy(probability, similar, first & second)
     valid = first | second
+    if unknown is not None:
+        first_may, second_may = _may_be(labels, unknown.flip(1)), _may_be(partner, unknown)
+        valid = valid & ~(first_may[..., None] & ~second) & ~(second_may[:, :, None] & ~first)
     with full_precision(probability):
         shares = torch.stack([balance.update(own) for balance, own in zip(balances, similar, strict=True)])
         dissimilar_weight, similar_weight = shares.to(probability.dtype)[:, :, None, None, None].unbind(1)
         weight = valid * torch.where(similar, similar_weight, dissimilar_weight)
         entropy = F.binary_cross_entropy(probability, similar.to(probability.dtype), weight, reduction="none")
         return entropy.sum((1, 2, 3)) / valid.sum((1, 2, 3)).clamp(min=1)
+
+
+def _may_be(labels: Tensor, unknown: Tensor) -> Tensor:
+    """Return which pixels are of a base class that is unknown in the other image, [G, 2, J].
+
+    Args:
+        labels: class ids of the pixels, IGNORE where not base, [G, 2, J].
+        unknown: classes that are unknown in the other image, bool [G, 2, K+1].
+    """
+    ids = labels.long()
+    return unknown.gather(-1, ids.masked_fill(labels == IGNORE, unknown.shape[-1] - 1))
 
 
 def _balanced_entropy(probability: Tensor, similar: Tensor, valid: Tensor) -> Tensor:

@@ -123,7 +123,7 @@ class SimFormerLoss:
         if self.similarity.teacher == "constant" if simnet is None else weights.sim:
             size = output.embeddings.shape[-2:]
             maps = to_grid(label_maps, size).flatten(1), to_grid(padding, size).flatten(1)
-            sim, dist = self._transfer(output, matches, *maps, simnet, seeds, first_slot)
+            sim, dist = self._transfer(output, matches, *maps, simnet, seeds, first_slot, unknown)
             if simnet is not None:
                 terms["sim"] = weights.sim * sim / num_groups
             if weights.alpha:
@@ -139,6 +139,7 @@ class SimFormerLoss:
         simnet: SimNet | None,
         seeds: Sequence[int],
         first_slot: int,
+        unknown: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Sum L_sim (0 without SimNet) and L_dist over the pairs; labels and padding at the grid, [B, P] each."""
         if self.group_images != 2 or len(seeds) != len(labels) // 2:
@@ -161,7 +162,8 @@ class SimFormerLoss:
                 )
                 balances = [self._balance(first_slot + pair) for pair in pairs]
                 ids = labels[own].gather(-1, points)
-                sim = sim + similarity_loss(features, ids, simnet, balances, self.similarity).sum()
+                doubt = None if unknown is None else unknown.unflatten(0, (-1, 2))[own]
+                sim = sim + similarity_loss(features, ids, simnet, balances, self.similarity, doubt).sum()
             taught = [p for p in pairs if frozenset.intersection(*matches.novel_ids[2 * p : 2 * p + 2])]
             if self.loss.alpha and taught:
                 own = own if len(taught) == at_once else send(torch.tensor(taught), labels.device)

@@ -21,9 +21,10 @@ def sample_novel_points(labels, padding, settings, generator):
     return sampling.sample_novel_points(labels[None], padding[None], settings, [generator])[0]
 
 
-def similarity_loss(features, labels, simnet, balance, settings=RELEASE):
-    """L_sim of features [2, J, C] and labels [2, J], with a SimNet for one pair."""
-    return similarity.similarity_loss(features[None], labels[None], _for_pairs(simnet), [balance], settings)[0]
+def similarity_loss(features, labels, simnet, balance, settings=RELEASE, unknown=None):
+    """L_sim of features [2, J, C], labels [2, J] and unknown classes [2, K+1], with a SimNet for one pair."""
+    unknown = None if unknown is None else unknown[None]
+    return similarity.similarity_loss(features[None], labels[None], _for_pairs(simnet), [balance], settings, unknown)[0]
 
 
 def distillation_loss(scores, features, simnet, settings):

@@ -188,6 +188,30 @@ def test_similarity_loss_equals_a_plain_loop(simnet):
     assert actual.item() == pytest.approx(value / valid)
 
 
+def test_a_pixel_that_may_be_of_the_others_class_is_no_dissimilar_pair(simnet):
+    """Class 1 is unknown in the second image, 2 in the first: there 255 may be 1, here 2."""
+    features, unknown = draw(2, 4, 6), torch.zeros(2, 5, dtype=torch.bool)
+    unknown[1, 1] = unknown[0, 2] = True
+    actual = similarity_loss(features, LABELS, simnet, PairBalance(window=5, stride=2), unknown=unknown)
+    probability, balance = simnet(features, features.flip(0)), PairBalance(window=5, stride=2)
+    weights = balance.update(LABELS[:, :, None] == LABELS.flip(0)[:, None]).tolist()
+    value = valid = 0
+    for direction in range(2):
+        for j in range(4):
+            for i in range(4):
+                a, b = int(LABELS[direction, j]), int(LABELS[1 - direction, i])
+                first, second = (a, b) if direction == 0 else (b, a)  # pixels of the first and of the second image
+                if a == b == 255 or (first == 1 and second == 255) or (first == 255 and second == 2):
+                    continue
+                valid += 1
+                p = probability[direction, j, i].item()
+                value -= weights[a == b] * (log(p) if a == b else log(1 - p))
+    assert valid == 2 * (15 - 3)
+    assert actual.item() == pytest.approx(value / valid)
+    none = similarity_loss(features, LABELS, simnet, PairBalance(5, 2), unknown=torch.zeros_like(unknown))
+    assert torch.equal(none, similarity_loss(features, LABELS, simnet, PairBalance(5, 2)))
+
+
 def test_the_papers_pairs_are_balanced_and_base_on_both_sides(simnet):
     features = draw(2, 4, 6)
     actual = similarity_loss(features, LABELS, simnet, None, SimilaritySettings(pairs="paper"))

@@ -39,7 +39,6 @@ class Request:
         renamed: new names of classes by old ones.
         classes: the classes to keep, in id order; None for all.
         skip_missing: pass over images without photograph.
-        keep_unmasked: keep training images without mask, though there are masks.
         options: for the readers.
     """
 
@@ -52,7 +51,6 @@ class Request:
     renamed: Mapping[str, str] = field(default_factory=dict)
     classes: Sequence[str] | None = None
     skip_missing: bool = False
-    keep_unmasked: bool = False
     options: Options = field(default_factory=Options)
 
 
@@ -87,9 +85,6 @@ def import_dataset(request: Request, workers: int = 1) -> tuple[Written, str]:
         skip_missing=request.skip_missing,
     )
     test, notes = _test_images(dataset, request.test)
-    if request.masks and not request.keep_unmasked:
-        dataset, note = _with_masks(dataset, test)
-        notes += note
     written = write(dataset, trees, test, request.output, workers)
     return written, _report(request.output, dataset, written, [*dataset.notes, *notes])
 
@@ -133,17 +128,6 @@ def _test_images(dataset: Dataset, wanted: str | None) -> tuple[frozenset[str], 
         f"test images: {share:.0%} of those with masks, drawn by their names; choose others with --test LIST or SHARE"
     )
     return frozenset(ordered[: max(1, round(share * len(masked)))]), [note]
-
-
-def _with_masks(dataset: Dataset, test: frozenset[str]) -> tuple[Dataset, list[str]]:
-    """Return a dataset without the training images that have no mask, and what to say of them."""
-    kept = {file: entry for file, entry in dataset.entries.items() if entry.mask is not None or file in test}
-    left = len(dataset.entries) - len(kept)
-    note = (
-        f"{left} images have tags but no mask and are left out: a training would count classes with masks as absent "
-        "there; --keep-unmasked keeps them"
-    )
-    return replace(dataset, entries=kept), [note] if left else []
 
 
 def _share(text: str | None) -> float | None:

@@ -101,6 +101,33 @@ def test_an_empty_cell_and_a_missing_row_are_unknown_not_absent(drawn, only, cla
     assert LabelSet.load(tmp_path / "labels" / "labels.json") == labels
 
 
+def test_a_drawn_class_with_a_column_is_unknown_where_nobody_has_drawn_it(drawn, root, only, classes):
+    """Photographs with tags alone stand beside those with masks: an empty label map does not say 'absent' there."""
+    name = next(name for k, name in enumerate(classes) if name not in only and 3 < audited(root).count(k) < 8)
+    before = {record.name: record for record in audit(root, 1)[0].train}
+    k = classes.index(name)
+
+    def column(line, record):
+        return f"{line},{name if record is None else '' if k in record.labels else '0'}\n"
+
+    def known(text):
+        lines = text.splitlines()
+        return column(lines[0], None) + "".join(column(line, before.get(line.split(",")[0])) for line in lines[1:])
+
+    edit(root, known)
+    assert audit(root, 1)[0].hash == audit(drawn, 1)[0].hash, "0 where it is not drawn says what the label map says"
+    lacks = next(record.name for record in before.values() if k not in record.labels)
+    edit(root, lambda text: re.sub(f"^({lacks},.*,)0$", r"\1", text, flags=re.M))
+    index, report = audit(root, 1)
+    assert {record.name: record.unknown for record in index.train if record.unknown} == {lacks: (k,)}
+    assert any(note.startswith(f"'{name}' is drawn in ") and "unknown in 1 " in note for note in report.notes)
+
+
+def audited(root) -> list[int]:
+    """Ids of all classes of all training images."""
+    return [k for record in audit(root, 1)[0].train for k in record.labels]
+
+
 def test_an_image_that_shows_nothing_but_tagged_classes_is_kept(root, only, classes):
     path = root / "labels" / "train_00003.png"
     write_label(path, read_label(path) * 0 + 255)

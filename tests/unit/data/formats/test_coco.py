@@ -69,7 +69,7 @@ def test_masks_and_tags_in_several_files_with_subsets(tmp_path):
     assert made.train == ["a", "c"] and made.test == ["b"] and made.tags_only == ["Kuh"]
     assert made.names("b") == ["Straße", None] and made.names("c") == [None, None]
     assert made.tags == {"c": {"Kuh": "1"}, "b": {"Kuh": "0"}}, "no tag speaks of a"
-    unknown = ["--unlisted", "unknown", "--keep-unmasked"]
+    unknown = ["--unlisted", "unknown"]
     made = imported(tmp_path / "2", "--images", root, "--masks", "coco", root, "--tags", "coco", tags, *unknown)
     assert made.tags["c"] == {"Kuh": "1", "Straße": ""} and made.tags["b"] == {"Kuh": "", "Straße": "1"}
 

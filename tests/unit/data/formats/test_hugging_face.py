@@ -52,7 +52,6 @@ def test_masks_and_labels(tmp_path, ending):
         "--tags",
         "hugging-face",
         root,
-        "--keep-unmasked",
     )
     assert made.classes == ["Gras", "Himmel", "Kuh"] and made.tags_only == ["Kuh"]
     assert made.names("a") == ["Gras", "Himmel"] and made.names("c") == [None, None]

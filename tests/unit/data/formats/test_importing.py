@@ -27,7 +27,7 @@ def mixed(tmp_path, *names, tags=TAGS):
     png(tmp_path / "maps/b.png", halves(1, 1))
     classes, table = text(tmp_path / "names.txt", "sky\nsea\n"), text(tmp_path / "tags.csv", tags)
     masks = ["--masks", "ids", tmp_path / "maps", "--names", classes]
-    return ["--images", tmp_path / "photos", *masks, "--tags", "csv", table, "--keep-unmasked"]
+    return ["--images", tmp_path / "photos", *masks, "--tags", "csv", table]
 
 
 def test_masks_and_tags_together(tmp_path, capsys):
@@ -56,16 +56,16 @@ def test_the_yaml_can_be_put_into_a_study(tmp_path, capsys):
     assert study["datasets"]["out"]["splits"] == {1: {"novel": ['cow, "spotted": no']}}
 
 
-def test_training_images_without_mask_are_left_out(tmp_path, capsys):
-    """A training would count the classes with masks as absent there; test images and tags alone may have no mask."""
-    *options, _ = mixed(tmp_path)
-    made = imported(tmp_path, *options, "--test", text(tmp_path / "test.txt", "b\nc\n"))
-    assert made.train == ["a"] and made.test == ["b", "c"]
-    assert "1 images have tags but no mask and are left out" in capsys.readouterr().out
-    made = imported(tmp_path / "2", *options, "--test", "0.5")
-    assert sorted(made.train + made.test) == ["a", "b"] and made.tags["a"] == {"cow": "1"}, "masks tell of the others"
-    tags = imported(tmp_path / "3", *options[:2], *options[-3:], "--test", "0.5")
-    assert len(tags.train + tags.test) == 4
+def test_photographs_with_tags_alone_stand_beside_those_with_masks(tmp_path, capsys):
+    """Where nobody has drawn a class it is unknown, unless a tag says that it is absent; an audit reads it so."""
+    made = imported(tmp_path, *mixed(tmp_path), "--test", text(tmp_path / "test.txt", "b\n"))
+    import_folder(made.root, tmp_path / "data")
+    index, _ = audit(tmp_path / "data", 1)
+    sky, sea, cow = range(3)
+    records = {record.name: record for record in index.train}
+    assert records["a"].labels == (sky, cow) and records["a"].unknown == ()
+    assert records["c"].labels == (cow,) and records["c"].unknown == (sea,)
+    assert set(records) == {"a", "c"}, "of d nothing is known"
 
 
 def test_the_result_is_a_dataset(tmp_path):

@@ -43,9 +43,7 @@ def test_background_can_be_no_class(tmp_path):
 def test_a_difficult_object_is_unknown(tmp_path):
     """0 of ImageSets/Main is neither present nor absent; masks say what the images show that have them."""
     root = devkit(tmp_path, newline="\r\n")
-    made = imported(
-        tmp_path, "--images", root / "JPEGImages", "--masks", "voc", root, "--tags", "voc", root, "--keep-unmasked"
-    )
+    made = imported(tmp_path, "--images", root / "JPEGImages", "--masks", "voc", root, "--tags", "voc", root)
     assert made.tags_only == ["cow"] and made.test == ["2007_000001"]
     assert [made.tags[f"2007_{i:06d}"]["cow"] for i in range(4)] == ["1", "0", "", "1"]
     assert [made.tags[f"2007_{i:06d}"]["person"] for i in range(4)] == ["1", "1", "0", ""]
