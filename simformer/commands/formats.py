@@ -33,7 +33,7 @@ def import_(args: argparse.Namespace) -> None:
     )
     written, report = import_dataset(request, args.workers)
     print(report, end="\n\n")
-    about = args.output, written.tags_only, len(written.train)
+    about = args.output, written.tags_only
     print(printed_first_look(*about) if args.study is None else write_first_look(args.study, *about), end="")
 
 

@@ -1,7 +1,7 @@
 """The two files with which a user first trains on a dataset that `simformer import` has written (docs/tutorial.md).
 
-The settings are for two CPU cores and a few hundred photographs: small images, a small network that starts from random
-weights, so that nothing is downloaded. Whoever leaves `inference` and `settings` out has the paper's.
+The settings are for two CPU cores and a few hundred photographs: small crops, a small network that starts from ImageNet
+weights, few steps. Whoever leaves `inference` and `settings` out has the paper's.
 """
 
 from __future__ import annotations
@@ -16,23 +16,20 @@ from simformer.config.paths import config_folder
 from simformer.errors import UserError
 from simformer.study.files import TAKEN
 
-STEPS_PER_IMAGE, FEWEST, MOST = 3, 100, 1500
-"""Steps of four images: twelve passes over the training images, within bounds."""
-
 DATASET = """\
 title: "{name}"
 source: {{kind: folder, path: {path}}}
-# A first look on two CPU cores: small images, a small network, random weights. Remove the lines below for the paper's
-# settings, which need a GPU; docs/tutorial.md has a step between them, pre-trained weights on a CPU.
-inference: {{short_edge: 160, max_long_edge: 640}}
+# A first look on two CPU cores: small crops, a small pre-trained network (its weights, 14 MB, are downloaded once), few
+# steps. Remove the lines below for the paper's settings, which need a GPU (docs/tutorial.md).
+inference: {{short_edge: 224, max_long_edge: 672}}
 settings:
-  model: {{backbone: tiny, weights: none, queries: 40, dim: 64, feedforward_dim: 128, decoder_layers: 3, simnet_dim: 32,
-          dropout: 0.0}}
+  model: {{backbone: mobilenet_v2, weights: imagenet, queries: 40, dim: 128, feedforward_dim: 512, decoder_layers: 3,
+          simnet_dim: 64, dropout: 0.0}}
   matching: {{cls: 2.0}}
   loss: {{cls: 2.0}}
   similarity: {{points: 50}}
-  augment: {{crop: 128, short_edges: [128, 144, 160, 176], max_long_edge: 640}}
-  optim: {{steps: {steps}, batch_images: 4, lr: 0.001, backbone_lr_factor: 1.0, clip_norm: 1.0, precision: fp32}}
+  augment: {{crop: 192, short_edges: [192, 208, 224, 240, 256, 288], max_long_edge: 672}}
+  optim: {{steps: 300, lr: 0.0005, clip_norm: 0.1, precision: fp32}}
 """
 STUDY = """\
 results: {results}
@@ -69,26 +66,24 @@ def places(study: Path) -> tuple[Path, Path]:
     return study, dataset
 
 
-def first_look(name: str, data: Path, tags_only: Sequence[str], images: int) -> tuple[str, str]:
+def first_look(name: str, data: Path, tags_only: Sequence[str]) -> tuple[str, str]:
     """Return the study, and the file of its dataset, as YAML; text of JSON is YAML, too.
 
     Args:
         name: of the dataset.
         data: folder of the dataset, in the layout of docs/custom_data.md.
         tags_only: classes without masks, which are the novel ones; if there are none, the split is a random one.
-        images: number of training images.
     """
-    steps = min(MOST, max(FEWEST, STEPS_PER_IMAGE * images))
     split = f"{{novel: {_json(list(tags_only))}}}" if tags_only else "{seed: 0, ratio: [3, 1]}"
     study = STUDY.format(results=f"results/{name}", all="tags" if tags_only else "table1", name=name, split=split)
-    return study, DATASET.format(name=name, path=_json(str(data.resolve())), steps=steps)
+    return study, DATASET.format(name=name, path=_json(str(data.resolve())))
 
 
-def write_first_look(study: Path, data: Path, tags_only: Sequence[str], images: int) -> str:
+def write_first_look(study: Path, data: Path, tags_only: Sequence[str]) -> str:
     """Write both files, and return what to type next; UserError as `places`."""
     study, dataset = places(study)
     name = dataset.stem
-    for file, text in zip((dataset, study), reversed(first_look(name, data, tags_only, images)), strict=True):
+    for file, text in zip((dataset, study), reversed(first_look(name, data, tags_only)), strict=True):
         atomic_write_text(file, text)
     return (
         f"{dataset} and {study} say how to train on it (docs/tutorial.md). Next:\n\n"
@@ -97,10 +92,10 @@ def write_first_look(study: Path, data: Path, tags_only: Sequence[str], images: 
     )
 
 
-def printed_first_look(data: Path, tags_only: Sequence[str], images: int) -> str:
+def printed_first_look(data: Path, tags_only: Sequence[str]) -> str:
     """Return both files as text to copy, under names made from that of the data's folder."""
     name = dataset_name(data.resolve().name)
-    texts = reversed(first_look(name, data, tags_only, images))
+    texts = reversed(first_look(name, data, tags_only))
     files = (f"config/datasets/{name}.yaml", f"config/{name}.yaml")
     blocks = (f"{file}:\n\n{_indented(text)}" for file, text in zip(files, texts, strict=True))
     return "\n".join(["A study of it (with --study FILE these files are written):\n", *blocks])

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from simformer.cli import main
 from simformer.config.settings import SceneSettings
 from simformer.data.images import encode_label, encode_png, read_label
 from simformer.data.scenes import CLASS_NAMES, render_scene
+from simformer.models.torchvision_ops import torchvision
 from simformer.study.catalogue import Catalogue
 from simformer.study.runs import Runs
 from tests.pipeline import NOVEL_NAMES, ROOT, Pipeline
@@ -81,9 +83,14 @@ def test_the_commands_fit_each_other(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_from_photographs_to_predictions(tmp_path):
+def test_from_photographs_to_predictions(tmp_path, monkeypatch):
     clone = Pipeline(tmp_path / "clone")
     farm(tmp_path / "farm", 42, 48)
+    weights = torchvision.models.MobileNet_V2_Weights.IMAGENET1K_V1
+    file = tmp_path / "torch/hub/checkpoints" / Path(weights.url).name  # as if it had been downloaded
+    file.parent.mkdir(parents=True)
+    torch.save(torchvision.models.mobilenet_v2().state_dict(), file)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     for command in COMMANDS[2:]:  # the packages are there
         done = clone.shell(command)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
