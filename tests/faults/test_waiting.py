@@ -97,7 +97,7 @@ def test_too_few_open_files(start, arguments, limit):
     assert f"too many open files, the limit is {limit}; type `ulimit -n 65536` before the command" in line
 
 
-def wait_for(condition, process, seconds=60):
+def wait_for(condition, process, seconds=300):
     """Wait until something holds of a training that goes on; returns it."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
