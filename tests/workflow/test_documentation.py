@@ -74,7 +74,7 @@ def documented(tmp_path_factory) -> Pipeline:
         content = "\n".join(line[7:] for line in block[1].splitlines())
         assert isinstance(yaml.safe_load(content), dict)
         (copy.folder / file).write_text(content)
-    write_first_look(copy.folder / "config/farm.yaml", copy.folder / "farm", ["cow", "sheep"], 100)
+    write_first_look(copy.folder / "config/farm.yaml", copy.folder / "farm", ["cow", "sheep"])
     report = copy.folder / "results/demo/report.zip"
     report.parent.mkdir(parents=True)
     report.touch()
