@@ -234,9 +234,13 @@ class Catalogue:
             kind=kind, backbone=dilatable(self.model(dataset).backbone, dataset), seed=seed, settings=settings
         )
 
-    def model(self, dataset: str) -> ModelSettings:
-        """Resolve a dataset's network settings, methods left aside."""
-        return parse_layers(TrainSettings, self._dataset_layers(dataset), "settings").model
+    def model(self, dataset: str, method: str | None = None) -> ModelSettings:
+        """Resolve a dataset's network settings, or a method's on it, whatever other settings may lack there."""
+        layers = self._dataset_layers(dataset)
+        for ancestor in [] if method is None else self._lineage(method):
+            layers += self._layers(ancestor, dataset, FULL_SPLIT)
+        models = [(where, given.get("model", {})) for where, given in layers]
+        return parse_layers(ModelSettings, models, "settings.model")
 
     def split_json(self, dataset: str, split: str) -> str:
         """Return the specification of a split as canonical JSON ('full' has no novel class)."""

@@ -9,7 +9,7 @@ from simformer.config.fields import NO_FILES
 from simformer.config.paths import own_file
 from simformer.config.settings import ModelSettings
 from simformer.errors import UserError
-from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
+from simformer.study.catalogue import Catalogue, Cell
 
 
 def initial_weights(catalogue: Catalogue, cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
@@ -40,7 +40,7 @@ def weights_of_backbone(catalogue: Catalogue, dataset: str, backbone: str) -> Mo
     """
     named = {"the dataset": catalogue.model(dataset)}
     for path in sorted((catalogue.root / "methods").glob("*.yaml")):
-        named[f"method '{path.stem}'"] = catalogue.run(dataset, FULL_SPLIT, path.stem, 0).settings.model
+        named[f"method '{path.stem}'"] = catalogue.model(dataset, path.stem)
     named = {who: model for who, model in named.items() if model.backbone == backbone and model.weights != "none"}
     if not named:
         raise UserError(f"{catalogue.source}: neither {dataset} nor a method has initial weights of '{backbone}'")

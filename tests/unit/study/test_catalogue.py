@@ -255,6 +255,13 @@ def test_a_method_with_a_backbone_of_its_own_names_its_weights(catalogue):
         weights_of_backbone(study, "toys", "timm/test_vit2")
 
 
+def test_a_method_that_does_not_fit_the_dataset_is_no_reason_to_refuse_its_weights(catalogue):
+    study = catalogue({"methods/j": {"label": "J", "settings": {"similarity": {"points": 10**6}}}})
+    with pytest.raises(UserError, match="draws 1000000 pixels"):
+        study.run("toys", "split1", "j", 0)
+    assert weights_of_backbone(study, "toys", "resnet50").weights == "imagenet"
+
+
 def test_one_backbone_has_one_file_of_initial_weights_per_dataset(catalogue):
     own = {"model": {"backbone": "timm/test_vit", "weights": "vit.pth", "weights_sha256": "0" * 64}}
     study = catalogue({"methods/vit": {"label": "A", "settings": TIMM}, "methods/own": {"label": "B", "settings": own}})
