@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 SHOWN_PROBLEMS = 20
@@ -68,6 +68,26 @@ def some(items: Sequence[str], shown: int) -> str:
     """Return the first items in words and the number of the others."""
     more = f" and {len(items) - shown} more" if len(items) > shown else ""
     return ", ".join(items[:shown]) + more
+
+
+def did_you_mean(name: str, known: Iterable[str], then: str = "") -> str:
+    """Return the end of a message about a name that is not there: `; did you mean '...'?` if one is near.
+
+    Args:
+        name: as given.
+        known: the names that there are.
+        then: a sentence that follows, whether one is near or not.
+    """
+    from difflib import get_close_matches  # here: the command line starts without it
+
+    near = get_close_matches(name, list(known), n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else "." if then else ""
+    return f"{hint} {then}" if then else hint
+
+
+def pip_install(extra: str) -> str:
+    """Return the command that adds an optional part of this package, in its repository."""
+    return f"pip install -c envs/constraints.txt -e '.[{extra}]'"
 
 
 def first_line(error: Exception) -> str:

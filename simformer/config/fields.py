@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from simformer.errors import did_you_mean
 
 MAX_SIDE = 8192
 """Longest side of images and crops that networks get, pixels; above it a single batch would not fit any memory."""
@@ -17,7 +18,6 @@ BACKBONES = ("resnet50", "resnet18", "mobilenet_v2", "tiny")
 """Backbones that need no other package."""
 TIMM = "timm/"
 """What the name of a backbone begins with that is one of timm's."""
-TIMM_INSTALL = "pip install -c envs/constraints.txt -e '.[timm]'"
 NO_FILES = ("none", "imagenet", "timm")
 """Values of `model.weights` that are no path."""
 
@@ -57,9 +57,8 @@ def _known_backbone(name: str) -> str:
     """Refuse what is neither one of our backbones nor may be one of timm's; which of those there are, timm knows."""
     if name in BACKBONES or re.fullmatch(TIMM + r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?", name):
         return name
-    near = difflib.get_close_matches(name, BACKBONES, n=1)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    raise ValueError(f"is '{name}'; {hint}Expected {', '.join(BACKBONES)}, or {TIMM}NAME (docs/backbones.md)")
+    expected = f"Expected {', '.join(BACKBONES)}, or {TIMM}NAME (docs/backbones.md)"
+    raise ValueError(f"is '{name}'{did_you_mean(name, BACKBONES, expected)}")
 
 
 def _key_of_split(key: Any) -> Any:

@@ -11,7 +11,6 @@ What the pictures may hold: `simformer.data.images`. Which file belongs to a nam
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from pathlib import Path
 from simformer.atomic import kind_of, read_file
 from simformer.config.settings import IGNORE
 from simformer.data.class_names import name_problem, normal
-from simformer.errors import UserError, some
+from simformer.errors import UserError, did_you_mean, some
 from simformer.text.strict_json import read_json
 
 IMAGES, LABELS, CLASSES, TRAIN, TEST = "images", "labels", "classes.json", "train.txt", "test.txt"
@@ -103,7 +102,7 @@ def read_tags_only(root: Path) -> tuple[int, ...]:
     names = [normal(name) for name in given]
     for name in names:
         if name not in classes:
-            raise UserError(f"{path}: tags_only: unknown class '{name}'{did_you_mean(name, classes)}")
+            raise UserError(f"{path}: tags_only: unknown class '{name}'{hint_on_class(name, classes)}")
         if names.count(name) > 1:
             raise UserError(f"{path}: tags_only: '{name}' given twice; remove one")
     if len(names) == len(classes):
@@ -111,10 +110,9 @@ def read_tags_only(root: Path) -> tuple[int, ...]:
     return tuple(sorted(map(classes.index, names)))
 
 
-def did_you_mean(name: str, classes: Sequence[str]) -> str:
+def hint_on_class(name: str, classes: Sequence[str]) -> str:
     """Return the end of a message about a class that is not there: the nearest name, else all of them."""
-    near = difflib.get_close_matches(name, classes, n=1)
-    return f"; did you mean '{near[0]}'?" if near else f"; the classes are {some(list(map(repr, classes)), SHOWN)}"
+    return did_you_mean(name, classes) or f"; the classes are {some(list(map(repr, classes)), SHOWN)}"
 
 
 def read_names(path: Path) -> list[str]:

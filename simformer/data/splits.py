@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -18,7 +17,7 @@ from simformer.config.layers import read_yaml
 from simformer.config.settings import IGNORE, Draw
 from simformer.data.class_names import normal
 from simformer.data.layout import CLASSES, TAGS
-from simformer.errors import UserError, if_made
+from simformer.errors import UserError, did_you_mean, if_made
 
 WAYS = ("novel", "file", "seed", "full")
 """Keys of a specification of which each says by itself what is novel."""
@@ -168,9 +167,8 @@ def _ids(classes: tuple[str, ...], names: list[str], side: str) -> list[int]:
         raise UserError(f"split: {side} names given twice: {', '.join(doubled)}")
     for name in names:
         if name not in classes:
-            near = difflib.get_close_matches(name, classes, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else "."
-            raise UserError(f"split: unknown class '{name}' in {side}{hint} The dataset has: {', '.join(classes)}")
+            hint = did_you_mean(name, classes, f"The dataset has: {', '.join(classes)}")
+            raise UserError(f"split: unknown class '{name}' in {side}{hint}")
     return [classes.index(name) for name in names]
 
 

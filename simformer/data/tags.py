@@ -23,7 +23,7 @@ from pathlib import Path
 from simformer.atomic import kind_of, read_file
 from simformer.data.class_names import normal
 from simformer.data.inspection import Finding
-from simformer.data.layout import CLASSES, TAGS, TEST, TRAIN, did_you_mean, read_tags_only
+from simformer.data.layout import CLASSES, TAGS, TEST, TRAIN, hint_on_class, read_tags_only
 from simformer.errors import UserError, some
 from simformer.text.explain import shown
 
@@ -183,7 +183,7 @@ def _columns(
     names = [normal(name) for name in rows[0][1][1:]]
     for name in names:
         if name not in classes:
-            raise UserError(f"{path}: unknown class '{name}'{did_you_mean(name, classes)}")
+            raise UserError(f"{path}: unknown class '{name}'{hint_on_class(name, classes)}")
         if names.count(name) > 1:
             raise UserError(f"{path}: two columns '{name}'; keep one")
     if missing := [f"'{classes[k]}'" for k in only if classes[k] not in names]:

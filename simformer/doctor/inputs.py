@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from simformer.config.fields import NO_FILES, TIMM, TIMM_INSTALL
+from simformer.config.fields import NO_FILES, TIMM
 from simformer.config.paths import elsewhere, expand_path, own_file
 from simformer.config.sources import archives
 from simformer.doctor.check import Check
 from simformer.doctor.packages import installed
-from simformer.errors import UserError
+from simformer.errors import UserError, pip_install
 from simformer.study.catalogue import Catalogue
 from simformer.study.initial_weights import initial_weights, weights_file
 from simformer.study.plan import Plan
@@ -25,12 +25,11 @@ def check_inputs(catalogue: Catalogue, plan: Plan) -> Iterator[Check]:
     cells = [training.cell for training in plan.missing]
     weights = initial_weights(catalogue, cells)
     if named := [backbone for _, backbone, _ in weights if backbone.startswith(TIMM)]:
-        there, words = installed("timm"), f"{', '.join(dict.fromkeys(named))}"
-        yield (
-            Check("timm", "ok", f"{there}, for {words}")
-            if there
-            else Check("timm", "problem", f"not installed; needed by {words}", TIMM_INSTALL)
-        )
+        there, words = installed("timm"), ", ".join(dict.fromkeys(named))
+        if there:
+            yield Check("timm", "ok", f"{there}, for {words}")
+        else:
+            yield Check("timm", "problem", f"not installed; needed by {words}", pip_install("timm"))
     for dataset, backbone, source in weights:
         if source != "none":
             yield _backbone(catalogue, dataset, backbone, source)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from inspect import getmodule
 from types import ModuleType
@@ -12,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from simformer.config.fields import TIMM, TIMM_INSTALL
+from simformer.config.fields import TIMM
 from simformer.data.transforms import PIXEL_MEAN, PIXEL_STD
-from simformer.errors import UserError, first_line
+from simformer.errors import UserError, did_you_mean, first_line, pip_install
 
 STRIDES = (4, 8, 16, 32)
 PROBE = (96, 160)
@@ -179,7 +178,8 @@ def _timm(name: str) -> ModuleType:
         import timm
     except ImportError as error:
         raise UserError(
-            f"model.backbone '{name}': the package timm cannot be imported ({first_line(error)}); type  {TIMM_INSTALL}"
+            f"model.backbone '{name}': the package timm cannot be imported ({first_line(error)}); "
+            f"type  {pip_install('timm')}"
         ) from None
     return timm
 
@@ -189,15 +189,13 @@ def _create(name: str) -> nn.Module:
     timm, own = _timm(name), name.removeprefix(TIMM)
     architecture, _, tag = own.partition(".")
     if not timm.is_model(architecture):
-        near = difflib.get_close_matches(architecture, timm.list_models(), n=1, cutoff=0.5)
-        hint = f"did you mean '{TIMM}{near[0]}'? " if near else ""
-        raise UserError(f"model.backbone '{name}': timm {timm.__version__} has no such network; {hint}{_listing(own)}")
+        hint = did_you_mean(name, (TIMM + known for known in timm.list_models()), _listing(own))
+        raise UserError(f"model.backbone '{name}': timm {timm.__version__} has no such network{hint}")
     tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{architecture}.*")]
     if tag and tag not in tags:
-        near = difflib.get_close_matches(tag, tags, n=1, cutoff=0.4)
-        hint = f"did you mean '{TIMM}{architecture}.{near[0]}'? " if near else ""
-        known = ", ".join(tags) or "none"
-        raise UserError(f"model.backbone '{name}': timm has no weights '{tag}' of this network; {hint}Known: {known}")
+        known = f"Known: {', '.join(tags) or 'none'}"
+        hint = did_you_mean(name, (f"{TIMM}{architecture}.{each}" for each in tags), known)
+        raise UserError(f"model.backbone '{name}': timm has no weights '{tag}' of this network{hint}")
     for options in ANY_SIZE:
         try:
             network = timm.create_model(own, pretrained=False, **options)
@@ -228,7 +226,7 @@ def _no_pyramid(name: str, found: str) -> UserError:
 
 
 def _listing(own: str) -> str:
-    return f"this lists them: python -c \"import timm; print(timm.list_models('*{own[:4]}*'))\""
+    return f"This lists them: python -c \"import timm; print(timm.list_models('*{own[:4]}*'))\""
 
 
 def _other_norm(given: Mapping[str, Any]) -> tuple[list[float], list[float]] | None:

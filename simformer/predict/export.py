@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from simformer.atomic import atomic_write_bytes
-from simformer.errors import UserError, first_line, some
+from simformer.errors import UserError, first_line, pip_install, some
 from simformer.inference import SIZE_DIVISOR, final_logits, fuse
 from simformer.models.maskformer import MaskFormer
 from simformer.models.model_file import PIXELS
@@ -81,8 +81,8 @@ def export(segmenter: Segmenter, output: Path, form: Format, argmax: bool = Fals
     """
     if form == "onnx" and (missing := [name for name in NEEDS if importlib.util.find_spec(name) is None]):
         raise UserError(
-            f"--format onnx needs packages that are not installed ({some(missing, 3)}); type: pip install "
-            "'simformer[onnx]', or take --format torch_export"
+            f"--format onnx needs packages that are not installed ({some(missing, 3)}); type: {pip_install('onnx')}, "
+            "or take --format torch_export"
         )
     module = Exported(segmenter.trained.model, argmax).eval()
     side = SIZE_DIVISOR * LEAST

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,7 +21,7 @@ from simformer.data.identity import require_groups
 from simformer.data.images import read_image
 from simformer.data.pixels import to_rgb, turn_upright
 from simformer.data.splits import Split
-from simformer.errors import UserError
+from simformer.errors import UserError, did_you_mean
 from simformer.inference import best_classes, network_inputs
 from simformer.machine.devices import choose_device
 from simformer.predict.prediction import Prediction, SegmentedClass
@@ -117,9 +116,8 @@ class Segmenter:
         found = [c.id for c in self.classes if name in (c.name, c.id)]
         if not found:
             names = [c.name for c in self.classes]
-            near = difflib.get_close_matches(str(name), names, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"it has: {', '.join(names)}"
-            raise UserError(f"the model has no class '{name}'; {hint}")
+            hint = did_you_mean(str(name), names) or f"; it has: {', '.join(names)}"
+            raise UserError(f"the model has no class '{name}'{hint}")
         return found[0]
 
 

@@ -18,7 +18,7 @@ from simformer.config.layers import RunConfig, check_layer, merge, parse, parse_
 from simformer.config.paths import config_folder, expand_path
 from simformer.config.settings import ModelSettings, TrainSettings
 from simformer.data.splits import names_hash, read_pinned
-from simformer.errors import UserError
+from simformer.errors import UserError, did_you_mean
 from simformer.study.files import DatasetFile, ExperimentFile, FigureFile, MethodFile, Study
 
 Cell = tuple[str, str, str, int]
@@ -128,9 +128,8 @@ class Catalogue:
         first, *others = [self.run(dataset, split, method, 0).flat(complete=True) for method in table.methods]
         panels = {key: {table.methods[0]: first[key]} for key in table.sweep if key in first}
         if unknown := sorted(set(table.sweep) - set(panels)):
-            near = difflib.get_close_matches(unknown[0], first, n=1)
-            hint = f"did you mean '{near[0]}'? " if near else ""
-            raise UserError(f"{path}: sweep: unknown setting {unknown[0]}; {hint}docs/configuration.md lists them")
+            hint = did_you_mean(unknown[0], first, "docs/configuration.md lists them")
+            raise UserError(f"{path}: sweep: unknown setting {unknown[0]}{hint}")
         for method, flat in zip(table.methods[1:], others, strict=True):
             differing = [key for key in flat if key != "method" and flat[key] != first[key]]
             if len(differing) != 1 or differing[0] not in panels:

@@ -8,6 +8,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from simformer.errors import did_you_mean
+
 SHOWN = 60
 """Characters of a faulty value that are shown."""
 PLAIN = {
@@ -67,9 +69,9 @@ def explain(model: type[BaseModel], item: Mapping[str, Any], prefix: str) -> str
         return f"key '{key}.kind' is missing"
     if item["type"] == "union_tag_invalid":
         known = [tag.strip("'") for tag in item["ctx"]["expected_tags"].split(", ")]
-        near = difflib.get_close_matches(str(item["ctx"]["tag"]), known, n=1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
-        return f"{key}.kind: unknown kind '{item['ctx']['tag']}'; {hint}Known: {', '.join(known)}"
+        tag = str(item["ctx"]["tag"])
+        hint = did_you_mean(tag, known, f"Known: {', '.join(known)}")
+        return f"{key}.kind: unknown kind '{tag}'{hint}"
     if not key:
         return f"expected a mapping of keys to values, or a list of them; found {shown(item['input'])}"
     message = PLAIN.get(item["type"]) or item["msg"][0].lower() + item["msg"][1:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from simformer.data.index import DatasetIndex, ImageRecord
 from simformer.data.palette import BASE_COLOUR, IGNORE_COLOUR, NOVEL_COLOUR, class_colours
 from simformer.data.splits import Split
 from simformer.data.truth import read_truth
-from simformer.errors import UserError
+from simformer.errors import UserError, did_you_mean
 from simformer.inference import ImageFile
 
 OPACITY = 0.8
@@ -83,9 +82,8 @@ def named_images(records: Sequence[ImageRecord], names: Sequence[str]) -> list[I
     known = {record.name: record for record in records}
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"the first is '{next(iter(known))}'"
-            raise UserError(f"images: no test image is named '{name}'; {hint}")
+            hint = did_you_mean(name, known) or f"; the first is '{next(iter(known))}'"
+            raise UserError(f"images: no test image is named '{name}'{hint}")
     return [known[name] for name in names]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,7 +9,7 @@ from simformer.config.settings import IGNORE
 from simformer.data.class_names import look, name_problem, normal
 from simformer.data.formats.annotations import Annotations, Blank, Mask, State, Subset, combined
 from simformer.data.formats.photographs import Photographs
-from simformer.errors import UserError, describe_problems, some
+from simformer.errors import UserError, describe_problems, did_you_mean, some
 
 SHOWN = 5
 """Names that a line spells out; the rest is counted."""
@@ -148,9 +147,8 @@ def _classes(sources: Sequence[Source], renamed: Mapping[str, str], chosen: Sequ
     for option, wanted, available in (("--rename", renamed, known), ("--classes", chosen or (), origin)):
         for name in wanted:
             if name not in available:
-                near = difflib.get_close_matches(name, available, n=1)
-                hint = f"; did you mean '{near[0]}'?" if near else "."
-                raise UserError(f"{option} {name}: no such class{hint} There are: {some(sorted(available), 20)}")
+                hint = did_you_mean(name, available, f"There are: {some(sorted(available), 20)}")
+                raise UserError(f"{option} {name}: no such class{hint}")
     names = list(chosen) if chosen else list(origin)
     if not names:
         raise UserError(f"{', '.join(s.found.where for s in sources)}: no classes; is it the right file and format?")

@@ -24,7 +24,7 @@ from simformer.data.formats.names import picture_class, read_names
 from simformer.data.formats.plain_csv import LABELS, add_list, split_list
 from simformer.data.formats.text_files import read_bytes, read_rows, read_text
 from simformer.data.layout import LINE_END
-from simformer.errors import UserError
+from simformer.errors import UserError, pip_install
 from simformer.text.strict_json import parse_json
 
 NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
@@ -124,7 +124,7 @@ def _parquet(tree: Tree, table: str) -> list[dict[str, Any]]:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise UserError(f"{tree.where(table)}: parquet needs pyarrow; type: pip install pyarrow") from None
+        raise UserError(f"{tree.where(table)}: parquet needs pyarrow; type: {pip_install('parquet')}") from None
     try:
         return pyarrow.parquet.read_table(io.BytesIO(read_bytes(tree, table))).to_pylist()
     except pyarrow.ArrowException as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 from collections import Counter
@@ -19,7 +18,7 @@ from simformer.data.formats.registry import FORMATS
 from simformer.data.formats.text_files import open_source
 from simformer.data.formats.write import Written, write
 from simformer.data.layout import read_names
-from simformer.errors import UserError, describe_problems, some
+from simformer.errors import UserError, describe_problems, did_you_mean, some
 
 SHARE = 0.2
 """Of the images with masks that are for testing where neither the user nor a format says which."""
@@ -93,11 +92,10 @@ def _read(kind: str, name: str, path: Path, options: Options, unlisted: str | No
     """Read one source; UserError if there is no such format, or no such file."""
     readers = {key: reader for key, form in FORMATS.items() if (reader := getattr(form, kind)) is not None}
     if name not in readers:
-        near = difflib.get_close_matches(name, readers, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else "."
+        hint = did_you_mean(name, readers, f"There are: {', '.join(readers)}")
         other = "tags" if kind == "masks" else "masks"
         known = f"; it has {other} alone" if name in FORMATS else ""
-        raise UserError(f"--{kind} {name}: no such format of {kind}{known}{hint} There are: {', '.join(readers)}")
+        raise UserError(f"--{kind} {name}: no such format of {kind}{known}{hint}")
     tree = open_source(path)
     state = FORMATS[name].unlisted if unlisted is None else {"absent": False, "unknown": None}[unlisted]
     return Source(kind, readers[name](tree, options), state), tree

@@ -232,7 +232,7 @@ def test_a_network_without_published_weights_says_so():
     ("name", "parts"),
     [
         ("timm/convnext_tinny", ["timm 1.", "has no such network; did you mean 'timm/convnext_tiny'?", "list_models"]),
-        ("timm/xyzzy", ["has no such network; this lists them"]),
+        ("timm/xyzzy", ["has no such network. This lists them"]),
         (
             "timm/convnext_tiny.fb_in1",
             ["no weights 'fb_in1' of this network; did you mean", "tiny.fb_in1k'"],

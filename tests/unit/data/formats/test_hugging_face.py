@@ -110,4 +110,4 @@ def test_parquet_says_what_it_needs(tmp_path, capsys, monkeypatch):
     given = folder(tmp_path)
     (given[-1] / "metadata.jsonl").rename(given[-1] / "metadata.parquet")
     line = refused(tmp_path, capsys, *given, "--tags", "hugging-face", given[-1])
-    assert "metadata.parquet: parquet needs pyarrow; type: pip install pyarrow" in line
+    assert "metadata.parquet: parquet needs pyarrow; type: pip install -c envs/constraints.txt -e '.[parquet]'" in line
