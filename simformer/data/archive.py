@@ -185,6 +185,11 @@ def open_tree(path: Path) -> Tree:
     return FolderTree(path)
 
 
+def is_hidden(name: str) -> bool:
+    """Tell whether a file of a tree is hidden, or one that macOS adds to archives."""
+    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+
+
 def files_in(tree: Tree, folder: str, suffix: str) -> dict[str, str]:
     """Index the files of a folder by stem, whatever folders stand above it.
 
@@ -205,7 +210,7 @@ def files_in(tree: Tree, folder: str, suffix: str) -> dict[str, str]:
         above, _, file = f"/{name}".rpartition("/")
         if not file.lower().endswith(suffix) or not f"{above}/".endswith(f"/{folder}/" if folder else "/"):
             continue
-        if any(part.startswith((".", "__MACOSX")) for part in name.split("/")):
+        if is_hidden(name):
             continue
         stem = file[: -len(suffix)]
         if stem in found:

@@ -67,7 +67,7 @@ def places(study: Path) -> tuple[Path, Path]:
 
 
 def first_look(name: str, data: Path, tags_only: Sequence[str]) -> tuple[str, str]:
-    """Return the study, and the file of its dataset, as YAML; text of JSON is YAML, too.
+    """Return the file of the dataset, and the study, as YAML; text of JSON is YAML, too.
 
     Args:
         name: of the dataset.
@@ -76,14 +76,15 @@ def first_look(name: str, data: Path, tags_only: Sequence[str]) -> tuple[str, st
     """
     split = f"{{novel: {_json(list(tags_only))}}}" if tags_only else "{seed: 0, ratio: [3, 1]}"
     study = STUDY.format(results=f"results/{name}", all="tags" if tags_only else "table1", name=name, split=split)
-    return study, DATASET.format(name=name, path=_json(str(data.resolve())))
+    return DATASET.format(name=name, path=_json(str(data.resolve()))), study
 
 
 def write_first_look(study: Path, data: Path, tags_only: Sequence[str]) -> str:
     """Write both files, and return what to type next; UserError as `places`."""
     study, dataset = places(study)
     name = dataset.stem
-    for file, text in zip((dataset, study), reversed(first_look(name, data, tags_only)), strict=True):
+    texts = first_look(name, data, tags_only)
+    for file, text in zip((dataset, study), texts, strict=True):
         atomic_write_text(file, text)
     return (
         f"{dataset} and {study} say how to train on it (docs/tutorial.md). Next:\n\n"
@@ -95,8 +96,7 @@ def write_first_look(study: Path, data: Path, tags_only: Sequence[str]) -> str:
 def printed_first_look(data: Path, tags_only: Sequence[str]) -> str:
     """Return both files as text to copy, under names made from that of the data's folder."""
     name = dataset_name(data.resolve().name)
-    texts = reversed(first_look(name, data, tags_only))
-    files = (f"config/datasets/{name}.yaml", f"config/{name}.yaml")
+    files, texts = (f"config/datasets/{name}.yaml", f"config/{name}.yaml"), first_look(name, data, tags_only)
     blocks = (f"{file}:\n\n{_indented(text)}" for file, text in zip(files, texts, strict=True))
     return "\n".join(["A study of it (with --study FILE these files are written):\n", *blocks])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simformer.data.archive import Tree
+from simformer.data.archive import Tree, is_hidden
 from simformer.data.formats.annotations import SUBSET_WORDS, Annotations, Options
 from simformer.data.layout import SUFFIXES
 from simformer.errors import UserError
@@ -13,7 +13,7 @@ def tags(tree: Tree, options: Options) -> Annotations:
     found = Annotations(str(tree.path))
     for name in tree.names():
         parts = name.split("/")
-        if not name.lower().endswith(SUFFIXES) or any(part.startswith((".", "__MACOSX")) for part in parts):
+        if not name.lower().endswith(SUFFIXES) or is_hidden(name):
             continue
         subset = SUBSET_WORDS.get(parts[0].lower()) if len(parts) > 2 else None
         folders = parts[1:-1] if subset else parts[:-1]

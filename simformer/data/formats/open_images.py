@@ -9,9 +9,7 @@ so is every class that no row names. Source: storage.googleapis.com/openimages/w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from simformer.data.archive import FolderTree, Tree
+from simformer.data.archive import FolderTree, Tree, is_hidden
 from simformer.data.formats.annotations import Annotations, Options, State, combined
 from simformer.data.formats.text_files import read_rows
 from simformer.errors import UserError
@@ -63,23 +61,18 @@ def tags(tree: Tree, options: Options) -> Annotations:
 
 
 def _names(tree: Tree) -> dict[str, str]:
-    """Return the names of the labels; the table may lie beside a single file."""
+    """Return the names of the labels; the table may lie beside a single file. UserError if there is none."""
     beside = FolderTree(tree.path.parent) if tree.path.is_file() and isinstance(tree, FolderTree) else tree
-    return {
+    names = {
         row[0]: row[1]
-        for name in _top(beside)
-        if DESCRIPTIONS in name and name.lower().endswith(".csv")
-        for _, row in read_rows(beside, name, "a table with the columns LabelName, DisplayName")
+        for table in beside.names()
+        if DESCRIPTIONS in table and table.lower().endswith(".csv") and not is_hidden(table)
+        for _, row in read_rows(beside, table, "a table with the columns LabelName, DisplayName")
         if len(row) >= 2 and row[0] != "LabelName"
-    } or _missing(tree)
-
-
-def _top(tree: Tree) -> Iterator[str]:
-    yield from (name for name in tree.names() if not name.rpartition("/")[2].startswith("."))
-
-
-def _missing(tree: Tree) -> dict[str, str]:
-    raise UserError(f"{tree.path}: no *{DESCRIPTIONS}*.csv with the names of the labels; put it beside the labels")
+    }
+    if not names:
+        raise UserError(f"{tree.path}: no *{DESCRIPTIONS}*.csv with the names of the labels; put it beside the labels")
+    return names
 
 
 def _confidence(text: str, where: str) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
-from simformer.data.archive import Tree
+from simformer.data.archive import Tree, is_hidden
 from simformer.data.class_names import normal
 from simformer.data.layout import SUFFIXES
 from simformer.data.named_files import list_name_problem
@@ -107,8 +107,7 @@ class Photographs:
 
 
 def _is_picture(name: str) -> bool:
-    hidden = any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
-    return not hidden and PurePosixPath(name).suffix.lower() in SUFFIXES
+    return not is_hidden(name) and PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 def _forms(reference: str) -> Iterator[str]:

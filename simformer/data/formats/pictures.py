@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from simformer.data.archive import Tree
+from simformer.data.archive import Tree, is_hidden
 from simformer.data.convert import Member
 from simformer.data.formats.annotations import Annotations, Options, subset_of_folder
 from simformer.data.formats.names import picture_class
@@ -27,7 +27,7 @@ def pictures(tree: Tree, options: Options) -> Annotations:
     others: list[str] = []
     for file in tree.names():
         stem, ending = os.path.splitext(file)
-        if any(part.startswith((".", "__MACOSX")) for part in file.split("/")) or ending.lower() not in LABEL_SUFFIXES:
+        if is_hidden(file) or ending.lower() not in LABEL_SUFFIXES:
             others.append(file)
             continue
         if not stem.endswith(options.mask_suffix):
