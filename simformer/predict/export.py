@@ -8,7 +8,7 @@ import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -34,8 +34,10 @@ NEEDS = ("onnx", "onnxscript", "onnxruntime")
 INPUT, FACTS = "image", "simformer.json"
 LEAST, MOST = 2, 256
 """Sides of an image that the file takes, in units of SIZE_DIVISOR."""
-CHECKED = ((1, 2, 2), (1, 5, 3), (2, 4, 7), (3, 3, 2))
-"""Numbers of images, rows and columns (in units of SIZE_DIVISOR) with which a file is compared with PyTorch."""
+CHECKED = ((1, 64, 64), (1, 160, 96), (2, 128, 224), (3, 96, 64))
+"""Images with which a file for any size is compared with PyTorch: how many, height and width in pixels."""
+COUNTS = (1, 2, 3)
+"""How many images of its size a file for one size is compared with."""
 TOLERANCE = 1e-3
 """Largest difference of a score that may be rounding; scores go up to the number of queries."""
 
@@ -69,40 +71,58 @@ class Exported(nn.Module):
         return scores.argmax(dim=1).to(torch.uint8) if self.argmax else scores
 
 
-def export(segmenter: Segmenter, output: Path, form: Format, argmax: bool = False) -> Agreement:
-    """Write a network with its classes, colours and sizes, for images whose sides are multiples of SIZE_DIVISOR.
+def export(
+    segmenter: Segmenter, output: Path, form: Format, argmax: bool = False, size: tuple[int, int] | None = None
+) -> Agreement:
+    """Write a network with its classes, colours and sizes, for any number of images.
 
     Args:
         segmenter: the model, on the CPU.
         output: the file, written only if it agrees with PyTorch.
         form: 'onnx', or 'torch_export' for `torch.export.load`.
         argmax: whether the file returns class ids instead of scores.
+        size: height and width of the images that the file takes, in pixels, multiples of SIZE_DIVISOR; default: all
+            multiples.
     Raises: UserError if a package is missing, the network cannot be exported, or the file does not agree with PyTorch.
     """
+    backbone = segmenter.trained.config.settings.model.backbone
+    if size is not None and any(side % SIZE_DIVISOR for side in size):
+        larger = " ".join(str(-(-side // SIZE_DIVISOR) * SIZE_DIVISOR) for side in size)
+        raise UserError(
+            f"--image-size {size[0]} {size[1]}: a network takes images whose sides are multiples of {SIZE_DIVISOR}; "
+            f"take --image-size {larger} and pad images to it"
+        )
+    if size is None and any(hasattr(module, "window_size") for module in segmenter.trained.model.modules()):
+        raise UserError(
+            f"a network with the backbone '{backbone}' can be exported for one image size only: it cuts images into "
+            "windows, and PyTorch does not finish its export for any size; add e.g. --image-size 512 512"
+        )
     if form == "onnx" and (missing := [name for name in NEEDS if importlib.util.find_spec(name) is None]):
         raise UserError(
             f"--format onnx needs packages that are not installed ({some(missing, 3)}); type: {pip_install('onnx')}, "
             "or take --format torch_export"
         )
     module = Exported(segmenter.trained.model, argmax).eval()
-    side = SIZE_DIVISOR * LEAST
-    sizes = {0: Dim("batch", min=1, max=1024)}
-    sizes |= {axis: SIZE_DIVISOR * Dim(name, min=LEAST, max=MOST) for axis, name in ((2, "rows"), (3, "columns"))}
-    facts = json.dumps(_facts(segmenter, argmax))
+    axes = {0: Dim("batch", min=1, max=1024)}
+    if size is None:
+        axes |= {axis: SIZE_DIVISOR * Dim(name, min=LEAST, max=MOST) for axis, name in ((2, "rows"), (3, "columns"))}
+    checked = CHECKED if size is None else [(count, *size) for count in COUNTS]
+    facts = json.dumps(_facts(segmenter, argmax, size))
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        example = (torch.zeros(2, 3, side, side + SIZE_DIVISOR),)
+        example = (torch.zeros(2, 3, *(size or (SIZE_DIVISOR * LEAST, SIZE_DIVISOR * (LEAST + 1)))),)
         try:
-            program = torch.export.export(module, example, dynamic_shapes=(sizes,))
+            program = torch.export.export(module, example, dynamic_shapes=(axes,))
             content, run = (_onnx if form == "onnx" else _torch_export)(program, example, facts)
-            found = compare(segmenter, argmax, run)
+            found = compare(segmenter, argmax, run, checked)
         except MemoryError:
             raise
         except Exception as error:  # each exporter, and each operation that it does not know, refuses in its own way
-            backbone = segmenter.trained.config.settings.model.backbone
+            images = "any size" if size is None else f"{size[0]} x {size[1]} pixels"
+            other = f"--format {'torch_export' if form == 'onnx' else 'onnx'}"
             raise UserError(
-                f"--format {form}: a network with the backbone '{backbone}' cannot be exported for images of any size "
-                f"({first_line(error)}); try --format {'torch_export' if form == 'onnx' else 'onnx'}, or use "
+                f"--format {form}: a network with the backbone '{backbone}' cannot be exported for images of {images} "
+                f"({first_line(error)}); try {other}{', or --image-size 512 512' if size is None else ''}, or use "
                 "`simformer predict`"
             ) from error
     if found.difference > TOLERANCE or found.equal < 1:
@@ -115,8 +135,10 @@ def export(segmenter: Segmenter, output: Path, form: Format, argmax: bool = Fals
     return found
 
 
-def compare(segmenter: Segmenter, argmax: bool, run: Run) -> Agreement:
-    """Compare an exported network with PyTorch on random images of several sizes.
+def compare(
+    segmenter: Segmenter, argmax: bool, run: Run, checked: Iterable[tuple[int, int, int]] = CHECKED
+) -> Agreement:
+    """Compare an exported network with PyTorch on random images.
 
     Where the two best classes are nearer to each other than rounding, either may win.
 
@@ -124,10 +146,11 @@ def compare(segmenter: Segmenter, argmax: bool, run: Run) -> Agreement:
         segmenter: the model.
         argmax: whether `run` returns class ids.
         run: the exported network.
+        checked: of each comparison the number of images, their height and width in pixels.
     """
     rng, difference, equal, pixels = np.random.default_rng(0), 0.0, 0, 0
-    for count, rows, columns in CHECKED:
-        image = rng.uniform(0, 255, (count, 3, SIZE_DIVISOR * rows, SIZE_DIVISOR * columns)).astype(np.float32)
+    for count, height, width in checked:
+        image = rng.uniform(0, 255, (count, 3, height, width)).astype(np.float32)
         scores = Exported(segmenter.trained.model, argmax=False)(torch.from_numpy(image)).numpy()
         found = run(image)
         if not argmax:
@@ -162,7 +185,7 @@ def _torch_export(program: ExportedProgram, example: tuple[Tensor], facts: str) 
     return buffer.getvalue(), lambda image: module(torch.from_numpy(image)).numpy()
 
 
-def _facts(segmenter: Segmenter, argmax: bool) -> dict[str, Any]:
+def _facts(segmenter: Segmenter, argmax: bool, size: tuple[int, int] | None) -> dict[str, Any]:
     """Return what the file says of itself, for JSON: classes, sizes, what goes in and what comes out."""
     return {
         "classes": [vars(c) for c in segmenter.classes],
@@ -171,7 +194,7 @@ def _facts(segmenter: Segmenter, argmax: bool) -> dict[str, Any]:
         "input": {
             "range": PIXELS["range"],
             "channels": PIXELS["channels"],
-            "multiple": SIZE_DIVISOR,
+            **({"multiple": SIZE_DIVISOR} if size is None else {"height": size[0], "width": size[1]}),
             "pad": PIXELS["mean"],
         },
         "output": "class ids, uint8 [B, H, W]" if argmax else "scores, float32 [B, K, H, W]",

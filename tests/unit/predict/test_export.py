@@ -1,5 +1,7 @@
 """Exported networks against PyTorch."""
 
+import importlib
+import importlib.util
 import json
 
 import numpy as np
@@ -59,6 +61,32 @@ def test_a_program_of_torch_export_takes_images_of_any_multiple(segmenter, model
     for count, height, width in SIZES:
         image = np.random.default_rng(1).uniform(0, 255, (count, 3, height, width)).astype(np.float32)
         assert np.array_equal(module(torch.from_numpy(image)).numpy(), scores(segmenter, image).argmax(axis=1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["onnx", "torch_export"])
+def test_a_network_with_windows_is_exported_for_one_image_size(write_tiny, tmp_path, capsys, form):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if importlib.util.find_spec("timm") is None:
+        pytest.skip("timm is not installed")
+    importlib.import_module("tests.tiny_timm")
+    model, output = write_tiny(tmp_path / "model.safetensors", backbone="timm/tiny_swin"), tmp_path / "model.pt2"
+    assert export(model, output, "--format", form) == 1
+    assert "for one image size only" in capsys.readouterr().err and not output.exists()
+    assert export(model, output, "--format", form, "--image-size", "64", "160") == 0
+    image = np.random.default_rng(1).uniform(0, 255, (3, 3, 64, 160)).astype(np.float32)
+    if form == "onnx":
+        found = onnxruntime.InferenceSession(output).run(None, {"image": image})[0]
+    else:
+        found = torch.export.load(output).module()(torch.from_numpy(image)).detach().numpy()
+    assert np.abs(found - scores(simformer.load(model, "cpu"), image)).max() < 1e-3
+
+
+def test_a_size_that_no_network_takes_is_refused(model_file, tmp_path, capsys):
+    output = tmp_path / "model.onnx"
+    assert export(model_file, output, "--format", "torch_export", "--image-size", "500", "640") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "multiples of 32" in line and "--image-size 512 640" in line and not output.exists()
 
 
 def test_a_network_that_cannot_be_exported_says_so_in_one_line(model_file, tmp_path, monkeypatch, capsys):
