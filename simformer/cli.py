@@ -22,6 +22,7 @@ def _parser() -> argparse.ArgumentParser:
     from simformer.commands import (
         baselines,
         checks,
+        completion,
         conta,
         data,
         figures,
@@ -35,14 +36,24 @@ def _parser() -> argparse.ArgumentParser:
         site,
         watch,
     )
+    from simformer.commands.groups import listing
+    from simformer.commands.parser import Parser
 
-    what = "Every stage of the pipeline as a command; Snakemake calls the same."
-    parser = argparse.ArgumentParser(prog="simformer", description=what)
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    groups = (data, formats, runs, baselines, seam, conta, rib, retab, checks, figures, results, site, watch, predict)
-    for group in groups:
-        group.add(commands)
+    parser = Parser(
+        prog="simformer",
+        usage="simformer COMMAND [options]",
+        description="Weak-shot semantic segmentation. `simformer COMMAND --help` explains a command and its options.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=__version__, help="show the version and exit")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", prog="simformer", help=argparse.SUPPRESS)
+    modules = (
+        data, formats, runs, baselines, seam, conta, rib, retab, checks, figures, results, site, watch, predict,
+        completion,
+    )  # fmt: skip
+    for module in modules:
+        module.add(commands)
+    parser.epilog = listing({name: str(one.description) for name, one in commands.choices.items()})
     return parser
 
 

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 
 def classifier(args: argparse.Namespace) -> None:
-    """Train the multi-label classifier; the same command continues an interrupted training."""
+    """Train the multi-label classifier on image-level labels.
+
+    If the training was interrupted, the same command goes on where it stopped.
+    """
     from simformer.baselines.classifier import train_classifier
     from simformer.baselines.settings import ClassifierSettings
 
@@ -38,7 +41,10 @@ def classifier(args: argparse.Namespace) -> None:
 
 
 def affinity(args: argparse.Namespace) -> None:
-    """Train the network of an expansion (PSA, IRN) on seeds; the same command continues an interrupted training."""
+    """Train the network that expands seeds (PSA or IRN).
+
+    If the training was interrupted, the same command goes on where it stopped.
+    """
     from simformer.baselines.expansion.psa_irn import train_expander
     from simformer.baselines.settings import AffinitySettings
 
@@ -75,7 +81,10 @@ def train_network(run, spec, args: argparse.Namespace) -> None:
 
 
 def cam(args: argparse.Namespace) -> None:
-    """Make a network's class maps, or those of a shard; what is there is not made again."""
+    """Make the class maps of a network.
+
+    Maps that are there are not made again. With --shard, the command makes those of a part of the images.
+    """
     from simformer.baselines.response_networks import response_maps
     from simformer.baselines.settings import CamSettings
 
@@ -90,7 +99,10 @@ def map_job(args: argparse.Namespace) -> MapJob:
 
 
 def gather_maps(args: argparse.Namespace) -> None:
-    """Join the shards of class maps, which must be complete."""
+    """Join the shards of class maps.
+
+    The shards must be complete.
+    """
     from simformer.baselines.class_maps.map_files import gather_maps as run
 
     run(args.shards, args.labels, args.output)
@@ -107,7 +119,10 @@ def seeds(args: argparse.Namespace) -> None:
 
 
 def refine(args: argparse.Namespace) -> None:
-    """Expand class maps by a random walk, or of a shard of the images; what is there is not made again."""
+    """Expand class maps by a random walk.
+
+    Maps that are there are not made again. With --shard, the command makes those of a part of the images.
+    """
     from simformer.baselines.expansion.psa_irn import Expander
     from simformer.baselines.settings import WalkSettings
 
@@ -116,7 +131,10 @@ def refine(args: argparse.Namespace) -> None:
 
 
 def mix(args: argparse.Namespace) -> None:
-    """Write mixed labels: base masks, and the best present novel class of the maps elsewhere."""
+    """Write mixed labels from base masks and class maps.
+
+    Pixels outside the base masks get the present novel class whose map is highest there.
+    """
     from simformer.baselines.mixing import mixed_labels
 
     use_threads()
@@ -131,24 +149,31 @@ LEARNS_FROM = {
     "retab_boundary": ("weak", "control"),
 }
 """Kinds of label sets that networks learn from; those that are not named here see image-level labels alone."""
-NETWORK = path("network", "network file")
+NETWORK = path("network", "file of the trained network")
 MAPS = path("maps", "maps.json of class maps", read=map_set)
-SETTINGS: Option = ("--settings", {"required": True, "help": "settings, JSON"})
+SETTINGS: Option = ("--settings", {"required": True, "help": "settings of this stage, JSON"})
 MAKING: tuple[Option, ...] = (DATA, LABELS, SETTINGS, SHARD, THREADS, DEVICE, OUTPUT)
 TRAINING: tuple[Option, ...] = (
-    ("--spec", {"required": True, "help": "kind, backbone, seed and settings, JSON"}),
+    ("--spec", {"required": True, "help": "kind, backbone, seed and settings of the network, JSON"}),
     DATA,
     LABELS,
-    path("weights", "initial backbone weights", required=False),
-    path("state", "directory of the resumable state"),
-    path("network", "network to write"),
-    path("log", "CSV log to write"),
-    path("facts", "JSON to write"),
+    path("weights", "initial weights of the backbone; default: random ones", required=False),
+    path("state", "folder of the state from which an interrupted training goes on"),
+    path("network", "file of the network to write"),
+    path("log", "CSV file of the losses to write"),
+    path("facts", "JSON file about the training to write"),
     THREADS,
     DEVICE,
-    ("--workers", {"type": count(0, 4096), "default": 0, "help": "data-loading processes"}),
-    ("--checkpoint-every", {"type": count(1), "default": 500, "help": "steps between saved states"}),
-    ("--stop-after", {"type": count(1), "default": None, "help": "save the state and stop after this many steps"}),
+    ("--workers", {"type": count(0, 4096), "default": 0, "help": "number of processes that load data"}),
+    ("--checkpoint-every", {"type": count(1), "default": 500, "help": "number of steps between two saved states"}),
+    (
+        "--stop-after",
+        {
+            "type": count(1),
+            "default": None,
+            "help": "number of steps after which the state is saved and the command stops; default: no stop",
+        },
+    ),
 )
 
 
@@ -156,9 +181,15 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
     command(commands, classifier, *TRAINING)
     command(commands, cam, NETWORK, *MAKING)
-    command(commands, gather_maps, path("shards", "manifests of all shards", nargs="+"), LABELS, OUTPUT)
+    command(
+        commands,
+        gather_maps,
+        path("shards", "files that `cam` or `refine` wrote, one of each shard", nargs="+"),
+        LABELS,
+        OUTPUT,
+    )
     command(commands, seeds, MAPS, DATA, LABELS, SETTINGS, OUTPUT)
     command(commands, affinity, *TRAINING)
-    kind = ("--kind", {"required": True, "choices": WALKS, "help": "expansion"})
+    kind = ("--kind", {"required": True, "choices": WALKS, "help": "kind of the expansion"})
     command(commands, refine, NETWORK, kind, MAPS, *MAKING)
     command(commands, mix, MAPS, LABELS, GAMMA, OUTPUT)

@@ -11,7 +11,10 @@ from simformer.commands.options import DATA, LABELS, ON, OUTPUT, SEED, STUDIED, 
 
 
 def check_maps(args: argparse.Namespace) -> None:
-    """Measure the claims about all class maps of a dataset, with the true masks of training images."""
+    """Measure the claims about all class maps of a dataset.
+
+    The command reads true masks of training images.
+    """
     from simformer.baselines.compared_maps import read_arms
     from simformer.claims.claim import save_claims
     from simformer.claims.maps import map_claims
@@ -23,7 +26,7 @@ def check_maps(args: argparse.Namespace) -> None:
 
 
 def baseline_checks(args: argparse.Namespace) -> None:
-    """Write the table of claims, as csv and Markdown."""
+    """Write the table of all claims, as csv and Markdown."""
     from simformer.claims.table import write_check_table
     from simformer.study.map_arms import CHECKED, claim_files
 
@@ -31,7 +34,10 @@ def baseline_checks(args: argparse.Namespace) -> None:
 
 
 def map_gallery(args: argparse.Namespace) -> None:
-    """Draw training images beside truth, class maps of one novel class, and mixed labels."""
+    """Draw training images with truth, class maps, mixed labels.
+
+    The class maps are those of one novel class.
+    """
     from simformer.analysis.figures.map_gallery import draw_map_gallery
     from simformer.baselines.compared_maps import read_arms
     from simformer.study.map_arms import map_arms
@@ -42,7 +48,10 @@ def map_gallery(args: argparse.Namespace) -> None:
 
 
 def stage_costs(args: argparse.Namespace) -> None:
-    """Write the time and memory of every stage of a study that has finished, as csv and Markdown."""
+    """Write the time and memory of every stage that has finished.
+
+    The command writes csv and Markdown.
+    """
     from simformer.analysis.tables.stage_costs import write_stage_costs
     from simformer.study.specification import read_runs
 
@@ -52,12 +61,12 @@ def stage_costs(args: argparse.Namespace) -> None:
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
-    fill = path("fill", "labels.json of the control `fill`", read=label_set)
+    fill = path("fill", "labels.json of the trivial control, Fill*", read=label_set)
     command(commands, check_maps, *STUDIED, ON, SEED, LABELS, TRUTH, fill, OUTPUT)
-    checks = ("--checks", {"nargs": "+", "metavar": "CHECK", "help": "e.g. retab; default: all"})
+    checks = ("--checks", {"nargs": "+", "metavar": "CHECK", "help": "claims to show, e.g. retab; default: all"})
     command(commands, baseline_checks, *STUDIED, checks, OUTPUT)
     command(
         commands, map_gallery, *STUDIED, ON, DATA, LABELS, TRUTH,
-        ("--images", {"type": count(1), "default": 6, "help": "number of training images"}), OUTPUT,
+        ("--images", {"type": count(1), "default": 6, "help": "number of training images to draw"}), OUTPUT,
     )  # fmt: skip
     command(commands, stage_costs, *STUDIED, path("results", "folder of the study's results"), OUTPUT)

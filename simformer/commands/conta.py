@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 
 
 def segmentation(args: argparse.Namespace) -> None:
-    """Train the segmentation network on a round's masks; the same command continues an interrupted training."""
+    """Train the segmentation network on the masks of a round.
+
+    If the training was interrupted, the same command goes on where it stopped.
+    """
     from simformer.baselines.conta.segmentation import train_segmentation
     from simformer.baselines.conta.settings import SegmentationSettings
 
@@ -43,7 +46,10 @@ def segmentation(args: argparse.Namespace) -> None:
 
 
 def predictions(args: argparse.Namespace) -> None:
-    """Predict masks of the training images, or of a shard of them; what is there is not made again."""
+    """Predict the masks of the training images in a round.
+
+    Masks that are there are not made again. With --shard, the command makes those of a part of the images.
+    """
     from simformer.baselines.conta.segmentation import write_predictions
     from simformer.baselines.settings import CamSettings
 
@@ -51,7 +57,7 @@ def predictions(args: argparse.Namespace) -> None:
 
 
 def confounder(args: argparse.Namespace) -> None:
-    """Average the predicted masks of each class over the training images."""
+    """Average the predicted masks of each class."""
     from simformer.baselines.conta.confounder import confounder as run
 
     use_threads()
@@ -59,7 +65,10 @@ def confounder(args: argparse.Namespace) -> None:
 
 
 def conta(args: argparse.Namespace) -> None:
-    """Train the classifier of a round; the same command continues an interrupted training."""
+    """Train the classifier of a round.
+
+    If the training was interrupted, the same command goes on where it stopped.
+    """
     from simformer.baselines.conta.round_classifier import train_context_classifier
     from simformer.baselines.conta.settings import ContextClassifierSettings
 
@@ -68,7 +77,10 @@ def conta(args: argparse.Namespace) -> None:
 
 
 def conta_cam(args: argparse.Namespace) -> None:
-    """Make the class activation maps of a round, or those of a shard; what is there is not made again."""
+    """Make the class maps of a round.
+
+    Maps that are there are not made again. With --shard, the command makes those of a part of the images.
+    """
     from simformer.baselines.conta.round_classifier import ContextResponse, context_classifier_maps
     from simformer.baselines.settings import CamSettings
 
@@ -77,7 +89,10 @@ def conta_cam(args: argparse.Namespace) -> None:
 
 
 def check_conta(args: argparse.Namespace) -> None:
-    """Measure CONTA's properties on training images; reads their true masks."""
+    """Measure the claims about CONTA on training images.
+
+    The command reads their true masks.
+    """
     from simformer.baselines.class_maps.map_files import MapSet
     from simformer.baselines.settings import CamSettings
     from simformer.claims.claim import save_claims
@@ -113,21 +128,40 @@ def _confounder(file: Path) -> Confounder:
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
-    predicted = path("predicted", "maps.json of the predicted masks of the round before", required=False, read=map_set)
-    averages = path("confounder", "average masks of the round before", required=False, read=_confounder)
+    predicted = path(
+        "predicted",
+        "maps.json of the masks that the round before predicted; default: this is the first round",
+        required=False,
+        read=map_set,
+    )
+    averages = path(
+        "confounder",
+        "average masks of the round before; default: this is the first round",
+        required=False,
+        read=_confounder,
+    )
     command(commands, segmentation, *TRAINING)
-    grid = ("--grid", {"type": count(1, 10_000), "required": True, "help": "side of the square grid, cells"})
+    grid = (
+        "--grid",
+        {
+            "type": count(1, 10_000),
+            "required": True,
+            "help": "side of the square grid on which masks are kept, in cells",
+        },
+    )
     command(commands, predictions, NETWORK, grid, *MAKING)
     command(
         commands, confounder, path("predicted", "maps.json of predicted masks", read=map_set), MAPS, LABELS,
-        ("--threshold", {"type": score, "required": True, "help": "lowest score of a map that counts"}), OUTPUT,
+        ("--threshold", {"type": score, "required": True,
+                         "help": "lowest score of a map at which a class counts, 0 to 1"}), OUTPUT,
     )  # fmt: skip
     command(commands, conta, *TRAINING, predicted, averages)
     command(
-        commands, check_conta, *STUDIED, ON, SEED, NETWORK, path("plain", "network file of the plain classifier"),
+        commands, check_conta, *STUDIED, ON, SEED, NETWORK, path("plain", "file of the plain classifier's network"),
         path("predicted", "maps.json of the masks that the network was trained with", read=map_set), DATA, LABELS,
         MASKED, TRUTH, SETTINGS,
-        ("--background", {"type": score, "required": True, "help": "lowest score of a labelled pixel"}),
+        ("--background", {"type": score, "required": True,
+                          "help": "lowest score of a pixel that gets a class, 0 to 1"}),
         THREADS, DEVICE, OUTPUT,
     )  # fmt: skip
     command(commands, conta_cam, NETWORK, predicted, *MAKING)

@@ -11,7 +11,10 @@ from simformer.commands.options import DATA, INDEX, LABELS, OUTPUT, SPLIT, WORKE
 
 
 def fetch(args: argparse.Namespace) -> None:
-    """Download a published archive and check it; an interrupted download is continued."""
+    """Download a published archive and check that it is complete.
+
+    If the download was interrupted, the same command goes on where it stopped.
+    """
     from simformer.config.sources import Archive
     from simformer.data.fetch import fetch as run
 
@@ -19,7 +22,10 @@ def fetch(args: argparse.Namespace) -> None:
 
 
 def prepare(args: argparse.Namespace) -> None:
-    """Generate or import a dataset into the prepared layout."""
+    """Bring a dataset into the layout that all stages read.
+
+    The source is a generator of synthetic scenes, a published dataset, or a folder of your own.
+    """
     from simformer.config.sources import parse_archives, parse_source
     from simformer.data.prepare import prepare as run
     from simformer.text.strict_json import read_option
@@ -29,7 +35,7 @@ def prepare(args: argparse.Namespace) -> None:
 
 
 def audit(args: argparse.Namespace) -> None:
-    """Check every image and label of a prepared dataset and write its index."""
+    """Check every image and label of a dataset, and write its index."""
     from simformer.config.sources import Expected
     from simformer.data.audit import audit as run
 
@@ -41,7 +47,7 @@ def audit(args: argparse.Namespace) -> None:
 
 
 def audit_page(args: argparse.Namespace) -> None:
-    """Write what a dataset holds as JSON, Markdown and a picture."""
+    """Write a page about a dataset: JSON, Markdown and a picture."""
     from simformer.analysis.pages.audit_page import write_audit_page
     from simformer.data.audit import AuditReport
     from simformer.data.splits import Split
@@ -51,7 +57,7 @@ def audit_page(args: argparse.Namespace) -> None:
 
 
 def split(args: argparse.Namespace) -> None:
-    """Resolve a base/novel split."""
+    """Write which classes of a dataset are base and which are novel."""
     from simformer.data.layout import read_classes, read_tags_only
     from simformer.data.splits import make_split
     from simformer.study.files import read_split
@@ -62,7 +68,7 @@ def split(args: argparse.Namespace) -> None:
 
 
 def splits_page(args: argparse.Namespace) -> None:
-    """Write the page of the pinned splits."""
+    """Write the page of the splits that the repository pins."""
     from simformer.analysis.pages.splits_page import write_splits_page
     from simformer.config.sources import ClassCounts
 
@@ -70,28 +76,37 @@ def splits_page(args: argparse.Namespace) -> None:
 
 
 def mask_labels(args: argparse.Namespace) -> None:
-    """Write label maps with hidden novel pixels (the weak-shot wall)."""
+    """Write the label set of a split, with its novel pixels hidden.
+
+    This is the weak-shot wall: weak trainings read this label set, and nothing before it.
+    """
     from simformer.data.masking import mask_labels as run
 
     run(args.data, args.index, args.split, args.output)
 
 
 def image_labels(args: argparse.Namespace) -> None:
-    """Write the image-level labels alone: a label set without any mask."""
+    """Write a label set of image-level labels alone, without masks."""
     from simformer.data.masking import image_labels as run
 
     run(args.index, args.output)
 
 
 def crop_labels(args: argparse.Namespace) -> None:
-    """Write labels as released: novel labels of each training crop instead of the whole image."""
+    """Write labels of each training crop, as the released code does.
+
+    The novel classes are those in the crop, instead of those in the whole image.
+    """
     from simformer.data.masking import crop_labels as run
 
     run(args.labels, args.split, args.output)
 
 
 def fill_labels(args: argparse.Namespace) -> None:
-    """Write the control labels: the not-base region given to a present novel class."""
+    """Write the labels of the trivial control, Fill*.
+
+    The whole not-base region of an image is given to one novel class that the image contains.
+    """
     from simformer.data.derived_labels import fill_labels as run
 
     run(args.labels, args.output)
@@ -99,23 +114,38 @@ def fill_labels(args: argparse.Namespace) -> None:
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
-    command(commands, fetch, ("--archive", {"required": True, "help": "urls, bytes and checksum, JSON"}), OUTPUT)
     command(
-        commands, prepare, ("--source", {"required": True, "help": "source of the dataset file, JSON"}),
-        ("--archive", {"action": "append", "default": [], "metavar": "NAME=PATH", "help": "fetched archive (many)"}),
+        commands,
+        fetch,
+        ("--archive", {"required": True, "help": "addresses, size and checksum of the archive, JSON"}),
+        OUTPUT,
+    )
+    command(
+        commands, prepare, ("--source", {"required": True,
+                                         "help": "where the dataset comes from, JSON: `source` of its file"}),
+        ("--archive", {"action": "append", "default": [], "metavar": "NAME=PATH",
+                       "help": "archive that was fetched; may be repeated; default: none"}),
         WORKERS, OUTPUT,
     )  # fmt: skip
     command(
-        commands, audit, DATA, path("index", "index to write"), path("report", "report to write"),
-        ("--expect", {"default": "{}", "help": "published counts, JSON"}), WORKERS,
+        commands, audit, DATA, path("index", "index.json to write"), path("report", "report of the audit to write"),
+        ("--expect", {"default": "{}",
+                                   "help": "numbers that were published about the dataset, JSON; default: no check"}),
+        WORKERS,
     )  # fmt: skip
     command(
-        commands, audit_page, DATA, INDEX, path("report", "report of the audit"),
-        path("splits", "split.yaml of every split", nargs="+"), OUTPUT,
+        commands, audit_page, DATA, INDEX, path("report", "report that the audit wrote"),
+        path("splits", "split.yaml of each split", nargs="+"), OUTPUT,
     )  # fmt: skip
-    command(commands, split, DATA, ("--spec", {"required": True, "help": "JSON"}), OUTPUT)
     command(
-        commands, splits_page, path("splits", "pinned split files, <dataset>/split<k>.yaml", nargs="+"),
+        commands,
+        split,
+        DATA,
+        ("--spec", {"required": True, "help": "how the split is made, JSON: an entry of `splits` in a study"}),
+        OUTPUT,
+    )
+    command(
+        commands, splits_page, path("splits", "files of the pinned splits, <dataset>/split<k>.yaml", nargs="+"),
         ("--classes", {"required": True, "help": "number of classes by dataset, JSON"}), OUTPUT,
     )  # fmt: skip
     command(commands, mask_labels, DATA, INDEX, SPLIT, OUTPUT)

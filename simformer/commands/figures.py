@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def qualitative(args: argparse.Namespace) -> None:
-    """Draw test images beside truth, base/novel map and predictions (Fig. 3, 8, 9)."""
+    """Draw test images with their truth and predictions (Fig. 3, 8, 9)."""
     from simformer.analysis.figures.qualitative import qualitative_figure
     from simformer.analysis.figures.style import draw_figure
 
@@ -38,7 +38,7 @@ def qualitative(args: argparse.Namespace) -> None:
 
 
 def proposals(args: argparse.Namespace) -> None:
-    """Draw the proposals of the highest novel scores (Fig. 4)."""
+    """Draw the proposals with the highest novel scores (Fig. 4)."""
     from simformer.analysis.figures.proposals import proposals_figure
     from simformer.analysis.figures.style import draw_figure
 
@@ -47,7 +47,7 @@ def proposals(args: argparse.Namespace) -> None:
 
 
 def similarity(args: argparse.Namespace) -> None:
-    """Draw the similarity of image pairs to a chosen pixel (Fig. 5)."""
+    """Draw how similar the pixels of image pairs are to one (Fig. 5)."""
     from simformer.analysis.figures.similarity import choose_examples, named_example, similarity_figure
     from simformer.analysis.figures.style import draw_figure
 
@@ -58,7 +58,7 @@ def similarity(args: argparse.Namespace) -> None:
 
 
 def failures(args: argparse.Namespace) -> None:
-    """Find failures of a model in the test images, and draw the worst (Fig. 7)."""
+    """Find failures of a model, and draw the worst (Fig. 7)."""
     from simformer.analysis.figures.failures import all_failures, failures_figure
     from simformer.analysis.figures.style import draw_figure
 
@@ -68,7 +68,7 @@ def failures(args: argparse.Namespace) -> None:
 
 
 def curves(args: argparse.Namespace) -> None:
-    """Draw the training curves of the runs of an experiment."""
+    """Draw the training curves of an experiment."""
     from simformer.analysis.figures.curves import curves_figure
     from simformer.analysis.figures.style import draw_figure
     from simformer.study import table_runs
@@ -115,13 +115,19 @@ def _loaded(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Trained
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
-    models = path("model", "models to show", nargs="+")
+    models = path("model", "model.safetensors of each method that the figure shows", nargs="+")
     shown = (
-        ("--figure", {"default": None, "help": "name of a figure of the configuration"}),
-        ("--experiment", {"default": None, "help": "in place of a figure: the table whose methods are shown"}),
-        (ON[0], ON[1] | {"required": False, "default": None}),
+        (
+            "--figure",
+            {
+                "default": None,
+                "help": "name of a figure in config/figures/; default: the figure of --experiment and --on",
+            },
+        ),
+        ("--experiment", {"default": None, "help": "table whose methods are shown; default: the figure of --figure"}),
+        (ON[0], ON[1] | {"required": False, "help": f"{ON[1]['help']}; default: those of --figure"}),
     )
     for run in (qualitative, proposals, similarity, failures):
         command(commands, run, *STUDIED, *shown, models, DATA, INDEX, SPLIT, INFERENCE, THREADS, DEVICE, OUTPUT)
     command(commands, curves, *STUDIED, EXPERIMENT, ON, OUTPUT)
-    command(commands, comparison, *STUDIED, EXPERIMENT, path("table", "csv of the experiment"), OUTPUT)
+    command(commands, comparison, *STUDIED, EXPERIMENT, path("table", "csv of the table"), OUTPUT)

@@ -11,7 +11,10 @@ FORMAT_PATH = ("FORMAT", "PATH")
 
 
 def import_(args: argparse.Namespace) -> None:
-    """Bring images with masks and tags of other formats into the folder layout (docs/formats.md)."""
+    """Import photographs, masks and tags from formats of other tools.
+
+    docs/formats.md describes the formats.
+    """
     from simformer.data.formats.annotations import Options
     from simformer.data.formats.importing import Request, import_dataset
     from simformer.study.first_look import places, printed_first_look, write_first_look
@@ -62,22 +65,34 @@ def add(commands: argparse._SubParsersAction) -> None:
     many = {"action": "append", "nargs": 2, "default": [], "metavar": FORMAT_PATH}
     command(
         commands, import_, path("images", "folder or zip archive of photographs"),
-        ("--masks", {**many, "help": "ids, colours, voc, coco, cvat, label-studio or hugging-face; may be repeated"}),
-        ("--tags", {**many, "help": "voc, coco, open-images, label-studio, cvat, roboflow, hugging-face, csv or "
-                    "folders; may be repeated"}),
-        ("--test", {"metavar": "LIST_OR_SHARE", "help": "test images: file with one per line, or e.g. 0.2"}),
-        ("--unlisted", {"choices": ("absent", "unknown"), "help": "state of a class that a source does not "
-                        "list; default: unknown for open-images, else absent"}),
-        ("--classes", {"nargs": "+", "metavar": "NAME", "help": "classes to keep, in id order"}),
+        ("--masks", {**many,
+                     "help": "masks: ids, colours, voc, coco, cvat, label-studio or hugging-face, and where they "
+                     "are; may be repeated; default: no masks"}),
+        ("--tags", {**many, "help": "tags: voc, coco, open-images, label-studio, cvat, roboflow, hugging-face, csv or "
+                    "folders, and where they are; may be repeated; default: no tags"}),
+        ("--test", {"metavar": "LIST_OR_SHARE",
+                    "help": "test images: a file with one name per line, or a share, e.g. 0.2; "
+                    "default: the source's, else 0.2"}),
+        ("--unlisted", {"choices": ("absent", "unknown"), "help": "what a class is in an image whose tags do not "
+                        "name it; default: unknown for open-images, absent for all others"}),
+        ("--classes", {"nargs": "+", "metavar": "NAME",
+                       "help": "classes to keep, in the order of their ids; default: all"}),
         ("--rename", {"action": "append", "default": [], "metavar": "OLD=NEW",
-                      "help": "new name of a class; may be repeated"}),
-        path("names", "names of the ids of label maps: one per line, or `id,name`", required=False),
-        path("colours", "colours of label maps: `name,red,green,blue`", required=False),
-        ("--reduce-zero-label", {"action": "store_true", "help": "id 0 means no class; names start at 1"}),
-        ("--mask-suffix", {"default": "", "metavar": "TEXT", "help": "end of the label maps' names, e.g. _L"}),
-        ("--column", {"metavar": "NAME", "help": "column or key that holds the tags, or the label map's path"}),
-        ("--confidence", {"type": _share, "default": 0.9, "help": "lowest of machine labels that mean present"}),
-        ("--skip-missing", {"action": "store_true", "help": "leave out images without photograph"}),
-        path("study", "study to write, with the file of its dataset, e.g. config/mine.yaml", required=False),
+                      "help": "new name of a class; may be repeated; default: none"}),
+        path("names", "names of the ids in label maps: one per line, or `id,name`; default: the source's",
+             required=False),
+        path("colours", "colours of label maps: `name,red,green,blue`; default: the source's", required=False),
+        ("--reduce-zero-label", {"action": "store_true",
+                                 "help": "id 0 means that there is no class; names start at id 1"}),
+        ("--mask-suffix", {"default": "", "metavar": "TEXT",
+                           "help": "end of the label maps' names, e.g. _L; default: none"}),
+        ("--column", {"metavar": "NAME",
+                      "help": "column or key that holds the tags, or the path of the label map; "
+                      "default: the format's own"}),
+        ("--confidence", {"type": _share, "default": 0.9,
+                          "help": "confidence from which a machine's label means that a class is present, 0 to 1"}),
+        ("--skip-missing", {"action": "store_true", "help": "leave out images whose photograph is missing"}),
+        path("study", "study to write, with the file of its dataset, e.g. config/mine.yaml; default: both are "
+             "printed", required=False),
         WORKERS, OUTPUT,
     )  # fmt: skip

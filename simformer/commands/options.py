@@ -24,16 +24,30 @@ MOST = 10**15
 
 
 def command(commands: argparse._SubParsersAction, run: Callable[[argparse.Namespace], None], *options: Option) -> None:
-    """Add the subcommand named like a function, which it calls, with its first line as help."""
+    """Add the subcommand named like a function, which it calls, with the function's docstring as help.
+
+    `simformer --help` lists the first line of the docstring; groups.py says under which heading.
+    """
     name = run.__name__.removesuffix("_")  # of words that Python keeps for itself
-    parser = commands.add_parser(name, help=run.__doc__, description=run.__doc__)
+    parser = commands.add_parser(name, description=run.__doc__, add_help=False)
+    needed, other = parser.add_argument_group("required"), parser.add_argument_group("optional")
+    other.add_argument("-h", "--help", action="help", help="show this help and exit")
     read = {}
     for option in options:
         name, keywords = unread(option)
-        action = parser.add_argument(name, **keywords)
+        required = keywords.get("required", not name.startswith("-") and "default" not in keywords)
+        action = (needed if required else other).add_argument(name, **keywords | {"help": _with_default(keywords)})
         if "read" in option[1]:
             read[action.dest] = option[1]["read"]
     parser.set_defaults(run=run, read=read)
+
+
+def _with_default(keywords: dict[str, Any]) -> str:
+    """Return the help of an option with its default value, unless the help itself says what happens without it."""
+    text, default = keywords["help"], keywords.get("default")
+    if "default:" in text or default in (None, [], ""):
+        return text
+    return f"{text}; default: {' '.join(map(str, default)) if isinstance(default, list) else default}"
 
 
 def read_inputs(args: argparse.Namespace) -> None:
@@ -139,48 +153,90 @@ def refuse_overwriting(args: argparse.Namespace) -> None:
             raise UserError(f"{output}: both --output and --{option}, which would be lost; name another --output")
 
 
-OUTPUT = path("output", "what to write")
+OUTPUT = path("output", "file or folder to write")
 DATA = path("data", "folder of the prepared dataset")
-INDEX = path("index", "audited index of the dataset", read=dataset_index)
-LABELS = path("labels", "labels.json of a label set", read=label_set)
-MASKED = path("masked", "labels.json of the split", read=label_set)
-TRUTH = path("truth", "labels.json with all masks", read=label_set)
-SPLIT = path("split", "split.yaml", read=base_novel_split)
-MODEL = path("model", "model.safetensors")
+INDEX = path("index", "index.json that the audit of the dataset wrote", read=dataset_index)
+LABELS = path("labels", "labels.json of the label set to read", read=label_set)
+MASKED = path("masked", "labels.json of the split, whose novel pixels are hidden", read=label_set)
+TRUTH = path("truth", "labels.json of a label set with all masks", read=label_set)
+SPLIT = path("split", "split.yaml: which classes are base and which are novel", read=base_novel_split)
+MODEL = path("model", "model.safetensors of a training")
 RUN: Option = (
     "--run-hash",
-    {"default": None, "metavar": "HASH", "help": "refuse files of another run than the one whose config.yaml has it"},
+    {
+        "default": None,
+        "metavar": "HASH",
+        "help": "hash in the config.yaml of a run; files of any other run are refused; default: any run",
+    },
 )
 THREADS: Option = (
     "--threads",
-    {"type": count(1, 4096), "default": 1, "help": "CPU threads", "read": use_threads},
+    {"type": count(1, 4096), "default": 1, "help": "number of CPU threads", "read": use_threads},
 )
-WORKERS: Option = ("--workers", {"type": count(1, 4096), "default": 1, "help": "processes"})
+WORKERS: Option = ("--workers", {"type": count(1, 4096), "default": 1, "help": "number of processes"})
 DEVICE: Option = (
     "--device",
     {
         "type": _device,
         "default": "auto",
-        "help": "auto (a free CUDA GPU, else Apple's GPU, else the CPU), cuda, cuda:N, mps or cpu",
+        "help": "cpu, cuda, cuda:N, mps or auto: a free CUDA GPU, else Apple's GPU, else the CPU",
         "read": take_device,
     },
 )
-SHARD: Option = ("--shard", {"type": _shard, "default": WHOLE, "help": "part of the images, e.g. 2of4"})
+SHARD: Option = (
+    "--shard",
+    {"type": _shard, "default": WHOLE, "help": "part of the images, e.g. 2of4 for the second quarter; default: all"},
+)
 STUDIED: tuple[Option, ...] = (
     path("study", "study files; later ones win", required=False, default=[Path("config/config.yaml")], nargs="*"),
-    path("configuration", "folder of datasets, methods and experiments", required=False),
+    path(
+        "configuration",
+        "folder of the datasets, methods and experiments; default: that of the study",
+        required=False,
+    ),
     (
         "--config",
-        {"default": [], "nargs": "+", "metavar": "KEY=VALUE", "help": "keys of the study that win over its files"},
+        {
+            "default": [],
+            "nargs": "+",
+            "metavar": "KEY=VALUE",
+            "help": "keys of the study that win over its files; default: none",
+        },
     ),
-    ("--expect", {"default": None, "metavar": "HASH", "help": "of what the study asks for; refuse anything else"}),
+    (
+        "--expect",
+        {
+            "default": None,
+            "metavar": "HASH",
+            "help": "hash of what the study asked for when the job was planned; the command refuses anything else; "
+            "default: no check",
+        },
+    ),
 )
-EXPERIMENT: Option = ("--experiment", {"required": True, "help": "name of the table"})
-ON: Option = ("--on", {"type": _place, "required": True, "metavar": "DATASET/SPLIT", "help": "e.g. scenes/split1"})
-SEED: Option = ("--seed", {"type": count(0, 2**31 - 1), "required": True, "help": "training seed"})
-INFERENCE: Option = ("--inference", {"required": True, "help": "inference settings, JSON"})
+EXPERIMENT: Option = ("--experiment", {"required": True, "help": "name of the table, e.g. table1"})
+ON: Option = (
+    "--on",
+    {
+        "type": _place,
+        "required": True,
+        "metavar": "DATASET/SPLIT",
+        "help": "dataset and split, e.g. scenes/split1",
+    },
+)
+SEED: Option = ("--seed", {"type": count(0, 2**31 - 1), "required": True, "help": "seed of the training"})
+INFERENCE: Option = ("--inference", {"required": True, "help": "sizes at test time, JSON: `inference` of a dataset"})
 RUNNING: tuple[Option, ...] = (THREADS, DEVICE, OUTPUT)
 PREDICTING: tuple[Option, ...] = (MODEL, RUN, DATA, INFERENCE, *RUNNING)
 STUDY: Option = ("--study", {"type": some_path, "default": Path("config/config.yaml"), "help": "study file"})
-TARGETS: Option = ("targets", {"nargs": "*", "help": "tables, e.g. results/table1.csv; default: the study's"})
-GAMMA: Option = ("--gamma", {"type": score, "required": True, "help": "lowest score of the mixed labels"})
+TARGETS: Option = (
+    "targets",
+    {"nargs": "*", "default": [], "help": "tables, e.g. results/table1.csv; default: all of the study"},
+)
+GAMMA: Option = (
+    "--gamma",
+    {
+        "type": score,
+        "required": True,
+        "help": "share of the highest score that a pixel needs for a novel class, 0 to 1",
+    },
+)

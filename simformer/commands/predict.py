@@ -42,7 +42,10 @@ def predict(args: argparse.Namespace) -> None:
 
 
 def export(args: argparse.Namespace) -> None:
-    """Write a trained network for other programs, and compare it with PyTorch."""
+    """Write a trained network for other programs, as ONNX or PyTorch.
+
+    The written network is then compared with the trained one.
+    """
     from simformer.predict.export import export as run
     from simformer.predict.segmenter import load
 
@@ -53,7 +56,10 @@ def export(args: argparse.Namespace) -> None:
 
 
 def score(args: argparse.Namespace) -> None:
-    """Score the predictions of any program, id PNGs of the test images, as a trained model is scored."""
+    """Score predictions of any program as a trained model is scored.
+
+    The predictions are PNG files of class ids, one for each test image.
+    """
     from simformer.evaluate import score as run
     from simformer.metrics import save_metrics
 
@@ -79,37 +85,47 @@ def _sizes(args: argparse.Namespace) -> dict[str, int | None]:
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
     sizes = [
-        (name, {"type": count(16), "default": None, "help": "test size, pixels; default: what the model says"})
-        for name in ("--short-edge", "--max-long-edge")
+        (
+            f"--{edge}",
+            {"type": count(16), "help": f"{what} at which images are predicted, pixels; default: the model's"},
+        )
+        for edge, what in (("short-edge", "shorter side"), ("max-long-edge", "highest longer side"))
     ]
-    split = path("split", "split.yaml that says which classes are novel, if the model does not", required=False)
+    split = path("split", "split.yaml that says which classes are novel; default: the model says it", required=False)
     command(
         commands, predict,
-        ("inputs", {"nargs": "+", "metavar": "INPUT", "help": "photograph, folder, pattern, or list of paths (.txt)"}),
+        ("inputs", {"nargs": "+", "metavar": "INPUT",
+                    "help": "photograph, folder, pattern, or a list of paths (.txt)"}),
         MODEL, path("output", "folder to write"),
         ("--format", {"nargs": "+", "choices": ("png", "coco"), "default": ["png"],
-                      "help": "png: id maps; coco: one coco.json of run lengths; default: png"}),
-        ("--overlay", {"action": "store_true", "help": "also write the photographs with the classes' colours"}),
+                      "help": "png: maps of class ids; coco: one coco.json with run lengths; default: png"}),
+        ("--overlay", {"action": "store_true", "help": "also write the photographs with the classes in colours"}),
         ("--classes", {"nargs": "+", "metavar": "CLASS", "default": None,
-                       "help": "classes to keep; pixels of all others become 255"}),
-        ("--threshold", {"type": options.score, "default": 0.0, "help": "pixels with a lower score become 255"}),
-        ("--batch", {"type": count(1, 4096), "default": 1, "help": "images of equal size to predict at once"}),
-        unread(DEVICE), ("--threads", {"type": count(1, 4096), "default": None, "help": "CPU threads; default: all"}),
+                       "help": "classes to keep; pixels of all others become 255; default: all"}),
+        ("--threshold", {"type": options.score, "default": 0.0,
+                         "help": "score below which a pixel becomes 255, 0 to 1"}),
+        ("--batch", {"type": count(1, 4096), "default": 1,
+                     "help": "number of images of one size that are predicted together"}),
+        unread(DEVICE),
+        ("--threads", {"type": count(1, 4096), "default": None, "help": "number of CPU threads; default: all cores"}),
         split, *sizes,
     )  # fmt: skip
     command(
         commands, export, MODEL, OUTPUT,
-        ("--format", {"choices": ("onnx", "torch_export"), "required": True, "help": "kind of file"}),
-        ("--argmax", {"action": "store_true", "help": "the file returns class ids instead of scores"}),
+        ("--format", {"choices": ("onnx", "torch_export"), "required": True, "help": "format of the written file"}),
+        ("--argmax", {"action": "store_true",
+                      "help": "let the written network return class ids instead of scores"}),
         ("--image-size", {"nargs": 2, "type": count(32), "metavar": ("HEIGHT", "WIDTH"), "default": None,
-                          "help": "the file takes images of this size alone, pixels; default: any multiples of 32"}),
+                          "help": "size of the images that the network takes, pixels; default: any multiples of 32"}),
         split, *sizes,
     )  # fmt: skip
     command(
-        commands, score, path("predictions", "folder with <name>.png of every test image: class ids"), DATA,
-        path("index", "audited index; default: index.json in the folder of the dataset", required=False,
+        commands, score,
+        path("predictions", "folder with <name>.png for each test image, whose pixels are class ids"), DATA,
+        path("index", "index.json of the audit; default: that in the folder of the dataset", required=False,
              read=dataset_index),
-        RUN, SHARD, path("split", "split.yaml", required=False, read=base_novel_split),
-        path("output", "metrics.json to write", required=False),
-        path("evaluation", "counts to write (.npz), for `simformer metrics`", required=False),
+        RUN, SHARD,
+        path("split", "split.yaml, together with --output; default: no split", required=False, read=base_novel_split),
+        path("output", "metrics.json to write; default: none", required=False),
+        path("evaluation", "file of counts to write (.npz), for `simformer metrics`; default: none", required=False),
     )  # fmt: skip

@@ -24,7 +24,7 @@ from simformer.errors import UserError, to_make
 
 
 def plan(args: argparse.Namespace) -> None:
-    """Tell what a study would train, what of it is there, and what the rest will cost."""
+    """Show what a study trains, what is done, and what the rest costs."""
     import shutil
 
     from simformer.study.catalogue import Catalogue
@@ -36,28 +36,34 @@ def plan(args: argparse.Namespace) -> None:
 
 
 def table(args: argparse.Namespace) -> None:
-    """Write one table as csv, Markdown and LaTeX."""
+    """Write a table as csv, Markdown and LaTeX."""
     from simformer.analysis.tables.tables import write_table
 
     write_table(_of_table(args), args.output)
 
 
 def intervals(args: argparse.Namespace) -> None:
-    """Compare rows of a table, with confidence intervals over images and over seeds."""
+    """Compare rows of a table, with confidence intervals.
+
+    There is one interval over images and one over seeds.
+    """
     from simformer.analysis.tables.intervals import write_intervals
 
     write_intervals(_of_table(args), args.output)
 
 
 def partial_table(args: argparse.Namespace) -> None:
-    """Write one table from the runs that are there, the others shown as missing."""
+    """Write a table from the runs that are there so far.
+
+    The other runs are shown as missing.
+    """
     from simformer.analysis.tables.tables import write_table
 
     write_table(_of_table(args), args.output, partial=True)
 
 
 def t_test(args: argparse.Namespace) -> None:
-    """Compare rows of a table over seeds with Welch's test (Table 7)."""
+    """Compare rows of a table over seeds, by Welch's test (Table 7)."""
     from simformer.analysis.tables.t_test import write_t_tests
 
     write_t_tests(_of_table(args), args.output)
@@ -71,14 +77,20 @@ def per_class(args: argparse.Namespace) -> None:
 
 
 def label_quality(args: argparse.Namespace) -> None:
-    """Score the labels behind the re-trained methods of a table, beside what the re-training made of them."""
+    """Score the labels that the re-trained methods of a table use.
+
+    Beside each score stands what the re-training made of the labels.
+    """
     from simformer.claims.label_quality import write_label_quality
 
     write_label_quality(_of_table(args), args.output)
 
 
 def diagnostics(args: argparse.Namespace) -> None:
-    """Tell why trainings of a table fail on novel classes: masks that overlap, pixels taken, labels lost by crops."""
+    """Explain why the trainings of a table fail on novel classes.
+
+    Three causes are measured: masks that overlap, pixels that another class takes, labels that crops lose.
+    """
     from simformer.claims.diagnostics import write_diagnostics
 
     write_diagnostics(_of_table(args), args.device, args.output)
@@ -92,7 +104,10 @@ def _of_table(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def keep(args: argparse.Namespace) -> None:
-    """Copy a study's tables and pictures to the folder that git keeps, for docs/results.md."""
+    """Copy a study's tables and pictures to the folder that git keeps.
+
+    docs/results.md is made from that folder.
+    """
     from simformer.analysis.pages.kept import keep_results
     from simformer.study.catalogue import Catalogue
 
@@ -101,14 +116,14 @@ def keep(args: argparse.Namespace) -> None:
 
 
 def results_page(args: argparse.Namespace) -> None:
-    """Write the page of the tables that are kept in the repository."""
+    """Write the page of the tables that the repository keeps."""
     from simformer.analysis.pages.results_page import write_results_page
 
     write_results_page(args.studies, args.results, args.output)
 
 
 def table_pages(args: argparse.Namespace) -> None:
-    """Write Markdown tables as pages for snakemake's report."""
+    """Turn Markdown tables into pages of Snakemake's report."""
     from simformer.analysis.pages.kept import ABOUT_TABLES
     from simformer.analysis.pages.table_page import write_table_page
 
@@ -118,7 +133,7 @@ def table_pages(args: argparse.Namespace) -> None:
 
 
 def show(args: argparse.Namespace) -> None:
-    """Print finished Markdown tables."""
+    """Print finished tables."""
     for file in args.tables:
         try:
             print(file.read_text(encoding="utf-8"))
@@ -135,7 +150,10 @@ def sweeps(args: argparse.Namespace) -> None:
 
 
 def schema(args: argparse.Namespace) -> None:
-    """Write what is generated from the typed settings: schema of study files, page of keys, page of the baselines."""
+    """Write the schema of study files and two pages of reference.
+
+    The pages are that of all keys and that of the baselines.
+    """
     from simformer.analysis.pages.methods_page import methods_page
     from simformer.study.reference import settings_page, study_schema
 
@@ -150,27 +168,29 @@ def add(commands: argparse._SubParsersAction) -> None:
     for run in (table, partial_table, intervals, t_test, per_class, label_quality):
         command(commands, run, *STUDIED, EXPERIMENT, OUTPUT)
     command(commands, diagnostics, *STUDIED, EXPERIMENT, *RUNNING)
-    kept = path("output", "folder of all kept results", required=False, default=Path("docs/results"))
+    kept = path("output", "folder of all results that git keeps", required=False, default=Path("docs/results"))
     command(commands, keep, STUDY, kept)
     command(
         commands,
         results_page,
-        path("studies", "study files", nargs="+"),
-        path("results", "folder of the results"),
+        path("studies", "study files whose tables are shown", nargs="+"),
+        path("results", "folder of all results that git keeps"),
         OUTPUT,
     )
     command(
         commands,
         table_pages,
-        path("tables", "Markdown tables", nargs="+"),
+        path("tables", "Markdown tables to turn into pages", nargs="+"),
         path("output", "folder of the pages"),
     )
-    command(commands, show, ("tables", {"type": some_path, "nargs": "+", "help": "Markdown tables"}))
+    command(
+        commands, show, ("tables", {"type": some_path, "nargs": "+", "help": "Markdown tables, e.g. results/table1.md"})
+    )
     command(commands, sweeps, *STUDIED, EXPERIMENT, path("table", "csv of the experiment"), OUTPUT)
     command(
         commands,
         schema,
-        path("schema", "JSON schema to write"),
+        path("schema", "JSON schema of study files to write"),
         path("page", "Markdown page of all keys to write"),
         path("methods", "Markdown page of the baselines to write"),
         path("config", "folder of the configuration", required=False, default=Path("config")),

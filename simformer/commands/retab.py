@@ -26,7 +26,10 @@ from simformer.commands.options import (
 
 
 def retab_boundary(args: argparse.Namespace) -> None:
-    """Train RETAB's boundary network on edges of base masks; the same command continues an interrupted training."""
+    """Train the boundary network on edges of base masks.
+
+    If the training was interrupted, the same command goes on where it stopped.
+    """
     from simformer.baselines.retab.networks import train_edges
     from simformer.baselines.retab.settings import EdgeSettings
 
@@ -34,7 +37,10 @@ def retab_boundary(args: argparse.Namespace) -> None:
 
 
 def retab_boundary_maps(args: argparse.Namespace) -> None:
-    """Predict the boundaries of the training images, or those of a shard; what is there is not made again."""
+    """Predict the boundaries of the training images.
+
+    Maps that are there are not made again. With --shard, the command makes those of a part of the images.
+    """
     from simformer.baselines.retab.propagation import write_boundaries
     from simformer.baselines.settings import CamSettings
 
@@ -42,7 +48,10 @@ def retab_boundary_maps(args: argparse.Namespace) -> None:
 
 
 def retab_seeds(args: argparse.Namespace) -> None:
-    """Write base masks joined with the seeds of novel classes away from boundaries, as a label set."""
+    """Write base masks and seeds away from boundaries.
+
+    Both together are one label set. The seeds are those of novel classes.
+    """
     from simformer.baselines.retab.cells import write_base_and_seeds
     from simformer.baselines.retab.settings import TwoStageSettings
 
@@ -52,7 +61,10 @@ def retab_seeds(args: argparse.Namespace) -> None:
 
 
 def retab_affinity(args: argparse.Namespace) -> None:
-    """Train RETAB's affinity network on base masks and seeds; the same command continues an interrupted training."""
+    """Train the affinity network on base masks and seeds.
+
+    If the training was interrupted, the same command goes on where it stopped.
+    """
     from simformer.baselines.retab.networks import train_affinity
     from simformer.baselines.settings import AffinitySettings
     from simformer.data.identity import require_groups
@@ -65,7 +77,10 @@ def retab_affinity(args: argparse.Namespace) -> None:
 
 
 def retab_walk(args: argparse.Namespace) -> None:
-    """Walk class maps in two stages, or those of a shard of the images; what is there is not made again."""
+    """Expand class maps by a random walk in two stages.
+
+    Maps that are there are not made again. With --shard, the command makes those of a part of the images.
+    """
     from simformer.baselines.retab.propagation import Propagation
     from simformer.baselines.retab.settings import TwoStageSettings
 
@@ -74,14 +89,20 @@ def retab_walk(args: argparse.Namespace) -> None:
 
 
 def retab_control(args: argparse.Namespace) -> None:
-    """Write the masked labels of a control of RETAB: base masks of other images, or fewer base classes."""
+    """Write the masked labels of a control.
+
+    A control has base masks of other images, or fewer base classes.
+    """
     from simformer.baselines.retab.controls import control_labels
 
     control_labels(args.labels, args.control, args.seed, args.output)
 
 
 def check_retab(args: argparse.Namespace) -> None:
-    """Measure RETAB's properties on training images; reads their true masks."""
+    """Measure the claims about RETAB on training images.
+
+    The command reads their true masks.
+    """
     from simformer.baselines.retab.settings import TwoStageSettings
     from simformer.claims.claim import save_claims
     from simformer.claims.retab import Inputs, retab_claims
@@ -104,7 +125,7 @@ def check_retab(args: argparse.Namespace) -> None:
 
 
 def retab_pictures(args: argparse.Namespace) -> None:
-    """Draw boundaries, affinities, walked maps and labels of training images."""
+    """Draw boundaries, affinities, walked maps and labels."""
     from simformer.analysis.figures.retab_pictures import draw_retab_pictures
     from simformer.baselines.retab.propagation import Propagation
     from simformer.baselines.retab.settings import TwoStageSettings
@@ -118,7 +139,7 @@ def retab_pictures(args: argparse.Namespace) -> None:
 
 BOUNDARIES = path("boundaries", "maps.json of boundary probabilities", read=map_set)
 WALKED = path("walked", "maps.json of walked maps", read=map_set)
-SEEDS = path("seeds", "labels.json of the seeds of class maps", read=label_set)
+SEEDS = path("seeds", "labels.json of the seeds, made from class maps", read=label_set)
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -127,22 +148,23 @@ def add(commands: argparse._SubParsersAction) -> None:
     command(commands, retab_boundary_maps, NETWORK, *MAKING)
     command(commands, retab_seeds, SEEDS, BOUNDARIES, LABELS, SETTINGS, OUTPUT)
     command(commands, retab_affinity, *TRAINING, SPLIT)
-    anchored = ("--anchored", {"action": "store_true", "help": "the walk stays within the not-base region"})
+    anchored = ("--anchored", {"action": "store_true", "help": "let the walk stay within the not-base region"})
     command(commands, retab_walk, NETWORK, MAPS, BOUNDARIES, anchored, *MAKING)
-    control = ("--control", {"required": True, "help": "shuffled, base50 or base25"})
+    control = ("--control", {"required": True, "help": "kind of the control: shuffled, base50 or base25"})
     seed = ("--seed", {"type": count(0, 2**31 - 1), "required": True, "help": "seed of the draw"})
     command(commands, retab_control, LABELS, control, seed, OUTPUT)
     affinity = (
         "--affinity",
-        {"type": named_path, "required": True, "nargs": "+", "help": "affinity networks, NAME=FILE each"},
+        {"type": named_path, "required": True, "nargs": "+", "help": "affinity networks to compare, NAME=FILE each"},
     )
     command(
         commands, check_retab, affinity, MAPS, BOUNDARIES, WALKED, SEEDS, DATA, LABELS, TRUTH, SETTINGS, GAMMA,
-        path("weights", "initial backbone weights", required=False),
-        ("--images", {"type": count(1), "default": 400, "help": "most training images that are looked at"}),
+        path("weights", "initial weights of the backbone; default: random ones", required=False),
+        ("--images", {"type": count(1), "default": 400,
+                      "help": "highest number of training images that are looked at"}),
         THREADS, OUTPUT,
     )  # fmt: skip
     command(
         commands, retab_pictures, NETWORK, MAPS, BOUNDARIES, WALKED, DATA, LABELS, TRUTH, SETTINGS, GAMMA,
-        ("--images", {"type": count(1), "default": 6, "help": "number of training images"}), DEVICE, OUTPUT,
+        ("--images", {"type": count(1), "default": 6, "help": "number of training images to draw"}), DEVICE, OUTPUT,
     )  # fmt: skip

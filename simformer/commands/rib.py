@@ -10,7 +10,10 @@ from simformer.commands.options import DATA, LABELS, MASKED, RUNNING, SHARD, TRU
 
 
 def rib(args: argparse.Namespace) -> None:
-    """Make RIB's maps of the training images, or of a shard of them; what is there is not made again."""
+    """Make RIB's class maps of the training images.
+
+    Maps that are there are not made again. With --shard, the command makes those of a part of the images.
+    """
     from simformer.baselines.rib.settings import RibSettings
     from simformer.baselines.rib.tuned_maps import rib_maps
     from simformer.baselines.settings import CamSettings
@@ -20,7 +23,10 @@ def rib(args: argparse.Namespace) -> None:
 
 
 def check_rib(args: argparse.Namespace) -> None:
-    """Measure RIB's properties on training images; reads their true masks."""
+    """Measure the claims about RIB on training images.
+
+    The command reads their true masks.
+    """
     from simformer.baselines.rib.settings import RibCheckSettings, RibSettings
     from simformer.baselines.settings import CamSettings
     from simformer.claims.claim import save_claims
@@ -43,7 +49,7 @@ def check_rib(args: argparse.Namespace) -> None:
     save_claims(args.output, rib_checks(found, args.device))
 
 
-NETWORK = path("network", "network file of the classifier")
+NETWORK = path("network", "file of the classifier's network")
 SETTINGS: tuple[Option, ...] = (
     ("--settings", {"required": True, "help": "settings of the fine-tuning, JSON"}),
     ("--cam", {"required": True, "help": "sizes and scales of the maps, JSON"}),
@@ -53,10 +59,11 @@ SETTINGS: tuple[Option, ...] = (
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
     command(
-        commands, rib, NETWORK, DATA, LABELS, *SETTINGS, SHARD, *RUNNING, path("facts", "JSON to write"),
+        commands, rib, NETWORK, DATA, LABELS, *SETTINGS, SHARD, *RUNNING,
+        path("facts", "JSON file about the maps to write"),
     )  # fmt: skip
     command(
-        commands, check_rib, NETWORK, DATA, LABELS, *SETTINGS, path("maps", "maps.json of RIB", read=map_set),
-        path("plain", "maps.json of the classifier", read=map_set), TRUTH, MASKED,
+        commands, check_rib, NETWORK, DATA, LABELS, *SETTINGS, path("maps", "maps.json of RIB's maps", read=map_set),
+        path("plain", "maps.json of the plain classifier's maps", read=map_set), TRUTH, MASKED,
         ("--amount", {"required": True, "help": "how much to measure, JSON"}), *RUNNING,
     )  # fmt: skip

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def resolve(args: argparse.Namespace) -> None:
-    """Write the flat, hashed configuration of a run from its settings."""
+    """Write the complete configuration of a run, with its hash."""
     from simformer.config.layers import RunConfig
     from simformer.text.strict_json import read_option
 
@@ -43,7 +43,7 @@ def resolve(args: argparse.Namespace) -> None:
 
 
 def weights(args: argparse.Namespace) -> None:
-    """Fetch or import initial backbone weights."""
+    """Fetch or import the weights that a backbone starts from."""
     from simformer.config.paths import expand_path
     from simformer.models.weights import fetch_backbone_weights
 
@@ -52,7 +52,10 @@ def weights(args: argparse.Namespace) -> None:
 
 
 def import_weights(args: argparse.Namespace) -> None:
-    """Turn an official MaskFormer or SimFormer checkpoint into a model file."""
+    """Turn an official checkpoint into a model file.
+
+    MaskFormer's and SimFormer's checkpoints are understood.
+    """
     from simformer.config.layers import RunConfig
     from simformer.data.layout import read_classes
     from simformer.models.interchange import import_weights as run
@@ -69,7 +72,10 @@ def export_weights(args: argparse.Namespace) -> None:
 
 
 def train(args: argparse.Namespace) -> None:
-    """Train one network; the same command continues an interrupted training."""
+    """Train one network.
+
+    If the training was interrupted, the same command goes on where it stopped.
+    """
     from simformer.config.layers import RunConfig
     from simformer.machine.launch import launch, should_launch
     from simformer.machine.run_lock import run_lock
@@ -130,14 +136,14 @@ def evaluate(args: argparse.Namespace) -> None:
 
 
 def metrics(args: argparse.Namespace) -> None:
-    """Turn an evaluation into novel, base and all mean IoU of a split."""
+    """Compute the novel, base and all mean IoU of an evaluation."""
     from simformer.metrics import write_metrics
 
     write_metrics(args.evaluation, args.split, args.output, args.run_hash)
 
 
 def simnet_f1(args: argparse.Namespace) -> None:
-    """Measure how well SimNet tells similar from dissimilar pixel pairs."""
+    """Measure how well SimNet tells similar from other pixel pairs."""
     from simformer.build import load_model
     from simformer.simnet_f1 import simnet_f1 as run
 
@@ -146,7 +152,10 @@ def simnet_f1(args: argparse.Namespace) -> None:
 
 
 def pseudo_labels(args: argparse.Namespace) -> None:
-    """Write mixed labels: base masks, and the teacher's predictions of novel classes."""
+    """Write mixed labels from base masks and a model's predictions.
+
+    Pixels outside the base masks get the novel class that the model predicts there.
+    """
     from simformer.build import load_model
     from simformer.config.pseudo import PseudoSettings
     from simformer.config.settings import InferenceSettings
@@ -167,38 +176,66 @@ def join_labels(args: argparse.Namespace) -> None:
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
-    stored = ("--inference", {"default": None, "help": "test-time sizes for the model file to hold, JSON"})
-    command(commands, resolve, ("--settings", {"required": True, "help": "flat settings, JSON"}), OUTPUT)
+    stored = (
+        "--inference",
+        {"default": None, "help": "sizes at test time that the model file is to hold, JSON; default: none"},
+    )
     command(
-        commands, weights, ("--backbone", {"required": True, "help": "backbone name"}),
-        ("--source", {"required": True, "help": "'imagenet', 'timm' or a file"}),
-        ("--sha256", {"default": None, "metavar": "HEX", "help": "refuse a file that has another"}), OUTPUT,
+        commands,
+        resolve,
+        ("--settings", {"required": True, "help": "settings of the run with dotted keys, JSON"}),
+        OUTPUT,
+    )
+    command(
+        commands, weights, ("--backbone", {"required": True, "help": "name of the backbone"}),
+        ("--source", {"required": True, "help": "where they come from: imagenet, timm or a file"}),
+        ("--sha256", {"default": None, "metavar": "HEX",
+                      "help": "checksum that the file must have; default: no check"}), OUTPUT,
     )  # fmt: skip
     command(
         commands, import_weights, path("source", "official checkpoint, .pkl or .pth"),
-        path("config", "resolved config.yaml of the run whose place the model takes"), DATA,
-        path("labels", "label set that it was trained on, to make labels", required=False, read=label_set),
+        path("config", "config.yaml of the run whose place the model takes"), DATA,
+        path("labels", "labels.json of its training; default: the model cannot make labels", required=False,
+             read=label_set),
         stored, OUTPUT,
     )  # fmt: skip
     command(commands, export_weights, MODEL, OUTPUT)
     command(
-        commands, train, path("config", "resolved config.yaml"), DATA, LABELS,
-        path("weights", "initial backbone weights", required=False),
-        path("state", "directory of the resumable state"), path("model", "weights to write"),
-        path("log", "CSV log to write"), path("facts", "JSON to write"), unread(THREADS), unread(DEVICE),
-        ("--workers", {"type": count(0, 4096), "default": 0, "help": "data-loading processes, shared among GPUs"}),
-        ("--gpus", {"type": count(1, 1024), "default": 1, "help": "GPUs to train on, where there are any"}),
-        ("--checkpoint-every", {"type": count(1), "default": 500, "help": "steps between saved states"}),
-        ("--stop-after", {"type": count(1), "default": None, "help": "save the state and stop after this many steps"}),
-        path("tensorboard", "folder for TensorBoard events", required=False), stored,
+        commands, train, path("config", "config.yaml of the run, as `simformer resolve` writes it"), DATA, LABELS,
+        path("weights", "initial weights of the backbone; default: random ones", required=False),
+        path("state", "folder of the state from which an interrupted training goes on"),
+        path("model", "model.safetensors to write"), path("log", "CSV file of the losses to write"),
+        path("facts", "JSON file about the training to write"), unread(THREADS), unread(DEVICE),
+        ("--workers", {"type": count(0, 4096), "default": 0,
+                       "help": "number of processes that load data, shared among the GPUs"}),
+        ("--gpus", {"type": count(1, 1024), "default": 1, "help": "number of GPUs to train on, if there are any"}),
+        ("--checkpoint-every", {"type": count(1), "default": 500, "help": "number of steps between two saved states"}),
+        ("--stop-after", {"type": count(1), "default": None,
+                          "help": "number of steps after which the state is saved and the command stops; "
+                          "default: no stop"}),
+        path("tensorboard", "folder for TensorBoard's events; default: none are written", required=False), stored,
     )  # fmt: skip
     command(commands, evaluate, INDEX, SHARD, *PREDICTING)
-    command(commands, metrics, path("evaluation", "all shards of an evaluation", nargs="+"), RUN, SPLIT, OUTPUT)
     command(
-        commands, simnet_f1, MODEL, RUN, DATA, path("weak", "labels.json of the masked label set", read=label_set),
+        commands,
+        metrics,
+        path("evaluation", "files of an evaluation, one of each shard", nargs="+"),
+        RUN,
+        SPLIT,
+        OUTPUT,
+    )
+    command(
+        commands, simnet_f1, MODEL, RUN, DATA,
+        path("weak", "labels.json of the label set with hidden novel pixels", read=label_set),
         path("true", "labels.json of the same images with all masks", read=label_set), THREADS, DEVICE,
-        ("--pairs", {"type": count(1), "default": 100, "help": "image pairs"}), OUTPUT,
+        ("--pairs", {"type": count(1), "default": 100, "help": "number of image pairs"}), OUTPUT,
     )  # fmt: skip
-    rule = ("--rule", {"default": "{}", "help": "how predictions become labels, JSON: `pseudo` of a method file"})
+    rule = (
+        "--rule",
+        {
+            "default": "{}",
+            "help": "how predictions become labels, JSON: `pseudo` of a method file; default: as in the released code",
+        },
+    )
     command(commands, pseudo_labels, LABELS, SHARD, rule, *PREDICTING)
     command(commands, join_labels, LABELS, path("shards", "folders of all shards", nargs="+"), OUTPUT)

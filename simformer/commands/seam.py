@@ -13,21 +13,30 @@ from simformer.errors import UserError
 
 
 def response_network(args: argparse.Namespace) -> None:
-    """Train a network of SEAM, CPN or their controls; the same command continues an interrupted training."""
+    """Train a network of SEAM or CPN, or one of their controls.
+
+    If the training was interrupted, the same command goes on where it stopped.
+    """
     from simformer.baselines.response_networks import parse_spec, train_response
 
     train_network(partial(train_response, start=args.start), parse_spec(args.spec), args)
 
 
 def check_seam(args: argparse.Namespace) -> None:
-    """Measure the claims about SEAM on held-out images, with their true masks."""
+    """Measure the claims about SEAM on held-out images.
+
+    The command reads their true masks.
+    """
     from simformer.claims.seam import ARMS, seam_claims
 
     _check(args, ARMS, seam_claims)
 
 
 def check_cpn(args: argparse.Namespace) -> None:
-    """Measure the claims about CPN on held-out images, with their true masks."""
+    """Measure the claims about CPN on held-out images.
+
+    The command reads their true masks.
+    """
     from simformer.claims.cpn import ARMS, cpn_claims
 
     _check(args, ARMS, cpn_claims)
@@ -48,14 +57,14 @@ def _check(args: argparse.Namespace, arms: tuple[str, ...], measure) -> None:
 
 NETWORKS: Option = (
     "--network",
-    {"required": True, "nargs": "+", "type": named_path, "metavar": "NAME=FILE", "help": "networks compared"},
+    {"required": True, "nargs": "+", "type": named_path, "metavar": "NAME=FILE", "help": "networks to compare"},
 )
 CHECK = (NETWORKS, DATA, INDEX, SPLIT, SETTINGS, *RUNNING)
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
-    start = path("start", "warm network to start from", required=False)
+    start = path("start", "trained network to start from; default: the initial weights", required=False)
     command(commands, response_network, *TRAINING, start)
     command(commands, check_seam, *CHECK)
     command(commands, check_cpn, *CHECK)

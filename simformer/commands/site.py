@@ -10,14 +10,17 @@ from simformer.commands.options import DATA, INDEX, OUTPUT, PREDICTING, STUDIED,
 
 
 def site_images(args: argparse.Namespace) -> None:
-    """Write the site's photographs, thumbnails and true label maps of a dataset."""
+    """Write the photographs and true label maps of a dataset.
+
+    Small copies of the photographs are written too.
+    """
     from simformer.analysis.site.images import write_images
 
     write_images(args.data, args.index, args.output)
 
 
 def site_predictions(args: argparse.Namespace) -> None:
-    """Write the site's predictions, IoU and similarity maps of one model."""
+    """Write predictions, IoU and similarity maps of one model."""
     from simformer.analysis.site.predictions import write_predictions
     from simformer.build import load_model
     from simformer.config.settings import InferenceSettings

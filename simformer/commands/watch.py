@@ -8,11 +8,14 @@ from pathlib import Path
 from simformer.commands.options import STUDY, TARGETS, Option, command, count
 from simformer.text.json_text import json_text
 
-JSON: Option = ("--json", {"action": "store_true", "help": "for scripts"})
+JSON: Option = ("--json", {"action": "store_true", "help": "print JSON, for scripts"})
 
 
 def status(args: argparse.Namespace) -> None:
-    """Tell what of a study is done, runs, waits or failed, and when it will end; reads only."""
+    """Show what of a study is done, runs or failed, and when it ends.
+
+    The command only reads: you can type it at any time.
+    """
     import shutil
     import time
     from datetime import datetime
@@ -31,7 +34,10 @@ def status(args: argparse.Namespace) -> None:
 
 
 def doctor(args: argparse.Namespace) -> None:
-    """Check whether this machine is fit for a study, and say what to type if not; exit status 1 for a problem."""
+    """Check whether this machine is fit for a study, and say what to do.
+
+    The exit status is 1 if there is a problem.
+    """
     import sys
     from dataclasses import asdict
 
@@ -49,6 +55,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add these subcommands to the parser."""
     command(
         commands, status, TARGETS, STUDY, JSON,
-        ("--jobs", {"type": count(1, 10**5), "help": "trainings at a time, for the estimated end; default: as now"}),
+        ("--jobs", {"type": count(1, 10**5),
+                    "help": "number of trainings at a time, to estimate the end; default: as many as run now"}),
     )  # fmt: skip
     command(commands, doctor, STUDY, JSON)

@@ -83,10 +83,7 @@ def listing(folder: Path) -> dict[str, str]:
 
 
 def complaint(arguments: Sequence[object], capsys: pytest.CaptureFixture[str], status: int = 1) -> str:
-    """Run a subcommand that must fail; returns its one line on stderr.
-
-    Of a usage error (status 2) the line is the last one, below the usage that argparse prints.
-    """
+    """Run a subcommand that must fail; returns its one line on stderr."""
     capsys.readouterr()
     try:
         ended = main([str(argument) for argument in arguments])
@@ -97,8 +94,6 @@ def complaint(arguments: Sequence[object], capsys: pytest.CaptureFixture[str], s
     assert ended == status, f"exit status {ended}, expected {status}; stderr: {text}"
     assert "Traceback" not in text
     assert lines, "nothing on stderr"
-    if status == 2:
-        return lines[-1]
     assert len(lines) == 1, f"{len(lines)} lines on stderr: {text}"
     return lines[0]
 
