@@ -4,7 +4,7 @@ CORES ?= 2
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo demo-quick test test-slow lint reference gpu-check
+.PHONY: help setup demo demo-quick test test-slow lint reference dist gpu-check
 
 help:
 	@echo "make demo       set up .venv, train the embedded demo, print Table 1, all rows (30 to 45 minutes on 2 cores)"
@@ -12,6 +12,7 @@ help:
 	@echo "make test       set up .venv, run the default tests (5 to 6 minutes on 2 cores)"
 	@echo "make test-slow  the slow tests: interrupted studies; a real Slurm and real photographs if they are there"
 	@echo "make lint       ruff, import-linter, snakefmt and snakemake --lint"
+	@echo "make dist       the source distribution and the wheel, in dist/"
 	@echo "make gpu-check  the acceptance check of a GPU, 8 minutes, with the Python that is there (docs/hpc.md)"
 	@echo "make reference  regenerate the schema, docs/configuration.md, docs/methods.md and the pictures of docs/architecture.md, docs/backbones.md's costs"
 
@@ -64,6 +65,9 @@ reference: setup
 	@python -m docs.draw.layers
 	@python -m docs.draw.backbones
 	@snakemake --configfile config/demo.yaml --rulegraph dot -- all measured_baselines | python -m docs.draw.stages
+
+dist: setup
+	@python -m build --no-isolation
 
 # Without setup: on a cluster the Python that has its PyTorch is the one to be examined.
 gpu-check:

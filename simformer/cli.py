@@ -26,6 +26,7 @@ def _parser() -> argparse.ArgumentParser:
         data,
         figures,
         formats,
+        init,
         predict,
         results,
         retab,
@@ -40,7 +41,23 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="simformer", description=what)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    groups = (data, formats, runs, baselines, seam, conta, rib, retab, checks, figures, results, site, watch, predict)
+    groups = (
+        init,
+        data,
+        formats,
+        runs,
+        baselines,
+        seam,
+        conta,
+        rib,
+        retab,
+        checks,
+        figures,
+        results,
+        site,
+        watch,
+        predict,
+    )
     for group in groups:
         group.add(commands)
     return parser
