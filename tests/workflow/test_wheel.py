@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from simformer import __version__
 from tests.pipeline import NOVEL_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,6 +55,7 @@ def elsewhere(tmp_path_factory):
 def test_the_package_is_the_one_of_the_wheel(elsewhere):
     found = elsewhere(elsewhere.python, "-c", "import simformer; print(simformer.__file__)")
     assert Path(found.strip()) == elsewhere.packages / "simformer/__init__.py"
+    assert elsewhere("simformer", "--version").strip() == __version__
 
 
 def test_the_demo_is_planned_with_the_wheel_alone(elsewhere):
