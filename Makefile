@@ -11,7 +11,7 @@ help:
 	@echo "make demo-quick Table 1 without the class-map baselines, and Table 2 (about half of that)"
 	@echo "make test       set up .venv, run the default tests (5 to 6 minutes on 2 cores)"
 	@echo "make test-slow  the slow tests: interrupted studies; a real Slurm and real photographs if they are there"
-	@echo "make lint       ruff, import-linter, snakefmt and snakemake --lint"
+	@echo "make lint       ruff, codespell, import-linter, snakefmt and snakemake --lint"
 	@echo "make dist       the source distribution and the wheel, in dist/"
 	@echo "make gpu-check  the acceptance check of a GPU, 8 minutes, with the Python that is there (docs/hpc.md)"
 	@echo "make reference  regenerate the schema, docs/configuration.md, docs/methods.md and the pictures of docs/architecture.md, docs/backbones.md's costs"
@@ -55,6 +55,7 @@ test-slow: setup
 
 lint: setup
 	@ruff check . && ruff format --check .
+	@codespell
 	@lint-imports --no-logo --no-cache
 	@snakefmt --check Snakefile workflow
 	@pytest -q tests/workflow/test_dag.py::test_lint  # snakemake --lint
