@@ -4,7 +4,7 @@ CORES ?= 2
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo demo-quick test coverage test-slow lint reference dist gpu-check
+.PHONY: help setup demo demo-quick test coverage test-slow lint reference lock test-minimal audit dist gpu-check
 
 help:
 	@echo "make demo       set up .venv, train the embedded demo, print Table 1, all rows (30 to 45 minutes on 2 cores)"
@@ -13,6 +13,9 @@ help:
 	@echo "make test-slow  the slow tests: interrupted studies; a real Slurm and real photographs if they are there"
 	@echo "make coverage   the default tests, and which lines and branches they run: at least 92 % (build/coverage/index.html)"
 	@echo "make lint       ruff, codespell, import-linter, snakefmt and snakemake --lint"
+	@echo "make lock       envs/lock.txt, from pyproject.toml and envs/constraints.txt"
+	@echo "make test-minimal  the default tests with the oldest packages that pyproject.toml allows, in build/minimal"
+	@echo "make audit      what is known of faults in the packages of envs/lock.txt"
 	@echo "make dist       the source distribution and the wheel, in dist/"
 	@echo "make gpu-check  the acceptance check of a GPU, 8 minutes, with the Python that is there (docs/hpc.md)"
 	@echo "make reference  regenerate the schema, docs/configuration.md, docs/methods.md and the pictures of docs/architecture.md, docs/backbones.md's costs"
@@ -70,6 +73,24 @@ reference: setup
 	@python -m docs.draw.layers
 	@python -m docs.draw.backbones
 	@snakemake --configfile config/demo.yaml --rulegraph dot -- all measured_baselines | python -m docs.draw.stages
+
+# Without CUDA's packages, which the build of torch that is installed names itself, and without pip.
+lock: setup
+	@mkdir -p build && uv pip compile --quiet --universal --all-extras --no-header --no-annotate -c envs/constraints.txt \
+	  pyproject.toml -o build/lock.txt
+	@{ echo "# Every package that pyproject.toml needs, with all its extras; written by make lock from constraints.txt."; \
+	  grep -vE "^(cuda-|nvidia-|triton=|pip=)|== '(win32|emscripten)'" build/lock.txt; } > envs/lock.txt
+
+# The lowest versions that pyproject.toml promises to work with.
+test-minimal: setup
+	@mkdir -p build && uv pip compile --quiet --resolution lowest-direct --extra tensorboard --extra timm --extra onnx \
+	  --no-header --no-annotate --python-version $$(python -c "import platform; print(platform.python_version())") pyproject.toml -o build/minimal.txt
+	@uv venv --quiet --clear build/minimal
+	@VIRTUAL_ENV=$(CURDIR)/build/minimal uv pip install --quiet -r build/minimal.txt -e . pytest pytest-xdist hypothesis import-linter
+	@build/minimal/bin/pytest -q -n $(CORES) --dist loadfile -m "not slow" tests/unit tests/equations tests/workflow
+
+audit: setup
+	@pip-audit --strict --no-deps --disable-pip -r envs/lock.txt
 
 dist: setup
 	@python -m build --no-isolation
