@@ -4,14 +4,19 @@ CORES ?= 2
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo demo-quick test test-slow lint reference gpu-check
+.PHONY: help setup demo demo-quick test coverage test-slow lint reference lock test-minimal audit dist gpu-check
 
 help:
 	@echo "make demo       set up .venv, train the embedded demo, print Table 1, all rows (30 to 45 minutes on 2 cores)"
 	@echo "make demo-quick Table 1 without the class-map baselines, and Table 2 (about half of that)"
 	@echo "make test       set up .venv, run the default tests (5 to 6 minutes on 2 cores)"
 	@echo "make test-slow  the slow tests: interrupted studies; a real Slurm and real photographs if they are there"
-	@echo "make lint       ruff, import-linter, snakefmt and snakemake --lint"
+	@echo "make coverage   the default tests, and which lines and branches they run: at least 92 % (build/coverage/index.html)"
+	@echo "make lint       ruff, codespell, import-linter, snakefmt and snakemake --lint"
+	@echo "make lock       envs/lock.txt, from pyproject.toml and envs/constraints.txt"
+	@echo "make test-minimal  the default tests with the oldest packages that pyproject.toml allows, in build/minimal"
+	@echo "make audit      what is known of faults in the packages of envs/lock.txt"
+	@echo "make dist       the source distribution and the wheel, in dist/"
 	@echo "make gpu-check  the acceptance check of a GPU, 8 minutes, with the Python that is there (docs/hpc.md)"
 	@echo "make reference  regenerate the schema, docs/configuration.md, docs/methods.md and the pictures of docs/architecture.md, docs/backbones.md's costs"
 
@@ -48,12 +53,16 @@ test: setup
 	@echo "Default tests: 5 to 6 minutes on 2 cores, no GPU, no network."
 	@pytest -q -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not slow"
 
+coverage: setup
+	@pytest -q -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not slow" --cov --cov-report term --cov-report html:build/coverage
+
 test-slow: setup
 	@echo "Slow tests (interrupted studies, Slurm, real photographs): 20 to 30 minutes on 2 cores; the end lists what was skipped and why."
 	@pytest -q -rs -n $$(($(CORES) + 2)) --dist loadfile --no-loadscope-reorder -m slow tests/slurm tests  # Slurm's mostly wait
 
 lint: setup
 	@ruff check . && ruff format --check .
+	@codespell
 	@lint-imports --no-logo --no-cache
 	@snakefmt --check Snakefile workflow
 	@pytest -q tests/workflow/test_dag.py::test_lint  # snakemake --lint
@@ -64,6 +73,27 @@ reference: setup
 	@python -m docs.draw.layers
 	@python -m docs.draw.backbones
 	@snakemake --configfile config/demo.yaml --rulegraph dot -- all measured_baselines | python -m docs.draw.stages
+
+# Without CUDA's packages, which the build of torch that is installed names itself, and without pip.
+lock: setup
+	@mkdir -p build && uv pip compile --quiet --universal --all-extras --no-header --no-annotate -c envs/constraints.txt \
+	  pyproject.toml -o build/lock.txt
+	@{ echo "# Every package that pyproject.toml needs, with all its extras; written by make lock from constraints.txt."; \
+	  grep -vE "^(cuda-|nvidia-|triton=|pip=)|== '(win32|emscripten)'" build/lock.txt; } > envs/lock.txt
+
+# The lowest versions that pyproject.toml promises to work with.
+test-minimal: setup
+	@mkdir -p build && uv pip compile --quiet --resolution lowest-direct --extra tensorboard --extra timm --extra onnx \
+	  --no-header --no-annotate --python-version $$(python -c "import platform; print(platform.python_version())") pyproject.toml -o build/minimal.txt
+	@uv venv --quiet --clear build/minimal
+	@VIRTUAL_ENV=$(CURDIR)/build/minimal uv pip install --quiet -r build/minimal.txt -e . pytest pytest-xdist hypothesis import-linter
+	@build/minimal/bin/pytest -q -n $(CORES) --dist loadfile -m "not slow" tests/unit tests/equations tests/workflow
+
+audit: setup
+	@pip-audit --strict --no-deps --disable-pip -r envs/lock.txt
+
+dist: setup
+	@python -m build --no-isolation
 
 # Without setup: on a cluster the Python that has its PyTorch is the one to be examined.
 gpu-check:

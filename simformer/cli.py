@@ -27,6 +27,7 @@ def _parser() -> argparse.ArgumentParser:
         data,
         figures,
         formats,
+        init,
         predict,
         results,
         retab,
@@ -48,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__, help="show the version and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", prog="simformer", help=argparse.SUPPRESS)
     modules = (
-        data, formats, runs, baselines, seam, conta, rib, retab, checks, figures, results, site, watch, predict,
+        init, data, formats, runs, baselines, seam, conta, rib, retab, checks, figures, results, site, watch, predict,
         completion,
     )  # fmt: skip
     for module in modules:

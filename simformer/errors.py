@@ -85,11 +85,6 @@ def did_you_mean(name: str, known: Iterable[str], then: str = "") -> str:
     return f"{hint} {then}" if then else hint
 
 
-def pip_install(extra: str) -> str:
-    """Return the command that adds an optional part of this package, in its repository."""
-    return f"pip install -c envs/constraints.txt -e '.[{extra}]'"
-
-
 def first_line(error: Exception) -> str:
     """Return the first line of what an error says, else its kind."""
     return next(iter(str(error).splitlines()), type(error).__name__)

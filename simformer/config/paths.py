@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from simformer.errors import UserError
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-"""The folder that holds this package and, in a checkout, `config/`."""
+_PACKAGE = Path(__file__).resolve().parents[1]
+_SHIPPED = _PACKAGE / "checkout"
+"""What the wheel holds beside modules (setup.py); not there in a checkout."""
+CHECKOUT = _SHIPPED if _SHIPPED.is_dir() else _PACKAGE.parent
+"""The folder of `config/` and `workflow/`: the checkout, or the copy that the wheel has brought."""
 PARTS = ("datasets", "methods", "experiments")
 """Folders that make a folder the configuration of a study."""
 
@@ -98,3 +102,11 @@ def config_folder(studies: Sequence[Path], checkout: Path = CHECKOUT) -> Path:
         return beside
     folder = checkout / "config"
     return Path("config") if Path("config").exists() and folder.samefile("config") else folder
+
+
+def pip_install(extra: str = "") -> str:
+    """Return the command that installs this package with the tested versions, and an optional part of it."""
+    part = f"[{extra}]" if extra else ""
+    if CHECKOUT == _SHIPPED:  # pip keeps the package that is there, and adds what it needs
+        return f"pip install -c {shlex.quote(str(CHECKOUT / 'envs/constraints.txt'))} 'simformer{part}'"
+    return "pip install -c envs/constraints.txt -e " + (f"'.{part}'" if part else ".")

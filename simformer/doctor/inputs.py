@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from simformer.config.fields import NO_FILES, TIMM
-from simformer.config.paths import elsewhere, expand_path, own_file
+from simformer.config.paths import elsewhere, expand_path, own_file, pip_install
 from simformer.config.sources import archives
 from simformer.doctor.check import Check
 from simformer.doctor.packages import installed
-from simformer.errors import UserError, pip_install
+from simformer.errors import UserError
 from simformer.study.catalogue import Catalogue
 from simformer.study.initial_weights import initial_weights, weights_file
 from simformer.study.plan import Plan

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from simformer.config.paths import CHECKOUT
+from simformer.config.paths import CHECKOUT, pip_install
 from simformer.doctor.check import Check
 from simformer.errors import first_line, some
 
-INSTALL = "pip install -c envs/constraints.txt -e ."
+INSTALL = pip_install()
 SHOWN = 4
 """Packages that are named; the rest is counted."""
 

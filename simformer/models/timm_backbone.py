@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from simformer.config.fields import TIMM
+from simformer.config.paths import pip_install
 from simformer.data.transforms import PIXEL_MEAN, PIXEL_STD
-from simformer.errors import UserError, did_you_mean, first_line, pip_install
+from simformer.errors import UserError, did_you_mean, first_line
 
 STRIDES = (4, 8, 16, 32)
 PROBE = (96, 160)

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from simformer.atomic import atomic_write_bytes
-from simformer.errors import UserError, first_line, pip_install, some
+from simformer.config.paths import pip_install
+from simformer.errors import UserError, first_line, some
 from simformer.inference import SIZE_DIVISOR, final_logits, fuse
 from simformer.models.maskformer import MaskFormer
 from simformer.models.model_file import PIXELS

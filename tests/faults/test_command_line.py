@@ -186,7 +186,7 @@ BAD_FILES = {
     "words": b"a: [\n",
     "deep": b"[" * 100_000,
 }
-WRITES_ONLY = ("completion", "fetch", "schema", "doctor", "site_screenshots", "results_page", "table_pages",
+WRITES_ONLY = ("init", "completion", "fetch", "schema", "doctor", "site_screenshots", "results_page", "table_pages",
     "report_screenshots")  # fmt: skip
 """Subcommands that read no file that could be of another kind, or take any text."""
 

@@ -1,6 +1,7 @@
 # Which tables, figures and pages a study has, beyond what `simformer.study` says of their runs.
 import hashlib
 
+import simformer
 from simformer.study import figure_runs, table_runs
 
 KEPT_RESULTS = "docs/results"
@@ -65,7 +66,7 @@ def models_of(cells, *names):
 
 def page_hash():
     """Checksum of the site's own scripts and style, so that an edit of one makes the page again."""
-    static = HOME / "simformer/analysis/site/static"
+    static = Path(simformer.__file__).parent / "analysis/site/static"
     return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(static.iterdir()))).hexdigest()
 
 

@@ -115,7 +115,8 @@ def _read(tree: Tree) -> tuple[dict[str, str], set[str], list[tuple[str, Element
     files = []
     for name in names:
         try:
-            root = ElementTree.fromstring(read_bytes(tree, name))
+            # Expat bounds what entities may grow to, and opens no other file.
+            root = ElementTree.fromstring(read_bytes(tree, name))  # noqa: S314
         except ElementTree.ParseError as error:
             raise UserError(f"{tree.where(name)}: cannot be read as XML ({error}); expected {FORM}") from None
         if root.tag != "annotations" or root.find("track") is not None or root.find("image") is None:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
+from simformer.config.paths import pip_install
 from simformer.data.archive import Tree
 from simformer.data.coco_shapes import shown
 from simformer.data.convert import Member
@@ -24,7 +25,7 @@ from simformer.data.formats.names import picture_class, read_names
 from simformer.data.formats.plain_csv import LABELS, add_list, split_list
 from simformer.data.formats.text_files import read_bytes, read_rows, read_text
 from simformer.data.layout import LINE_END
-from simformer.errors import UserError, pip_install
+from simformer.errors import UserError
 from simformer.text.strict_json import parse_json
 
 NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")

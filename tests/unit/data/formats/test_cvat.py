@@ -96,3 +96,17 @@ def test_a_tag_without_label_and_a_folder_without_xml(tmp_path, capsys):
     assert "a tag without `label`" in refused(tmp_path, capsys, "--images", photos, "--tags", "cvat", path)
     line = refused(tmp_path, capsys, "--images", photos, "--tags", "cvat", photos)
     assert "no XML file; expected an export 'CVAT for images 1.1'" in line
+
+
+@pytest.mark.parametrize("kind", ["grows", "opens"])
+def test_entities_neither_grow_nor_open_files(kind, tmp_path, capsys):
+    photographs(tmp_path / "photos", "a.jpg")
+    secret = text(tmp_path / "secret.txt", "Kuh")
+    levels = [f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 12)]
+    entities = {"grows": f'<!ENTITY e0 "Kuh">{"".join(levels)}', "opens": f'<!ENTITY e11 SYSTEM "{secret.as_uri()}">'}
+    content = xml(image("a.jpg", "&e11;")).replace(
+        "<annotations>", f"<!DOCTYPE a [{entities[kind]}]>\n<annotations>", 1
+    )
+    path = text(tmp_path / "annotations.xml", content)
+    line = refused(tmp_path, capsys, "--images", tmp_path / "photos", "--masks", "cvat", path)
+    assert "cannot be read as XML" in line and "Kuh" not in line
