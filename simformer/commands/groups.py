@@ -22,7 +22,8 @@ class Group(NamedTuple):
 
 GROUPS = (
     Group(
-        "Every day", ("init", "import", "doctor", "plan", "status", "show", "keep", "predict", "score", "export", "completion")
+        "Every day",
+        ("init", "import", "doctor", "plan", "status", "show", "keep", "predict", "score", "export", "completion"),
     ),
     Group("Checkpoints of the official code, and pages of reference", ("import_weights", "export_weights", "schema")),
     Group("From a source to an audited dataset", ("fetch", "prepare", "audit", "audit_page", "splits_page"), "data"),
