@@ -36,7 +36,8 @@ def test_an_anchor_of_a_link_is_a_heading(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_fenced_code_can_be_parsed(page):
-    readers = {"python": ast.parse, "yaml": yaml.safe_load, "diff": lambda text: None}
+    nothing = dict.fromkeys(("bash", "console", "diff", "sh"), str)  # their own tests read these
+    readers = {"python": ast.parse, "yaml": yaml.safe_load} | nothing
     for block in blocks(page):
         readers[block.kind](block.text)
 
