@@ -4,7 +4,7 @@ CORES ?= 2
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo demo-quick test coverage test-slow lint reference lock test-minimal audit dist gpu-check
+.PHONY: help setup demo demo-quick test coverage test-slow lint docs reference lock test-minimal audit dist gpu-check
 
 help:
 	@echo "make demo       set up .venv, train the embedded demo, print Table 1, all rows (30 to 45 minutes on 2 cores)"
@@ -17,6 +17,7 @@ help:
 	@echo "make test-minimal  the default tests with the oldest packages that pyproject.toml allows, in build/minimal"
 	@echo "make audit      what is known of faults in the packages of envs/lock.txt"
 	@echo "make dist       the source distribution and the wheel, in dist/"
+	@echo "make docs       the documentation site, into results/site; every link is checked"
 	@echo "make gpu-check  the acceptance check of a GPU, 8 minutes, with the Python that is there (docs/hpc.md)"
 	@echo "make reference  regenerate the schema, docs/configuration.md, docs/methods.md and the pictures of docs/architecture.md, docs/backbones.md's costs"
 
@@ -33,7 +34,7 @@ $(VENV)/.ready: pyproject.toml envs/constraints.txt
 
 $(VENV)/.ready-dev: $(VENV)/.ready
 	@echo "Adding to $(VENV) what the tests need ..."
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e ".[tensorboard,timm,dev,parity,onnx]"
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e ".[tensorboard,timm,dev,docs,parity,onnx]"
 	@touch $@
 
 demo: STUDY := demo
@@ -66,6 +67,10 @@ lint: setup
 	@lint-imports --no-logo --no-cache
 	@snakefmt --check Snakefile workflow
 	@pytest -q tests/workflow/test_dag.py::test_lint  # snakemake --lint
+
+docs: setup
+	@NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --quiet
+	@echo "Open results/site/index.html. Its search needs a server: python -m http.server --directory results/site"
 
 reference: setup
 	@simformer schema --schema workflow/schemas/study.schema.json --page docs/configuration.md \

@@ -1,4 +1,4 @@
-"""Every command that README and docs/ print runs as it is printed: with `-n` for snakemake, `--help` for ours."""
+"""Every command that README and docs/ print runs as printed: with `-n` for snakemake, up to the parser for ours."""
 
 import re
 import shlex
@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from simformer.cli import main
+from simformer.cli import _parser, main
 from simformer.study.first_look import write_first_look
+from tests.docs.markdown import PAGES, blocks
 from tests.pipeline import ROOT, Pipeline
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+SHELLS = ("bash", "console", "sh")
 PROGRAMS = ("make", "simformer", "snakemake")
 WRITTEN = re.compile("my|farm|theirs")
 """Names of files that the pages tell the user to write."""
@@ -24,7 +25,8 @@ def commands() -> list[str]:
     """Every command that is printed, without comments behind it, and without the output of a program."""
     found = {}
     for page in PAGES:
-        for text in COMMAND.findall(page.read_text()):
+        fenced = "".join(re.sub("^", "    ", block.text, flags=re.M) for block in blocks(page) if block.kind in SHELLS)
+        for text in COMMAND.findall(page.read_text() + fenced):
             text = re.split(r"\s{2,}(?=#|\w)| +##>", text.replace("\\\n", " "))[0].strip().removesuffix(":")
             found.setdefault(re.sub(r"\s+", " ", text), page.name)
     return list(found)
@@ -47,6 +49,14 @@ def test_a_command_of_ours_has_these_options(text, capsys):
     usage = capsys.readouterr().out
     assert ended.value.code == 0
     assert all(word.split("=")[0] in usage for word in words if word.startswith("--")), usage
+
+
+@pytest.mark.parametrize("text", [text for text in of("simformer") if " --" in text and "..." not in text])
+def test_a_command_of_ours_can_be_parsed(text, capsys):
+    """All of it: no option that is needed is missing, and every value is one that its option takes."""
+    words = shlex.split(text)[1:]
+    if "--help" not in words:
+        assert _parser().parse_args(words).run
 
 
 @pytest.mark.parametrize("text", of("make"))
@@ -74,6 +84,8 @@ def documented(tmp_path_factory) -> Pipeline:
         content = "\n".join(line[7:] for line in block[1].splitlines())
         assert isinstance(yaml.safe_load(content), dict)
         (copy.folder / file).write_text(content)
+    for block in blocks(ROOT / "docs/new_method.md")[:3]:  # a method, a table and a study
+        (copy.folder / block.file).write_text(block.text)
     write_first_look(copy.folder / "config/farm.yaml", copy.folder / "farm", ["cow", "sheep"])
     report = copy.folder / "results/demo/report.zip"
     report.parent.mkdir(parents=True)
@@ -101,6 +113,6 @@ def test_the_pages_name_files_that_exist():
         name
         for page in PAGES
         for name in re.findall(r"`((?:config|docs|workflow|simformer|tests)/[\w./-]+\.\w+)`", page.read_text())
-    }
+    } - {block.file for page in PAGES for block in blocks(page)}
     absent = sorted(name for name in names if not (ROOT / name).exists() and not WRITTEN.search(Path(name).stem))
     assert not absent
