@@ -43,10 +43,12 @@ class BaselineSettings(Settings):
     """Everything from images with image-level labels to expanded maps, in sections."""
 
     classifier: ClassifierSettings = Field(
-        ClassifierSettings(), description="Multi-label classifier, trained on image-level labels alone."
+        ClassifierSettings(), description="Multi-label classifier, trained only on image-level labels."
     )
     cam: CamSettings = Field(CamSettings(), description="Class activation maps of the training images.")
-    seeds: SeedSettings = Field(SeedSettings(), description="Confident pixels of the maps, which teach an expansion.")
+    seeds: SeedSettings = Field(
+        SeedSettings(), description="Confident pixels of the maps. An expansion learns from them."
+    )
     psa: AffinitySettings = Field(AffinitySettings(**PAIRS), description="PSA's affinity network.")
     psa_walk: WalkSettings = Field(WalkSettings(), description="Random walk with PSA's affinities, at stride 8.")
     irn: AffinitySettings = Field(
@@ -70,7 +72,7 @@ class BaselineSettings(Settings):
     )
     plain: TappedSettings = Field(
         TappedSettings(**TAPPED),
-        description="The warm classifier trained on as it was: a control.",
+        description="The warm classifier, trained further in the same way: a control.",
     )
     seam: SeamSettings = Field(SeamSettings(**TAPPED), description="SEAM, from the warm classifier.")
     cpn: CpnSettings = Field(CpnSettings(**TAPPED), description="CPN, from the warm classifier.")

@@ -26,25 +26,37 @@ class NetworkSettings(Settings):
     """Training of a network on crops, with SGD and a polynomial schedule."""
 
     frozen_stages: Annotated[int, Field(ge=0, le=4)] = Field(
-        2, description="First stages of the backbone that keep their initial weights; 0 for one trained from scratch."
+        2,
+        description="How many of the backbone's first stages keep their initial weights. Use 0 for a backbone that is "
+        "trained from scratch.",
     )
-    epochs: Positive = Field(20.0, description="Passes over the training images; steps = epochs x images / batch.")
+    epochs: Positive = Field(
+        20.0, description="Passes over the training images. The number of steps is epochs x images / batch."
+    )
     batch_images: Count = Field(16, description="Images per step.")
     lr: Positive = Field(0.1, description="Learning rate of the backbone.")
-    head_lr_factor: Positive = Field(10.0, description="Learning-rate factor of everything but the backbone.")
+    head_lr_factor: Positive = Field(10.0, description="Learning-rate factor of everything outside the backbone.")
     momentum: Share = Field(
-        0.0, description="Momentum; the released PSA, IRN, SEAM and CPN pass the weight decay in its place, so 0."
+        0.0,
+        description="Momentum. It is 0 because the released PSA, IRN, SEAM and CPN pass the weight decay in its place.",
     )
     weight_decay: Weight = Field(1e-4, description="L2 weight decay.")
     power: Weight = Field(0.9, description="Exponent of the schedule lr (1 - t/T)^power.")
-    warmup_steps: Annotated[int, Field(ge=0)] = Field(0, description="First steps, with a linearly rising rate.")
-    clip_norm: Positive = Field(5.0, description="Bound of the global L2 gradient norm.")
-    crop: Side = Field(512, description="Side of the square training crop, pixels; padded where the image is smaller.")
-    long_edges: tuple[Side, Side] | None = Field(
-        (320, 640), description="The longer side is resized to a length drawn from this range; null: left as it is."
+    warmup_steps: Annotated[int, Field(ge=0)] = Field(
+        0, description="Number of first steps in which the learning rate rises linearly."
     )
-    scales: tuple[Positive, Positive] = Field((1.0, 1.0), description="Factor of both sides, drawn from this range.")
-    color_jitter: bool = Field(False, description="Brightness, contrast, saturation and hue (augment.color_jitter).")
+    clip_norm: Positive = Field(5.0, description="The global L2 norm of the gradient, at most.")
+    crop: Side = Field(512, description="Side of the square training crop, pixels. Smaller images are padded.")
+    long_edges: tuple[Side, Side] | None = Field(
+        (320, 640),
+        description="The longer side is resized to a length drawn from this range, pixels. null: it is not resized.",
+    )
+    scales: tuple[Positive, Positive] = Field(
+        (1.0, 1.0), description="Both sides are multiplied by a factor drawn from this range."
+    )
+    color_jitter: bool = Field(
+        False, description="Change brightness, contrast, saturation and hue at random (as augment.color_jitter)."
+    )
 
     @model_validator(mode="after")
     def _ranges(self) -> NetworkSettings:
@@ -80,25 +92,31 @@ class ClassifierSettings(NetworkSettings):
         16, description="Stride of the class maps; 16 as in IRN, 8 (dilated) as in PSA."
     )
     reference_classes: Count = Field(
-        20, description="The loss is multiplied by K / this, so that a class pulls as it does among VOC's 20."
+        20,
+        description="The loss is multiplied by K divided by this number, so that each class counts as much as one of "
+        "VOC's 20.",
     )
 
 
 class AffinitySettings(NetworkSettings):
     """Network that tells which cells belong together, trained on seeds."""
 
-    radius: Count = Field(5, description="Pairs of cells nearer than this are trained on, in cells.")
+    radius: Count = Field(5, description="Training uses pairs of cells that are nearer than this, in cells.")
 
 
 class CamSettings(Settings):
     """Class activation maps of the training images."""
 
-    short_edge: Side | None = Field(None, description="Shorter side before scaling, pixels; null: as it is.")
-    max_long_edge: LongEdge = Field(640, description="Upper bound of the longer side before scaling, pixels.")
+    short_edge: Side | None = Field(None, description="Shorter side before scaling, pixels. null: the image's own.")
+    max_long_edge: LongEdge = Field(640, description="The longer side before scaling, in pixels, at most.")
     scales: tuple[Positive, ...] = Field(
-        (1.0, 0.5, 1.5, 2.0), min_length=1, description="Factors of that size; each also mirrored, all are summed."
+        (1.0, 0.5, 1.5, 2.0),
+        min_length=1,
+        description="Factors of that size. The maps of all factors, also of the mirrored image, are summed.",
     )
-    batch_images: Count = Field(4, description="Images of equal size in one forward pass, each with its mirror image.")
+    batch_images: Count = Field(
+        4, description="Number of images of equal size in one forward pass, each with its mirror image."
+    )
 
     @model_validator(mode="after")
     def _reachable(self) -> CamSettings:
@@ -113,45 +131,53 @@ Cleaning = Literal["none", "pamr", "crf"]
 class SeedSettings(Settings):
     """Confident pixels of the maps, on which an affinity network is trained."""
 
-    threshold: Share = Field(0.3, description="Lowest score of a seed; the classes of the image compete, 255 loses.")
-    clean: Cleaning = Field(
-        "none", description="Edge-aware cleaning, at half size; 'crf' needs pydensecrf2 (the extra 'crf')."
+    threshold: Share = Field(
+        0.3,
+        description="Lowest score of a seed. The classes of the image compete; a pixel below the threshold stays 255.",
     )
-    iterations: Count = Field(10, description="Iterations of the cleaning.")
+    clean: Cleaning = Field(
+        "none",
+        description="Clean the seeds along edges of the image, at half size. 'crf' needs pydensecrf2 (the extra "
+        "'crf').",
+    )
+    iterations: Count = Field(10, description="Number of iterations of the cleaning.")
 
 
 class WalkSettings(Settings):
     """Random walk that expands the maps over cells of high affinity."""
 
-    radius: Count = Field(5, description="Neighbours are nearer than this, in cells; 5 gives 68.")
+    radius: Count = Field(5, description="Cells nearer than this, in cells, are neighbours. 5 gives 68 neighbours.")
     beta: Positive = Field(8.0, description="Exponent of the affinities.")
-    steps: Count = Field(64, description="Steps of the walk.")
-    power: Positive = Field(1.0, description="Exponent of the maps before the walk.")
+    steps: Count = Field(64, description="Number of steps of the walk.")
+    power: Positive = Field(1.0, description="Exponent that is applied to the maps before the walk.")
 
 
 class MapChoice(Settings):
     """Which maps label the novel pixels of a method (`labels: maps`)."""
 
-    response: ResponseName = Field("classifier", description="Network whose class activation maps start it.")
+    response: ResponseName = Field("classifier", description="Network whose class activation maps are the start.")
     expansion: ExpansionName = Field(
         "none",
-        description="Expansion by a random walk: PSA's affinity network or IRN's boundary network, both without any "
-        "mask, or RETAB's two networks, which learn from the base masks of the split.",
+        description="Random walk that expands the maps: with PSA's affinity network or IRN's boundary network, which "
+        "see no mask, or with RETAB's two networks, which learn from the base masks of the split.",
     )
     anchored: bool = Field(
-        False, description="RETAB only: the walk stays within the not-base region, and base edges are boundaries."
+        False,
+        description="RETAB only: the walk stays within the not-base region, and edges of base masks are boundaries.",
     )
     clean: Cleaning | None = Field(
         None,
-        description="RETAB only: cleaning of the seeds; null: `baselines.seeds.clean`, as for the other expansions.",
+        description="RETAB only: how seeds are cleaned. null: `baselines.seeds.clean`, as for the other expansions.",
     )
     seed: Seed | None = Field(
         None,
-        description="Seed of all networks behind the maps; null: that of the re-training, so that several seeds (Table "
-        "7) repeat everything. With 0 one label set serves all seeds, which repeat the re-training only.",
+        description="Seed of all networks behind the maps. null: the seed of the re-training, so that several seeds "
+        "(Table 7) repeat everything. With 0, one label set serves all seeds, and only the re-training is repeated.",
     )
     gamma: Weight = Field(
-        0.1, description="Lowest score, as a share of the class's maximum over the not-base region; 0 fills it all."
+        0.1,
+        description="Lowest score that gets a label, as a share of the class's maximum over the not-base region. 0 "
+        "labels the whole region.",
     )
 
     @model_validator(mode="after")

@@ -15,11 +15,16 @@ class PseudoSettings(Settings):
 
     rule: Literal["released", "common", "present"] = Field(
         "released",
-        description="released: the argmax over all classes, where it is a novel class of the image; common: the rule "
-        "of the baselines, by which only the image's novel classes compete, each divided by its maximum; present: the "
-        "argmax over the image's own classes, base and novel, where it is a novel one. What is left has no label.",
+        description="Which pixels get a label. released: the argmax over all classes, if it is a novel class of the "
+        "image. common: the rule of the baselines; only the image's novel classes compete, each divided by its "
+        "maximum. present: the argmax over the image's own classes, base and novel, if it is a novel one. All other "
+        "pixels stay without a label.",
     )
-    gamma: Weight = Field(0.1, description="common: lowest score, as a share of the class's maximum; as `maps.gamma`.")
+    gamma: Weight = Field(
+        0.1,
+        description="For `common`: the lowest score that gets a label, as a share of the class's maximum (as "
+        "`maps.gamma`).",
+    )
 
     @property
     def suffix(self) -> str:

@@ -44,34 +44,34 @@ class ModelSettings(Settings):
 
     backbone: BackboneName = Field(
         "resnet50",
-        description="Backbone network; the paper uses resnet50. Also resnet18, mobilenet_v2, tiny (for the demo), and "
-        "'timm/NAME' for a network of timm (docs/backbones.md).",
+        description="Backbone network; the paper uses resnet50. You can also name resnet18, mobilenet_v2, tiny (for "
+        "the demo), or 'timm/NAME' for a network of timm (docs/backbones.md).",
     )
     weights: Weights = Field(
         "imagenet",
-        description="Initial backbone weights: 'imagenet' (torchvision's V1 enum), 'timm' (those that timm has under "
-        "the backbone's name), 'none', or a file's path.",
+        description="Initial weights of the backbone: 'imagenet' (torchvision's V1 weights), 'timm' (timm's weights "
+        "for the backbone), 'none', or the path of a file.",
     )
     weights_sha256: Annotated[Sha256 | None, LATER] = Field(
-        None, description="sha256 of the file that `weights` names; another file is refused."
+        None, description="sha256 of the file that `weights` names. Any other file is refused."
     )
     frozen_stages: Annotated[int, LATER, Field(ge=0, le=4)] = Field(
-        0, description="Stages of the backbone, of four, that keep their initial weights; 4 trains the rest alone."
+        0, description="How many of the backbone's four stages keep their initial weights; 4 freezes all of it."
     )
-    queries: Count = Field(100, description="N, number of queries = proposals per image.")
+    queries: Count = Field(100, description="N, number of queries; each makes a proposal per image.")
     dim: Count = Field(256, description="C, width of pixel embeddings, pixel decoder and transformer.")
     heads: Count = Field(8, description="Attention heads of the transformer decoder.")
     feedforward_dim: Count = Field(2048, description="Hidden width of the transformer's feed-forward blocks.")
-    decoder_layers: Count = Field(6, description="L, transformer decoder layers; each one is supervised.")
+    decoder_layers: Count = Field(6, description="L, transformer decoder layers. Each has its own losses.")
     dropout: Share = Field(0.1, description="Dropout on attention weights, residuals and feed-forward units.")
     simnet_dim: Count = Field(256, description="Width of SimNet's residual blocks.")
     simnet_norm: Annotated[Literal["batch", "layer", "none"], LATER] = Field(
         "batch",
-        description="Norm of SimNet's blocks. Batch norm, as released, tells a pair what the other pairs are like.",
+        description="Norm of SimNet's blocks. With batch norm (released), other pairs of a batch influence a pair.",
     )
     simnet_input: Annotated[Literal["concatenated", "relational"], LATER] = Field(
         "concatenated",
-        description="What SimNet gets of a pair of embeddings: [a ; b], as released, or [|a - b| ; a * b].",
+        description="How SimNet sees embeddings a and b: [a ; b] (released), or [|a - b| ; a * b].",
     )
 
     @model_validator(mode="after")
@@ -96,8 +96,8 @@ class MatchingSettings(Settings):
     dice: Weight = Field(1.0, description="Weight of the dice mask cost (classes with a mask only).")
     remap_columns: bool = Field(
         True,
-        description="Map the columns of the cost matrix [has mask | no mask] back to the targets' order. "
-        "False repeats the released code, which mis-assigns when a base mask vanishes at stride 4.",
+        description="Map the columns of the cost matrix [has mask | no mask] back to the order of the targets. With "
+        "false, as in the released code, columns are assigned wrongly if a base mask vanishes at stride 4.",
     )
 
 
@@ -107,37 +107,36 @@ class LossSettings(Settings):
     cls: Weight = Field(1.0, description="Weight of L_cls, the proposal classification loss (Eq. 1).")
     focal: Weight = Field(20.0, description="Weight of the focal part of L_mask (Eq. 1) and of L_comp (Eq. 4).")
     dice: Weight = Field(1.0, description="Weight of the dice part of L_mask (Eq. 1) and of L_comp (Eq. 4).")
-    sim: Weight = Field(1.0, description="Weight of L_sim (Eq. 2); 0 removes SimNet.")
+    sim: Weight = Field(1.0, description="Weight of L_sim (Eq. 2). With 0 there is no SimNet.")
     alpha: Weight = Field(
-        0.1, description="alpha (Eq. 5), weight of L_dist (Eq. 3); released: 0 on COCO split 1, 0.5 on ADE."
+        0.1, description="alpha (Eq. 5), weight of L_dist (Eq. 3). Released: 0 on COCO split 1, 0.5 on ADE."
     )
     beta: Weight = Field(0.2, description="beta (Eq. 5), weight of L_comp (Eq. 4); released: 0.15 on COCO.")
     gamma: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.1, description="gamma (Sec. 3.5), constant score standing for all ignore masks; released: 0.05."
+        0.1, description="gamma (Sec. 3.5), constant score for all ignore masks. Released: 0.05."
     )
-    no_object: Weight = Field(0.1, description="Class weight of 'no object' in L_cls; all classes weigh 1.")
+    no_object: Weight = Field(0.1, description="Weight of 'no object' in L_cls. All classes have weight 1.")
     drop_lost_labels: Annotated[bool, LATER] = Field(
         False,
-        description="A crop of base pixels alone loses its image's image-level labels: no loss asks for them there.",
+        description="A crop that holds only base pixels loses the image-level labels of its image.",
     )
     exclusive: Annotated[Weight, LATER] = Field(
         0.0, description="Weight, within L_comp, of the term against novel masks that overlap (ours); 0: none."
     )
     present: Annotated[Weight, LATER] = Field(
-        0.0, description="Weight, within L_comp, of the term that gives every novel class a place (ours); 0: none."
+        0.0, description="Weight, within L_comp, of the term that gives every novel class a place (ours). 0 removes it."
     )
     present_share: Annotated[float, LATER, Field(gt=0, le=1)] = Field(
-        0.01, description="Share of the embedding grid's cells on which `present` wants every novel class of an image."
+        0.01, description="Share of the embedding grid's cells that `present` wants for each novel class of an image."
     )
     present_gate: Annotated[bool, LATER] = Field(
         True,
-        description="`present` counts by the share of the image's not-base pixels that the crop keeps: not at all "
-        "up to one half, in full where it keeps all.",
+        description="Weigh `present` by the share of the image's not-base pixels that the crop keeps: it is off up to "
+        "one half, and has its full weight if the crop keeps all.",
     )
     ramp: Annotated[tuple[Share, Share], LATER] = Field(
         (0.2, 0.5),
-        description="Shares of the steps between which `exclusive` and `present` rise linearly from nothing to their "
-        "weights.",
+        description="`exclusive` and `present` rise linearly from 0 to their weights between these shares of steps.",
     )
 
     @model_validator(mode="after")
@@ -159,9 +158,9 @@ class SimilaritySettings(Settings):
     points: Count = Field(100, description="J, pixels sampled per image for L_sim and for L_dist (Table 4).")
     pairs: Annotated[Literal["release", "paper"], LATER] = Field(
         "release",
-        description="Pixel pairs of L_sim. release: most pixels are of one common base class, and one pixel of a pair "
-        "must be base; paper (Sec. 3.4): base pixels alone, drawn class by class, half of them of common classes; "
-        "similar and dissimilar pairs weigh the same.",
+        description="Pixel pairs of L_sim. release: most pixels belong to one common base class, and one pixel of a "
+        "pair must be base. paper (Sec. 3.4): only base pixels, drawn class by class, half of them from common "
+        "classes; similar and dissimilar pairs have the same weight.",
     )
     other_share: Share = Field(
         0.2,
@@ -172,17 +171,17 @@ class SimilaritySettings(Settings):
     )
     balance_stride: Count = Field(5, description="Every n-th pixel pair is counted for the balance.")
     teacher: Annotated[Literal["simnet", "constant"], LATER] = Field(
-        "simnet", description="Teacher of L_dist. constant: `constant` for every pair; then there is no SimNet."
+        "simnet", description="Teacher of L_dist. constant: every pair has the similarity `constant`; no SimNet."
     )
     constant: Annotated[Share, LATER] = Field(0.3, description="Similarity of every pair, if `teacher` is constant.")
     detach: Annotated[bool, LATER] = Field(
         True,
-        description="L_sim trains SimNet alone, as released; false: its gradient reaches the pixel embeddings as well.",
+        description="L_sim trains only SimNet (released). With false, its gradient also reaches the embeddings.",
     )
     student: Literal["cross", "same"] = Field(
         "cross",
-        description="Student of L_dist: cosine between input and reference pixels (Eq. 3), or, as released, "
-        "between pixels of the same image.",
+        description="Student of L_dist. cross: the cosine between input and reference pixels (Eq. 3). same: between "
+        "pixels of one image, as in the released code.",
     )
     form: Literal["bce", "cce"] = Field("bce", description="L_dist as binary cross-entropy (Eq. 3), or released 'cce'.")
     clamp: Annotated[float, Field(gt=0, lt=0.5)] = Field(
@@ -196,8 +195,9 @@ class PairSettings(Settings):
 
     mode: Literal["none", "paper", "code", "self"] = Field(
         "paper",
-        description="'paper': a common novel and a common base class, else novel only, base only, self; "
-        "'code': the released rule; 'self': B = A (Table 5, Self-Pair); 'none': single images, no pairs.",
+        description="paper: B shares a novel and a base class with A; if there is none, only a novel class, then only "
+        "a base class, then B = A. code: the rule of the released code. self: B = A (Table 5, Self-Pair). none: "
+        "single images, no pairs.",
     )
 
 
@@ -210,7 +210,7 @@ class AugmentSettings(Settings):
         min_length=1,
         description="The shorter image side is resized to one of these, pixels.",
     )
-    max_long_edge: LongEdge = Field(2560, description="Upper bound of the longer side after resizing, pixels.")
+    max_long_edge: LongEdge = Field(2560, description="The longer side after resizing, at most, pixels.")
     color_jitter: bool = Field(True, description="SSD colour jitter: brightness, contrast, saturation, hue.")
     flip: bool = Field(True, description="Horizontal flip with probability 1/2.")
     crop_tries: Count = Field(50, description="Tries for a crop with at least one usable label.")
@@ -225,12 +225,12 @@ class OptimSettings(Settings):
     """AdamW with a polynomial schedule (Sec. 4.2)."""
 
     steps: Count = Field(60_000, description="T, optimiser steps; 60k on COCO-Stuff-10K, 160k on ADE20K.")
-    batch_images: Count = Field(8, description="Images per step over all devices; pairs count as two.")
+    batch_images: Count = Field(8, description="Images per step over all devices. A pair counts as two.")
     group_images: Count = Field(
-        2, description="Images that share one loss normalisation (one GPU of the reference set-up)."
+        2, description="Images over which a loss is normalised: those of one GPU in the reference set-up."
     )
     groups_per_forward: Annotated[int, Field(ge=0)] = Field(
-        0, description="Groups in one forward pass; fewer need less memory (accumulation). 0: all at once."
+        0, description="Groups in one forward pass; 0 means all. Fewer groups need less memory."
     )
     lr: Annotated[float, Field(gt=0)] = Field(1e-4, description="Base learning rate.")
     backbone_lr_factor: Weight = Field(0.1, description="Learning-rate factor of the backbone.")
@@ -242,12 +242,12 @@ class OptimSettings(Settings):
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         "bf16",
         description="Arithmetic of the networks (autocast); losses stay in single precision. bf16 needs a GPU from "
-        "Ampere on, or a CPU with AVX512-BF16 or AMX; fp16 is for older GPUs; fp32 takes about twice the time or more.",
+        "Ampere on, or a CPU with AVX512-BF16 or AMX. fp16 is for older GPUs. fp32 takes twice the time or more.",
     )
     compile: bool = Field(
         False,
-        description="Compile backbone, pixel decoder and transformer with torch.compile: a minute or more at the "
-        "start; meant for GPUs, where it has not been measured yet.",
+        description="Compile backbone, pixel decoder and transformer with torch.compile. This takes a minute or more "
+        "at the start. It is meant for GPUs, but has not been measured on one yet.",
     )
 
     @model_validator(mode="after")
@@ -269,15 +269,16 @@ class InferenceSettings(Settings):
     """Inference for evaluation and pseudo-labels (Sec. 4.2)."""
 
     short_edge: Side = Field(640, description="Shorter side at test time, pixels.")
-    max_long_edge: LongEdge = Field(2560, description="Upper bound of the longer side at test time, pixels.")
+    max_long_edge: LongEdge = Field(2560, description="The longer side at test time, at most, pixels.")
     pseudo_short_edges: Annotated[tuple[Side, ...], DISTINCT] = Field(
         (),
-        description="Shorter sides averaged (with flips) when making pseudo-labels; empty: plain single scale.",
+        description="Sizes of the shorter side whose predictions (with flips) are averaged to make pseudo-labels. If "
+        "empty, there is one plain prediction at the test size.",
     )
     pseudo_max_long_edge: LongEdge = Field(
         4480, description="Upper bound of the longer side in that averaging, pixels."
     )
-    batch_images: Count = Field(8, description="Images of equal size that are inferred together.")
+    batch_images: Count = Field(8, description="Images of equal size in one forward pass.")
 
     @model_validator(mode="after")
     def _reachable(self) -> InferenceSettings:
@@ -294,7 +295,7 @@ class SceneSettings(Settings):
     test: Count = Field(200, description="Number of test images.")
     seed: Annotated[int, Field(ge=-(2**31), lt=2**31)] = Field(0, description="Seed of the generator.")
     difficulty: Share = Field(0.5, description="Noise, colour jitter and clutter: 0 easy, 1 hard.")
-    clutter: Share = Field(1.0, description="Scale of the share that clutter takes; at 1 it is 2 to 20 % and more.")
+    clutter: Share = Field(1.0, description="Scales the share of clutter; at 1, clutter covers 2 to 20 % and more.")
 
 
 class TrainSettings(Settings):

@@ -20,18 +20,18 @@ class Archive(Settings):
     """A published file: downloaded from one of its addresses, or brought along."""
 
     urls: Annotated[tuple[Text, ...], DISTINCT] = Field((), description="Addresses, tried in this order.")
-    bytes: Count | None = Field(None, description="Published size; checked.")
+    bytes: Count | None = Field(None, description="Published size. It is checked.")
     gigabytes: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="Size, about, where the exact one is not published; for the plan, not checked."
+        None, description="Approximate size if the exact one is not published. The plan shows it; it is not checked."
     )
     checksum: Checksum | None = Field(
         None,
-        description="Published checksum, e.g. `sha1:219e...`; checked. Without one, the first download's sha256 is "
-        "recorded beside the file and later downloads must agree with it.",
+        description="Published checksum, e.g. `sha1:219e...`. It is checked. If there is none, the sha256 of the first "
+        "download is stored beside the file, and later downloads must agree with it.",
     )
     path: Text | None = Field(
         None,
-        description="Your own copy, instead of a download: the archive, or a folder with its content; `~` and "
+        description="Your own copy, used instead of a download: the archive, or a folder with its content. `~` and "
         "environment variables are expanded.",
     )
 
@@ -105,8 +105,10 @@ class ClassCounts(RootModel[dict[str, Count]]):
 class Expected(Settings):
     """Published counts of a dataset; the audit insists on those that are given."""
 
-    train: Count | None = Field(None, description="Training images, those without a labelled pixel included.")
-    test: Count | None = Field(None, description="Test images, likewise.")
+    train: Count | None = Field(
+        None, description="Number of training images, including those without a labelled pixel."
+    )
+    test: Count | None = Field(None, description="Number of test images, counted in the same way.")
     classes: Count | None = Field(None, description="Number of classes, K.")
 
 

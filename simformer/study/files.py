@@ -63,19 +63,21 @@ MEASURE_FILES = {"iou": "metrics.json", "simnet_f1": "simnet_f1.json"}
 class SplitSpec(Settings):
     """How one base/novel split comes about: a list of names, a pinned file, or a seed and a ratio."""
 
-    novel: Annotated[tuple[Text, ...], DISTINCT] | None = Field(None, description="Novel classes by name.")
+    novel: Annotated[tuple[Text, ...], DISTINCT] | None = Field(None, description="Names of the novel classes.")
     base: Annotated[tuple[Text, ...], DISTINCT] | None = Field(
-        None, description="Base classes by name; default: all others."
+        None, description="Names of the base classes. Default: all others."
     )
     file: Text | None = Field(
         None,
-        description="Pinned split file with `novel` (names and ids); a relative path starts at the folder above the "
+        description="Pinned split file with `novel` (names and ids). A relative path starts at the folder above the "
         "configuration.",
     )
     seed: Seed | None = Field(None, description="Seed of a random split.")
-    ratio: tuple[Count, Count] = Field((3, 1), description="Base : novel classes of a random split.")
+    ratio: tuple[Count, Count] = Field((3, 1), description="Ratio of base to novel classes in a random split.")
     only: Annotated[tuple[Name, ...], DISTINCT] | None = Field(
-        None, description="Experiments that use this split; default: all that do not list their splits themselves."
+        None,
+        description="Experiments that use this split. Default: all experiments that do not list their splits "
+        "themselves.",
     )
 
     @model_validator(mode="after")
@@ -104,18 +106,18 @@ def read_split(text: str, source: str) -> dict[str, Any]:
 class ShardCounts(Settings):
     """Into how many jobs passes over the images are split; results are the same for any number."""
 
-    train: Count = Field(1, description="Jobs of a pass over the training images (pseudo-labels, class maps).")
-    test: Count = Field(1, description="Jobs of a pass over the test images (evaluation).")
+    train: Count = Field(1, description="Number of jobs that share the training images (pseudo-labels, class maps).")
+    test: Count = Field(1, description="Number of jobs that share the test images (evaluation).")
 
 
 class DatasetFile(Settings):
     """config/datasets/<name>.yaml"""
 
-    title: Text = Field(description="Full name, for readers of this file; tables show the file's name.")
+    title: Text = Field(description="Full name, for readers of this file. Tables show the name of the file.")
     source: Source = Field(description="Where images and labels come from.")
-    expect: Expected = Field(Expected(), description="Published counts, checked by the audit.")
-    inference: InferenceSettings = Field(InferenceSettings(), description="Inference settings.")
-    shards: ShardCounts = Field(ShardCounts(), description="Jobs per pass over the images.")
+    expect: Expected = Field(Expected(), description="Published counts. The audit checks them.")
+    inference: InferenceSettings = Field(InferenceSettings(), description="Sizes at test time.")
+    shards: ShardCounts = Field(ShardCounts(), description="How many jobs share the images.")
     settings: dict[str, Any] = Field({}, description="Training settings that differ from the defaults.")
     baselines: dict[str, Any] = Field(
         {}, description="Settings of the weakly supervised baselines that differ from the defaults."
@@ -128,29 +130,29 @@ class MethodFile(Settings):
     label: Text = Field(description="Name shown in tables.")
     inherits: Name | None = Field(
         None,
-        description="Parent method: its settings are taken over, and its labels, teacher and maps unless `labels` is "
-        "given.",
+        description="Parent method. Its settings are taken over. Its labels, teacher and maps are too, unless `labels` "
+        "is given.",
     )
     labels: Literal["weak", "crop", "full", "pseudo", "fill", "maps", "none"] = Field(
         "weak",
-        description="weak: novel masks hidden, image-level labels of the whole image; crop: as released, novel labels "
-        "of each training crop instead, for which hidden pixels are looked at; full: all masks; pseudo: predicted by "
-        "`teacher`; "
-        "fill: the not-base region split among the present novel classes; maps: the not-base region labelled by class "
-        "maps (`maps`), which are learnt from image-level labels; none: not trained here, `predictions` are scored.",
+        description="What the training sees of novel classes. weak: their masks are hidden, and image-level labels "
+        "describe the whole image. crop: as in the released code, image-level labels describe each training crop; "
+        "they are found from hidden pixels. full: all masks. pseudo: predictions of `teacher`. fill: the not-base "
+        "region, split among the novel classes of the image. maps: the not-base region, labelled by class maps "
+        "(`maps`) that are learnt from image-level labels. none: nothing is trained here; `predictions` are scored.",
     )
     teacher: MethodName | None = Field(None, description="Method whose predictions label the novel pixels.")
     maps: MapChoice | None = Field(None, description="Which class maps label the novel pixels.")
-    pseudo: PseudoSettings = Field(PseudoSettings(), description="How the teacher's predictions become labels.")
+    pseudo: PseudoSettings = Field(PseudoSettings(), description="How the predictions of the teacher become labels.")
     predictions: Text | None = Field(
         None,
-        description="Folder of another program's predictions of the test images, id PNGs (docs/predict.md), for "
-        "`labels: none`; {dataset}, {split} and {seed} in it stand for those of the table's cell.",
+        description="For `labels: none`: folder with another program's predictions of the test images, as id PNGs "
+        "(docs/predict.md). {dataset}, {split} and {seed} in it are replaced by those of the table's cell.",
     )
-    settings: dict[str, Any] = Field({}, description="Training settings that differ.")
-    datasets: dict[Name, dict[str, Any]] = Field({}, description="Training settings on one dataset alone.")
+    settings: dict[str, Any] = Field({}, description="Training settings that differ from the defaults.")
+    datasets: dict[Name, dict[str, Any]] = Field({}, description="Training settings for one dataset alone.")
     splits: dict[Name, dict[SplitKey, dict[str, Any]]] = Field(
-        {}, description="Training settings on one split of one dataset alone."
+        {}, description="Training settings for one split of one dataset alone."
     )
 
     @model_validator(mode="after")
@@ -172,7 +174,9 @@ class ExperimentFile(Settings):
     """config/experiments/<name>.yaml: the rows of one table, and what the paper reports."""
 
     title: Text = Field(description="Caption of the table.")
-    methods: Annotated[tuple[MethodName, ...], DISTINCT] = Field(min_length=1, description="Rows, top to bottom.")
+    methods: Annotated[tuple[MethodName, ...], DISTINCT] = Field(
+        min_length=1, description="Rows of the table, from top to bottom."
+    )
     measure: Literal["iou", "simnet_f1"] = Field(
         "iou",
         description="iou: mean IoU on the test images; simnet_f1: F1 of SimNet on pixel pairs (Table 3).",
@@ -180,35 +184,35 @@ class ExperimentFile(Settings):
     metrics: Annotated[tuple[str, ...], DISTINCT] = Field(
         ("novel", "base", "all"),
         min_length=1,
-        description="Columns, percent. iou: novel, base, all; simnet_f1: base_dis, base_sim, novel_dis, novel_sim, and "
-        "the same with suffix _train (batch norm in train mode, as the teacher of L_dist).",
+        description="Columns, in percent. iou: novel, base, all. simnet_f1: base_dis, base_sim, novel_dis, novel_sim, "
+        "and the same with the suffix _train (batch norm in train mode, as in the teacher of L_dist).",
     )
     splits: dict[Name, Annotated[tuple[SplitNumber, ...], DISTINCT]] = Field(
         {},
-        description="Splits of these datasets, as far as the study has them (an empty list leaves the dataset out); "
-        "of a dataset that is not named here, all splits of the study.",
+        description="Splits to use, per dataset, if the study has them. An empty list leaves the dataset out. For a "
+        "dataset that is not named here, all splits of the study are used.",
     )
     sweep: Annotated[tuple[str, ...], DISTINCT] = Field(
         (),
-        description="Settings that are swept, e.g. `loss.alpha`: one panel each in the figure of this experiment. The "
-        "first row has the defaults; every other one differs from it in one of these keys alone.",
+        description="Settings that are swept, e.g. `loss.alpha`. Each gets a panel in the figure of this experiment. "
+        "The first row has the defaults, and every other row differs from it in one of these keys.",
     )
     compare: Annotated[tuple[tuple[Name, Name], ...], DISTINCT] = Field(
         (),
-        description="Pairs of rows (method, baseline) whose difference is given with confidence intervals, in "
-        "`intervals/<experiment>.csv`.",
+        description="Pairs of rows (method, baseline). `intervals/<experiment>.csv` gives their difference with "
+        "confidence intervals.",
     )
     seeds: Annotated[tuple[Seed, ...], DISTINCT] | None = Field(
-        None, min_length=1, description="Training seeds; default: those of the study."
+        None, min_length=1, description="Training seeds. Default: those of the study."
     )
     reported: dict[Name, dict[SplitName, dict[Name, dict[Name, float]]]] = Field(
-        {}, description="Paper's numbers: dataset -> split -> method -> metric."
+        {}, description="Numbers of the paper: dataset -> split -> method -> metric."
     )
     published_std: dict[Name, dict[SplitName, dict[Name, Annotated[float, Field(ge=0)]]]] = Field(
-        {}, description="Paper's deviations over seeds on the novel classes: dataset -> split -> method."
+        {}, description="Deviations over seeds in the paper, for the novel classes: dataset -> split -> method."
     )
     published_p: dict[Name, dict[SplitName, Annotated[float, Field(ge=0, le=1)]]] = Field(
-        {}, description="Paper's p values of a test on the novel classes: dataset -> split."
+        {}, description="p values in the paper, of a test on the novel classes: dataset -> split."
     )
 
     @model_validator(mode="after")
@@ -235,26 +239,31 @@ class ExperimentFile(Settings):
 class FigureFile(Settings):
     """config/figures/<name>.yaml: one figure of test images."""
 
-    title: Text = Field(description="Stored in the files, as their title.")
+    title: Text = Field(description="Title that is stored in the picture files.")
     kind: Literal["qualitative", "proposals", "similarity", "failures"] = Field(
-        description="qualitative: predictions beside the truth (Fig. 3, 8, 9); proposals: those of the highest novel "
-        "scores (Fig. 4); similarity: SimNet's maps for a pixel of an image pair (Fig. 5); failures: the worst of two "
-        "kinds (Fig. 7)."
+        description="qualitative: predictions beside the truth (Fig. 3, 8, 9). proposals: the proposals with the "
+        "highest novel scores (Fig. 4). similarity: SimNet's maps for one pixel of an image pair (Fig. 5). "
+        "failures: the worst images of two kinds (Fig. 7)."
     )
     methods: Annotated[tuple[Name, ...], DISTINCT] = Field(
-        min_length=1, description="Columns of predictions; one method in other kinds."
+        min_length=1,
+        description="Methods whose predictions are the columns. Kinds other than qualitative show one method.",
     )
-    dataset: Name | None = Field(None, description="Default: the study's first.")
-    split: SplitNumber | None = Field(None, description="Default: the first that the study has.")
-    seed: Seed | None = Field(None, description="Training seed; default: the study's first.")
+    dataset: Name | None = Field(None, description="Dataset. Default: the first of the study.")
+    split: SplitNumber | None = Field(None, description="Split. Default: the first of the study.")
+    seed: Seed | None = Field(None, description="Training seed. Default: the first of the study.")
     images: tuple[Text, ...] = Field(
         (),
-        description="Names of test images (similarity: an input and its reference; failures: those that are searched); "
-        "default: chosen by class and list order alone.",
+        description="Names of test images. similarity: an input and its reference. failures: the images that are "
+        "searched. Default: chosen only by class and by the order of the list.",
     )
-    count: int = Field(4, ge=1, le=1000, description="Rows, if no images are named; failures: of each kind.")
+    count: int = Field(
+        4, ge=1, le=1000, description="Number of rows if no images are named. For failures: of each kind."
+    )
     pixel: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] | None = Field(
-        None, description="similarity: row and column in the first named image; default: amid a class of both images."
+        None,
+        description="For similarity: row and column in the first named image. Default: a pixel in the middle of a "
+        "class that both images show.",
     )
 
     @model_validator(mode="after")
@@ -269,29 +278,33 @@ class FigureFile(Settings):
 class StudyDataset(Settings):
     """One dataset of a study."""
 
-    splits: dict[SplitKey, SplitSpec] = Field(min_length=1, description="Splits by number.")
-    source: dict[str, Any] = Field({}, description="Overrides of the dataset file's `source`.")
-    expect: dict[str, Any] = Field({}, description="Overrides of the dataset file's `expect`.")
-    inference: dict[str, Any] = Field({}, description="Overrides of the dataset file's `inference`.")
-    shards: dict[str, Any] = Field({}, description="Overrides of the dataset file's `shards`.")
-    settings: dict[str, Any] = Field({}, description="Training settings here; a method's own settings win over them.")
-    baselines: dict[str, Any] = Field({}, description="Overrides of the dataset file's `baselines`.")
+    splits: dict[SplitKey, SplitSpec] = Field(min_length=1, description="Splits, by number.")
+    source: dict[str, Any] = Field({}, description="Keys that replace those of `source` in the dataset's file.")
+    expect: dict[str, Any] = Field({}, description="Keys that replace those of `expect` in the dataset's file.")
+    inference: dict[str, Any] = Field({}, description="Keys that replace those of `inference` in the dataset's file.")
+    shards: dict[str, Any] = Field({}, description="Keys that replace those of `shards` in the dataset's file.")
+    settings: dict[str, Any] = Field(
+        {}, description="Training settings in this study. A method's own settings win over them."
+    )
+    baselines: dict[str, Any] = Field({}, description="Keys that replace those of `baselines` in the dataset's file.")
 
 
 class Study(Settings):
     """config/config.yaml, config/demo.yaml, ...: which experiments to run on what, and where things lie."""
 
-    results: Folder = Field("results", description="Folder of all results; `~` and environment variables are expanded.")
-    data: Folder = Field("data", description="Folder of the prepared datasets; may serve several studies.")
+    results: Folder = Field("results", description="Folder of all results. `~` and environment variables are expanded.")
+    data: Folder = Field("data", description="Folder of the prepared datasets. Several studies may share it.")
     seeds: Annotated[tuple[Seed, ...], DISTINCT] = Field((0,), min_length=1, description="Training seeds.")
     datasets: dict[DatasetName, StudyDataset] = Field(min_length=1, description="Datasets and their splits.")
     experiments: Annotated[tuple[ExperimentName, ...], DISTINCT] = Field(
-        ("table1",), min_length=1, description="Tables to make by default."
+        ("table1",), min_length=1, description="Tables that are made by default."
     )
     check_splits: Literal["first", "all"] = Field(
-        "first", description="Splits of each dataset on which the baselines' class maps are measured and drawn."
+        "first", description="On which splits of each dataset the baselines' class maps are measured and drawn."
     )
-    figures: Annotated[tuple[Name, ...], DISTINCT] = Field((), description="Figures of images to make by default.")
+    figures: Annotated[tuple[Name, ...], DISTINCT] = Field(
+        (), description="Figures of images that are made by default."
+    )
 
     @model_validator(mode="after")
     def _two_folders(self) -> Study:

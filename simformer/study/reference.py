@@ -26,8 +26,9 @@ def settings_page() -> str:
         "# Every configuration key",
         "Generated from `simformer/config/settings.py` and `simformer/study/files.py` by `make reference`; "
         "do not edit.",
-        "Merge order, later wins: defaults, dataset file, the study's `datasets.<name>.settings`, method file "
-        "(parents first).",
+        "A key can be set in several places. The last of these wins: the default, the dataset file, the study's "
+        '`datasets.<name>.settings`, the method file (parents first). "Released" means the code of the '
+        "paper's authors.",
         "## Study (`config/config.yaml`, `config/demo.yaml`, ...)",
         _table(Study),
         "### Each entry of `datasets`",
@@ -56,7 +57,7 @@ def settings_page() -> str:
         parts += [f"### `{name}`: {(section.__doc__ or '').splitlines()[0]}", _table(section)]
     parts += [
         "## Weakly supervised baselines (`baselines` of a dataset, or of a study's dataset)",
-        "docs/methods.md has these keys, with what they are on each dataset.",
+        "docs/methods.md lists these keys with their values on each dataset.",
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -13,9 +13,11 @@ from simformer.atomic import atomic_write_text
 
 HEAD = """# Results so far
 
-Made from `docs/results/` by `snakemake --cores 1 docs/results.md`; do not edit. `simformer keep` copies the tables of a
-study there, and the pictures below; every other table and picture is made again by its own rule.
-What they say, and what they do not say: docs/findings.md, docs/demo.md, docs/baselines.md."""
+This page lists the tables and pictures that git keeps. docs/findings.md, docs/demo.md and docs/baselines.md explain
+what they show and what they do not show.
+
+Generated from `docs/results/` by `snakemake --cores 1 docs/results.md`; do not edit. `simformer keep` copies the tables
+of a study to that folder, and the pictures below. To get any other table or picture, ask Snakemake for its file."""
 ABOUT = dict(zip(ABOUT_TABLES, ("differences", "tests over seeds", "labels", "diagnostics", "classes"), strict=True))
 """What a table in each folder tells about the table of the same name."""
 

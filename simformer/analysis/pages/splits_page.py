@@ -13,12 +13,14 @@ from simformer.errors import UserError
 
 HEAD = """# Pinned splits
 
-Made from `config/splits/` by `snakemake --cores 1 docs/splits.md`; do not edit.
+Generated from `config/splits/` by `snakemake --cores 1 docs/splits.md`; do not edit.
 
-Splits 1 to 4 are the paper's, for both datasets, with about a quarter of the classes novel (3:1). Splits 4 to 9 of
-COCO-Stuff-10K are nested: each adds novel classes to the one before (Table 6, 25 to 50 % novel). Another split is one
-line under a dataset's `splits` in the study, for example `10: {seed: 7, ratio: [3, 1]}`: its novel classes are drawn at
-random from that seed, and `results/<dataset>/split10/split.yaml` lists them.
+Splits 1 to 4 of both datasets are the paper's. About a quarter of their classes are novel (3:1). Splits 4 to 9 of
+COCO-Stuff-10K serve Table 6: each has the novel classes of the split before it and some more, so that 25 to 50 % of the
+classes are novel.
+
+To add a split, write one line under a dataset's `splits` in the study, for example `10: {seed: 7, ratio: [3, 1]}`. Its
+novel classes are drawn at random with that seed, and `results/<dataset>/split10/split.yaml` lists them.
 """
 
 
@@ -47,7 +49,7 @@ def _dataset(dataset: str, splits: dict[int, dict[int, str]], count: int) -> str
     lines = [
         f"## {markup.name(dataset)}: {count} classes",
         "",
-        "How many novel classes two splits share is in the right half.",
+        "The columns on the right say how many novel classes a split shares with each other split.",
         "",
     ]
     lines.append(f"| split | base | novel | novel share | {' | '.join(f'in {number}' for number in splits)} |")

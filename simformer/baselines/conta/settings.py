@@ -26,13 +26,13 @@ class SegmentationSettings(NetworkSettings):
     atrous: tuple[Count, ...] = Field(
         (6, 12, 18, 24),
         min_length=1,
-        description="Dilations of the parallel 3x3 convolutions whose outputs are summed.",
+        description="Dilations of the parallel 3x3 convolutions. Their outputs are summed.",
     )
     views: tuple[Positive, ...] = Field(
         (1.0, 0.75, 0.5),
         min_length=1,
-        description="Sizes at which each image is seen; the loss is summed over them and over their maximum, which "
-        "is the prediction.",
+        description="Sizes at which each image is seen. The loss is summed over the sizes and over their maximum, "
+        "which is the prediction.",
     )
 
 
@@ -40,14 +40,15 @@ class ContaSettings(Settings):
     """Rounds, context map, and the masks that one round gives to the next."""
 
     rounds: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] = Field(
-        3, description="T, rounds after the plain classifier; the last one's maps are the method's."
+        3, description="T, number of rounds after the plain classifier. The method uses the maps of the last round."
     )
-    grid: Count = Field(32, description="Side of the square grid on which context maps lie, cells.")
+    grid: Count = Field(32, description="Side, in cells, of the square grid on which context maps lie.")
     context: Context = Field(
         "own",
-        description="Context map of an image: its own; controls: zero, that of another image, or one everywhere.",
+        description="Context map of an image: its own, or as a control zero, that of another image (shuffled), or one "
+        "everywhere (constant).",
     )
     masks: SeedSettings = Field(
         SeedSettings(threshold=0.25),
-        description="Masks of the walked maps, on which the segmentation network is trained.",
+        description="How masks are made from the walked maps. The segmentation network is trained on them.",
     )

@@ -14,7 +14,9 @@ class SeamSettings(CrossSettings):
     """SEAM: a rescaled view of each crop must give the same maps."""
 
     rescale: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.3, description="Size of the second view, as a share of the crop; it should keep eight cells of stride 8."
+        0.3,
+        description="Size of the second view, as a share of the crop. It should leave at least eight cells of stride "
+        "8.",
     )
     er: Weight = Field(1.0, description="Weight of the equivariance of the class maps.")
     ecr: Weight = Field(1.0, description="Weight of the cross regularisation of class maps and spread maps.")

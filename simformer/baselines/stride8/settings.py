@@ -13,7 +13,9 @@ from simformer.config.fields import Settings, Share, Weight
 class TappedSettings(NetworkSettings):
     """Training of a stride-8 classifier whose stages 2 and 3 feed a pixel correlation."""
 
-    dropout: Share = Field(0.5, description="Channels of the last stage that are dropped before the class maps.")
+    dropout: Share = Field(
+        0.5, description="Share of the last stage's channels that are dropped before the class maps."
+    )
 
 
 class CrossSettings(TappedSettings):
@@ -21,13 +23,14 @@ class CrossSettings(TappedSettings):
 
     topk: Literal["literal", "active"] = Field(
         "literal",
-        description="Errors that the cross regularisation counts: the largest 20 % of K + 1 maps, or of the maps of "
-        "the image's classes and the background. The others are 0, so the first is a mere divisor.",
+        description="Which errors the cross regularisation counts: the largest 20 % of K + 1 maps (literal), or of the "
+        "maps of the image's classes and the background (active). All other maps are 0, so `literal` only divides "
+        "the loss.",
     )
     rv: Weight = Field(
         0.0,
-        description="Weight of the mean of the lowest quarter of each image's spread maps, which says that a quarter "
-        "is background; 1 in the released code, not so in fully labelled scenes.",
+        description="Weight of the mean of the lowest quarter of each image's spread maps. This term says that a "
+        "quarter of the image is background. The released code has 1; fully labelled scenes have no background.",
     )
 
 
@@ -36,9 +39,11 @@ class RegionSettings(Settings):
 
     prcm_softmax: Literal["pixel", "class"] = Field(
         "pixel",
-        description="The weights sum to 1 over the cells of a class (released code, so that they hardly matter) or "
-        "over the classes of a cell.",
+        description="pixel: the weights sum to 1 over the cells of a class, as in the released code; they then hardly "
+        "matter. class: over the classes of a cell.",
     )
     prcm_scramble: bool = Field(
-        False, description="Keys reshaped from (192, K + 1) to (K + 1, 192) as released, instead of transposed."
+        False,
+        description="Reshape the keys from (192, K + 1) to (K + 1, 192), as in the released code, instead of "
+        "transposing them.",
     )
