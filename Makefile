@@ -81,7 +81,7 @@ reference: setup
 
 # Without CUDA's packages, which the build of torch that is installed names itself, and without pip.
 lock: setup
-	@mkdir -p build && uv pip compile --quiet --universal --all-extras --no-header --no-annotate -c envs/constraints.txt \
+	@mkdir -p build && uv pip compile --quiet --universal --python-version 3.11.5 --all-extras --no-header --no-annotate -c envs/constraints.txt \
 	  pyproject.toml -o build/lock.txt
 	@{ echo "# Every package that pyproject.toml needs, with all its extras; written by make lock from constraints.txt."; \
 	  grep -vE "^(cuda-|nvidia-|triton=|pip=)|== '(win32|emscripten)'" build/lock.txt; } > envs/lock.txt
