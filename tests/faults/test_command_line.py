@@ -27,7 +27,7 @@ def options_of(kind) -> list[tuple[str, str]]:
     return [(name, a.option_strings[0]) for name, a in found if a.type and a.type.__qualname__ == kind.__qualname__]
 
 
-COUNTS = options_of(count(1))
+COUNTS = [option for option in options_of(count(1)) if option != ("export", "--image-size")]
 JSON_OPTIONS = [
     (name, a.option_strings[0])
     for name, parser in COMMANDS.items()
@@ -53,6 +53,12 @@ def test_a_count_that_is_none(command, option, tmp_path, capsys):
 )
 def test_a_count_of_nothing(command, option, tmp_path, capsys):
     refused([command, option, "0"], tmp_path, capsys, option, "expected a whole number from 1", status=2)
+
+
+@pytest.mark.parametrize("size", [("0", "512"), ("512", "0"), ("512", "x"), ("512.0", "512"), ("16", "64"), ("512",)])
+def test_an_image_size_that_is_none(size, tmp_path, capsys):
+    expected = "expected a whole number from 32 up" if len(size) == 2 else "expected 2 arguments"
+    refused(["export", "--image-size", *size], tmp_path, capsys, "--image-size", expected, status=2)
 
 
 @pytest.mark.parametrize(("command", "option"), options_of(score))
