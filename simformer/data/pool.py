@@ -73,7 +73,9 @@ def _begin(task: Callable[[Any], Any]) -> None:
 
 def _end_with_parent() -> None:
     """End this process once its parent is gone, even killed: it would wait for work forever."""
-    multiprocessing.parent_process().join()
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "the pool has started this process"
+    parent.join()
     os._exit(1)
 
 
