@@ -214,7 +214,7 @@ class Catalogue:
             )
         return found
 
-    def network(self, dataset: str, kind: str, seed: int, response: str = "classifier") -> NetworkSpec:
+    def network(self, dataset: str, kind: str, seed: int, response: str = "classifier") -> NetworkSpec[Any]:
         """Resolve the training of a baseline's network.
 
         Args:
@@ -229,9 +229,8 @@ class Catalogue:
             settings = ContextClassifierSettings(**shared, context=context)
         else:
             settings = getattr(baselines, kind)
-        return NetworkSpec[type(settings)](
-            kind=kind, backbone=dilatable(self.model(dataset).backbone, dataset), seed=seed, settings=settings
-        )
+        spec: type[NetworkSpec[Any]] = NetworkSpec[type(settings)]  # type: ignore[misc, assignment]  # a class of run time
+        return spec(kind=kind, backbone=dilatable(self.model(dataset).backbone, dataset), seed=seed, settings=settings)
 
     def model(self, dataset: str, method: str | None = None) -> ModelSettings:
         """Resolve a dataset's network settings, or a method's on it, whatever other settings may lack there."""
@@ -284,7 +283,7 @@ class Catalogue:
             return names_hash(spec["novel"])
         return None if split == FULL_SPLIT else {"seed": spec["seed"], "ratio": spec["ratio"]}
 
-    def _dataset_layers(self, dataset: str) -> list[tuple[str, dict]]:
+    def _dataset_layers(self, dataset: str) -> list[tuple[str, dict[str, Any]]]:
         """Return the training settings of a dataset's file, and the study's own for it."""
         return [
             (str(self._path("datasets", dataset)), self.datasets[dataset].settings),
@@ -302,14 +301,14 @@ class Catalogue:
             check_layer(BaselineSettings, given.baselines, source, "baselines")
         return parse(DatasetFile, merged, f"{self.source}: datasets.{name}")
 
-    def _layers(self, method: str, dataset: str, split: str) -> list[tuple[str, dict]]:
+    def _layers(self, method: str, dataset: str, split: str) -> list[tuple[str, dict[str, Any]]]:
         """Return the settings that a method file gives a run: for all, for its dataset, for its split."""
         path, file = self._path("methods", method), self._methods[method]
-        number = None if split == FULL_SPLIT else int(split.removeprefix("split"))
+        splits = file.splits.get(dataset, {})
         return [
             (str(path), file.settings),
             (f"{path}: datasets.{dataset}", file.datasets.get(dataset, {})),
-            (f"{path}: splits.{dataset}.{number}", file.splits.get(dataset, {}).get(number, {})),
+            *((f"{path}: splits.{dataset}.{k}", given) for k, given in splits.items() if split == f"split{k}"),
         ]
 
     def _lineage(self, name: str) -> list[str]:

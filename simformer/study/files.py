@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from simformer.baselines.settings import MapChoice
-from simformer.config.fields import DISTINCT, Count, Seed, Settings, SplitKey, SplitNumber, Text
+from simformer.config.fields import DISTINCT, Count, Labels, Seed, Settings, SplitKey, SplitNumber, Text
 from simformer.config.layers import parse
 from simformer.config.paths import expand_folder
 from simformer.config.pseudo import PseudoSettings
@@ -131,7 +131,7 @@ class MethodFile(Settings):
         description="Parent method: its settings are taken over, and its labels, teacher and maps unless `labels` is "
         "given.",
     )
-    labels: Literal["weak", "crop", "full", "pseudo", "fill", "maps", "none"] = Field(
+    labels: Labels = Field(
         "weak",
         description="weak: novel masks hidden, image-level labels of the whole image; crop: as released, novel labels "
         "of each training crop instead, for which hidden pixels are looked at; full: all masks; pseudo: predicted by "
@@ -152,6 +152,12 @@ class MethodFile(Settings):
     splits: dict[Name, dict[SplitKey, dict[str, Any]]] = Field(
         {}, description="Training settings on one split of one dataset alone."
     )
+
+    @property
+    def mixed_maps(self) -> MapChoice:
+        """The class maps of a method with `labels: maps`."""
+        assert self.maps is not None
+        return self.maps
 
     @model_validator(mode="after")
     def _teacher(self) -> MethodFile:
