@@ -13,7 +13,7 @@ from simformer.baselines.conta.rounds import FAMILIES, FIRST, ROUNDS, Round
 from simformer.baselines.conta.settings import ContextClassifierSettings
 from simformer.baselines.dataset_settings import BaselineSettings
 from simformer.baselines.responses import RESPONSES
-from simformer.baselines.settings import NetworkSpec, dilatable
+from simformer.baselines.settings import NetworkSettings, NetworkSpec, dilatable, of_settings
 from simformer.config.layers import RunConfig, check_layer, merge, parse, parse_layers, read_yaml
 from simformer.config.paths import config_folder, expand_path
 from simformer.config.settings import ModelSettings, TrainSettings
@@ -214,7 +214,7 @@ class Catalogue:
             )
         return found
 
-    def network(self, dataset: str, kind: str, seed: int, response: str = "classifier") -> NetworkSpec[Any]:
+    def network(self, dataset: str, kind: str, seed: int, response: str = "classifier") -> NetworkSpec[NetworkSettings]:
         """Resolve the training of a baseline's network.
 
         Args:
@@ -229,8 +229,9 @@ class Catalogue:
             settings = ContextClassifierSettings(**shared, context=context)
         else:
             settings = getattr(baselines, kind)
-        spec: type[NetworkSpec[Any]] = NetworkSpec[type(settings)]  # type: ignore[misc, assignment]  # a class of run time
-        return spec(kind=kind, backbone=dilatable(self.model(dataset).backbone, dataset), seed=seed, settings=settings)
+        return of_settings(type(settings))(
+            kind=kind, backbone=dilatable(self.model(dataset).backbone, dataset), seed=seed, settings=settings
+        )
 
     def model(self, dataset: str, method: str | None = None) -> ModelSettings:
         """Resolve a dataset's network settings, or a method's on it, whatever other settings may lack there."""

@@ -30,16 +30,17 @@ class TappedClassifier(nn.Module):
     def __init__(self, backbone: str, num_classes: int, dropout: float, regions: RegionSettings | None = None):
         super().__init__()
         self.backbone = strided_backbone(backbone, STRIDE)
-        _, *stages, last = self.backbone.channels
+        _, second, third, last = self.backbone.channels
         self.dropout = nn.Dropout2d(dropout)
         self.head = nn.Conv2d(last, num_classes, 1, bias=False)
         nn.init.xavier_uniform_(self.head.weight)
-        self.correlation = PixelCorrelation(tuple(stages))
+        self.correlation = PixelCorrelation((second, third))
         self.regions = None if regions is None else RegionCorrelation(regions)
 
     def class_maps(self, images: Tensor) -> Tensor:
         """Compute the raw class maps A alone, [B, K, h, w] with h = ceil(H / 8)."""
-        return self.head(self.dropout(self.backbone(images)[-1]))
+        maps: Tensor = self.head(self.dropout(self.backbone(images)[-1]))
+        return maps
 
     def forward(self, images: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Compute raw and spread class maps.
@@ -90,6 +91,6 @@ def view_response(network: TappedClassifier, images: Tensor, present: Tensor, sp
         spread: the spread maps r instead of the raw ones A.
     Returns: [B, K, ceil(H / 4), ceil(W / 4)].
     """
-    grid = tuple(math.ceil(side / GRID_STRIDE) for side in images.shape[-2:])
+    height, width = (math.ceil(side / GRID_STRIDE) for side in images.shape[-2:])
     maps = network(images, present)[1][:, 1:] if spread else network.class_maps(images)
-    return enlarged(maps, grid)
+    return enlarged(maps, (height, width))
