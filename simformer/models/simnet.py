@@ -76,7 +76,7 @@ class SimNet(nn.Module):
         if a.dim() == 3:
             single: Tensor = self(a[None], b[None])[0]
             return single
-        layers = self._blocks()[0].linear1, self.projection
+        layers = self.residual_blocks()[0].linear1, self.projection
         if self.relational:
             pairs = relations(a, b)
             hidden, shortcut = (layer(pairs) for layer in layers)
@@ -95,14 +95,15 @@ class SimNet(nn.Module):
 
         Returns: probability of 'similar', [P, G].
         """
-        first, *others = self._blocks()
+        first, *others = self.residual_blocks()
         x = first(hidden, shortcut)
         for block in others:
             x = block(block.linear1(x), x)
         logits: Tensor = self.head(x)
         return logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(dim=-1)[..., 1]
 
-    def _blocks(self) -> list[ResidualBlock]:
+    def residual_blocks(self) -> list[ResidualBlock]:
+        """Return `blocks`, of which PyTorch forgets the type."""
         return list(cast("Iterable[ResidualBlock]", self.blocks))
 
 
