@@ -111,7 +111,7 @@ def _confounder(file: Path) -> Confounder:
     return Confounder.load(file)
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add these subcommands to the parser."""
     predicted = path("predicted", "maps.json of the predicted masks of the round before", required=False, read=map_set)
     averages = path("confounder", "average masks of the round before", required=False, read=_confounder)

@@ -23,7 +23,11 @@ MOST = 10**15
 """What a count without a bound of its own may be."""
 
 
-def command(commands: argparse._SubParsersAction, run: Callable[[argparse.Namespace], None], *options: Option) -> None:
+def command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    run: Callable[[argparse.Namespace], None],
+    *options: Option,
+) -> None:
     """Add the subcommand named like a function, which it calls, with its first line as help."""
     name = run.__name__.removesuffix("_")  # of words that Python keeps for itself
     parser = commands.add_parser(name, help=run.__doc__, description=run.__doc__)

@@ -165,7 +165,7 @@ def join_labels(args: argparse.Namespace) -> None:
     run(args.labels, [label_set(shard / "labels.json") for shard in args.shards], args.output)
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add these subcommands to the parser."""
     stored = ("--inference", {"default": None, "help": "test-time sizes for the model file to hold, JSON"})
     command(commands, resolve, ("--settings", {"required": True, "help": "flat settings, JSON"}), OUTPUT)

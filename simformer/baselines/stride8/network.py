@@ -71,7 +71,7 @@ def pooled_logits(raw: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.einsum("bkhw,h,w->bk", raw, rows, columns)
 
 
-def enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:
+def enlarged(maps: Tensor, size: tuple[int, ...]) -> Tensor:
     """Resize maps bilinearly so that the corner cells lie on the corner pixels (`align_corners`)."""
     return F.interpolate(maps, size=size, mode="bilinear", align_corners=True)
 
@@ -91,6 +91,6 @@ def view_response(network: TappedClassifier, images: Tensor, present: Tensor, sp
         spread: the spread maps r instead of the raw ones A.
     Returns: [B, K, ceil(H / 4), ceil(W / 4)].
     """
-    height, width = (math.ceil(side / GRID_STRIDE) for side in images.shape[-2:])
+    grid = tuple(math.ceil(side / GRID_STRIDE) for side in images.shape[-2:])
     maps = network(images, present)[1][:, 1:] if spread else network.class_maps(images)
-    return enlarged(maps, (height, width))
+    return enlarged(maps, grid)
