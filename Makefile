@@ -4,14 +4,15 @@ CORES ?= 2
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo demo-quick test test-slow lint reference gpu-check
+.PHONY: help setup demo demo-quick test test-slow lint types reference gpu-check
 
 help:
 	@echo "make demo       set up .venv, train the embedded demo, print Table 1, all rows (30 to 45 minutes on 2 cores)"
 	@echo "make demo-quick Table 1 without the class-map baselines, and Table 2 (about half of that)"
 	@echo "make test       set up .venv, run the default tests (5 to 6 minutes on 2 cores)"
 	@echo "make test-slow  the slow tests: interrupted studies; a real Slurm and real photographs if they are there"
-	@echo "make lint       ruff, import-linter, snakefmt and snakemake --lint"
+	@echo "make lint       ruff, import-linter, mypy, snakefmt and snakemake --lint"
+	@echo "make types      mypy alone, strict, on the package (half a minute, then seconds)"
 	@echo "make gpu-check  the acceptance check of a GPU, 8 minutes, with the Python that is there (docs/hpc.md)"
 	@echo "make reference  regenerate the schema, docs/configuration.md, docs/methods.md and the pictures of docs/architecture.md, docs/backbones.md's costs"
 
@@ -55,8 +56,12 @@ test-slow: setup
 lint: setup
 	@ruff check . && ruff format --check .
 	@lint-imports --no-logo --no-cache
+	@mypy
 	@snakefmt --check Snakefile workflow
 	@pytest -q tests/workflow/test_dag.py::test_lint  # snakemake --lint
+
+types: setup
+	@mypy
 
 reference: setup
 	@simformer schema --schema workflow/schemas/study.schema.json --page docs/configuration.md \
