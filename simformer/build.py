@@ -71,7 +71,7 @@ def build_training(
         initialise_backbone(model.backbone, weights)
     model.to(device)
     if settings.optim.precision != "fp32":  # the order of memory in which half precision is fast
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # which PyTorch leaves out
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's types lack it
     if simnet is not None:
         simnet.to(device)
     chooser = None if settings.pairing.mode == "none" else PairChooser(labels, settings.pairing.mode)

@@ -113,7 +113,7 @@ def conta_claims(inputs: Inputs, device: torch.device) -> list[Claim]:
 def _informative(response: ContextResponse, names: Sequence[str]) -> list[Claim]:
     """C1: context maps differ between images, and attention is neither uniform nor one-hot."""
     contexts, attention = response.contexts, response.network.trunk.attention
-    assert attention is not None, "the last round of CONTA, not one of its controls"
+    assert attention is not None, "this is CONTA itself, not a control without attention"
     other = Contexts("shuffled", attention, contexts.predicted, names, 0, contexts.device)
     own, shuffled = (_rows(c, names) for c in (contexts, other))
     alpha = torch.cat([attention.weights(*contexts.masks([name])) for name in names]).cpu().double()

@@ -71,7 +71,7 @@ def cpn_claims(inputs: Inputs) -> list[Claim]:
     """
     images, arms, found = compare("cpn", CpnSettings, inputs)
     spec = arms["cpn"].stored.spec
-    assert isinstance(spec.settings, CpnSettings), "as `compare` has seen"
+    assert isinstance(spec.settings, CpnSettings), "`compare` has checked it"
     return [
         *found,
         *_gaps(arms, images, fresh_views(images, spec.settings, spec.seed)),

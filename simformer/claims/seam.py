@@ -95,7 +95,7 @@ def seam_claims(inputs: Inputs) -> list[Claim]:
     """
     images, arms, found = compare("seam", SeamSettings, inputs)
     settings = arms["seam"].stored.spec.settings
-    assert isinstance(settings, SeamSettings), "as `compare` has seen"
+    assert isinstance(settings, SeamSettings), "`compare` has checked it"
     return [
         *found,
         *_equivariance(arms, images, settings.rescale),

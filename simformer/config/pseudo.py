@@ -30,6 +30,6 @@ class PseudoSettings(Settings):
     def of_suffix(cls, suffix: str) -> PseudoSettings:
         """Return the rule of a folder by what its name ends with."""
         written = re.fullmatch(r"(?:_([a-z]+))?([0-9].*)?", suffix)
-        assert written is not None, suffix
+        assert written is not None, "`suffix` has written it"
         rule, gamma = written.groups()
         return cls(rule=rule or "released", **({"gamma": float(gamma)} if gamma else {}))

@@ -146,7 +146,7 @@ class ZipTree:
     def open(self, name: str) -> io.BufferedReader:
         """Open a member for reading, bytes; one of BROKEN_ARCHIVE if that fails."""
         member = self.pack.open(self._members[name])
-        assert isinstance(member, zipfile.ZipExtFile), "which every member is that is open for reading"
+        assert isinstance(member, zipfile.ZipExtFile), "what zipfile opens for reading"
         return io.BufferedReader(member)
 
     def place(self, name: str, target: Path) -> None:
@@ -253,7 +253,7 @@ def _unpack_tar(archive: Path, pack: tarfile.TarFile, folder: Path) -> None:
             yield tar_entry(info)
 
     checked(archive, entries())
-    assert pack.fileobj is not None, "open"
+    assert pack.fileobj is not None, "the archive is open"
     refuse_cut_tar(archive, pack.fileobj, pack.offset)
     for info in members:
         info.name = plain_name(info.name)

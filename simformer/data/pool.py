@@ -74,7 +74,7 @@ def _begin(task: Callable[[Any], Any]) -> None:
 def _end_with_parent() -> None:
     """End this process once its parent is gone, even killed: it would wait for work forever."""
     parent = multiprocessing.parent_process()
-    assert parent is not None, "the pool has started this process"
+    assert parent is not None, "only the pool starts this function"
     parent.join()
     os._exit(1)
 

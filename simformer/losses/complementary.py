@@ -73,7 +73,7 @@ def complementary_loss(
         if present:
             absence = absences(novel, positions >= 0, not_base[image], settings.present_share)
             if settings.present_gate:
-                assert kept is not None, "the gate reads what a crop keeps"
+                assert kept is not None, "the gate needs the share that each crop keeps"
                 absence = ((kept[image] - 0.5) / 0.5).clamp(0, 1) * absence
             losses = losses + present * absence
         by_image = losses.new_zeros(2, layers, len(not_base))

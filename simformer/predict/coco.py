@@ -35,7 +35,7 @@ class CocoFile:
                 continue
             runs = mask.encode(np.asfortranarray(pixels, np.uint8))
             counts = runs["counts"]
-            assert isinstance(counts, bytes), "text is what files hold"
+            assert isinstance(counts, bytes), "pycocotools returns bytes"
             self._annotations.append(
                 {
                     "id": len(self._annotations) + 1,

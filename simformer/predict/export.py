@@ -171,7 +171,7 @@ def _onnx(program: ExportedProgram, example: tuple[Tensor], facts: str) -> tuple
 
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
     made = torch.onnx.export(program, example, dynamo=True, verbose=False, input_names=[INPUT])
-    assert made is not None  # as always with `dynamo`
+    assert made is not None, "an export with `dynamo` returns a program"
     made.model.metadata_props["simformer"] = facts
     with tempfile.TemporaryDirectory() as folder:
         made.save(Path(folder, "model.onnx"))

@@ -148,7 +148,7 @@ def load(
         groups = Split.load(Path(split))
         require_groups(trained.identity, groups)
         novel = groups.novel
-    assert trained.colours is not None, "load_model gives them"
+    assert trained.colours is not None, "`load_model` sets them"
     classes = tuple(
         SegmentedClass(k, name, None if novel is None else ("novel" if k in novel else "base"), (red, green, blue))
         for k, (name, (red, green, blue)) in enumerate(zip(trained.classes, trained.colours.tolist(), strict=True))

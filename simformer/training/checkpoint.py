@@ -142,7 +142,7 @@ def remove_state(folder: Path, *others: str) -> None:
 def _random_state() -> dict[str, Any]:
     """Return the state of every generator; of GPUs that of the current one, which may be another after a resume."""
     numpy_state = np.random.get_state()
-    assert isinstance(numpy_state, tuple), "another form comes on demand alone"
+    assert isinstance(numpy_state, tuple), "the default form"
     kind, keys, position, has_gauss, cached = numpy_state
     return {
         "python": random.getstate(),

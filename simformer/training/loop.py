@@ -105,7 +105,7 @@ class Loop:
                 raise failure or stopped_after(step, number)
         finally:
             del failure  # its traceback leads back to this frame, and would keep all that the block has used
-        assert batch is not None, "what came in its place has been raised"
+        assert batch is not None, "an error that came instead has been raised"
         return batch
 
     def log_due(self, step: int) -> bool:

@@ -84,7 +84,7 @@ class SettledSimNet:
 
 
 def _folded(linear: torch.nn.Linear, norm: torch.nn.Module) -> torch.nn.Linear:
-    assert isinstance(norm, torch.nn.BatchNorm1d), "`settle` has seen to that"
+    assert isinstance(norm, torch.nn.BatchNorm1d), "`settle` has checked it"
     return fuse_linear_bn_eval(linear, norm)
 
 

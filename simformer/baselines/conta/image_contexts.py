@@ -50,7 +50,7 @@ class Contexts:
 
     def masks(self, names: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Return the masks that stand for some images, [B, J, g, g], and which are not padding, bool [B, J]."""
-        assert self.predicted is not None and self.attention is not None, "as for every kind that reads masks"
+        assert self.predicted is not None and self.attention is not None, "kinds that read masks have both"
         found = [self.predicted.read(self.partner[name]) for name in names]
         stacked, valid = padded_masks([maps.scores.float() for maps in found], self.attention.side)
         return stacked.to(self.device), valid.to(self.device)

@@ -98,7 +98,7 @@ class Tuner:
         """Sum a trajectory's maps over scales on a grid of stride 4, each class divided by its maximum."""
         size = inference_size(image.height, image.width, self.cam)
         grid = tuple(math.ceil(side / GRID_STRIDE) for side in size)
-        total = torch.zeros(())
+        total = torch.zeros((), device=self.device)
         for maps in trajectory.maps:
             total = total + F.interpolate(maps[None], size=grid, mode="bilinear", align_corners=False)
         scores = divide_by_maximum(total[0, list(image.classes)]).cpu()
