@@ -4,7 +4,7 @@ CORES ?= 2
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo demo-quick test coverage test-slow lint docs reference lock test-minimal audit dist gpu-check
+.PHONY: help setup demo demo-quick test coverage test-slow lint types docs reference lock test-minimal audit dist gpu-check
 
 help:
 	@echo "make demo       set up .venv, train the embedded demo, print Table 1, all rows (30 to 45 minutes on 2 cores)"
@@ -12,12 +12,13 @@ help:
 	@echo "make test       set up .venv, run the default tests (5 to 6 minutes on 2 cores)"
 	@echo "make test-slow  the slow tests: interrupted studies; a real Slurm and real photographs if they are there"
 	@echo "make coverage   the default tests, and which lines and branches they run: at least 92 % (build/coverage/index.html)"
-	@echo "make lint       ruff, codespell, import-linter, snakefmt and snakemake --lint"
+	@echo "make lint       ruff, codespell, import-linter, mypy, snakefmt and snakemake --lint"
 	@echo "make lock       envs/lock.txt, from pyproject.toml and envs/constraints.txt"
 	@echo "make test-minimal  the default tests with the oldest packages that pyproject.toml allows, in build/minimal"
 	@echo "make audit      what is known of faults in the packages of envs/lock.txt"
 	@echo "make dist       the source distribution and the wheel, in dist/"
 	@echo "make docs       the documentation site, into results/site; every link is checked"
+	@echo "make types      mypy alone, strict, on the package (half a minute, then seconds)"
 	@echo "make gpu-check  the acceptance check of a GPU, 8 minutes, with the Python that is there (docs/hpc.md)"
 	@echo "make reference  regenerate the schema, docs/configuration.md, docs/methods.md and the pictures of docs/architecture.md, docs/backbones.md's costs"
 
@@ -65,12 +66,16 @@ lint: setup
 	@ruff check . && ruff format --check .
 	@codespell
 	@lint-imports --no-logo --no-cache
+	@mypy
 	@snakefmt --check Snakefile workflow
 	@pytest -q tests/workflow/test_dag.py::test_lint  # snakemake --lint
 
 docs: setup
 	@NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --quiet
 	@echo "Open results/site/index.html. Its search needs a server: python -m http.server --directory results/site"
+
+types: setup
+	@mypy
 
 reference: setup
 	@simformer schema --schema workflow/schemas/study.schema.json --page docs/configuration.md \

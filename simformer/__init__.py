@@ -6,9 +6,6 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from simformer.predict.segmenter import load
-
 __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
 
@@ -16,10 +13,14 @@ if sys.platform == "darwin":  # PyTorch reads it when it is imported: operations
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 
-def __getattr__(name: str) -> Any:
-    """Import `load` when it is first asked for, since PyTorch comes with it."""
-    if name != "load":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if TYPE_CHECKING:  # type checkers would take any name for one that __getattr__ gives
     from simformer.predict.segmenter import load
+else:
 
-    return load
+    def __getattr__(name: str) -> Any:
+        """Import `load` when it is first asked for, since PyTorch comes with it."""
+        if name != "load":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from simformer.predict.segmenter import load
+
+        return load

@@ -71,7 +71,7 @@ def build_training(
         initialise_backbone(model.backbone, weights)
     model.to(device)
     if settings.optim.precision != "fp32":  # the order of memory in which half precision is fast
-        model.to(memory_format=torch.channels_last)
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's types lack it
     if simnet is not None:
         simnet.to(device)
     chooser = None if settings.pairing.mode == "none" else PairChooser(labels, settings.pairing.mode)
@@ -149,16 +149,14 @@ def load_model(path: Path, device: torch.device, run: str | None = None) -> Trai
     stored = read_model(path)
     require_run(path, stored.config.hash, run)
     settings = stored.config.settings.model
-    networks: dict[str, nn.Module] = {"model": MaskFormer(len(stored.identity.classes), settings)}
-    if _needs_simnet(stored):
-        networks["simnet"] = SimNet.of(settings)
-    both = nn.ModuleDict(networks)
+    model = MaskFormer(len(stored.identity.classes), settings)
+    simnet = SimNet.of(settings) if _needs_simnet(stored) else None
+    both = nn.ModuleDict({"model": model} if simnet is None else {"model": model, "simnet": simnet})
     if problems := misfits(both.state_dict(), stored.tensors):
         raise UserError(f"{path}: its tensors are not those of its network: {problems}; {REMEDY}")
     both.load_state_dict(stored.tensors)
     both.eval().to(device)
-    simnet = networks.get("simnet")
-    return TrainedModel(networks["model"], simnet, stored.config, stored.identity, stored.inference, stored.colours)
+    return TrainedModel(model, simnet, stored.config, stored.identity, stored.inference, stored.colours)
 
 
 def _needs_simnet(stored: StoredModel) -> bool:

@@ -97,9 +97,12 @@ def _counted(
         total += matrix
         known = matrix[:-1, :-1]
         counts[:, position] = np.diag(known), known.sum(axis=0), known.sum(axis=1)
+    hits, truth, predicted_pixels = counts
     return Evaluation(
         total,
-        *counts,
+        hits,
+        truth,
+        predicted_pixels,
         images=tuple(r.name for r in records),
         identity=replace(identity, dataset=index.hash),
         model=run,

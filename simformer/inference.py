@@ -143,7 +143,8 @@ def network_input(image: ImageFile, settings: InferenceSettings, device: torch.d
 
 def network_inputs(images: Sequence[np.ndarray], settings: InferenceSettings, device: torch.device) -> Tensor:
     """Bring B images of one size, uint8 [H, W, 3], to the network's test-time size, raw RGB, uint8 [B, 3, h, w]."""
-    shape = resized_shape(*images[0].shape[:2], settings.short_edge, settings.max_long_edge)
+    height, width = images[0].shape[:2]
+    shape = resized_shape(height, width, settings.short_edge, settings.max_long_edge)
     return _stack([resize_image(image, *shape) for image in images], device)
 
 
@@ -201,9 +202,10 @@ def _averaged(
     max_long_edge: int,
     device: torch.device,
 ) -> Tensor:
-    total: Tensor | float = 0.0
+    total = torch.zeros((), device=device)
+    height, width = images[0].shape[:2]
     for short_edge in short_edges:
-        shape = resized_shape(*images[0].shape[:2], short_edge, max_long_edge)
+        shape = resized_shape(height, width, short_edge, max_long_edge)
         view = _stack([resize_image(image, *shape) for image in images], device)
         total = total + class_scores(model, view, size) + class_scores(model, view.flip(-1), size).flip(-1)
     return total / (2 * len(short_edges))

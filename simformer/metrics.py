@@ -93,7 +93,8 @@ class Evaluation:
             raise UserError(f"{first.identity.where}: image '{twice[0]}' is in several shards; {MAKES_IT}")
         counts = [np.concatenate([getattr(part, name) for part in parts])[order] for name in COUNTS[1:]]
         confusion = np.sum([part.confusion for part in parts], axis=0)
-        return cls(confusion, *counts, tuple(names.tolist()), first.identity, first.model, first.test)
+        hits, truth, predicted = counts
+        return cls(confusion, hits, truth, predicted, tuple(names.tolist()), first.identity, first.model, first.test)
 
 
 def require_same_test(first: Evaluation, second: Evaluation) -> None:
@@ -123,8 +124,9 @@ def _read(path: Path) -> Evaluation:
     try:
         facts = parse_json(str(arrays["facts"]))
         identity, shard = Identity.parse(facts, path, MAKES_IT), Shard.parse(facts["shard"])
-        counts, images = [arrays[name] for name in COUNTS], tuple(arrays["images"].tolist())
-        result = Evaluation(*counts, images, identity, str(facts["model"]), str(facts["test"]), shard)
+        confusion, hits, truth, predicted = (arrays[name] for name in COUNTS)
+        images, model, test = tuple(arrays["images"].tolist()), str(facts["model"]), str(facts["test"])
+        result = Evaluation(confusion, hits, truth, predicted, images, identity, model, test, shard)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not an evaluation of this version ({error}); {MAKES_IT}") from None
     if not _consistent(result):
@@ -234,7 +236,7 @@ def run_metrics(run: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """
     path = Path(run["path"])
     types = {name: dict if name == "iou" else NUMBER for name in names}
-    content = read_generated(path, "file of metrics", types, optional=OWNER)
+    content: dict[str, Any] = read_generated(path, "file of metrics", types, optional=OWNER)
     for name in names:
         values = content[name].values() if name == "iou" else [content[name]]
         if wrong := [value for value in values if not _is_percentage(value)]:

@@ -89,7 +89,9 @@ def _sample(
 ) -> Iterator[tuple[str, PixelPairs]]:
     """Yield the base and the novel pixels of every image pair."""
     settings, seed = trained.config.settings, trained.config.seed + PAIR_SEED
-    groups = TrainingGroups(data, weak, settings.augment, 2, PairChooser(weak, settings.pairing.mode), seed)
+    mode = settings.pairing.mode
+    chooser = PairChooser(weak, "code" if mode == "none" else mode)  # none: an imported file with a SimNet to spare
+    groups = TrainingGroups(data, weak, settings.augment, 2, chooser, seed)
     novel_ids = torch.tensor(weak.novel)
     released = settings.similarity.model_copy(update={"pairs": "release"})
     for number in range(pairs):

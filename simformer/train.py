@@ -12,6 +12,7 @@ from simformer.data.loader import training_steps
 from simformer.data.transfer import on_device
 from simformer.errors import UserError
 from simformer.machine.devices import gpu_name, set_precision
+from simformer.training.checkpoint import Stateful
 from simformer.training.job import Job
 from simformer.training.log import StepMeans
 from simformer.training.loop import Loop
@@ -45,8 +46,15 @@ def train(config: RunConfig, job: Job, processes: Processes = ALONE) -> None:
         step.settle()
         collect_shares(training, meter, share, processes)
 
-    parts = {"model": training.model, "optimizer": training.optimizer, "loss": training.loss, "scaler": step.scaler}
-    parts |= {"means": means, "usage": meter} | ({} if training.simnet is None else {"simnet": training.simnet})
+    parts: dict[str, Stateful] = {
+        "model": training.model,
+        "optimizer": training.optimizer,
+        "loss": training.loss,
+        "scaler": step.scaler,
+    }
+    parts |= {"means": means, "usage": meter}
+    if training.simnet is not None:
+        parts["simnet"] = training.simnet
     title = f"{config.method} seed {config.seed}"
     loop = Loop(title, optim.steps, job, parts, config.hash, collect=collect, processes=processes)
     count = optim.batch_images // optim.group_images

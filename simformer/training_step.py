@@ -115,7 +115,8 @@ class TrainingStep:
         if not self.waits:
             self.settle()
         elif not self.scaler.is_enabled():  # the fused AdamW skips its update where this is set, as for the scaler
-            self.training.optimizer.found_inf = (~norm.isfinite()).float()
+            skipped = (~norm.isfinite()).float()
+            self.training.optimizer.found_inf = skipped  # type: ignore[attr-defined]  # PyTorch's own scaler sets it
         self.scaler.step(self.training.optimizer)
         self.scaler.update()
 

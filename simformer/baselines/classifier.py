@@ -41,7 +41,8 @@ class Classifier(nn.Module):
             images: normalised RGB, [B, 3, H, W].
         Returns: [B, K, h, w] with h = ceil(H / stride); the logit of a class is their mean over h, w.
         """
-        return self.head(self.backbone(images)[-1])
+        maps: Tensor = self.head(self.backbone(images)[-1])
+        return maps
 
 
 def multilabel_loss(logits: Tensor, present: Tensor, reference_classes: int, unknown: Tensor | None = None) -> Tensor:

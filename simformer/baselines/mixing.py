@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ def mixed_labels(maps: MapSet, labels: LabelSet, gamma: float, destination: Path
     """
     labels.require("weak")
     maps.require_blind(labels)
-    facts: dict[str, dict] = {}
+    facts: dict[str, dict[str, Any]] = {}
 
     def mixed() -> Iterator[tuple[int, np.ndarray]]:
         for position, image in enumerate(labels.images):
@@ -61,7 +62,7 @@ def mixed_labels(maps: MapSet, labels: LabelSet, gamma: float, destination: Path
 _SHARES = ("novel_share", "ignored_share")
 
 
-def _facts(masked: np.ndarray, mixed: np.ndarray, novel: list[int], classes: tuple[str, ...]) -> dict:
+def _facts(masked: np.ndarray, mixed: np.ndarray, novel: list[int], classes: tuple[str, ...]) -> dict[str, Any]:
     """Shares of R that got a novel class and that stayed IGNORE; present novel classes without a pixel."""
     region = mixed[masked == IGNORE]
     ignored = float((region == IGNORE).mean()) if region.size else 0.0

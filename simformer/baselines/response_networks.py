@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from simformer.baselines.class_maps.cam import class_activation_maps, divide_by_maximum
+from simformer.baselines.class_maps.cam import Response, class_activation_maps, divide_by_maximum
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapJob, MapSet
 from simformer.baselines.classifier import load_classifier
@@ -19,7 +19,7 @@ from simformer.baselines.cpn.settings import CpnSettings
 from simformer.baselines.dataset_settings import BaselineSettings
 from simformer.baselines.responses import RESPONSES
 from simformer.baselines.seam.losses import seam_objective
-from simformer.baselines.settings import CamSettings, NetworkSpec
+from simformer.baselines.settings import CamSettings, NetworkSettings, NetworkSpec, of_settings
 from simformer.baselines.stride8.cross_regularisation import maxnorm
 from simformer.baselines.stride8.network import TappedClassifier, view_response
 from simformer.baselines.stride8.plain import plain_objective
@@ -54,7 +54,7 @@ def parse_spec(text: str) -> NetworkSpec[TappedSettings]:
     kind = content.get("kind") if isinstance(content, dict) else None
     if not isinstance(kind, str) or kind not in STRIDE8:
         raise UserError(f"--spec: unknown kind '{kind}'; expected one of {', '.join(STRIDE8)}")
-    return parse(NetworkSpec[STRIDE8[kind]], content, "--spec")
+    return parse(of_settings(STRIDE8[kind]), content, "--spec")
 
 
 def build_tapped(spec: NetworkSpec[TappedSettings], num_classes: int) -> TappedClassifier:
@@ -96,6 +96,8 @@ def response_maps(path: Path, settings: CamSettings, job: MapJob) -> MapSet:
     Raises: UserError if the network was trained on other classes or is of a kind without class maps.
     """
     kind = stored_kind(path)
+    stored: StoredNetwork[NetworkSettings]
+    response: Response
     if kind == "classifier":
         classifier, stored = load_classifier(path, job.device)
         response, normalised = (lambda views, _: classifier(views)), divide_by_maximum

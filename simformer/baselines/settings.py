@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Generic, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -18,8 +18,12 @@ from simformer.config.layers import RECIPE_VERSION
 from simformer.errors import UserError
 
 Positive = Annotated[float, Field(gt=0)]
-ResponseName = Literal[tuple(RESPONSES)]
-ExpansionName = Literal[tuple(EXPANSIONS)]
+if TYPE_CHECKING:  # which cannot read the names from the tables
+    ResponseName = str
+    ExpansionName = str
+else:
+    ResponseName = Literal[tuple(RESPONSES)]
+    ExpansionName = Literal[tuple(EXPANSIONS)]
 
 
 class NetworkSettings(Settings):
@@ -66,7 +70,7 @@ class NetworkSettings(Settings):
         return self
 
 
-NetworkSettingsT = TypeVar("NetworkSettingsT", bound=NetworkSettings)
+NetworkSettingsT = TypeVar("NetworkSettingsT", bound=NetworkSettings, covariant=True)
 
 
 class NetworkSpec(Settings, Generic[NetworkSettingsT]):
@@ -83,6 +87,12 @@ class NetworkSpec(Settings, Generic[NetworkSettingsT]):
         """First 16 hex digits of the sha256 of the specification in canonical JSON."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def of_settings(settings: type[NetworkSettingsT]) -> type[NetworkSpec[NetworkSettingsT]]:
+    """Return the class of a specification with settings of a class that is known at run time alone."""
+    specification: type[NetworkSpec[NetworkSettingsT]] = NetworkSpec[settings]  # type: ignore[valid-type]
+    return specification
 
 
 class ClassifierSettings(NetworkSettings):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 import numpy as np
 
@@ -15,6 +15,10 @@ from simformer.errors import UserError, if_made
 from simformer.text.json_text import json_text
 from simformer.text.strict_json import read_generated
 
+Statistic = Literal["difference", "ratio", "iou"]
+Side = Literal["above", "below"]
+Both = tuple[np.ndarray, np.ndarray]
+"""Values of the first and of the second arm."""
 VALUES = ("first_values", "second_values")
 EXACT = 2.0**53
 """Below, every whole number is a float of its own."""
@@ -47,8 +51,8 @@ class Claim:
     images: tuple[str, ...]
     first_values: np.ndarray
     second_values: np.ndarray
-    statistic: Literal["difference", "ratio", "iou"] = "difference"
-    expected: Literal["above", "below"] = "above"
+    statistic: Statistic = "difference"
+    expected: Side = "above"
     bound: float = 0.0
     control: bool = False
 
@@ -75,8 +79,27 @@ class Claim:
         return None
 
 
+class Options(TypedDict, total=False):
+    """Last attributes of `Claim`."""
+
+    statistic: Statistic
+    expected: Side
+    bound: float
+    control: bool
+
+
+Key = TypeVar("Key", str, tuple[str, int])
+
+
 def compared(
-    check: str, method: str, statement: str, first: str, second: str, mine: Mapping, theirs: Mapping, **options: Any
+    check: str,
+    method: str,
+    statement: str,
+    first: str,
+    second: str,
+    mine: Mapping[Key, Any],
+    theirs: Mapping[Key, Any],
+    **options: Unpack[Options],
 ) -> Claim:
     """Return the claim about the images, or the pairs of an image and a class, of which both arms have a value.
 
@@ -84,8 +107,8 @@ def compared(
     """
     keys = [key for key in mine if key in theirs]
     images = tuple(key if isinstance(key, str) else key[0] for key in keys)
-    values = (np.array([arm[key] for key in keys]) for arm in (mine, theirs))
-    return Claim(check, method, statement, first, second, images, *values, **options)
+    own, other = (np.array([arm[key] for key in keys]) for arm in (mine, theirs))
+    return Claim(check, method, statement, first, second, images, own, other, **options)
 
 
 def save_claims(path: Path, claims: Sequence[Claim]) -> None:
@@ -106,7 +129,8 @@ def load_claims(path: Path) -> list[Claim]:
         raise UserError(f"{path}: not a file of claims ({error}); {if_made()}") from None
 
 
-def _numbers(values: np.ndarray) -> list:
+def _numbers(values: np.ndarray) -> list[Any]:
     """Return whole numbers (pixel counts) without a decimal point, which halves the file."""
     whole = values.size and np.array_equal(values, np.trunc(values)) and np.abs(values).max() < EXACT
-    return (values.astype(np.int64) if whole else values).tolist()
+    numbers: list[Any] = (values.astype(np.int64) if whole else values).tolist()
+    return numbers

@@ -18,7 +18,7 @@ from simformer.baselines.conta.context_attention import place_in_views
 from simformer.baselines.conta.image_contexts import Contexts
 from simformer.baselines.conta.round_classifier import ContextResponse
 from simformer.baselines.settings import CamSettings
-from simformer.claims.claim import Claim, compared
+from simformer.claims.claim import Both, Claim, Options, Side, Statistic, compared
 from simformer.claims.label_measures import iou_counts
 from simformer.claims.maps import chosen_images
 from simformer.claims.measures import average_precision
@@ -113,6 +113,7 @@ def conta_claims(inputs: Inputs, device: torch.device) -> list[Claim]:
 def _informative(response: ContextResponse, names: Sequence[str]) -> list[Claim]:
     """C1: context maps differ between images, and attention is neither uniform nor one-hot."""
     contexts, attention = response.contexts, response.network.trunk.attention
+    assert attention is not None, "this is CONTA itself, not a control without attention"
     other = Contexts("shuffled", attention, contexts.predicted, names, 0, contexts.device)
     own, shuffled = (_rows(c, names) for c in (contexts, other))
     alpha = torch.cat([attention.weights(*contexts.masks([name])) for name in names]).cpu().double()
@@ -121,8 +122,11 @@ def _informative(response: ContextResponse, names: Sequence[str]) -> list[Claim]
     spread, apart = _root_mean_square(own - own.mean(axis=0)), _root_mean_square(own - shuffled)
     again = _root_mean_square(own - _rows(contexts, names))
 
-    def claim(statement, first, second, values, statistic, expected, bound, control=False) -> Claim:
-        return Claim("C1", METHOD, statement, first, second, names, *values, statistic, expected, bound, control)
+    def claim(
+        statement: str, first: str, second: str, values: Both,
+        statistic: Statistic, expected: Side, bound: float, control: bool = False,
+    ) -> Claim:  # fmt: skip
+        return Claim("C1", METHOD, statement, first, second, tuple(names), *values, statistic, expected, bound, control)
 
     return [
         claim("context maps differ between images by a tenth of their mean", "deviation", "mean",
@@ -146,15 +150,14 @@ def _no_shortcut(
     mine = [of_labels[image.name] for image in images]
     blind = {image.name: maps for image, maps in response.maps(inputs.data, mine, inputs.cam, blind=True)}
     cams = inputs.maps[inputs.rounds[-1]].cam
-    counts = [
-        mask_counts(read, inputs, images, LEVEL) for read in (lambda i: blind[i.name], lambda i: cams.read(i.name))
-    ]
+    zeroed = mask_counts(lambda image: blind[image.name], inputs, images, LEVEL)
+    seeing = mask_counts(lambda image: cams.read(image.name), inputs, images, LEVEL)
     ranked = label_rankings(inputs, response, mine, device)
     names = tuple(image.name for image in images)
     last = inputs.rounds[-1]
     return [
         Claim("C2", METHOD, "class activation maps lose little when context is zeroed (mean IoU)",
-              f"{last}, zeroed", last, names, *counts, "iou", "above", -DROP),
+              f"{last}, zeroed", last, names, zeroed, seeing, "iou", "above", -DROP),
         Claim("C2", METHOD, "labels are not ranked much better than by the plain classifier (average precision, %)",
               last, PLAIN, names, 100 * ranked[0], 100 * ranked[1], "difference", "below", JUMP),
     ]  # fmt: skip
@@ -164,12 +167,16 @@ def _masks(inputs: Inputs, images: Sequence[LabelledImage]) -> list[Claim]:
     """C3: masks get better from round to round; C4: and better than those of all controls."""
     names = tuple(image.name for image in images)
     wanted = [*inputs.rounds, *inputs.controls.values()]
-    counts = {
-        name: mask_counts(lambda i, name=name: inputs.maps[name].walked.read(i.name), inputs, images, inputs.background)
-        for name in wanted
-    }
 
-    def claim(check, statement, first, second, expected="above", bound=0.0, control=False) -> Claim:
+    def reader(maps: MapSet) -> MapsOf:
+        return lambda image: maps.read(image.name)
+
+    counts = {name: mask_counts(reader(inputs.maps[name].walked), inputs, images, inputs.background) for name in wanted}
+
+    def claim(
+        check: str, statement: str, first: str, second: str,
+        expected: Side = "above", bound: float = 0.0, control: bool = False,
+    ) -> Claim:  # fmt: skip
         values = counts[first], counts[second]
         return Claim(check, METHOD, statement, first, second, names, *values, "iou", expected, bound, control)
 
@@ -191,12 +198,12 @@ def _mechanism(inputs: Inputs, images: Sequence[LabelledImage]) -> list[Claim]:
     last, zero = inputs.rounds[-1], inputs.controls["zero"]
     shares = {name: spill_shares(inputs, images, name) for name in (PLAIN, last, zero)}
     claims = []
-    for name, amount, expected, bound, control in (
-        (last, "less", "below", 0.0, False),
-        (zero, "as much", "above", -MARGIN, True),
-    ):
+    wanted: tuple[tuple[str, str, Options], ...] = (
+        (last, "less", {"expected": "below", "bound": 0.0, "control": False}),
+        (zero, "as much", {"expected": "above", "bound": -MARGIN, "control": True}),
+    )
+    for name, amount, options in wanted:
         statement = f"{amount} of a class's map lies on the class most often seen with it"
-        options = {"expected": expected, "bound": bound, "control": control}
         claims.append(compared("C5", METHOD, statement, name, PLAIN, shares[name], shares[PLAIN], **options))
     return claims
 
@@ -271,4 +278,5 @@ def _rows(contexts: Contexts, names: Sequence[str]) -> np.ndarray:
 
 
 def _root_mean_square(values: np.ndarray) -> np.ndarray:
-    return np.sqrt((values**2).mean(axis=1))
+    roots: np.ndarray = np.sqrt((values**2).mean(axis=1))
+    return roots

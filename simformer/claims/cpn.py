@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from simformer.baselines.cpn.losses import view_shares
 from simformer.baselines.cpn.masks import draw_views
 from simformer.baselines.cpn.settings import CpnSettings
 from simformer.baselines.stride8.network import TappedClassifier
-from simformer.claims.claim import Claim
+from simformer.claims.claim import Both, Claim, Options
 from simformer.claims.map_scores import mean_gaps, recalls
 from simformer.claims.stride8_networks import Arm, Inputs, compare, measure_arm, normalised_view
 from simformer.claims.test_images import HeldOut, of_pairs, pair_names
@@ -35,9 +36,10 @@ def fresh_views(images: Sequence[HeldOut], settings: CpnSettings, seed: int) -> 
         seed: of the training.
     """
     pairs = settings.model_copy(update={"masks": "complementary"})
+    sides = [image.pixels.shape[-2:] for image in images]
     return [
-        draw_views(*image.pixels.shape[-2:], pairs, np.random.default_rng([seed, FRESH_STREAM, position]))[None]
-        for position, image in enumerate(images)
+        draw_views(height, width, pairs, np.random.default_rng([seed, FRESH_STREAM, position]))[None]
+        for position, (height, width) in enumerate(sides)
     ]
 
 
@@ -69,6 +71,7 @@ def cpn_claims(inputs: Inputs) -> list[Claim]:
     """
     images, arms, found = compare("cpn", CpnSettings, inputs)
     spec = arms["cpn"].stored.spec
+    assert isinstance(spec.settings, CpnSettings), "`compare` has checked it"
     return [
         *found,
         *_gaps(arms, images, fresh_views(images, spec.settings, spec.seed)),
@@ -78,14 +81,15 @@ def cpn_claims(inputs: Inputs) -> list[Claim]:
 
 
 def _gaps(arms: dict[str, Arm], images: Sequence[HeldOut], views: Sequence[Tensor]) -> list[Claim]:
-    pairs, compared = pair_names(images), ("cpn", "plain")
-    found = [complementary_gaps(arms[name].network, images, arms[name].maps, views) for name in compared]
-    relative = [arms[name].relative(gaps) for gaps, name in zip(found, compared, strict=True)]
+    pairs, cpn, plain = pair_names(images), arms["cpn"], arms["plain"]
+    mine, theirs = (complementary_gaps(arm.network, images, arm.maps, views) for arm in (cpn, plain))
     gap = "the maps of two views that hide complementary parts are together nearer to those of the whole"
     share = "the gap drops also as a share of the distance between maps of different images"
     return [
-        Claim("C1", "cpn", gap, *compared, pairs, *found, "ratio", "below", 1),
-        Claim("C1", "cpn", share, *compared, pairs, *relative, "ratio", "below", 1),
+        Claim("C1", "cpn", gap, "cpn", "plain", pairs, mine, theirs, "ratio", "below", 1),
+        Claim(
+            "C1", "cpn", share, "cpn", "plain", pairs, cpn.relative(mine), plain.relative(theirs), "ratio", "below", 1
+        ),
     ]
 
 
@@ -113,7 +117,7 @@ def _quality(arms: dict[str, Arm], images: Sequence[HeldOut]) -> list[Claim]:
         recalls(images, maps, precision) for maps in (cpn.spread_maps, plain.maps, independent.spread_maps)
     )
 
-    def higher(check, statement, second, values, **options) -> Claim:
+    def higher(check: str, statement: str, second: str, values: Both, **options: Unpack[Options]) -> Claim:
         return Claim(check, "cpn", statement, "cpn", second, pairs, *values, **options)
 
     found = "recall inside the object at the precision of the plain network's best threshold is higher"

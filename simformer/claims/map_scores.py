@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -86,7 +86,8 @@ def entropy(maps: Tensor) -> Tensor:
     """Entropy of maps >= 0 as distributions over pixels, in nats: [P, H, W] to [P]; 0 for an empty map."""
     flat = maps.flatten(1).double()
     share = flat / flat.sum(dim=1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
-    return torch.special.entr(share).sum(dim=1)
+    entropies: Tensor = torch.special.entr(share).sum(dim=1)
+    return entropies
 
 
 def mean_gaps(first: Tensor, second: Tensor) -> np.ndarray:
@@ -112,7 +113,7 @@ def _truth_of(image: HeldOut) -> tuple[Tensor, Tensor]:
     return truth != IGNORE, truth == torch.tensor(image.classes)[:, None, None]
 
 
-def _each(image: HeldOut, maps: Tensor, measure) -> np.ndarray:
+def _each(image: HeldOut, maps: Tensor, measure: Callable[[np.ndarray, np.ndarray], float]) -> np.ndarray:
     """Apply a measure of (scores, truth) over known pixels to each map; NaN where the truth lacks the class."""
     known, right = (part.numpy() for part in _truth_of(image))
     return np.array([measure(own[known], true[known]) for own, true in zip(maps.numpy(), right, strict=True)])

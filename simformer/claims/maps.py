@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ import torch
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.compared_maps import MapArm
 from simformer.baselines.expansion.psa_irn import blurred_maps
-from simformer.claims.claim import Claim, compared
+from simformer.claims.claim import Claim, Options, Side, compared
 from simformer.claims.label_measures import (
     best_threshold,
     class_precisions,
@@ -189,12 +189,12 @@ def _mix(maps: ClassMaps, image: _Image, names: tuple[int, ...], gamma: float) -
 
 
 def _all_measures(
-    values: dict[str, Values], check: str, statement: str, first: str, second: str, **options: Any
+    values: dict[str, Values], check: str, statement: str, first: str, second: str, **options: Unpack[Options]
 ) -> list[Claim]:
     """Claim the same of pixel average precision, own argmax and best threshold."""
     mine, theirs = values[first], values[second]
     arms = first, second
-    iou = {"statistic": "iou"} | options
+    iou: Options = {"statistic": "iou", **options}
     return [
         compared(check, METHOD, f"{statement} ({PRECISION})", *arms, mine.precision, theirs.precision, **options),
         compared(check, METHOD, f"{statement} ({ARGMAX})", *arms, mine.argmax, theirs.argmax, **iou),
@@ -203,8 +203,14 @@ def _all_measures(
 
 
 def _mixed(
-    values: dict[str, Values], check: str, statement: str, first: str, second: str, expected="above", bound=0.0
+    values: dict[str, Values],
+    check: str,
+    statement: str,
+    first: str,
+    second: str,
+    expected: Side = "above",
+    bound: float = 0.0,
 ) -> Claim:
     mine, theirs = values[first].mixed, values[second].mixed
-    options = {"statistic": "iou", "expected": expected, "bound": bound, "control": check == "X4"}
+    options: Options = {"statistic": "iou", "expected": expected, "bound": bound, "control": check == "X4"}
     return compared(check, METHOD, statement, first, second, mine, theirs, **options)

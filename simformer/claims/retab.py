@@ -5,13 +5,15 @@ Only this module of RETAB reads true masks, and only to score.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from simformer.baselines.class_maps.cam import pixels_of
@@ -28,7 +30,7 @@ from simformer.baselines.retab.networks import AFFINITY_KIND
 from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.baselines.settings import AffinitySettings
 from simformer.baselines.training.network_file import read_network
-from simformer.claims.claim import Claim
+from simformer.claims.claim import Both, Claim, Options
 from simformer.claims.maps import chosen_images
 from simformer.claims.measures import average_precision, roc_auc
 from simformer.claims.retab_walks import View, counts, own_argmax, resized
@@ -79,20 +81,25 @@ class Values:
     """Values of two arms on images, as they come in."""
 
     images: list[str] = field(default_factory=list)
-    first: list = field(default_factory=list)
-    second: list = field(default_factory=list)
+    first: list[float] = field(default_factory=list)
+    second: list[float] = field(default_factory=list)
 
-    def add(self, image: str, first, second) -> None:
+    def add(self, image: str, first: float, second: float) -> None:
         """Add an image, unless one of the values is not finite."""
-        if np.isfinite(first).all() and np.isfinite(second).all():
+        if math.isfinite(first) and math.isfinite(second):
             self.images.append(image)
             self.first.append(first)
             self.second.append(second)
 
-    def claim(self, check: str, statement: str, arms: tuple[str, str], *kind: str, **others: object) -> Claim:
-        """Return the claim about these values; `kind` and `others` as the last attributes of `Claim`."""
-        values = np.array(self.first), np.array(self.second)
-        return Claim(check, "retab", statement, *arms, tuple(self.images), *values, *kind, **others)
+    def claim(self, check: str, statement: str, arms: tuple[str, str], **options: Unpack[Options]) -> Claim:
+        """Return the claim about these values."""
+        return _claim(check, statement, arms, self.images, (np.array(self.first), np.array(self.second)), **options)
+
+
+def _claim(
+    check: str, statement: str, arms: tuple[str, str], images: Sequence[str], values: Both, **options: Unpack[Options]
+) -> Claim:
+    return Claim(check, "retab", statement, *arms, tuple(images), *values, **options)
 
 
 def retab_claims(inputs: Inputs) -> list[Claim]:
@@ -124,14 +131,14 @@ def _views(inputs: Inputs) -> Iterator[tuple[LabelledImage, View]]:
         yield image, View(maps, pixels_of(inputs.data, image, maps.extent), boundary, other, truth, base == IGNORE)
 
 
-def _network(path: Path, masked: LabelSet) -> nn.Module:
+def _network(path: Path, masked: LabelSet) -> AffinityNetwork:
     kind = "psa" if path.parent.name == "psa" else AFFINITY_KIND
     stored = read_network(path, kind, AffinitySettings)
     require_blind(stored.identity, masked.identity)
     return stored.fill(AffinityNetwork(stored.spec.backbone)).eval()
 
 
-def _initial(path: Path, weights: Path | None) -> nn.Module:
+def _initial(path: Path, weights: Path | None) -> AffinityNetwork:
     """Return the network as it was before its training."""
     from simformer.models.weights import initialise_backbone
 
@@ -160,7 +167,7 @@ def _boundaries(views: Sequence[tuple[LabelledImage, View]]) -> list[Claim]:
         )
         mine = average_precision(own, truth)
         chance.add(image.name, mine, truth.mean())
-        gradient.add(image.name, mine, average_precision(_gradient(view.pixels, size)[inner].numpy(), truth))
+        gradient.add(image.name, mine, average_precision(_gradient(view.pixels, tuple(size))[inner].numpy(), truth))
         others.add(image.name, mine, average_precision(other, truth))
         recall.add(image.name, (own[truth] >= 0.5).mean(), 0.5)
         false.add(image.name, (own[~truth] >= 0.5).mean(), 0.3)
@@ -168,13 +175,13 @@ def _boundaries(views: Sequence[tuple[LabelledImage, View]]) -> list[Claim]:
         chance.claim("P1", "Boundaries of novel classes are found better than by chance (AP)", ("boundary", "chance")),
         gradient.claim("P1", "and better than by the image's gradient (AP)", ("boundary", "gradient")),
         recall.claim("P1", "At 0.5 at least half of them are found", ("recall", "0.5")),
-        false.claim("P1", "At 0.5 at most 30 % of the rest is called a boundary", ("false alarms", "0.3"), "difference",
-                    "below"),
+        false.claim("P1", "At 0.5 at most 30 % of the rest is called a boundary", ("false alarms", "0.3"),
+                    expected="below"),
         others.claim("P1", "Boundary maps of other images are worse (AP)", ("boundary", "other images"), control=True),
     ]  # fmt: skip
 
 
-def _gradient(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+def _gradient(pixels: Tensor, size: tuple[int, ...]) -> Tensor:
     """Length of the grey-value gradient, [H, W]."""
     grey = F.pad(pixels.float().mean(dim=0)[None, None], (1, 1, 1, 1), mode="replicate")
     down, right = grey[..., 2:, 1:-1] - grey[..., :-2, 1:-1], grey[..., 1:-1, 2:] - grey[..., 1:-1, :-2]
@@ -183,7 +190,9 @@ def _gradient(pixels: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 @torch.inference_mode()
-def _affinities(views: Sequence[tuple[LabelledImage, View]], networks: dict[str, nn.Module], inputs) -> list[Claim]:
+def _affinities(
+    views: Sequence[tuple[LabelledImage, View]], networks: dict[str, AffinityNetwork], inputs: Inputs
+) -> list[Claim]:
     """P2: area under the ROC curve of affinities, on pairs of cells with both ends novel, and of base pairs."""
     offsets = half_disc(inputs.settings.radius)
     names = [name for name in networks if name != "retab"]
@@ -246,7 +255,9 @@ def _precision(labels: np.ndarray, truth: np.ndarray) -> float:
     return float((labels[kept] == truth[kept]).mean()) if kept.any() else float("nan")
 
 
-def _walks(views: Sequence[tuple[LabelledImage, View]], networks: dict[str, nn.Module], inputs) -> list[Claim]:
+def _walks(
+    views: Sequence[tuple[LabelledImage, View]], networks: dict[str, AffinityNetwork], inputs: Inputs
+) -> list[Claim]:
     """C1, C2, C4, C5: labels by own argmax in R."""
     novel = inputs.masked.novel
     found: dict[str, list[np.ndarray]] = {}
@@ -262,8 +273,9 @@ def _walks(views: Sequence[tuple[LabelledImage, View]], networks: dict[str, nn.M
     images = [image.name for image, _ in views]
 
     def claim(check: str, statement: str, first: str, second: str, bound: float = 0.0, control: bool = False) -> Claim:
-        values = Values(images, found[first], found[second])
-        return values.claim(check, statement, (first, second), "iou", bound=bound, control=control)
+        values = np.array(found[first]), np.array(found[second])
+        arms = (first, second)
+        return _claim(check, statement, arms, images, values, statistic="iou", bound=bound, control=control)
 
     return [
         claim("C1", "RETAB is at least 5 points above its class maps (own argmax)", "retab", "cam", 5.0),
@@ -294,14 +306,15 @@ def _location(labels: dict[str, Tensor], view: View, novel: tuple[int, ...]) -> 
     near = F.max_pool2d(edges[None].float(), 2 * NEAR + 1, stride=1, padding=NEAR)[0, 0] > 0
     hits = {arm: labels[arm] == view.truth for arm in ("retab", "one_stage", "cam")}
     gain = hits["retab"].float() - hits["one_stage"].float()
-    gains = [float(gain[ours & zone].mean()) if (ours & zone).any() else float("nan") for zone in (near, ~near)]
+    zones = (ours & near, ours & ~near)
+    in_near, in_far = (float(gain[zone].mean()) if zone.any() else float("nan") for zone in zones)
     won = ours & hits["retab"] & ~hits["cam"]
     scores, rows = view.maps.at_size(*view.truth.shape), {c: i for i, c in enumerate(view.maps.classes)}
     weak = torch.zeros_like(won)
     for c in (c for c in novel if c in rows):
         weak |= (view.truth == c) & (scores[rows[c]] < 0.3)
     share = float(weak[won].float().mean()) if won.any() else float("nan")
-    return *gains, share
+    return in_near, in_far, share
 
 
 def _merged(views: Sequence[tuple[LabelledImage, View]], inputs: Inputs) -> list[Claim]:
@@ -322,7 +335,8 @@ def _merged(views: Sequence[tuple[LabelledImage, View]], inputs: Inputs) -> list
         return []
 
     def claim(statement: str, first: str, second: str) -> Claim:
-        return Values(images, found[first], found[second]).claim("C3", statement, (first, second), "iou")
+        values = np.array(found[first]), np.array(found[second])
+        return _claim("C3", statement, (first, second), images, values, statistic="iou")
 
     return [
         claim("Mixed labels of RETAB are above filling by class maps (images with two novel classes)", "retab", "fill"),

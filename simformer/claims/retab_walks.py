@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +67,7 @@ def resized(truth: Tensor, shape: tuple[int, int]) -> Tensor:
 
 
 @torch.inference_mode()
-def own_argmax(view: View, networks: dict[str, nn.Module], settings: TwoStageSettings) -> dict[str, Tensor]:
+def own_argmax(view: View, networks: Mapping[str, nn.Module], settings: TwoStageSettings) -> dict[str, Tensor]:
     """Label an image by the best of all present classes and 'none of them', by each of the arms.
 
     Args:
@@ -79,7 +80,7 @@ def own_argmax(view: View, networks: dict[str, nn.Module], settings: TwoStageSet
     offsets, one = half_disc(settings.radius), settings.model_copy(update={"stages": 1})
     inputs = padded_input(view.pixels, STRIDE)
     affinity = {name: feature_affinity(network(inputs), offsets)[0] for name, network in networks.items()}
-    size = affinity["retab"].shape[-2:]
+    size = (affinity["retab"].shape[-2], affinity["retab"].shape[-1])
     begun = start(view.maps, size, settings.background)
     ring, other = (b.float() >= settings.boundary for b in (view.boundary, view.other_boundary))
     mine = affinity.pop("retab")

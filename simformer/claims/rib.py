@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -15,7 +17,7 @@ from simformer.baselines.class_maps.map_files import MapSet
 from simformer.baselines.rib.settings import RibCheckSettings, RibSettings
 from simformer.baselines.rib.tuned_maps import load_tuner, read_tuning
 from simformer.baselines.settings import CamSettings
-from simformer.claims.claim import Claim
+from simformer.claims.claim import Claim, Options
 from simformer.claims.measures import average_precision, precision_recall, recall_at_precision
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
@@ -47,12 +49,15 @@ class Pair:
     def scores(self, maps: Maps) -> np.ndarray:
         """Scores of the class at the labelled pixels, [n]."""
         chosen = maps[self.image.name].select([self.category])
-        return chosen.at_size(*self.labelled.shape)[0].numpy()[self.labelled]
+        height, width = self.labelled.shape
+        scores: np.ndarray = chosen.at_size(height, width)[0].numpy()[self.labelled]
+        return scores
 
     @property
     def truth(self) -> np.ndarray:
         """Whether the labelled pixels show the class, bool [n]."""
-        return self.shows[self.labelled]
+        truth: np.ndarray = self.shows[self.labelled]
+        return truth
 
 
 @dataclass(frozen=True)
@@ -124,16 +129,15 @@ def rib_checks(inputs: Inputs, device: torch.device) -> list[Claim]:
     for objective in ("average", "sigmoid"):
         arms[objective] = inputs.tuned(images, device, objective=objective)
     arms["absent"] = inputs.tuned(images, device, goal="absent")
-    gained = {name: _each(pairs, lambda p, m=maps: _matched(p, plain, m)) for name, maps in arms.items()}
-    precision = {
-        n: _each(pairs, lambda p, m=arms[n]: average_precision(p.scores(m), p.truth))
-        for n in ("plain", "rib", "absent")
-    }
-    found = {n: _each(pairs, lambda p, m=arms[n]: _recall(p, m)) for n in ("plain", "rib")}
-    names = [pair.image.name for pair in pairs]
+    gained = {name: _each(pairs, partial(_matched, plain=plain, maps=maps)) for name, maps in arms.items()}
+    precision = {n: _each(pairs, partial(_ranking, maps=arms[n])) for n in ("plain", "rib", "absent")}
+    found = {n: _each(pairs, partial(_recall, maps=arms[n])) for n in ("plain", "rib")}
+    names = tuple(pair.image.name for pair in pairs)
     claims = [*_courses(inputs)]
 
-    def add(check: str, statement: str, first: str, second: str, values: dict, **options: object) -> None:
+    def add(
+        check: str, statement: str, first: str, second: str, values: dict[str, np.ndarray], **options: Unpack[Options]
+    ) -> None:
         claims.append(Claim(check, METHOD, statement, first, second, names, values[first], values[second], **options))
 
     add("R3", "more of the object scores above 0.25", "rib", "plain", found)
@@ -156,6 +160,10 @@ def _each(pairs: Sequence[Pair], value: Callable[[Pair], float]) -> np.ndarray:
     return np.array([value(pair) for pair in pairs], np.float64)
 
 
+def _ranking(pair: Pair, maps: Maps) -> float:
+    return average_precision(pair.scores(maps), pair.truth)
+
+
 def _recall(pair: Pair, maps: Maps) -> float:
     return float((pair.scores(maps)[pair.truth] > LEVEL).mean())
 
@@ -171,14 +179,13 @@ def _courses(inputs: Inputs) -> list[Claim]:
     """R1 and R2, on all images that have labels."""
     images = [image for image in inputs.labels.images if image.classes]
     found = [read_tuning(inputs.rib.root, image) for image in images]
-    names, none = [image.name for image in images], np.zeros(len(images))
-    rising = [course["logits"][-1] > course["logits"][0] for course in found]
-    stopped = [course["stopped"] is not None for course in found]
-    values = (("R1", "the mean logit of the labels rises, in 95 of 100 images", rising, "above", 0.95),)
-    values += (("R2", "fewer than 20 of 100 images stop early", stopped, "below", 0.2),)
+    names, none = tuple(image.name for image in images), np.zeros(len(images))
+    rising = np.array([course["logits"][-1] > course["logits"][0] for course in found])
+    stopped = np.array([course["stopped"] is not None for course in found])
+    rises, few = "the mean logit of the labels rises, in 95 of 100 images", "fewer than 20 of 100 images stop early"
     return [
-        Claim(check, METHOD, statement, "rib", "none", names, each, none, "difference", side, bound)
-        for check, statement, each, side, bound in values
+        Claim("R1", METHOD, rises, "rib", "none", names, rising, none, "difference", "above", 0.95),
+        Claim("R2", METHOD, few, "rib", "none", names, stopped, none, "difference", "below", 0.2),
     ]
 
 
@@ -195,9 +202,9 @@ def _best_iou(pairs: Sequence[Pair], plain: Maps, rib: Maps, num_classes: int) -
         total = counts.sum(axis=1)
         classes = total[0, :, 1] > 0
         best.append(counts[(total[:, classes, 0] / total[:, classes, 1]).mean(axis=1).argmax()])
-    names = [pair.image.name for pair in pairs]
+    names, (mine, other) = tuple(pair.image.name for pair in pairs), best
     statement = "mean IoU at the best threshold is higher"
-    return Claim("R4", METHOD, statement, "rib", "plain", names, *best, "iou")
+    return Claim("R4", METHOD, statement, "rib", "plain", names, mine, other, "iou")
 
 
 def _where(pairs: Sequence[Pair], plain: Maps, rib: Maps, tau: float) -> Claim:
@@ -212,7 +219,7 @@ def _where(pairs: Sequence[Pair], plain: Maps, rib: Maps, tau: float) -> Claim:
             low.append(gain[below].mean())
             high.append(gain[~below].mean())
     statement = "recall rises more where plain scores are low"
-    return Claim("R5", METHOD, statement, "below tau", "above tau", names, low, high)
+    return Claim("R5", METHOD, statement, "below tau", "above tau", tuple(names), np.array(low), np.array(high))
 
 
 def _tiers(
@@ -222,9 +229,9 @@ def _tiers(
     names = {image.name for image in images}
     some = [pair for pair in pairs if pair.image.name in names]
     exact = inputs.tuned(images, device, tier="exact", images_at_once=1)
-    base = _each(some, lambda p: _matched(p, plain, plain))
-    kept, gain = (_each(some, lambda p, m=maps: _matched(p, plain, m)) - base for maps in (rib, exact))
-    tier, names_of = inputs.settings.tier, [pair.image.name for pair in some]
+    base = _each(some, partial(_matched, plain=plain, maps=plain))
+    kept, gain = (_each(some, partial(_matched, plain=plain, maps=maps)) - base for maps in (rib, exact))
+    tier, names_of = inputs.settings.tier, tuple(pair.image.name for pair in some)
     arms = (
         ("the exact tier finds more than the plain maps on these images", "exact", "plain", gain, np.zeros(len(some))),
         ("the tier keeps 80 of 100 of the exact tier's gain in recall", tier, "0.8 exact", kept, KEPT * gain),

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from simformer.baselines.seam.settings import SeamSettings
 from simformer.baselines.stride8.network import TappedClassifier, enlarged
-from simformer.claims.claim import Claim
+from simformer.claims.claim import Both, Claim, Side
 from simformer.claims.map_scores import mean_gaps
 from simformer.claims.measures import roc_auc
 from simformer.claims.stride8_networks import WARM, Arm, Inputs, compare, normalised_view
@@ -94,9 +94,11 @@ def seam_claims(inputs: Inputs) -> list[Claim]:
     Raises: UserError for a network that is not what its name says.
     """
     images, arms, found = compare("seam", SeamSettings, inputs)
+    settings = arms["seam"].stored.spec.settings
+    assert isinstance(settings, SeamSettings), "`compare` has checked it"
     return [
         *found,
-        *_equivariance(arms, images, arms["seam"].stored.spec.settings.rescale),
+        *_equivariance(arms, images, settings.rescale),
         *_quality(arms, images),
         *_affinity(arms, images),
     ]
@@ -111,7 +113,7 @@ def _equivariance(arms: dict[str, Arm], images: Sequence[HeldOut], rescale: floa
     trained = {name: gaps(name, rescale) for name in ("plain", "seam", "seam_no_er")}
     relative = {name: arms[name].relative(trained[name]) for name in ("plain", "seam")}
 
-    def ratio(check, statement, first, second, values, expected, bound) -> Claim:
+    def ratio(check: str, statement: str, first: str, second: str, values: Both, expected: Side, bound: float) -> Claim:
         return Claim(check, "seam", statement, first, second, pairs, *values, "ratio", expected, bound)
 
     drop = f"the gap of the maps under the trained rescaling ({rescale:g}) drops by a quarter"

@@ -55,7 +55,7 @@ def check_table(spec: dict[str, Any]) -> pd.DataFrame:
         shown (yes, no, opposite, -), control, and LACKS: why an interval is not there.
     Raises: UserError if a file holds the same claim twice.
     """
-    groups: dict[tuple, list[Claim]] = {}
+    groups: dict[tuple[str, ...], list[Claim]] = {}
     for file in spec["files"]:
         place, mine = tuple(file[name] for name in PLACE), set()
         for claim in load_claims(Path(file["path"])):
@@ -144,16 +144,19 @@ def _arms(claim: Claim, names: list[str], weights: np.ndarray) -> np.ndarray:
         if claim.statistic != "iou":
             counts = weights @ np.bincount(rows, minlength=len(names))
             return np.stack([weights @ total / counts for total in sums])
-        counts = [np.tensordot(weights, total, axes=1) for total in sums]  # [draws, K, 2] each
-        held = np.logical_and(*(c[..., 1] > 0 for c in counts))
-        values = [np.where(held, c[..., 0] / c[..., 1], 0.0).sum(axis=1) / held.sum(axis=1) for c in counts]
+        pixels = [np.tensordot(weights, total, axes=1) for total in sums]  # [draws, K, 2] each
+        held = np.logical_and(*(c[..., 1] > 0 for c in pixels))
+        values = [np.where(held, c[..., 0] / c[..., 1], 0.0).sum(axis=1) / held.sum(axis=1) for c in pixels]
         return 100 * np.stack(values)
 
 
 def _compared(first: np.ndarray, second: np.ndarray, claim: Claim) -> np.ndarray:
+    value: np.ndarray
     if claim.statistic != "ratio":
-        return first - second
-    return np.divide(first, second, out=np.full(np.shape(first), math.nan), where=np.asarray(second) != 0)
+        value = first - second
+    else:
+        value = np.divide(first, second, out=np.full(np.shape(first), math.nan), where=np.asarray(second) != 0)
+    return value
 
 
 def _over_seeds(per_seed: np.ndarray, claim: Claim) -> Interval:
@@ -189,24 +192,24 @@ def write_check_table(spec: dict[str, Any], csv: Path) -> None:
 
 def _printed(table: pd.DataFrame) -> pd.DataFrame:
     """One line per claim, as strings."""
-    lines = [
-        {
-            "statement": line.statement + (" (control)" if line.control == "yes" else ""),
-            "first": _arm(line.first, line.first_value),
-            "second": _arm(line.second, line.second_value),
-            "value": _number(line.value, line.statistic),
-            "over images": ends(line.low, line.high, line.lack, partial(_number, statistic=line.statistic)),
-            "over seeds": ends(
-                line.seed_low, line.seed_high, line.seed_lack, partial(_number, statistic=line.statistic)
-            ),
-            "expected": f"{line.expected} {line.bound:g}",
-            "images": str(line.images),
-            "seeds": str(line.seeds),
-            "shown": line.shown,
-        }
-        for line in table.itertuples()
-    ]
-    return pd.DataFrame(lines).set_axis(table["check"])
+    return pd.DataFrame([_cells(line) for line in table.itertuples()]).set_axis(table["check"])
+
+
+def _cells(line: Any) -> dict[str, str]:
+    """Cells of one line of the table, as `itertuples` gives it."""
+    written = partial(_number, statistic=line.statistic)
+    return {
+        "statement": line.statement + (" (control)" if line.control == "yes" else ""),
+        "first": _arm(line.first, line.first_value),
+        "second": _arm(line.second, line.second_value),
+        "value": written(line.value),
+        "over images": ends(line.low, line.high, line.lack, written),
+        "over seeds": ends(line.seed_low, line.seed_high, line.seed_lack, written),
+        "expected": f"{line.expected} {line.bound:g}",
+        "images": str(line.images),
+        "seeds": str(line.seeds),
+        "shown": line.shown,
+    }
 
 
 def _arm(arm: str, value: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from simformer.baselines.responses import WALKS
@@ -25,6 +26,8 @@ from simformer.commands.options import (
 
 if TYPE_CHECKING:
     from simformer.baselines.class_maps.map_files import MapJob
+    from simformer.baselines.settings import NetworkSettingsT, NetworkSpec
+    from simformer.training.job import Job
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -51,14 +54,18 @@ def affinity(args: argparse.Namespace) -> None:
     train_network(train_expander, network_spec(AffinitySettings, args), args)
 
 
-def network_spec(settings, args: argparse.Namespace):
+def network_spec(settings: type[NetworkSettingsT], args: argparse.Namespace) -> NetworkSpec[NetworkSettingsT]:
     """Read the specification of a training, whose settings are of some class."""
-    from simformer.baselines.settings import NetworkSpec
+    from simformer.baselines.settings import of_settings
 
-    return parsed(NetworkSpec[settings], args.spec, "--spec")
+    return parsed(of_settings(settings), args.spec, "--spec")
 
 
-def train_network(run, spec, args: argparse.Namespace) -> None:
+def train_network(
+    run: Callable[[NetworkSpec[NetworkSettingsT], Job], None],
+    spec: NetworkSpec[NetworkSettingsT],
+    args: argparse.Namespace,
+) -> None:
     """Call a training function with the options of TRAINING, unless another process has just finished it."""
     from simformer.machine.run_lock import run_lock
     from simformer.machine.stop_signal import ignore_stops
@@ -177,7 +184,7 @@ TRAINING: tuple[Option, ...] = (
 )
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add these subcommands to the parser."""
     command(commands, classifier, *TRAINING)
     command(commands, cam, NETWORK, *MAKING)

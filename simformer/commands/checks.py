@@ -59,7 +59,7 @@ def stage_costs(args: argparse.Namespace) -> None:
     write_stage_costs(catalogue, args.results, args.output)
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add these subcommands to the parser."""
     fill = path("fill", "labels.json of the trivial control, Fill*", read=label_set)
     command(commands, check_maps, *STUDIED, ON, SEED, LABELS, TRUTH, fill, OUTPUT)

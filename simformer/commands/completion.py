@@ -49,7 +49,7 @@ def script(shell: str, commands: Mapping[str, argparse.ArgumentParser]) -> str:
     return FOR_ZSH + text if shell == "zsh" else text
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add this subcommand to the parser."""
 
     def completion(args: argparse.Namespace) -> None:

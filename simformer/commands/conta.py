@@ -126,7 +126,7 @@ def _confounder(file: Path) -> Confounder:
     return Confounder.load(file)
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add these subcommands to the parser."""
     predicted = path(
         "predicted",

@@ -49,7 +49,7 @@ def audit(args: argparse.Namespace) -> None:
 def audit_page(args: argparse.Namespace) -> None:
     """Write a page about a dataset: JSON, Markdown and a picture."""
     from simformer.analysis.pages.audit_page import write_audit_page
-    from simformer.data.audit import AuditReport
+    from simformer.data.audit_report import AuditReport
     from simformer.data.splits import Split
 
     splits = {path.parent.name: Split.load(path) for path in args.splits}
@@ -112,7 +112,7 @@ def fill_labels(args: argparse.Namespace) -> None:
     run(args.labels, args.output)
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add these subcommands to the parser."""
     command(
         commands,

@@ -63,7 +63,8 @@ def failures(args: argparse.Namespace) -> None:
     from simformer.analysis.figures.style import draw_figure
 
     spec, models, scene = _loaded(args)
-    failures = all_failures(*models.values(), scene, spec["images"])
+    (model,) = models.values()
+    failures = all_failures(model, scene, spec["images"])
     draw_figure(args.output, spec["title"], failures_figure, scene, failures, spec["count"])
 
 
@@ -113,7 +114,7 @@ def _loaded(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Trained
     return spec, models, Scene(args.data, args.index, args.split, inference, args.device)
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add these subcommands to the parser."""
     models = path("model", "model.safetensors of each method that the figure shows", nargs="+")
     shown = (

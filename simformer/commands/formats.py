@@ -60,7 +60,7 @@ def _share(text: str) -> float:
     return value
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add this subcommand to the parser."""
     many = {"action": "append", "nargs": 2, "default": [], "metavar": FORMAT_PATH}
     command(

@@ -18,7 +18,7 @@ def init(args: argparse.Namespace) -> None:
     print(f"next: {inside}snakemake --configfile config/demo_quick.yaml --cores 2")
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add this subcommand to the parser."""
     folder = {"nargs": "?", "type": some_path, "default": Path(), "help": "folder to write; default: the current one"}
     command(commands, init, ("folder", folder))

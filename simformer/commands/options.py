@@ -23,7 +23,11 @@ MOST = 10**15
 """What a count without a bound of its own may be."""
 
 
-def command(commands: argparse._SubParsersAction, run: Callable[[argparse.Namespace], None], *options: Option) -> None:
+def command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    run: Callable[[argparse.Namespace], None],
+    *options: Option,
+) -> None:
     """Add the subcommand named like a function, which it calls, with the function's docstring as help.
 
     `simformer --help` lists the first line of the docstring; groups.py says under which heading.
@@ -44,7 +48,7 @@ def command(commands: argparse._SubParsersAction, run: Callable[[argparse.Namesp
 
 def _with_default(keywords: dict[str, Any]) -> str:
     """Return the help of an option with its default value, unless the help itself says what happens without it."""
-    text, default = keywords["help"], keywords.get("default")
+    text, default = str(keywords["help"]), keywords.get("default")
     if "default:" in text or default in (None, [], ""):
         return text
     return f"{text}; default: {' '.join(map(str, default)) if isinstance(default, list) else default}"

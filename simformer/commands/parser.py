@@ -28,9 +28,11 @@ class Parser(argparse.ArgumentParser):
         told = told.replace("the following arguments are required:", "missing:")
         self.exit(2, f"error: {self.prog}: {told}{' Type' if told.endswith('?') else '; type'} `{self.prog} --help`\n")
 
-    def parse_known_args(self, args=None, namespace=None):
+    def parse_known_args(  # type: ignore[override]  # argparse's overloads for other namespaces, which we do not use
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
         """Parse; a name that no option has is told before anything that is missing because of it."""
-        self._refuse_unknown_options(args)
+        self._refuse_unknown_options(args or ())
         found, rest = super().parse_known_args(args, namespace)
         if rest:
             self.error(f"there is no place for '{rest[0]}'")

@@ -82,7 +82,7 @@ def _sizes(args: argparse.Namespace) -> dict[str, int | None]:
     return {"short_edge": args.short_edge, "max_long_edge": args.max_long_edge}
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add these subcommands to the parser."""
     sizes = [
         (

@@ -100,7 +100,8 @@ def _of_table(args: argparse.Namespace) -> dict[str, Any]:
     """Return what a command of a table works on: `simformer.study.table_runs` has a function of the same name."""
     from simformer.study import table_runs
 
-    return planned(args, getattr(table_runs, args.run.__name__), args.experiment)
+    found: dict[str, Any] = planned(args, getattr(table_runs, args.run.__name__), args.experiment)
+    return found
 
 
 def keep(args: argparse.Namespace) -> None:
@@ -162,7 +163,7 @@ def schema(args: argparse.Namespace) -> None:
     args.methods.write_text(methods_page(args.config), encoding="utf-8")
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add these subcommands to the parser."""
     command(commands, plan, TARGETS, STUDY)
     for run in (table, partial_table, intervals, t_test, per_class, label_quality):

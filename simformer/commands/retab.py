@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from simformer.commands.baselines import MAKING, MAPS, NETWORK, SETTINGS, TRAINING, map_job, network_spec, train_network
 from simformer.commands.inputs import label_set, map_set, use_threads
@@ -21,6 +22,10 @@ from simformer.commands.options import (
     parsed,
     path,
 )
+
+if TYPE_CHECKING:
+    from simformer.baselines.settings import NetworkSpec
+    from simformer.training.job import Job
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -69,7 +74,7 @@ def retab_affinity(args: argparse.Namespace) -> None:
     from simformer.baselines.settings import AffinitySettings
     from simformer.data.identity import require_groups
 
-    def run(spec, job) -> None:
+    def run(spec: NetworkSpec[AffinitySettings], job: Job) -> None:
         require_groups(job.labels.identity, args.split)
         train_affinity(spec, job, args.split.novel)
 
@@ -142,7 +147,7 @@ WALKED = path("walked", "maps.json of walked maps", read=map_set)
 SEEDS = path("seeds", "labels.json of the seeds, made from class maps", read=label_set)
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add these subcommands to the parser."""
     command(commands, retab_boundary, *TRAINING)
     command(commands, retab_boundary_maps, NETWORK, *MAKING)

@@ -56,7 +56,7 @@ SETTINGS: tuple[Option, ...] = (
 )
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add these subcommands to the parser."""
     command(
         commands, rib, NETWORK, DATA, LABELS, *SETTINGS, SHARD, *RUNNING,

@@ -174,7 +174,7 @@ def join_labels(args: argparse.Namespace) -> None:
     run(args.labels, [label_set(shard / "labels.json") for shard in args.shards], args.output)
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add these subcommands to the parser."""
     stored = (
         "--inference",

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from simformer.commands.baselines import SETTINGS, TRAINING, train_network
 from simformer.commands.options import DATA, INDEX, RUNNING, SPLIT, Option, command, named_path, parsed, path
 from simformer.errors import UserError
+
+if TYPE_CHECKING:
+    from simformer.claims.claim import Claim
+    from simformer.claims.stride8_networks import Inputs
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -42,7 +48,7 @@ def check_cpn(args: argparse.Namespace) -> None:
     _check(args, ARMS, cpn_claims)
 
 
-def _check(args: argparse.Namespace, arms: tuple[str, ...], measure) -> None:
+def _check(args: argparse.Namespace, arms: tuple[str, ...], measure: Callable[[Inputs], list[Claim]]) -> None:
     from simformer.baselines.settings import CamSettings
     from simformer.claims.claim import save_claims
     from simformer.claims.stride8_networks import Inputs
@@ -62,7 +68,7 @@ NETWORKS: Option = (
 CHECK = (NETWORKS, DATA, INDEX, SPLIT, SETTINGS, *RUNNING)
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add these subcommands to the parser."""
     start = path("start", "trained network to start from; default: the initial weights", required=False)
     command(commands, response_network, *TRAINING, start)

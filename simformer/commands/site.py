@@ -53,7 +53,7 @@ def report_screenshots(args: argparse.Namespace) -> None:
     run(args.report, args.output)
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add these subcommands to the parser."""
     command(commands, site_images, DATA, INDEX, OUTPUT)
     command(commands, site_predictions, INDEX, *PREDICTING)

@@ -51,7 +51,7 @@ def doctor(args: argparse.Namespace) -> None:
         sys.exit(1)
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add these subcommands to the parser."""
     command(
         commands, status, TARGETS, STUDY, JSON,

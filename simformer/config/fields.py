@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -18,6 +18,8 @@ BACKBONES = ("resnet50", "resnet18", "mobilenet_v2", "tiny")
 """Backbones that need no other package."""
 TIMM = "timm/"
 """What the name of a backbone begins with that is one of timm's."""
+Labels = Literal["weak", "crop", "full", "pseudo", "fill", "maps", "none"]
+"""Label maps that a method trains on; `none` is not trained."""
 NO_FILES = ("none", "imagenet", "timm")
 """Values of `model.weights` that are no path."""
 

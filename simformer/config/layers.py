@@ -11,13 +11,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from simformer.atomic import atomic_write_text
-from simformer.config.fields import Seed, Settings
+from simformer.config.fields import Labels, Seed, Settings
 from simformer.config.settings import Draw, TrainSettings
 from simformer.errors import UserError, if_made, to_make
 from simformer.text.explain import explain, is_section, mistakes, origin
@@ -89,8 +89,7 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
     for layer in layers:
         for key, value in layer.items():
             old = merged.get(key)
-            both = isinstance(old, Mapping) and isinstance(value, Mapping)
-            merged[key] = merge(old, value) if both else value
+            merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 
@@ -170,9 +169,7 @@ class RunConfig(Settings):
     split: str = Field(description="'split<k>', or 'full' for a training that sees every mask.")
     method: str = Field(description="Method name.")
     seed: Seed = Field(description="Seed of initialisation, data order, augmentation and sampling.")
-    labels: Literal["weak", "crop", "full", "pseudo", "fill", "maps", "none"] = Field(
-        description="Which label maps it trains on."
-    )
+    labels: Labels = Field(description="Which label maps it trains on.")
     novel: str | Draw | None = Field(
         None,
         description="What the study says of the split's novel classes (`Catalogue.novel`), with which the labels are "

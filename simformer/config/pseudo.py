@@ -34,5 +34,7 @@ class PseudoSettings(Settings):
     @classmethod
     def of_suffix(cls, suffix: str) -> PseudoSettings:
         """Return the rule of a folder by what its name ends with."""
-        rule, gamma = re.fullmatch(r"(?:_([a-z]+))?([0-9].*)?", suffix).groups()
+        written = re.fullmatch(r"(?:_([a-z]+))?([0-9].*)?", suffix)
+        assert written is not None, "`suffix` has written it"
+        rule, gamma = written.groups()
         return cls(rule=rule or "released", **({"gamma": float(gamma)} if gamma else {}))

@@ -160,7 +160,8 @@ def parse_archives(options: Sequence[str], source: Source) -> dict[str, Path]:
 
 def content_json(source: Source) -> str:
     """Return what decides a source's content: all of it but the addresses and rough sizes of its archives."""
-    untold, hidden = {"urls", "gigabytes"}, {}
+    untold = {"urls", "gigabytes"}
+    hidden: dict[str, set[str] | dict[int, set[str]]] = {}
     for field in type(source).model_fields:
         value = getattr(source, field)
         if isinstance(value, Archive):

@@ -145,7 +145,9 @@ class ZipTree:
 
     def open(self, name: str) -> io.BufferedReader:
         """Open a member for reading, bytes; one of BROKEN_ARCHIVE if that fails."""
-        return io.BufferedReader(self.pack.open(self._members[name]))
+        member = self.pack.open(self._members[name])
+        assert isinstance(member, zipfile.ZipExtFile), "what zipfile opens for reading"
+        return io.BufferedReader(member)
 
     def place(self, name: str, target: Path) -> None:
         """Write a member to a path on this machine, atomically but without waiting for the disk."""
@@ -251,11 +253,15 @@ def _unpack_tar(archive: Path, pack: tarfile.TarFile, folder: Path) -> None:
             yield tar_entry(info)
 
     checked(archive, entries())
+    assert pack.fileobj is not None, "the archive is open"
     refuse_cut_tar(archive, pack.fileobj, pack.offset)
     for info in members:
         info.name = plain_name(info.name)
     # Python before 3.11.4 has no filters; every member has been found safe above.
-    pack.extractall(folder, members, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))  # noqa: S202
+    if hasattr(tarfile, "data_filter"):
+        pack.extractall(folder, members, filter="data")
+    else:
+        pack.extractall(folder, members)  # noqa: S202
 
 
 def link(source: Path, target: Path) -> None:

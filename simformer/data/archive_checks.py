@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
 from simformer.data.signatures import HEAD, describe_content
 from simformer.errors import UserError
@@ -203,7 +203,17 @@ def _refuse_both(path: Path, names: dict[str, Entry]) -> None:
             above = above.rpartition("/")[0]
 
 
-def refuse_cut_tar(path: Path, stream: BinaryIO, end: int) -> None:
+class Seekable(Protocol):
+    """A stream of bytes in which one can go to a place."""
+
+    def seek(self, offset: int, /) -> object:
+        """Go to a place."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return so many bytes, or fewer at the end."""
+
+
+def refuse_cut_tar(path: Path, stream: Seekable, end: int) -> None:
     """Raise UserError unless a tar ends as it should: a damaged header in its middle looks like the end.
 
     Args:

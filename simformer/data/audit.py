@@ -93,9 +93,9 @@ def audit(root: Path, workers: int, expect: Expected = NOTHING_EXPECTED) -> tupl
     counts = [_count(found, of_subset, len(classes)) for found, of_subset in zip((train, test), kept, strict=True)]
     notes = twice + notes_on(classes, (train, test), counts, images.unlisted(findings), tags.only)
     notes += tags.notes(kept[0], counts[1].pixels_per_class)
-    records = (tuple(finding.record for finding in found if finding.record) for found in kept)
-    index = DatasetIndex(classes, *records, tags_only=tags.only)
-    return index, AuditReport(classes, *counts, tuple(notes))
+    in_train, in_test = (tuple(finding.record for finding in found if finding.record) for found in kept)
+    index = DatasetIndex(classes, in_train, in_test, tags_only=tags.only)
+    return index, AuditReport(classes, counts[0], counts[1], tuple(notes))
 
 
 def _find_files(names: Sequence[str], images: NamedFiles, labels: NamedFiles) -> list[Listed]:
@@ -110,7 +110,8 @@ def _find_files(names: Sequence[str], images: NamedFiles, labels: NamedFiles) ->
             except UserError as error:
                 paths.append(None)
                 problems.append(str(error))
-        found.append(Listed(name, *paths, tuple(problems)))
+        image, label = paths
+        found.append(Listed(name, image, label, tuple(problems)))
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simformer.config.settings import IGNORE
 from simformer.config.sources import Expected
@@ -64,7 +65,7 @@ def id_problems(root: Path, findings: Sequence[Finding], class_count: int) -> li
         class_count: K; 0 if unknown, then nothing is checked.
     """
     wrong = {
-        finding.label: beyond
+        str(finding.label): beyond
         for finding in findings
         if (beyond := [i for i, count in enumerate(finding.counts) if count and class_count <= i != IGNORE])
     }
@@ -131,8 +132,8 @@ def notes_on(
         absent = [f"'{classes[k]}'" for k, count in enumerate(found.images_per_class) if not count and k not in told]
         if absent:
             notes.append(f"no {subset} image shows {some(absent, SHOWN)}")
-    for name, found in zip((TRAIN, TEST), findings, strict=True):
-        notes += [f"{name}: {' and '.join(names)} are the same photograph" for names in _repeated(found)]
+    for name, inspected in zip((TRAIN, TEST), findings, strict=True):
+        notes += [f"{name}: {' and '.join(names)} are the same photograph" for names in _repeated(inspected)]
     if unlisted:
         notes.append(f"images in neither list: {some(unlisted, SHOWN)}")
     return notes
@@ -148,7 +149,8 @@ def _repeated(findings: Sequence[Finding]) -> list[list[str]]:
 
 def _histogram(findings: Sequence[Finding]) -> dict[int, int]:
     """Return the pixels of every id that occurs; 255 is among them, last."""
-    total = np.sum([finding.counts for finding in findings if finding.counts], axis=0, dtype=np.int64)
+    counts = np.array([finding.counts for finding in findings if finding.counts], np.int64)
+    total: NDArray[np.int64] = counts.sum(axis=0)
     return {int(i): int(total[i]) for i in np.flatnonzero(total)}
 
 

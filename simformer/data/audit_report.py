@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from simformer.atomic import atomic_write_text
 from simformer.data.index import REMEDY
@@ -51,10 +53,12 @@ class AuditReport:
         """Read what `save` wrote, or an older report without notes; UserError if it is not that."""
         data = read_generated(path, REPORT, {"classes": list, "train": dict, "test": dict}, remedy=REMEDY)
         try:
-            subsets = (
-                SubsetCounts(**{k: tuple(v) if isinstance(v, list) else v for k, v in data[name].items()})
-                for name in ("train", "test")
-            )
-            return AuditReport(tuple(data["classes"]), *subsets, tuple(data.get("notes", ())))
+            train, test = (_counts(data[name]) for name in ("train", "test"))
+            return AuditReport(tuple(data["classes"]), train, test, tuple(data.get("notes", ())))
         except (TypeError, AttributeError) as error:
             raise UserError(f"{path}: not a {REPORT} of this version ({error}); {REMEDY}") from None
+
+
+def _counts(content: Mapping[str, Any]) -> SubsetCounts:
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+    return SubsetCounts(**values)

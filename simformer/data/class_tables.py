@@ -94,7 +94,8 @@ def coco_stuff_10k_images() -> dict[str, list[int]]:
 
     They are those of the lists that its authors publish (github.com/nightrome/cocostuff10k).
     """
-    return _load("coco_stuff_10k.images")
+    images: dict[str, list[int]] = _load("coco_stuff_10k.images")
+    return images
 
 
 def _read(name: str) -> ClassTable:

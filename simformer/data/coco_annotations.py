@@ -130,6 +130,7 @@ class _Broken(NamedTuple):
 
 _UNWANTED = object()
 """Stands for an entry of an image that is not wanted."""
+Check = Callable[[dict[str, Any]], Any]
 
 
 @dataclass
@@ -191,7 +192,8 @@ class _Reader:
 
     def image(self, item: dict[str, Any]) -> Any:
         """Return an image in its small form, what is wrong with it, or that it is not wanted."""
-        image_id, size = item.get("id"), (item.get("height"), item.get("width"))
+        image_id: Any = item.get("id")
+        size: tuple[Any, Any] = (item.get("height"), item.get("width"))
         constants = self._taken()
         if type(image_id) is not int or not 0 <= image_id <= LARGEST_IMAGE_ID:
             return _Broken(
@@ -237,7 +239,7 @@ class _Reader:
         ]
         return Annotations(sizes, regions, problems + _doubled(regions))
 
-    def _entries(self, section: Sequence[Any], name: str, check: Callable, kind: type) -> Iterator[Any]:
+    def _entries(self, section: Sequence[Any], name: str, check: Check, kind: type) -> Iterator[Any]:
         """Yield the wanted entries of a list; what was not made small, for lack of a key, is checked now."""
         for number, entry in enumerate(section):
             checked = check(entry) if isinstance(entry, dict) else entry

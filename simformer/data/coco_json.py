@@ -8,8 +8,9 @@ files look like: `simformer.data.coco_annotations`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,18 +76,18 @@ def coco_json(annotations: Sequence[Tree], images: Sequence[Tree], subset: Subse
     photographs = files_by_id(images, len(annotations), ".jpg")
     files = _find_files(annotations)
     if subset == "10k":
-        ids = tuple(coco_stuff_10k_images().values())
+        ids: list[Collection[int]] = list(coco_stuff_10k_images().values())
         regions, _ = _read(files, {image_id for listed in ids for image_id in listed})
     else:
         there = {(file.kind, file.set) for file in files}
         missing = [f"{kind}_{name}.json" for kind in KINDS for name in FOLDERS_2017 if (kind, name) not in there]
         if missing:
             raise UserError(f"{describe(annotations)}: no {', '.join(missing)}; subset 164k needs these files")
-        regions, listed = _read([file for file in files if file.set in FOLDERS_2017], None)
-        ids = tuple(listed[name] for name in FOLDERS_2017)
+        regions, of_sets = _read([file for file in files if file.set in FOLDERS_2017], None)
+        ids = [of_sets[name] for name in FOLDERS_2017]
     name = IMAGE_NAMES[subset]
     pairs = pair(
-        tuple(map(name, listed) for listed in ids),
+        [map(name, listed) for listed in ids],
         {name(i): member for i, member in photographs.items()},
         {name(i): found for i, found in regions.items()},
         (expected_photograph(images), f"it in instances_*.json and stuff_*.json of {describe(annotations)}"),
@@ -152,7 +153,7 @@ def _read(
     problems: list[str] = []
     for file in files:
         known, where = images[file.kind], file.where
-        found = read_annotations(file, lambda i, known=known: i not in known and (wanted is None or i in wanted))
+        found = read_annotations(file, partial(_is_wanted, known, wanted))
         problems += found.problems
         listed[file.set] |= found.sizes.keys()
         known |= {image_id: _Listed(where, size) for image_id, size in found.sizes.items()}
@@ -178,3 +179,7 @@ def _unequal(image_id: int, *files: _Listed) -> list[str]:
         return []
     sizes = " but ".join(f"{file.size[0]} x {file.size[1]} in {file.where}" for file in files)
     return [f"image {image_id}: height x width is {sizes}; expected equal sizes"]
+
+
+def _is_wanted(known: Container[int], wanted: Container[int] | None, image_id: int) -> bool:
+    return image_id not in known and (wanted is None or image_id in wanted)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,14 @@ def compact(segmentation: Any) -> Shape:
     return tuple(map(_polygon, segmentation)) if len(segmentation) < 2 else _polygons(segmentation)
 
 
-def encode(shape: Shape, height: int, width: int) -> dict[str, Any]:
+class RunLengths(TypedDict):
+    """A mask as COCO's compressed run lengths, in the form of pycocotools."""
+
+    size: list[int]
+    counts: str | bytes
+
+
+def encode(shape: Shape, height: int, width: int) -> RunLengths:
     """Check the numbers of a shape, and return it as the library's compressed run lengths.
 
     Polygons of fewer than three points have no area.
@@ -146,7 +153,7 @@ def _check_polygons(polygons: tuple[NDArray[np.float64], ...], height: int, widt
         raise BrokenShape(f"an outline of {outline:,.0f} pixels in an image of height {height} and width {width}")
 
 
-def _checked_runs(runs: Runs, height: int, width: int) -> dict[str, Any]:
+def _checked_runs(runs: Runs, height: int, width: int) -> RunLengths:
     if runs.size != (height, width):
         raise BrokenShape(f"size {list(runs.size)} in an image of height and width {[height, width]}")
     counts = _decompress(runs.counts) if isinstance(runs.counts, bytes) else runs.counts

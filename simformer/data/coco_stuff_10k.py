@@ -15,6 +15,7 @@ from __future__ import annotations
 import io
 import math
 from collections import Counter
+from typing import Any
 
 import h5py
 import numpy as np
@@ -117,7 +118,7 @@ def decode_mat(data: bytes, where: str) -> NDArray[np.uint8]:
     return SCHEMES[names].relabel(values.astype(np.uint8), where)
 
 
-def _read_hdf5(data: bytes) -> tuple[NDArray, int]:
+def _read_hdf5(data: bytes) -> tuple[NDArray[Any], int]:
     """Return `S` turned as MATLAB shows it, and the number of `names`."""
     with h5py.File(io.BytesIO(data), "r") as file:
         missing = [name for name in ("S", "names") if not isinstance(file.get(name), h5py.Dataset)]
@@ -128,7 +129,7 @@ def _read_hdf5(data: bytes) -> tuple[NDArray, int]:
         return file["S"][()].T, int(file["names"].size)
 
 
-def _read_matlab5(data: bytes) -> tuple[NDArray, int]:
+def _read_matlab5(data: bytes) -> tuple[NDArray[Any], int]:
     """Return `S` and the number of `names`."""
     variables = read_matlab5(data)
     missing = [name for name in ("S", "names") if name not in variables]

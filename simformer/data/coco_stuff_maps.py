@@ -44,7 +44,7 @@ def coco_stuff_maps(labels: Tree, images: Sequence[Tree], subset: Subset) -> Con
     ids = tuple(coco_stuff_10k_images().values()) if subset == "10k" else _ids_2017(labels, images)
     name = IMAGE_NAMES[subset]
     pairs = pair(
-        tuple(map(name, found) for found in ids),
+        [map(name, found) for found in ids],
         {name(i): member for i, member in photographs.items()},
         {name(i): member for i, member in maps.items()},
         (expected_photograph(images), f"its 12 digits and .png in {labels.path}"),

@@ -81,7 +81,7 @@ class Conversion:
 
 
 def pair(
-    names: tuple[Iterable[str], Iterable[str]],
+    names: Sequence[Iterable[str]],
     photographs: Mapping[str, Member],
     labels: Mapping[str, Any],
     expected: tuple[str, str],

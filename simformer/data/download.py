@@ -187,8 +187,10 @@ def _write(
             file.truncate(start)
             if not start:
                 part.origin = new
-            shown = {"total": goal, "initial": start, "unit": "B", "unit_scale": True, "desc": part.path.stem}
-            with tqdm(**shown, mininterval=0.5 if sys.stderr.isatty() else 30) as progress:
+            interval = 0.5 if sys.stderr.isatty() else 30
+            with tqdm(
+                total=goal, initial=start, unit="B", unit_scale=True, desc=part.path.stem, mininterval=interval
+            ) as progress:
                 while first:
                     data = memoryview(first)
                     while data:

@@ -265,9 +265,10 @@ def _photograph_depth(image: Image.Image, data: bytes, where: str) -> int:
     depth = max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,)))
     if depth > 8 and image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == MIN_IS_WHITE:
         raise UserError(f"{where}: inverted gray of {depth} bits (0 is white); save it with 0 as black, or with 8 bits")
-    return depth
+    return int(depth)
 
 
 def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation of a loaded picture; 1, upright, if it has none."""
-    return image.getexif().get(ExifTags.Base.Orientation, 1)
+    orientation: int = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return orientation

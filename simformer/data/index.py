@@ -110,5 +110,7 @@ def _lines(records: Sequence[ImageRecord]) -> str:
 
 def _records(items: list[dict[str, Any]]) -> tuple[ImageRecord, ...]:
     """Return records from their JSON objects."""
-    tuples = ("labels", "unknown")
-    return tuple(ImageRecord(**{k: tuple(v) if k in tuples else v for k, v in item.items()}) for item in items)
+    values: list[dict[str, Any]] = [
+        {key: tuple(value) if key in ("labels", "unknown") else value for key, value in item.items()} for item in items
+    ]
+    return tuple(ImageRecord(**value) for value in values)

@@ -64,7 +64,7 @@ def inspect(root: Path, listed: Listed) -> Finding:
     problems = list(listed.problems)
     image = _decode(listed.image, "image", decode_image, problems)
     label = _decode(listed.label, "label map", decode_label, problems)
-    if image is not None:
+    if image is not None and listed.image is not None:
         problems += _size_problems(listed.image, *image[1].shape[:2])
     if image is not None and label is not None and image[1].shape[:2] != label[1].shape:
         (height, width), (rows, columns) = image[1].shape[:2], label[1].shape
@@ -77,11 +77,14 @@ def inspect(root: Path, listed: Listed) -> Finding:
     counts = np.bincount(label[1].ravel(), minlength=256)
     if problems or image is None:
         return Finding(listed.name, tuple(problems), None, tuple(counts.tolist()), listed.label)
+    assert listed.image is not None and listed.label is not None, "both have been decoded"
+    height, width = label[1].shape
     record = ImageRecord(
         listed.name,
         listed.image.relative_to(root).as_posix(),
         listed.label.relative_to(root).as_posix(),
-        *label[1].shape,
+        height,
+        width,
         tuple(int(i) for i in np.flatnonzero(counts) if i != IGNORE),
         image[0],
         label[0],

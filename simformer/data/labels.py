@@ -11,11 +11,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simformer.config.fields import Labels
 from simformer.data.identity import Identity
 from simformer.data.sealed import entry, read_sealed, write_sealed
 from simformer.data.shards import WHOLE, Shard
@@ -103,7 +104,7 @@ class LabelSet:
         """What it belongs to."""
         return Identity(self.classes, self.dataset, self.hidden, str(self.root / "labels.json"))
 
-    def require(self, *kinds: Kind) -> None:
+    def require(self, *kinds: Kind | Labels) -> None:
         """Raise UserError unless the label set is whole and of one of some kinds."""
         if self.shard != WHOLE:
             raise UserError(
@@ -147,10 +148,7 @@ class LabelSet:
         """Read `labels.json`; raises UserError when it is missing, edited, of an older version, or not a label set."""
         content = read_sealed(path, "label set")
         try:
-            tuples = ("classes", "unknown")
-            images = tuple(
-                LabelledImage(**{k: tuple(v) if k in tuples else v for k, v in i.items()}) for i in content["images"]
-            )
+            images = tuple(LabelledImage(**_with_tuples(item)) for item in content["images"])
             belongs = Identity.parse(content, path, MAKES_IT)
             novel, kind, scope = tuple(content["novel"]), content["kind"], content.get("crop_scope", False)
             shard = Shard.parse(content["shard"])
@@ -159,3 +157,8 @@ class LabelSet:
         if kind not in get_args(Kind) or belongs.dataset is None or belongs.hidden is None:
             raise UserError(f"{path}: not a label set of this version; {MAKES_IT}")
         return cls(belongs.classes, novel, images, path.parent, kind, belongs.dataset, belongs.hidden, scope, shard)
+
+
+def _with_tuples(item: dict[str, Any]) -> dict[str, Any]:
+    """Return a JSON object of an image with tuples in place of lists."""
+    return {key: tuple(value) if key in ("classes", "unknown") else value for key, value in item.items()}

@@ -10,6 +10,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +26,8 @@ from simformer.data.transforms import Crop, augment
 from simformer.data.workers import Loaders
 from simformer.errors import UserError
 from simformer.machine.copies import send
+
+ItemT = TypeVar("ItemT")
 
 
 @dataclass(frozen=True)
@@ -137,13 +140,13 @@ def _permutation(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 def training_steps(
-    groups: TrainingGroups,
+    groups: Dataset[ItemT],
     groups_per_step: int,
     first_step: int,
     last_step: int,
     workers: int,
     share: range | None = None,
-) -> Generator[list[Group], None, None]:
+) -> Generator[list[ItemT], None, None]:
     """Yield the groups of each step in [first_step, last_step), or of a share of its 0..groups_per_step-1.
 
     No global random state is used. Workers leave SIGTERM and SIGINT to the training process, which saves its

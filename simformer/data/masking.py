@@ -26,7 +26,8 @@ def hide_novel(label_map: np.ndarray, novel: tuple[int, ...]) -> np.ndarray:
     """Return the uint8 label map [H, W] with every novel pixel replaced by IGNORE."""
     table = np.arange(256, dtype=np.uint8)
     table[list(novel)] = IGNORE
-    return table[label_map]
+    masked: np.ndarray = table[label_map]
+    return masked
 
 
 def mask_labels(data: Path, index: DatasetIndex, split: Split, destination: Path) -> LabelSet:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ class Variable:
     """
 
     shape: tuple[int, ...]
-    values: NDArray | None
+    values: NDArray[Any] | None
 
 
 def read_matlab5(data: bytes) -> dict[str, Variable]:

@@ -74,11 +74,13 @@ class PairChooser:
             chosen = mine[np.argmin(np.where(sizes == 0, UNIQUE_CAP, sizes))]
         else:
             chosen = rng.choice(mine)
-        return self.novel[:, chosen] & exactly_one
+        fits: np.ndarray = self.novel[:, chosen] & exactly_one
+        return fits
 
     def _shares_base(self, image: int) -> np.ndarray:
-        return self.base[:, self.base[image]].any(axis=1)
+        return np.asarray(self.base[:, self.base[image]].any(axis=1))
 
     def _shares_exactly_one(self, image: int) -> np.ndarray:
         one = self.novel[:, self.novel[image]].sum(axis=1) == 1
-        return one & (self.possible[:, self.possible[image]].sum(axis=1) == 1)
+        surely_one: np.ndarray = one & (self.possible[:, self.possible[image]].sum(axis=1) == 1)
+        return surely_one

@@ -68,7 +68,8 @@ def seen_colours(colours: np.ndarray) -> np.ndarray:
             [0.0259040371, 0.7827717662, -0.8086757660],
         ]
     )
-    return np.cbrt(seen @ cones.T) @ lab.T
+    values: np.ndarray = np.cbrt(seen @ cones.T) @ lab.T
+    return values
 
 
 @functools.cache

@@ -45,7 +45,7 @@ def to_rgb(image: Image.Image, depth: int, where: str) -> NDArray[np.uint8]:
         rgba = image.convert("RGBA")
         if depth == 16:
             _bright(np.asarray(rgba)[..., :3], where)
-        if rgba.getextrema()[3][1] == 0:
+        if rgba.getchannel("A").getextrema()[1] == 0:
             raise _invisible(where)
         return np.array(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB"))
     pixels = np.array(image.convert("RGB"))

@@ -73,7 +73,9 @@ def _begin(task: Callable[[Any], Any]) -> None:
 
 def _end_with_parent() -> None:
     """End this process once its parent is gone, even killed: it would wait for work forever."""
-    multiprocessing.parent_process().join()
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "only the pool starts this function"
+    parent.join()
     os._exit(1)
 
 

@@ -153,7 +153,7 @@ def _split_image(rng: np.random.Generator, x: Array, y: Array, count: int) -> li
     angle = np.pi / 2 + rng.normal(0, 0.5)
     while len(regions) < count:
         largest = regions.pop(int(np.argmax([region.sum() for region in regions])))
-        bend = rng.uniform(8, 20) * smooth_noise(rng, *x.shape, 5, 5)
+        bend = rng.uniform(8, 20) * smooth_noise(rng, x.shape, 5, 5)
         position = math.cos(angle) * x + math.sin(angle) * y + bend
         side = position < np.quantile(position[largest], rng.uniform(0.35, 0.65))
         regions += [largest & side, largest & ~side]
@@ -167,7 +167,8 @@ def _free_place(rng: np.random.Generator, taken: NDArray[np.bool_], radius: floa
     centres = rng.uniform(0.12 * SIDE, 0.88 * SIDE, (8, 2))
     corners = np.clip(((centres[:, None] + [[-radius], [radius]]) * size / SIDE).astype(int), 0, size)
     overlaps = [taken[top:bottom, left:right].sum() for (left, top), (right, bottom) in corners]
-    return centres[int(np.argmin(overlaps))]
+    place: Array = centres[int(np.argmin(overlaps))]
+    return place
 
 
 def _add_clutter(
@@ -206,7 +207,8 @@ def _photograph(rng: np.random.Generator, image: Array, hard: float) -> NDArray[
     """Blur edges a little, then add uneven light, a colour cast and noise; uint8 [H, W, 3]."""
     for axis in (0, 1):
         image = 0.5 * image + 0.25 * (np.roll(image, 1, axis) + np.roll(image, -1, axis))
-    light = 1 + (0.1 + 0.25 * hard) * (smooth_noise(rng, *image.shape[:2], 2, 2)[..., None] - 0.5)
+    light = 1 + (0.1 + 0.25 * hard) * (smooth_noise(rng, image.shape[:2], 2, 2)[..., None] - 0.5)
     cast = 1 + (0.03 + 0.07 * hard) * rng.uniform(-1, 1, 3).astype(np.float32)
     noise = (0.015 + 0.045 * hard) * rng.standard_normal(image.shape, dtype=np.float32)
-    return (np.clip(image * light * cast + noise, 0, 1) * 255 + 0.5).astype(np.uint8)
+    picture: NDArray[np.uint8] = (np.clip(image * light * cast + noise, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return picture

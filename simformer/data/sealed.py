@@ -41,7 +41,8 @@ def read_sealed(path: Path, what: str, remedy: str = MAKES_IT) -> dict[str, Any]
         raise UserError(f"{path}: this {what} was edited, or damaged, after it was written; {remedy}")
     content = parse_generated(data, path, what, remedy)
     if match:
-        return content
+        sealed: dict[str, Any] = content
+        return sealed
     if not isinstance(content, dict) or "seal" in content:
         raise UserError(f"{path}: not a {what}, or one that was edited; {if_made(remedy)}")
     raise UserError(

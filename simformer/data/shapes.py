@@ -32,7 +32,8 @@ def _star(u: Array, v: Array) -> Mask:
     turn = np.arctan2(u, -v) / (2 * half)
     from_tip = np.abs(turn - np.round(turn)) * (2 * half)
     edge = tip * notch * np.sin(half) / (tip * np.sin(from_tip) + notch * np.sin(half - from_tip))
-    return np.hypot(u, v) < edge
+    inside: Mask = np.hypot(u, v) < edge
+    return inside
 
 
 def _cross(u: Array, v: Array) -> Mask:
@@ -115,5 +116,5 @@ def draw_blob(rng: np.random.Generator, x: Array, y: Array, centre: Array, radiu
             outline += rng.uniform(0.1, 0.5) / math.sqrt(order) * np.cos(int(order) * theta + rng.uniform(0, 2 * np.pi))
     piece = np.hypot(u, v) < outline
     if rng.random() < 0.2:
-        piece &= smooth_noise(rng, *x.shape, x.shape[0] // 4, x.shape[1] // 4) > 0.5
+        piece &= smooth_noise(rng, x.shape, x.shape[0] // 4, x.shape[1] // 4) > 0.5
     return piece

@@ -6,11 +6,13 @@ import colorsys
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
+"""Single precision; types of sums with plain numbers do not say so."""
 Field = Callable[[np.random.Generator, Array, Array], Array]
 Hsv = tuple[float, float, float]
 
@@ -24,16 +26,19 @@ class Look:
     field: Field
 
 
-def smooth_noise(rng: np.random.Generator, height: int, width: int, rows: int, columns: int) -> Array:
-    """Return noise in 0..1 that varies over a grid of rows x columns cells, float [height, width]."""
+def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], rows: int, columns: int) -> Array:
+    """Return noise in 0..1 that varies over a grid of rows x columns cells, float of shape [height, width]."""
+    height, width = shape
     grid = rng.random((rows + 1, columns + 1), dtype=np.float32)
-    return _weights(height, rows) @ grid @ _weights(width, columns).T
+    noise: Array = _weights(height, rows) @ grid @ _weights(width, columns).T
+    return noise
 
 
 def _weights(pixels: int, cells: int) -> Array:
     """Return the linear interpolation from cells + 1 nodes to pixels, float [pixels, cells + 1]."""
     position = (np.arange(pixels, dtype=np.float32) + 0.5) * (cells / pixels)
-    return np.maximum(0, 1 - np.abs(position[:, None] - np.arange(cells + 1, dtype=np.float32)))
+    weights: Array = np.maximum(0, 1 - np.abs(position[:, None] - np.arange(cells + 1, dtype=np.float32)))
+    return weights
 
 
 def _wave(phase: Array) -> Array:
@@ -49,24 +54,25 @@ def _along(rng: np.random.Generator, x: Array, y: Array, angle: float | None = N
 
 def clouds(rng: np.random.Generator, x: Array, y: Array) -> Array:
     """Soft patches, brighter towards the bottom."""
-    return 0.6 * smooth_noise(rng, *x.shape, 4, 3) + 0.4 * y / y.max()
+    brightness: Array = 0.6 * smooth_noise(rng, x.shape, 4, 3) + 0.4 * y / y.max()
+    return brightness
 
 
 def ripples(rng: np.random.Generator, x: Array, y: Array) -> Array:
     """Roughly horizontal waves, as on water."""
-    bend = 5 * smooth_noise(rng, *x.shape, 8, 5)
+    bend = 5 * smooth_noise(rng, x.shape, 8, 5)
     return _wave((_along(rng, x, y, np.pi / 2 + rng.normal(0, 0.15)) + bend) * (2 * np.pi / rng.uniform(6.5, 8.5))) ** 2
 
 
 def blades(rng: np.random.Generator, x: Array, y: Array) -> Array:
     """Short upright streaks, as of grass."""
     height, width = x.shape
-    return smooth_noise(rng, height, width, max(4, height // 9), max(8, width // 2))
+    return smooth_noise(rng, x.shape, max(4, height // 9), max(8, width // 2))
 
 
 def grain(rng: np.random.Generator, x: Array, y: Array) -> Array:
     """Fine grain over soft dunes."""
-    return 0.55 * rng.random(x.shape, dtype=np.float32) + 0.45 * smooth_noise(rng, *x.shape, 6, 3)
+    return 0.55 * rng.random(x.shape, dtype=np.float32) + 0.45 * smooth_noise(rng, x.shape, 6, 3)
 
 
 def bricks(rng: np.random.Generator, x: Array, y: Array) -> Array:
@@ -75,14 +81,14 @@ def bricks(rng: np.random.Generator, x: Array, y: Array) -> Array:
     row = (y + rng.uniform(0, tall)) / tall
     column = (x + rng.uniform(0, wide)) / wide + 0.5 * (np.floor(row) % 2)
     mortar = ((row % 1) * tall < 2) | ((column % 1) * wide < 2)
-    return np.where(mortar, 1.0, 0.25 * smooth_noise(rng, *x.shape, 10, 6)).astype(np.float32)
+    return np.where(mortar, 1.0, 0.25 * smooth_noise(rng, x.shape, 10, 6)).astype(np.float32)
 
 
 def planks(rng: np.random.Generator, x: Array, y: Array) -> Array:
     """Long wavy grain, as of wood, upright or nearly so."""
-    bend = 9 * smooth_noise(rng, *x.shape, 2, 4)
+    bend = 9 * smooth_noise(rng, x.shape, 2, 4)
     across = _along(rng, x, y, rng.normal(0, 0.12)) + bend
-    return 0.75 * _wave(across * (2 * np.pi / rng.uniform(9, 12))) + 0.25 * smooth_noise(rng, *x.shape, 3, 30)
+    return 0.75 * _wave(across * (2 * np.pi / rng.uniform(9, 12))) + 0.25 * smooth_noise(rng, x.shape, 3, 30)
 
 
 def stripes(rng: np.random.Generator, x: Array, y: Array) -> Array:
@@ -94,7 +100,8 @@ def checks(rng: np.random.Generator, x: Array, y: Array) -> Array:
     """A chessboard."""
     angle = rng.uniform(0, np.pi / 2)
     u, v = _along(rng, x, y, angle), _along(rng, x, y, angle + np.pi / 2)
-    return ((np.floor(u / 4.5) + np.floor(v / 4.5)) % 2).astype(np.float32)
+    odd: Array = (np.floor(u / 4.5) + np.floor(v / 4.5)) % 2
+    return odd.astype(np.float32)
 
 
 def dots(rng: np.random.Generator, x: Array, y: Array) -> Array:
@@ -106,7 +113,7 @@ def dots(rng: np.random.Generator, x: Array, y: Array) -> Array:
 
 def mottle(rng: np.random.Generator, x: Array, y: Array) -> Array:
     """Irregular patches of a few pixels."""
-    return smooth_noise(rng, *x.shape, max(4, x.shape[0] // 6), max(4, x.shape[1] // 6))
+    return smooth_noise(rng, x.shape, max(4, x.shape[0] // 6), max(4, x.shape[1] // 6))
 
 
 FIELDS: tuple[Field, ...] = (

@@ -68,7 +68,8 @@ def resize_label(label_map: np.ndarray, height: int, width: int) -> np.ndarray:
     """Resize a label map with floor-nearest: source index = floor(target index * in / out)."""
     rows = np.arange(height) * label_map.shape[0] // height
     columns = np.arange(width) * label_map.shape[1] // width
-    return label_map[rows[:, None], columns]
+    resized: np.ndarray = label_map[rows[:, None], columns]
+    return resized
 
 
 def augment(
@@ -147,7 +148,8 @@ def _contrast(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _clip(values: np.ndarray) -> np.ndarray:
-    return np.clip(values, 0, 255).astype(np.uint8)
+    clipped: np.ndarray = np.clip(values, 0, 255).astype(np.uint8)
+    return clipped
 
 
 def placed_in_crop(

@@ -47,7 +47,8 @@ def pack(batch: list[Any]) -> bytes:
 
 def unpack(packed: bytes) -> list[Any]:
     """Return the batch that another process has packed."""
-    return pickle.loads(packed)  # noqa: S301 - written by a process of this training
+    batch: list[Any] = pickle.loads(packed)  # noqa: S301 - written by a process of this training
+    return batch
 
 
 class Loaders:
@@ -55,7 +56,7 @@ class Loaders:
 
     def __init__(self) -> None:
         self._causes, self._tell = multiprocessing.Pipe(duplex=False)
-        self.processes: list[multiprocessing.Process] = []
+        self.processes: list[multiprocessing.process.BaseProcess] = []
 
     def _begin(self, number: int) -> None:
         """Prepare a loading process: signals are for the training alone, and a failure of any thread ends it."""
@@ -72,7 +73,9 @@ class Loaders:
         threading.excepthook = lambda arguments: end(arguments.exc_type, arguments.exc_value)
 
     @contextmanager
-    def started(self, items: Dataset, batches: Sequence[Iterable[int]], count: int) -> Iterator[Iterator[list[Any]]]:
+    def started(
+        self, items: Dataset[Any], batches: Sequence[Iterable[int]], count: int
+    ) -> Iterator[Iterator[list[Any]]]:
         """Start the processes, and end them with the block, which then takes a few seconds at most.
 
         Args:
@@ -90,7 +93,7 @@ class Loaders:
                 warnings.filterwarnings("ignore", "This DataLoader will create")  # more processes than there are cores
                 loader = DataLoader(
                     items,
-                    batch_sampler=batches,
+                    batch_sampler=batches,  # type: ignore[arg-type]  # ranges do as well as lists
                     num_workers=count,
                     collate_fn=pack,
                     generator=torch.Generator(),
@@ -113,7 +116,7 @@ class Loaders:
             timer.daemon = True
             timer.start()
             if iterator is not None:
-                iterator._shutdown_workers()
+                iterator._shutdown_workers()  # type: ignore[attr-defined]  # of the iterator over several processes
             timer.cancel()
             self._causes.close()
             self._tell.close()

@@ -73,10 +73,13 @@ def complementary_loss(
         if present:
             absence = absences(novel, positions >= 0, not_base[image], settings.present_share)
             if settings.present_gate:
+                assert kept is not None, "the gate needs the share that each crop keeps"
                 absence = ((kept[image] - 0.5) / 0.5).clamp(0, 1) * absence
             losses = losses + present * absence
         by_image = losses.new_zeros(2, layers, len(not_base))
         by_image[:, layer, image] = torch.stack([losses, torch.ones_like(losses)])
+        total: Tensor
+        count: Tensor
         total, count = by_image.view(2, layers, -1, group_images).sum(-1)
         return (total / (count + 1e-5)).sum(1) / num_groups
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def to_grid(maps: Tensor, size: tuple[int, int]) -> Tensor:
+def to_grid(maps: Tensor, size: Sequence[int]) -> Tensor:
     """Shrink label maps or masks by nearest neighbour: grid cell i reads pixel floor(i H / h).
 
     Args:
@@ -22,7 +24,7 @@ def to_grid(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return maps[..., rows[:, None], columns]
 
 
-def to_pixels(logits: Tensor, size: tuple[int, int]) -> Tensor:
+def to_pixels(logits: Tensor, size: Sequence[int]) -> Tensor:
     """Enlarge mask logits bilinearly (corners not aligned).
 
     Two matrix products, equal to bilinear `F.interpolate` but with a gradient that is cheap on a CPU and
@@ -38,7 +40,7 @@ def to_pixels(logits: Tensor, size: tuple[int, int]) -> Tensor:
     return rows.T @ logits @ columns
 
 
-def enlargement(logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def enlargement(logits: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Return the matrices [h, H] and [w, W] of bilinear enlargement, for logits [..., h, w] of some type and device."""
     rows, columns = (
         F.interpolate(torch.eye(small, dtype=logits.dtype, device=logits.device)[None], size=large, mode="linear")[0]

@@ -49,7 +49,8 @@ def pixel_losses(
     """
     with full_precision(logits):
         if logits.dtype in (torch.bfloat16, torch.float16):
-            return _WithGradient.apply(logits, masks, floor, weights, granted)
+            losses: Tensor = _WithGradient.apply(logits, masks, floor, weights, granted)  # type: ignore[no-untyped-call]
+            return losses
         size = logits.shape[1] * masks.shape[1] * masks.shape[2]
         more = () if granted is None else (granted,)
         return chunks.map_rows(lambda z, t, *g: _plain(z, t, floor, weights, *g), size, logits, masks, *more)
@@ -70,7 +71,8 @@ def _plain(
         return torch.stack([focal, dice], dim=1)
     beyond = (pixels.sigmoid().sum(1) - 1).relu() * masks
     excess = beyond.sum((1, 2)) / masks.sum((1, 2)).clamp(min=1)
-    return weights[0] * focal + weights[1] * dice + weights[2] * excess
+    combined: Tensor = weights[0] * focal + weights[1] * dice + weights[2] * excess
+    return combined
 
 
 class _WithGradient(torch.autograd.Function):

@@ -151,6 +151,7 @@ def distillation_loss(scores: Tensor, features: Tensor, simnet: SimNet | None, s
         if settings.teacher == "constant":
             teacher = promote(scores).new_full((*scores.shape[:3], scores.shape[2]), settings.constant)
         else:
+            assert simnet is not None, "only a constant teacher needs no SimNet"
             teacher = _similarities(simnet, features)
     with full_precision(scores):
         unit = F.normalize(promote(scores), dim=-1, eps=1e-8)

@@ -152,7 +152,7 @@ class SimFormerLoss:
         at_once = _pairs_at_once(labels.device, len(seeds))
         for first in range(0, len(seeds), at_once):
             pairs = range(first, first + at_once)
-            own = slice(pairs.start, pairs.stop)
+            own: slice | Tensor = slice(pairs.start, pairs.stop)
             generators = [torch.Generator().manual_seed(seeds[pair]) for pair in pairs]
             common = [frozenset.intersection(*matches.base_ids[2 * pair : 2 * pair + 2]) for pair in pairs]
             if simnet is not None:

@@ -110,11 +110,12 @@ def frozen_batch_norm() -> type[nn.Module]:
     """
     from simformer.models.torchvision_ops import torchvision
 
-    class FrozenBatchNorm2d(torchvision.ops.FrozenBatchNorm2d):
+    class FrozenBatchNorm2d(torchvision.ops.FrozenBatchNorm2d):  # type: ignore[misc]  # torchvision has no types
         def forward(self, x: Tensor) -> Tensor:
             if x.dtype not in (torch.bfloat16, torch.float16):
-                return super().forward(x)
-            scale = self.weight * (self.running_var + self.eps).rsqrt()
+                unchanged: Tensor = super().forward(x)
+                return unchanged
+            scale: Tensor = self.weight * (self.running_var + self.eps).rsqrt()
             shift = self.bias - self.running_mean * scale
             scale, shift = (t.to(x.dtype)[:, None, None] for t in (scale, shift))
             return torch.addcmul(shift, x, scale)
@@ -137,7 +138,8 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, channels_in, H, W] to [B, channels, ceil(H / stride), ceil(W / stride)]."""
         y = self.norm1(self.conv1(x)).relu()
-        return (self.norm2(self.conv2(y)) + self.shortcut(x)).relu()
+        total: Tensor = self.norm2(self.conv2(y)) + self.shortcut(x)
+        return total.relu()
 
 
 def _tiny() -> Backbone:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-Rules = tuple[tuple[str, str | Callable[[re.Match], str]], ...]
+Rules = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
 
 HEAD, PREDICTOR, DECODER = "sem_seg_head", "sem_seg_head.predictor", "sem_seg_head.predictor.transformer.decoder"
 SIMNET = "criterion.cro_pixel_sim_net"

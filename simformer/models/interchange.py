@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from simformer.atomic import atomic_write_bytes
 from simformer.config.layers import RunConfig
@@ -130,7 +130,7 @@ def _network(config: RunConfig, num_classes: int, with_simnet: bool) -> dict[str
     """Names and shapes of a model file's tensors, without memory for their values."""
     settings = config.settings.model
     with torch.device("meta"):
-        networks = {"model": MaskFormer(num_classes, settings)}
+        networks: dict[str, nn.Module] = {"model": MaskFormer(num_classes, settings)}
         if with_simnet:
             networks["simnet"] = SimNet.of(settings)
     return {f"{name}.{key}": t for name, network in networks.items() for key, t in network.state_dict().items()}

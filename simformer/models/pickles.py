@@ -42,14 +42,14 @@ class _Dtype:
     def __init__(self, code: str, *options: Any):
         self.code, self.order = code, "="
 
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.order = state[1]
 
 
 class _Array:
     """Record of an array: shape, element type, memory order and bytes."""
 
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, self.shape, self.dtype, self.fortran, self.data = state
 
     def build(self) -> np.ndarray:
@@ -79,7 +79,7 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-KNOWN: dict[tuple[str, str], Callable] = {
+KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("_codecs", "encode"): _encode,
     ("numpy", "dtype"): _Dtype,
@@ -91,7 +91,7 @@ for _package in ("numpy.core", "numpy._core"):
 
 
 class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Callable:
+    def find_class(self, module: str, name: str) -> Callable[..., Any]:
         try:
             return KNOWN[module, name]
         except KeyError:

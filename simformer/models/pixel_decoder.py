@@ -16,7 +16,7 @@ class PixelDecoder(nn.Module):
         dim: C, width of the pyramid and of the pixel embeddings.
     """
 
-    def __init__(self, channels: tuple[int, int, int, int], dim: int):
+    def __init__(self, channels: tuple[int, ...], dim: int):
         super().__init__()
         *finer, coarsest = channels
         self.coarsest = _conv_norm(coarsest, dim, 3)
@@ -41,7 +41,8 @@ class PixelDecoder(nn.Module):
             detail = lateral(feature)
             y = detail + F.interpolate(y, size=detail.shape[-2:], mode="nearest")
             y = output(y).relu()
-        return self.embedding(y)
+        embeddings: Tensor = self.embedding(y)
+        return embeddings
 
 
 def init_conv(conv: nn.Conv2d) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from simformer.config.settings import ModelSettings
+from simformer.models.running_statistics import momentum, running_values
 
 NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm, "none": nn.Identity}
 """Norm layers by the name that `model.simnet_norm` gives them."""
@@ -70,8 +74,9 @@ class SimNet(nn.Module):
             [G, D, J, I] or [D, J, I].
         """
         if a.dim() == 3:
-            return self(a[None], b[None])[0]
-        layers = self.blocks[0].linear1, self.projection
+            single: Tensor = self(a[None], b[None])[0]
+            return single
+        layers = self.residual_blocks()[0].linear1, self.projection
         if self.relational:
             pairs = relations(a, b)
             hidden, shortcut = (layer(pairs) for layer in layers)
@@ -90,12 +95,16 @@ class SimNet(nn.Module):
 
         Returns: probability of 'similar', [P, G].
         """
-        first, *others = self.blocks
+        first, *others = self.residual_blocks()
         x = first(hidden, shortcut)
         for block in others:
             x = block(block.linear1(x), x)
-        logits = self.head(x)
+        logits: Tensor = self.head(x)
         return logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(dim=-1)[..., 1]
+
+    def residual_blocks(self) -> list[ResidualBlock]:
+        """Return `blocks`, of which PyTorch forgets the type."""
+        return list(cast("Iterable[ResidualBlock]", self.blocks))
 
 
 def linear_on_pairs(linear: nn.Linear, a: Tensor, b: Tensor) -> Tensor:
@@ -131,16 +140,19 @@ def normed_relu(norm: nn.Module, x: Tensor) -> Tensor:
     Returns: [P, G, width].
     """
     if not isinstance(norm, nn.BatchNorm1d):
-        return norm(x).relu_()
+        single: Tensor = norm(x)
+        return single.relu_()
     groups = x.shape[1]
     if groups == 1 or not norm.training:
-        return norm(x.flatten(0, 1)).relu_().view_as(x)
-    means, variances = torch.zeros(2, groups * norm.num_features, dtype=norm.running_mean.dtype, device=x.device)
+        joint: Tensor = norm(x.flatten(0, 1))
+        return joint.relu_().view_as(x)
+    mean, variance, batches = running_values(norm)
+    means, variances = torch.zeros(2, groups * norm.num_features, dtype=mean.dtype, device=x.device)
     y = F.batch_norm(
         x.flatten(1), means, variances, norm.weight.repeat(groups), norm.bias.repeat(groups), True, 1.0, norm.eps
     )
     for group in range(groups):  # momentum 1 has left the statistics of each group
-        for running, found in ((norm.running_mean, means), (norm.running_var, variances)):
-            running.lerp_(found.view(groups, -1)[group], norm.momentum)
-    norm.num_batches_tracked += groups
+        for running, found in ((mean, means), (variance, variances)):
+            running.lerp_(found.view(groups, -1)[group], momentum(norm))
+    batches += groups
     return y.relu_().view_as(x)

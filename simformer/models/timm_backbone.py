@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from inspect import getmodule
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,23 @@ ANY_SIZE: tuple[dict[str, Any], ...] = (
     {},  # convolutions take any size
 )
 """What timm's families need to take images of any size, in the order in which it is tried."""
+
+
+if TYPE_CHECKING:
+
+    class TimmNetwork(nn.Module):
+        """What a network of timm has beside what every module has, as far as it is used here."""
+
+        feature_info: Sequence[Mapping[str, Any]]
+        pretrained_cfg: Mapping[str, Any]
+
+        def prune_intermediate_layers(self, indices: list[int], prune_norm: bool, prune_head: bool) -> object:
+            """Take off what comes after the last of some blocks, and the classifier."""
+
+        def forward_intermediates(
+            self, x: Tensor, indices: list[int], norm: bool, output_fmt: str, intermediates_only: bool
+        ) -> list[Tensor]:
+            """Return the maps of some blocks."""
 
 
 class TimmBackbone(nn.Module):
@@ -114,7 +131,7 @@ class TimmBackbone(nn.Module):
         """Return the maps of an image of zeros, with their graph; the mode and all random numbers stay."""
         training, device = self.training, next(self.parameters()).device
         try:
-            maps = self.eval()(torch.zeros(1, 3, *PROBE, device=device))
+            maps: tuple[Tensor, ...] = self.eval()(torch.zeros(1, 3, *PROBE, device=device))
         except Exception as error:  # each family refuses sizes in its own way
             raise UserError(
                 f"model.backbone '{self.name}': this network takes no images of {PROBE[0]} x {PROBE[1]} pixels "
@@ -163,7 +180,8 @@ def download(name: str) -> dict[str, Tensor]:
             f"model.weights: timm has no weights under the name '{name}'; type  model.weights: none, or name a file"
         )
     try:
-        return timm.create_model(name.removeprefix(TIMM), pretrained=True).state_dict()
+        network: TimmNetwork = timm.create_model(name.removeprefix(TIMM), pretrained=True)
+        return network.state_dict()
     except Exception as error:  # network, proxy, disk, hash and format faults share no base class
         raise UserError(
             f"model.weights: could not get timm's weights of '{name}' ({first_line(error)}); try again where there is "
@@ -185,7 +203,7 @@ def _timm(name: str) -> ModuleType:
     return timm
 
 
-def _create(name: str) -> nn.Module:
+def _create(name: str) -> TimmNetwork:
     """Build timm's network with random weights, for images of any size if it can."""
     timm, own = _timm(name), name.removeprefix(TIMM)
     architecture, _, tag = own.partition(".")
@@ -199,7 +217,7 @@ def _create(name: str) -> nn.Module:
         raise UserError(f"model.backbone '{name}': timm has no weights '{tag}' of this network{hint}")
     for options in ANY_SIZE:
         try:
-            network = timm.create_model(own, pretrained=False, **options)
+            network: TimmNetwork = timm.create_model(own, pretrained=False, **options)
             break
         except TypeError:
             if not options:
@@ -244,7 +262,7 @@ def _resized(x: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
 
 
-def _classifiers(network: nn.Module) -> list[str]:
+def _classifiers(network: TimmNetwork) -> list[str]:
     named = network.pretrained_cfg.get("classifier") or ()
     return [named] if isinstance(named, str) else list(named)
 
@@ -255,5 +273,5 @@ def _sources(maps: Sequence[Tensor], parameters: Iterable[nn.Parameter]) -> set[
     trainable = [p for p in parameters if p.requires_grad]
     if not trainable:
         return set()
-    gradients = torch.autograd.grad(sum(m.sum() for m in maps), trainable, allow_unused=True)
+    gradients = torch.autograd.grad(torch.stack([m.sum() for m in maps]).sum(), trainable, allow_unused=True)
     return {id(p) for p, gradient in zip(trainable, gradients, strict=True) if gradient is not None}

@@ -40,7 +40,8 @@ class DecoderLayer(nn.Module):
         attended = self.cross_attention(content + queries, keys, values, need_weights=False)[0]
         content = self.cross_norm(content + self.dropout(attended))
         hidden = self.dropout(self.expand(content).relu())
-        return self.feedforward_norm(content + self.dropout(self.contract(hidden)))
+        content = self.feedforward_norm(content + self.dropout(self.contract(hidden)))
+        return content
 
 
 class TransformerDecoder(nn.Module):
@@ -97,4 +98,5 @@ class TransformerDecoder(nn.Module):
         for layer in self.layers:
             content = layer(content, queries, keys, values)
             contents.append(content)
-        return self.norm(torch.stack(contents if self.training else contents[-1:]))
+        states: Tensor = self.norm(torch.stack(contents if self.training else contents[-1:]))
+        return states

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from simformer.atomic import atomic_write_bytes
 from simformer.config.fields import TIMM
 from simformer.errors import UserError, first_line
-from simformer.models.backbone import Backbone, build_backbone
+from simformer.models.backbone import build_backbone
 from simformer.models.checkpoint_names import HEAD, detectron2_name
 from simformer.models.timm_backbone import download, own_tensors
 from simformer.models.weight_files import misfits, read_tensors
@@ -72,7 +72,7 @@ def load_backbone_weights(backbone_name: str, path: str | Path) -> dict[str, Ten
     return _checked(backbone_name, _read(Path(path)), str(path))
 
 
-def initialise_backbone(backbone: Backbone, path: str | Path) -> None:
+def initialise_backbone(backbone: nn.Module, path: str | Path) -> None:
     """Load a file that `fetch_backbone_weights` wrote into a backbone.
 
     Raises: UserError when the file cannot be read or does not fit the backbone.
@@ -94,7 +94,10 @@ def _download(backbone_name: str) -> Mapping[str, Tensor]:
     patience = socket.getdefaulttimeout()
     try:
         socket.setdefaulttimeout(STALLED_SECONDS)  # PyTorch's download would wait for ever
-        return weights.get_state_dict(progress=False, check_hash=True, weights_only=True, map_location="cpu")
+        found: Mapping[str, Tensor] = weights.get_state_dict(
+            progress=False, check_hash=True, weights_only=True, map_location="cpu"
+        )
+        return found
     except Exception as error:  # network, proxy, disk, hash and format faults share no base class
         raise UserError(
             f"model.weights: could not get the ImageNet weights of {backbone_name} from {weights.url} "

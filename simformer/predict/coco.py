@@ -34,12 +34,14 @@ class CocoFile:
             if not pixels.any():
                 continue
             runs = mask.encode(np.asfortranarray(pixels, np.uint8))
+            counts = runs["counts"]
+            assert isinstance(counts, bytes), "pycocotools returns bytes"
             self._annotations.append(
                 {
                     "id": len(self._annotations) + 1,
                     "image_id": number,
                     "category_id": category["id"],
-                    "segmentation": {"size": [height, width], "counts": runs["counts"].decode("ascii")},
+                    "segmentation": {"size": [height, width], "counts": counts.decode("ascii")},
                     "area": int(mask.area(runs)),
                     "bbox": mask.toBbox(runs).tolist(),
                     "iscrowd": 0,

@@ -59,6 +59,9 @@ class Exported(nn.Module):
         argmax: return the class of the highest score instead of the scores.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, network: MaskFormer, argmax: bool) -> None:
         super().__init__()
         self.network = network
@@ -169,6 +172,7 @@ def _onnx(program: ExportedProgram, example: tuple[Tensor], facts: str) -> tuple
 
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
     made = torch.onnx.export(program, example, dynamo=True, verbose=False, input_names=[INPUT])
+    assert made is not None, "an export with `dynamo` returns a program"
     made.model.metadata_props["simformer"] = facts
     with tempfile.TemporaryDirectory() as folder:
         made.save(Path(folder, "model.onnx"))

@@ -76,8 +76,10 @@ def predict_folder(segmenter: Segmenter, sources: Sequence[Source], output: Path
     records: list[dict[str, Any]] = []
     coco = CocoFile(segmenter.classes) if "coco" in wanted.formats else None
     with tqdm(total=len(sources), unit="image", mininterval=0.5, disable=not sys.stderr.isatty()) as progress:
-        chosen = {"threshold": wanted.threshold, "classes": wanted.classes}
-        for prediction in segmenter.stream(pictures(), batch=wanted.batch, **chosen):
+        predictions = segmenter.stream(
+            pictures(), batch=wanted.batch, threshold=wanted.threshold, classes=wanted.classes
+        )
+        for prediction in predictions:
             source = waiting.popleft()
             if wanted.overlay:
                 atomic_write_bytes(

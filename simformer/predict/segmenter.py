@@ -148,9 +148,11 @@ def load(
         groups = Split.load(Path(split))
         require_groups(trained.identity, groups)
         novel = groups.novel
-    kinds = [None if novel is None else ("novel" if k in novel else "base") for k in range(len(trained.classes))]
-    described = zip(trained.classes, kinds, map(tuple, trained.colours.tolist()), strict=True)
-    classes = tuple(SegmentedClass(k, *about) for k, about in enumerate(described))
+    assert trained.colours is not None, "`load_model` sets them"
+    classes = tuple(
+        SegmentedClass(k, name, None if novel is None else ("novel" if k in novel else "base"), (red, green, blue))
+        for k, (name, (red, green, blue)) in enumerate(zip(trained.classes, trained.colours.tolist(), strict=True))
+    )
     place = next(trained.model.parameters()).device
     return Segmenter(trained, classes, _sizes(where, trained, short_edge, max_long_edge), place)
 

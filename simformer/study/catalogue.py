@@ -13,7 +13,7 @@ from simformer.baselines.conta.rounds import FAMILIES, FIRST, ROUNDS, Round
 from simformer.baselines.conta.settings import ContextClassifierSettings
 from simformer.baselines.dataset_settings import BaselineSettings
 from simformer.baselines.responses import RESPONSES
-from simformer.baselines.settings import NetworkSpec, dilatable
+from simformer.baselines.settings import NetworkSettings, NetworkSpec, dilatable, of_settings
 from simformer.config.layers import RunConfig, check_layer, merge, parse, parse_layers, read_yaml
 from simformer.config.paths import config_folder, expand_path
 from simformer.config.settings import ModelSettings, TrainSettings
@@ -214,7 +214,7 @@ class Catalogue:
             )
         return found
 
-    def network(self, dataset: str, kind: str, seed: int, response: str = "classifier") -> NetworkSpec:
+    def network(self, dataset: str, kind: str, seed: int, response: str = "classifier") -> NetworkSpec[NetworkSettings]:
         """Resolve the training of a baseline's network.
 
         Args:
@@ -229,7 +229,7 @@ class Catalogue:
             settings = ContextClassifierSettings(**shared, context=context)
         else:
             settings = getattr(baselines, kind)
-        return NetworkSpec[type(settings)](
+        return of_settings(type(settings))(
             kind=kind, backbone=dilatable(self.model(dataset).backbone, dataset), seed=seed, settings=settings
         )
 
@@ -284,7 +284,7 @@ class Catalogue:
             return names_hash(spec["novel"])
         return None if split == FULL_SPLIT else {"seed": spec["seed"], "ratio": spec["ratio"]}
 
-    def _dataset_layers(self, dataset: str) -> list[tuple[str, dict]]:
+    def _dataset_layers(self, dataset: str) -> list[tuple[str, dict[str, Any]]]:
         """Return the training settings of a dataset's file, and the study's own for it."""
         return [
             (str(self._path("datasets", dataset)), self.datasets[dataset].settings),
@@ -302,14 +302,14 @@ class Catalogue:
             check_layer(BaselineSettings, given.baselines, source, "baselines")
         return parse(DatasetFile, merged, f"{self.source}: datasets.{name}")
 
-    def _layers(self, method: str, dataset: str, split: str) -> list[tuple[str, dict]]:
+    def _layers(self, method: str, dataset: str, split: str) -> list[tuple[str, dict[str, Any]]]:
         """Return the settings that a method file gives a run: for all, for its dataset, for its split."""
         path, file = self._path("methods", method), self._methods[method]
-        number = None if split == FULL_SPLIT else int(split.removeprefix("split"))
+        splits = file.splits.get(dataset, {})
         return [
             (str(path), file.settings),
             (f"{path}: datasets.{dataset}", file.datasets.get(dataset, {})),
-            (f"{path}: splits.{dataset}.{number}", file.splits.get(dataset, {}).get(number, {})),
+            *((f"{path}: splits.{dataset}.{k}", given) for k, given in splits.items() if split == f"split{k}"),
         ]
 
     def _lineage(self, name: str) -> list[str]:

@@ -71,7 +71,7 @@ def result_bytes(catalogue: Catalogue, cells: Iterable[Cell]) -> float:
                 label_sets.add((split, f"{chosen.teacher}{chosen.pseudo.suffix}", seed))
             elif labels == "maps":
                 label_sets.add((split, method, seed))
-                maps = catalogue.method(method).maps
+                maps = catalogue.method(method).mixed_maps
                 used = seed if maps.seed is None else maps.seed
                 map_sets.add((maps.response, "cam", FULL_SPLIT, used))
                 if maps.expansion != "none":

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from simformer.baselines.settings import MapChoice
-from simformer.config.fields import DISTINCT, Count, Seed, Settings, SplitKey, SplitNumber, Text
+from simformer.config.fields import DISTINCT, Count, Labels, Seed, Settings, SplitKey, SplitNumber, Text
 from simformer.config.layers import parse
 from simformer.config.paths import expand_folder
 from simformer.config.pseudo import PseudoSettings
@@ -133,7 +133,7 @@ class MethodFile(Settings):
         description="Parent method. Its settings are taken over. Its labels, teacher and maps are too, unless `labels` "
         "is given.",
     )
-    labels: Literal["weak", "crop", "full", "pseudo", "fill", "maps", "none"] = Field(
+    labels: Labels = Field(
         "weak",
         description="What the training sees of novel classes. weak: their masks are hidden, and image-level labels "
         "describe the whole image. crop: as in the released code, image-level labels describe each training crop; "
@@ -154,6 +154,12 @@ class MethodFile(Settings):
     splits: dict[Name, dict[SplitKey, dict[str, Any]]] = Field(
         {}, description="Training settings for one split of one dataset alone."
     )
+
+    @property
+    def mixed_maps(self) -> MapChoice:
+        """The class maps of a method with `labels: maps`."""
+        assert self.maps is not None
+        return self.maps
 
     @model_validator(mode="after")
     def _teacher(self) -> MethodFile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from simformer.baselines.conta.rounds import FAMILIES, FIRST, Round
 from simformer.baselines.responses import COMPARED, EXPANSIONS, WALKS
@@ -23,7 +23,7 @@ class Arm:
     start: str
     maps: str
     gamma: float
-    kind: Literal["psa", "irn"] | None = None
+    kind: str | None = None
     walk: dict[str, Any] | None = None
 
 
@@ -39,7 +39,7 @@ class ClaimFile:
 
 def mixed_maps(runs: Runs, cell: Cell) -> str:
     """Return the maps that label the novel pixels of a method."""
-    maps = runs.catalogue.method(cell[2]).maps
+    maps = runs.catalogue.method(cell[2]).mixed_maps
     place = dict(zip(CELL, cell, strict=True)) | ({} if maps.seed is None else {"seed": maps.seed})
     response = runs.catalogue.response(cell[0], maps.response)
     if EXPANSIONS[maps.expansion].base_masks:
@@ -55,17 +55,19 @@ def map_arms(runs: Runs, dataset: str, split: str, seed: int | None = None) -> l
     runs.require(dataset, split)
     arms: dict[str, Arm] = {}
     for method in COMPARED:
-        maps = runs.catalogue.method(method).maps
+        maps = runs.catalogue.method(method).mixed_maps
         folder = runs.catalogue.response(dataset, maps.response)
         start = runs.files.maps("cam/maps.json", folder).format(dataset=dataset, seed=seed)
         arms.setdefault(maps.response, Arm(maps.response, maps.response, start, maps.gamma))
         if maps.expansion != "none":
-            name, walk = f"{maps.response}+{maps.expansion}", ()
+            name = f"{maps.response}+{maps.expansion}"
+            kind: str | None = None
+            walk: dict[str, Any] | None = None
             if maps.expansion in WALKS:
                 settings = getattr(runs.catalogue.baselines(dataset, maps.response), f"{maps.expansion}_walk")
-                walk = (maps.expansion, settings.model_dump(mode="json"))
+                kind, walk = maps.expansion, settings.model_dump(mode="json")
             expanded = mixed_maps(runs, (dataset, split, method, seed))
-            arms[name] = Arm(name, maps.response, expanded, maps.gamma, *walk)
+            arms[name] = Arm(name, maps.response, expanded, maps.gamma, kind, walk)
     return list(arms.values())
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from simformer.baselines.conta.rounds import networks_behind
 from simformer.baselines.responses import EXPANSIONS, WALKS
@@ -95,7 +96,8 @@ class Plan:
         for (dataset, method), group in groups.items():
             missing = [t for t in group if t.status != "done"]
             images = sum(t.images for t in missing) / 1e6
-            hours = f"{sum(t.gpu.hours for t in missing):.1f}" if all(t.gpu for t in missing) else "?"
+            known = [t.gpu.hours for t in missing if t.gpu is not None]
+            hours = f"{sum(known):.1f}" if len(known) == len(missing) else "?"
             counts = len(group) - len(missing), len(missing), group[0].steps
             lines.append(row.format(dataset, method, *counts, f"{images:.1f} M", hours))
         unusual = [t for t in self.trainings if t.status in ("changed", "interrupted")]
@@ -169,7 +171,7 @@ def _unshared(catalogue: Catalogue, experiments: Sequence[str]) -> list[Cell]:
 
 
 def _training(
-    catalogue: Catalogue, cell: Cell, folder: Path, facts: dict[Cell, dict], cards: Sequence[Card]
+    catalogue: Catalogue, cell: Cell, folder: Path, facts: dict[Cell, dict[str, Any]], cards: Sequence[Card]
 ) -> Training:
     run = catalogue.run(*cell)
     like = [f for other, f in facts.items() if f and (other[0], other[2]) == (cell[0], cell[2])]

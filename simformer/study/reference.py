@@ -11,7 +11,11 @@ from simformer.config import settings
 from simformer.config.pseudo import PseudoSettings
 from simformer.study.files import DatasetFile, ExperimentFile, FigureFile, MethodFile, SplitSpec, Study, StudyDataset
 
-SECTIONS = {name: field.annotation for name, field in settings.TrainSettings.model_fields.items()}
+SECTIONS: dict[str, type[BaseModel]] = {
+    name: field.annotation
+    for name, field in settings.TrainSettings.model_fields.items()
+    if isinstance(field.annotation, type)
+}
 
 
 def study_schema() -> str:

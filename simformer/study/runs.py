@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from simformer.config.paths import expand_path
 from simformer.errors import UserError
@@ -67,6 +67,9 @@ class DiagnosedRun(Run):
     index: str
 
 
+RunT = TypeVar("RunT", bound=Run)
+
+
 class Runs:
     """The runs that a study may have.
 
@@ -98,7 +101,7 @@ class Runs:
             raise UserError(f"{self.catalogue.source}: no dataset '{dataset}'; it has {known}")
         self.catalogue.split_json(dataset, split)
 
-    def of(self, cell: Cell, kind: type[Run], **files: object) -> Any:
+    def of(self, cell: Cell, kind: type[RunT], **files: Any) -> RunT:
         """Return a cell's run with some of its files."""
         return kind(**asdict(self.run(cell)), **files)
 

@@ -146,6 +146,7 @@ def make_status(
     there |= {file for training in found for file in training.results}
     running_first = sorted((t for t in found if t.state != "done"), key=lambda t: t.state != "running")
     left = {training.cell: training.hours for training in running_first}
+    known = {cell: hours for cell, hours in left.items() if hours is not None}
     jobs = jobs or max(1, sum(training.state == "running" for training in found))
     return Status(
         title=plan.title,
@@ -153,9 +154,9 @@ def make_status(
         tables={name: (sum(file in there for file, _ in pairs), len(pairs)) for name, pairs in numbers.items()},
         failed_jobs=_failed_jobs(Path(catalogue.study.results, "logs")),
         device="GPU" if gpu else "CPU-core",
-        hours=sum(hours for hours in left.values() if hours is not None),
+        hours=sum(known.values()),
         jobs=jobs,
-        end=None if None in left.values() else hours_until_end(left, _teachers(catalogue, plan.trainings), jobs),
+        end=hours_until_end(known, _teachers(catalogue, plan.trainings), jobs) if len(known) == len(left) else None,
     )
 
 
@@ -203,7 +204,7 @@ def _hours_left(training: Training, progress: Progress, running: bool, gpu: bool
     if running and progress.speed:
         return steps / progress.speed / 3600
     whole = training.gpu if gpu else training.cpu
-    return whole and whole.hours * steps / training.steps
+    return None if whole is None else whole.hours * steps / training.steps
 
 
 def _log(catalogue: Catalogue, cell: Cell) -> Path:

@@ -141,7 +141,7 @@ def _running(training: TrainingStatus) -> list[str]:
     progress = training.progress
     step = f"{progress.step}/{training.steps}"
     speed = f"{progress.speed:.3g} steps/s" if progress.speed else "starting"
-    left = duration(3600 * training.hours) if progress.speed else "?"
+    left = "?" if training.hours is None or not progress.speed else duration(3600 * training.hours)
     seen = "" if progress.quiet is None else f"seen {duration(progress.quiet)} ago"
     job = f"  job {training.slurm_job}" if training.slurm_job else ""
     return [f"{training.name:<45} {step:>13} {speed:>14}  {left:>9} left  {seen}{job}".rstrip()]

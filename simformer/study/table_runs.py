@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from simformer.errors import UserError
 from simformer.study.catalogue import Cell
@@ -15,6 +15,7 @@ from simformer.study.files import MEASURE_FILES, ExperimentFile
 from simformer.study.runs import ClassRun, DiagnosedRun, EvaluatedRun, LabelRun, Run, Runs, ScoredRun
 
 Specification = dict[str, Any]
+ScoredT = TypeVar("ScoredT", bound=ScoredRun)
 MADE_LABELS = ("fill", "maps", "pseudo")
 """Labels of methods whose novel pixels are labelled before the training."""
 
@@ -31,7 +32,7 @@ class Row:
 def table(runs: Runs, name: str) -> Specification:
     """Return what `write_table` takes."""
     cells = runs.catalogue.cells(name)
-    return _shown(runs, name, [_scored(runs, name, cell) for cell in cells], "metrics", "reported")
+    return _shown(runs, name, [_scored(runs, name, cell, ScoredRun) for cell in cells], "metrics", "reported")
 
 
 def partial_table(runs: Runs, name: str) -> Specification:
@@ -48,7 +49,7 @@ def intervals(runs: Runs, name: str) -> Specification:
 
 def t_test(runs: Runs, name: str) -> Specification:
     """Return what `write_t_tests` takes; raises UserError for a table that compares no rows."""
-    found = [_scored(runs, name, cell) for cell in _compared(runs, name)]
+    found = [_scored(runs, name, cell, ScoredRun) for cell in _compared(runs, name)]
     if not found:
         example = "add e.g. compare: [[simformer_retrained, psa_retrained]]"
         raise UserError(f"{_place(runs, name)}: names no pairs to test; {example}")
@@ -145,7 +146,7 @@ def _shown(runs: Runs, name: str, found: Iterable[Run], *fields: str) -> Specifi
     return content | {"rows": rows(runs, experiment), "runs": list(found)}
 
 
-def _scored(runs: Runs, name: str, cell: Cell, kind: type[ScoredRun] = ScoredRun, **files: object) -> Any:
+def _scored(runs: Runs, name: str, cell: Cell, kind: type[ScoredT], **files: Any) -> ScoredT:
     path = runs.file(MEASURE_FILES[runs.catalogue.experiment(name).measure], cell)
     return runs.of(cell, kind, path=path, **files)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, TypeGuard, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -137,7 +137,7 @@ def _follow(model: type[BaseModel], location: Sequence[str | int]) -> tuple[list
         found = [t for t in (field.annotation, *_arguments(field.annotation)) if _is_model(t)] if field else []
         if found:
             model = found[0]
-        if field and field.discriminator:
+        if field and isinstance(field.discriminator, str):
             tagged = {t.model_fields[field.discriminator].default: t for t in found}
     return keys, model
 
@@ -147,5 +147,5 @@ def _arguments(annotation: Any) -> list[Any]:
     return direct + [inner for a in direct for inner in _arguments(a)]
 
 
-def _is_model(annotation: Any) -> bool:
+def _is_model(annotation: Any) -> TypeGuard[type[BaseModel]]:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)

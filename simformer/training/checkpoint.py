@@ -32,7 +32,7 @@ class Stateful(Protocol):
     def state_dict(self) -> dict[str, Any]:
         """Return the state."""
 
-    def load_state_dict(self, state: dict[str, Any]) -> Any:
+    def load_state_dict(self, state: dict[str, Any], /) -> Any:
         """Take over a state."""
 
 
@@ -93,7 +93,8 @@ def load_state(folder: Path, parts: dict[str, Stateful], identity: Mapping[str, 
             f"{path}: does not fit this training ({_reason(error)}), perhaps written by another version of this "
             f"program or of PyTorch; delete {folder} to start over"
         ) from None
-    return content["step"]
+    step: int = content["step"]
+    return step
 
 
 def _read_state(path: Path) -> dict[str, Any]:
@@ -140,7 +141,9 @@ def remove_state(folder: Path, *others: str) -> None:
 
 def _random_state() -> dict[str, Any]:
     """Return the state of every generator; of GPUs that of the current one, which may be another after a resume."""
-    kind, keys, position, has_gauss, cached = np.random.get_state()
+    numpy_state = np.random.get_state()
+    assert isinstance(numpy_state, tuple), "the default form"
+    kind, keys, position, has_gauss, cached = numpy_state
     return {
         "python": random.getstate(),
         "numpy": (kind, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached),

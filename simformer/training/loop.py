@@ -77,7 +77,7 @@ class Loop:
             self._flag = flag
             yield steps
 
-    def _over(self, batches: Iterator[Batch], flag: StopFlag) -> Iterator[tuple[int, Batch]]:
+    def _over(self, batches: Iterator[Batch], flag: StopFlag) -> Generator[tuple[int, Batch], None, None]:
         silent = self.processes.rank > 0
         numbers = range(self.first, self.last)
         bar = tqdm(numbers, self.title, initial=self.first, total=self.steps, mininterval=5, disable=silent)
@@ -89,7 +89,8 @@ class Loop:
 
     def _next(self, batches: Iterator[Batch], flag: StopFlag, step: int) -> Batch:
         """Wait for the batch of a step; what ends the training meanwhile, or came in the step before, ends it here."""
-        batch, failure = None, None
+        batch: Batch | None = None
+        failure: Exception | None = None
         try:
             with flag.while_waiting():
                 batch = next(batches)
@@ -104,6 +105,7 @@ class Loop:
                 raise failure or stopped_after(step, number)
         finally:
             del failure  # its traceback leads back to this frame, and would keep all that the block has used
+        assert batch is not None, "an error that came instead has been raised"
         return batch
 
     def log_due(self, step: int) -> bool:

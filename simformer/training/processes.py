@@ -18,6 +18,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.distributed_c10d import Store
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from simformer.config.settings import OptimSettings
@@ -128,7 +130,7 @@ class Processes:
             warnings.simplefilter("ignore", FutureWarning)  # newer versions of PyTorch rename `broadcast_buffers`
             return DistributedDataParallel(module, broadcast_buffers=False, find_unused_parameters=unused)
 
-    def accumulate(self, module: nn.Module, last: bool) -> AbstractContextManager:
+    def accumulate(self, module: nn.Module, last: bool) -> AbstractContextManager[None]:
         """Return a context for one of several passes of a step; gradients travel with the last one only."""
         return nullcontext() if last or not isinstance(module, DistributedDataParallel) else module.no_sync()
 
@@ -171,7 +173,7 @@ def join(device: torch.device) -> Iterator[Processes]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    store, rank, size = next(dist.rendezvous("env://"))
+    store, rank, size = next(rendezvous("env://"))
     dist.init_process_group(backend, store=store, rank=rank, world_size=size)
     try:
         yield Processes(rank, size)
@@ -190,7 +192,7 @@ def join(device: torch.device) -> Iterator[Processes]:
     dist.destroy_process_group()
 
 
-def _first_to_end(store: dist.Store) -> bool:
+def _first_to_end(store: Store) -> bool:
     with suppress(RuntimeError):  # the store lives in torchrun, which may have been killed
-        return store.add("ended", 1) == 1
+        return int(store.add("ended", 1)) == 1
     return True

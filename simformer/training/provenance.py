@@ -50,11 +50,11 @@ def after(usages: Sequence[Usage]) -> Usage:
 
 
 def _peaks(usages: Sequence[Usage]) -> Usage:
-    energies = [usage.energy_wh for usage in usages]
+    energies = [usage.energy_wh for usage in usages if usage.energy_wh is not None]
     return Usage(
         memory_mb=max(usage.memory_mb for usage in usages),
         gpu_memory_mb=max(usage.gpu_memory_mb for usage in usages),
-        energy_wh=None if None in energies else sum(energies),
+        energy_wh=sum(energies) if len(energies) == len(usages) else None,
     )
 
 
@@ -80,8 +80,10 @@ class Meter:
     def sample(self) -> None:
         """Add the energy since the last sample, at the power of this moment."""
         now, watts = time.monotonic(), _power(self.device)
-        known = watts is not None and self._energy is not None
-        self._energy = self._energy + watts * (now - self._sampled) / 3600 if known else None
+        if watts is None or self._energy is None:
+            self._energy = None
+        else:
+            self._energy += watts * (now - self._sampled) / 3600
         self._sampled = now
 
     @property

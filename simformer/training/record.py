@@ -16,4 +16,7 @@ def read_record(path: Path) -> dict[str, Any]:
     Raises: UserError if the file is missing, damaged, or holds something else.
     """
     numbers = dict.fromkeys(NUMBERS, NUMBER)
-    return read_generated(path, "record of a training", {"hash": str, "device": str}, optional=numbers)
+    record: dict[str, Any] = read_generated(
+        path, "record of a training", {"hash": str, "device": str}, optional=numbers
+    )
+    return record

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,7 +17,7 @@ NO_DECAY = (nn.GroupNorm, nn.LayerNorm, nn.modules.batchnorm._BatchNorm, nn.Embe
 
 def parameter_groups(
     modules: Iterable[nn.Module], backbone: nn.Module, settings: OptimSettings, undecayed: Collection[int] = ()
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Split all trainable parameters by (learning rate, weight decay).
 
     Args:
@@ -47,19 +48,19 @@ def build_optimizer(
     Apple's GPUs do without: a step must be able to skip its update without a look at the gradient's norm.
     """
     groups = parameter_groups(modules, backbone, settings, undecayed)
-    options = {"betas": (0.9, 0.999), "eps": 1e-8}
+    betas, eps = (0.9, 0.999), 1e-8
     device = groups[0]["params"][0].device.type
     if device != "mps" and (device != "cpu" or settings.precision != "fp32"):
         try:
-            return torch.optim.AdamW(groups, **options, fused=True)
+            return torch.optim.AdamW(groups, betas=betas, eps=eps, fused=True)
         except RuntimeError as error:
             logging.getLogger(__name__).warning("AdamW is not fused here (%s); a step takes longer", error)
-    return torch.optim.AdamW(groups, **options)
+    return torch.optim.AdamW(groups, betas=betas, eps=eps)
 
 
 def poly_factor(step: int, settings: OptimSettings) -> float:
     """Learning-rate factor (1 - t/T)^power of step t in 0..T-1; no warm-up."""
-    return (1 - step / settings.steps) ** settings.power
+    return float((1 - step / settings.steps) ** settings.power)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, step: int, settings: OptimSettings) -> float:

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,12 @@ def test_no_file_is_long(folder):
     files = [path for path in (ROOT / folder).rglob("*") if path.suffix in WRITTEN]
     counts = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in files}
     assert len(files) > 3 and not {name: count for name, count in counts.items() if count > LINES}
+
+
+def test_a_wheel_tells_type_checkers_that_the_package_has_types():
+    """`py.typed` (PEP 561); without it they take everything of the package for `Any`."""
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["simformer"]
+    assert PACKAGE / "py.typed" in {path for pattern in data for path in PACKAGE.glob(pattern)}
 
 
 def where_is_what() -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from simformer.analysis.figures.style import PAGE, figure_text, line_styles
 from simformer.analysis.tables.read_table import read_table
@@ -48,7 +49,7 @@ def curves_figure(spec: dict[str, Any]) -> Figure:
     for axis in axes[-1]:
         axis.set_xlabel("step")
     used = [method for method in labels if any(method == run["method"] for run in spec["runs"])]
-    handles = [plt.Line2D([], [], **styles[method] | {"marker": "none"}) for method in used]
+    handles = [Line2D([], [], **styles[method] | {"marker": "none"}) for method in used]
     figure.legend(
         handles, [figure_text(labels[method]) for method in used], loc="outside lower center", ncols=min(6, len(used))
     )

@@ -9,11 +9,12 @@ from typing import Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simformer.analysis.figures.pictures import Scene, class_legend, masked, named_images, show
 from simformer.analysis.figures.proposals import Proposals, propose
-from simformer.analysis.figures.style import PAGE, figure_text
+from simformer.analysis.figures.style import PAGE, figure_text, set_gaps
 from simformer.build import TrainedModel
 from simformer.config.settings import IGNORE
 from simformer.data.index import ImageRecord
@@ -62,7 +63,8 @@ def fused_classes(found: Proposals) -> np.ndarray:
     """Class of every pixel from all proposals of an image, as inference fuses them, uint8 [H, W]."""
     queries, height, width = found.masks.shape
     scores = found.classes[:, :-1].T @ found.masks.reshape(queries, -1)
-    return scores.argmax(axis=0).astype(np.uint8).reshape(height, width)
+    classes: np.ndarray = scores.argmax(axis=0).astype(np.uint8)
+    return classes.reshape(height, width)
 
 
 def find_failures(
@@ -121,7 +123,8 @@ def failures_figure(scene: Scene, failures: Sequence[Failure], count: int) -> Fi
     rows = max(1, min(count, max(map(len, kinds.values()))))
     figure = plt.figure(figsize=(PAGE, rows * (PAGE / 8 + 0.17) + 0.85), layout="constrained")
     shown: set[int] = set()
-    parts = figure.subfigures(1, 2, wspace=0.02, width_ratios=[1 if mine else EMPTY for mine in kinds.values()])
+    widths = [1 if mine else EMPTY for mine in kinds.values()]
+    parts = figure.subfigures(1, 2, squeeze=False, wspace=0.02, width_ratios=widths)[0]
     for part, (kind, mine) in zip(parts, kinds.items(), strict=True):
         heading = textwrap.fill(HEADINGS[kind], 70 if mine else 30)
         part.suptitle(f"{heading}\n{len(mine)} found in the test images", fontsize=7)
@@ -136,11 +139,11 @@ def failures_figure(scene: Scene, failures: Sequence[Failure], count: int) -> Fi
         for axis, name in zip(axes[0], ("image", "truth", "prediction", "proposal"), strict=True):
             axis.set_title(name)
     class_legend(figure, scene, shown)
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.02, wspace=0, hspace=0)
+    set_gaps(figure, 0.01, 0.02)
     return figure
 
 
-def _draw(line: Sequence, scene: Scene, failure: Failure) -> set[int]:
+def _draw(line: Sequence[Axes], scene: Scene, failure: Failure) -> set[int]:
     """Draw one failure; returns the classes that it shows."""
     names = [figure_text(name) for name in scene.index.classes]
     colours, truth = scene.colours, scene.truth(failure.record)

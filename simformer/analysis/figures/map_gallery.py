@@ -9,9 +9,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from simformer.analysis.figures.style import figure_text, write_png
+from simformer.analysis.figures.style import drawn_colour, figure_text, write_png
 from simformer.baselines.compared_maps import MapArm
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map, read_photograph
@@ -79,7 +81,8 @@ def heat_overlay(image: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """
     gray = DIMMED * image.mean(axis=2, keepdims=True) / 255
     weight = np.clip(scores, 0, 1)[..., None]
-    return (1 - weight) * gray + weight * plt.get_cmap(HEAT)(np.clip(scores, 0, 1))[..., :3]
+    heat: np.ndarray = (1 - weight) * gray + weight * plt.get_cmap(HEAT)(np.clip(scores, 0, 1))[..., :3]
+    return heat
 
 
 def draw_map_gallery(
@@ -134,7 +137,7 @@ def arm_pictures(
 
 def _page(
     scenes: Sequence[tuple[LabelledImage, int]], titles: Sequence[str]
-) -> tuple[plt.Figure, list[tuple[list[Axes], list[Axes]]]]:
+) -> tuple[Figure, list[tuple[list[Axes], list[Axes]]]]:
     """Make a page on which each image has two lines of axes; few columns leave room for two images side by side.
 
     Returns: the figure, and per image its upper and lower line of axes.
@@ -162,19 +165,19 @@ def _page(
     return figure, places
 
 
-def _scale(figure: plt.Figure) -> None:
+def _scale(figure: Figure) -> None:
     """Draw the colours of the scores at the right edge."""
     width = figure.get_size_inches()[0]
     axis = figure.add_axes(((width - RIGHT + 0.05) / width, 0.3, 0.13 / width, 0.4))
-    heat = plt.cm.ScalarMappable(plt.Normalize(0, 1), HEAT)
+    heat = plt.cm.ScalarMappable(Normalize(0, 1), HEAT)
     label = "score of the class named at the left,\nas a share of its maximum"
     figure.colorbar(heat, cax=axis).set_label(label, fontsize=9)
     axis.tick_params(labelsize=8)
 
 
-def _legend(figure: plt.Figure, masked: LabelSet, shown: Sequence[int], colours: np.ndarray) -> None:
+def _legend(figure: Figure, masked: LabelSet, shown: Sequence[int], colours: np.ndarray) -> None:
     names = [figure_text(masked.classes[c]) + (" (novel)" if c in masked.novel else "") for c in shown]
     handles = [Patch(color=colours[c] / 255, label=name) for c, name in zip(shown, names, strict=True)]
-    handles.append(Patch(color=np.array(IGNORE_COLOUR) / 255, label="unlabelled"))
+    handles.append(Patch(color=drawn_colour(IGNORE_COLOUR), label="unlabelled"))
     columns = max(3, int(figure.get_size_inches()[0] / 1.3))
     figure.legend(handles=handles, loc="lower center", ncols=columns, fontsize=8, frameon=False)

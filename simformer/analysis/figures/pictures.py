@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from simformer.analysis.figures.style import figure_text
+from simformer.analysis.figures.style import drawn_colour, figure_text
 from simformer.config.settings import InferenceSettings
 from simformer.data.checked import read_photograph
 from simformer.data.index import DatasetIndex, ImageRecord
@@ -122,7 +122,7 @@ def class_legend(figure: Figure, scene: Scene, shown: Iterable[int], groups: boo
     handles = [Patch(color=colours[c] / 255, label=name) for c, name in zip(order, names, strict=True)]
     if groups:
         for colour, name in ((BASE_COLOUR, "base"), (NOVEL_COLOUR, "novel (*)"), (IGNORE_COLOUR, "unlabelled")):
-            handles.append(Patch(color=np.array(colour) / 255, label=name))
+            handles.append(Patch(color=drawn_colour(colour), label=name))
     columns = max(1, int(figure.get_figwidth() / LEGEND_COLUMN))
     figure.legend(
         handles=handles, loc="outside lower center", ncols=min(columns, len(handles)), handlelength=1, handleheight=1

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from simformer.analysis.figures.pictures import Scene, choose_images, class_legend, frame, masked, named_images, show
-from simformer.analysis.figures.style import LINES, PAGE, figure_text, picture_rows
+from simformer.analysis.figures.style import LINES, PAGE, figure_text, picture_rows, set_gaps
 from simformer.build import TrainedModel
 from simformer.config.settings import IGNORE
 from simformer.data.index import ImageRecord
@@ -84,5 +84,5 @@ def proposals_figure(trained: TrainedModel, scene: Scene, names: Sequence[str], 
     for number, axis in enumerate(axes[0, 2:], 1):
         axis.set_title(f"proposal {number}")
     class_legend(figure, scene, shown)
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    set_gaps(figure, 0.02, 0.02)
     return figure

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from simformer.analysis.figures.pictures import Scene, choose_images, class_legend, named_images, show
-from simformer.analysis.figures.style import PAGE, SMALLEST, figure_text, picture_rows
+from simformer.analysis.figures.style import PAGE, SMALLEST, figure_text, picture_rows, set_gaps
 from simformer.build import TrainedModel
 from simformer.config.settings import IGNORE
 from simformer.data.palette import group_colours
@@ -45,5 +45,5 @@ def qualitative_figure(models: dict[str, TrainedModel], scene: Scene, names: Seq
     for axis, name in zip(axes[0], titles, strict=True):
         axis.set_title(figure_text(name), fontsize=SMALLEST if len(titles) > MANY else None)
     class_legend(figure, scene, shown, groups=True)
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+    set_gaps(figure, 0.01, 0.01)
     return figure

@@ -13,7 +13,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor, nn
 
 from simformer.analysis.figures.pictures import Scene, named_images, show
-from simformer.analysis.figures.style import PAGE, figure_text, picture_rows
+from simformer.analysis.figures.style import PAGE, figure_text, picture_rows, set_gaps
 from simformer.build import TrainedModel
 from simformer.data.index import ImageRecord
 from simformer.data.transforms import normalise
@@ -46,7 +46,7 @@ def choose_examples(scene: Scene, count: int) -> list[Example]:
     """Choose pairs of test images, novel classes before base classes in turn, each time the first two that show it."""
     base = [c for c in range(len(scene.index.classes)) if c not in scene.split.novel]
     turns = [c for pair in zip(scene.split.novel, base, strict=False) for c in pair]
-    examples = []
+    examples: list[Example] = []
     for c in [*turns, *(c for c in (*scene.split.novel, *base) if c not in turns)]:
         large = (
             record
@@ -55,7 +55,8 @@ def choose_examples(scene: Scene, count: int) -> list[Example]:
         )
         pair = [record for _, record in zip(range(2), large, strict=False)]
         if len(pair) == 2 and len(examples) < count:
-            examples.append(Example(*pair, c, innermost(scene.truth(pair[0]) == c)))
+            first, second = pair
+            examples.append(Example(first, second, c, innermost(scene.truth(first) == c)))
     return examples
 
 
@@ -164,5 +165,5 @@ def similarity_figure(trained: TrainedModel, scene: Scene, examples: Sequence[Ex
         axis.set_title(text)
     bar = figure.colorbar(heat, ax=axes, location="bottom", shrink=0.5, aspect=40, pad=0.01)
     bar.set_label("SimNet: probability of the same class; outlined: where this class is")
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    set_gaps(figure, 0.02, 0.02)
     return figure

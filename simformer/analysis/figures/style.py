@@ -6,15 +6,19 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from simformer.atomic import atomic_write_bytes
 from simformer.text.visible import visible
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 INCH = 25.4
 """Millimetres."""
@@ -24,7 +28,7 @@ SMALLEST = 6
 """Size in print of the smallest type, points."""
 DPI = 300
 """Of the PNG."""
-RULES = {
+RULES: dict[RcKeyType, Any] = {
     "font.size": 7,
     "axes.titlesize": 7,
     "axes.labelsize": 7,
@@ -66,7 +70,7 @@ def figure_style() -> Iterator[None]:
         yield
 
 
-def line_styles(names: Sequence[str]) -> dict[str, dict[str, str]]:
+def line_styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Give every name a colour, a marker and, from the eighth on, another dash, as keywords of `plot`."""
     dashes = ("-", "--", ":", "-.")
     styles = {}
@@ -74,6 +78,19 @@ def line_styles(names: Sequence[str]) -> dict[str, dict[str, str]]:
         colour, marker = LINES[number % len(LINES)]
         styles[name] = {"color": colour, "marker": marker, "linestyle": dashes[number // len(LINES) % len(dashes)]}
     return styles
+
+
+def drawn_colour(colour: tuple[int, int, int]) -> tuple[float, float, float]:
+    """Return a colour, RGB in 0..255, as matplotlib has it."""
+    red, green, blue = colour
+    return red / 255, green / 255, blue / 255
+
+
+def set_gaps(figure: Figure, width: float, height: float) -> None:
+    """Leave no more between the axes of a figure with a constrained layout than some inches beside and above each."""
+    engine = figure.get_layout_engine()
+    assert isinstance(engine, ConstrainedLayoutEngine)
+    engine.set(w_pad=width, h_pad=height, wspace=0, hspace=0)
 
 
 def figure_text(text: str, longest: int = LONGEST_NAME) -> str:

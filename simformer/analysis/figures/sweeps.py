@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from simformer.analysis.figures.style import PAGE, draw_figure, figure_text
 from simformer.analysis.tables.read_table import read_table
@@ -53,7 +54,7 @@ def sweeps_figure(results: pd.DataFrame, spec: dict[str, Any]) -> Figure:
             axis.set_xlabel(SYMBOLS.get(key, figure_text(key)))
         line[0].set_ylabel(f"{figure_text(f'{dataset} {split}')}\nmean IoU (%)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    dotted = plt.Line2D([], [], linestyle=":", color="black")
+    dotted = Line2D([], [], linestyle=":", color="black")
     figure.legend([*handles, dotted], [*labels, "default"], loc="outside lower center", ncols=len(labels) + 1)
     return figure
 

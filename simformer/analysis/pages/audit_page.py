@@ -16,7 +16,7 @@ from simformer.analysis import markup
 from simformer.analysis.figures.style import figure_text, write_png
 from simformer.atomic import atomic_write_text
 from simformer.config.settings import IGNORE
-from simformer.data.audit import AuditReport, SubsetCounts
+from simformer.data.audit_report import AuditReport, SubsetCounts
 from simformer.data.checked import read_photograph
 from simformer.data.identity import require_groups
 from simformer.data.index import DatasetIndex
@@ -153,7 +153,8 @@ def _markdown(facts: dict[str, Any]) -> str:
 def _picture(facts: dict[str, Any], index: DatasetIndex, data: Path) -> Figure:
     """Draw class frequencies, the shares of the splits and some training images."""
     figure = plt.figure(figsize=(13, 11), layout="constrained")
-    rows = figure.subfigures(4, 1, height_ratios=[1, 1, 0.35 + 0.13 * len(facts["splits"]), 1.5])
+    heights = [1, 1, 0.35 + 0.13 * len(facts["splits"]), 1.5]
+    rows = figure.subfigures(4, 1, squeeze=False, height_ratios=heights)[:, 0]
     _class_bars(rows[0].subplots(), facts, "pixels", "labelled pixels (%)")
     _class_bars(rows[1].subplots(), facts, "images", "images")
     _split_bars(rows[2].subplots(), facts)

@@ -32,8 +32,8 @@ ROUNDS = 3
 
 def page_picture(content: bytes) -> bytes:
     """Return a PNG as a page needs it: at most WIDTH pixels wide and of 256 colours, a tenth of the bytes."""
-    with Image.open(io.BytesIO(content)) as picture:
-        picture = picture.convert("RGB")
+    with Image.open(io.BytesIO(content)) as opened:
+        picture = opened.convert("RGB")
     picture.thumbnail((WIDTH, picture.height))
     buffer = io.BytesIO()
     picture.quantize(256, Image.Quantize.FASTOCTREE, ROUNDS, dither=Image.Dither.NONE).save(

@@ -54,13 +54,13 @@ def _rows(config: Path) -> list[tuple[str, MethodFile]]:
 
 
 def _stages(method: MethodFile) -> tuple[str, ...]:
-    return sections_behind(method.maps.response, method.maps.expansion)
+    return sections_behind(method.mixed_maps.response, method.mixed_maps.expansion)
 
 
 def _methods(rows: Sequence[tuple[str, MethodFile]]) -> str:
     lines = ["| row | file | response | expansion | gamma | stages, in order |", "|---|---|---|---|---|---|"]
     for name, method in rows:
-        maps = method.maps
+        maps = method.mixed_maps
         stages = ", ".join(f"`{stage}`" for stage in _stages(method))
         file = f"`config/methods/{name}.yaml`"
         lines.append(

@@ -5,12 +5,16 @@ from __future__ import annotations
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from simformer.analysis.site.browser import open_browser
 from simformer.atomic import atomic_write_bytes
 from simformer.errors import UserError
 
-SIZE = {"width": 1440, "height": 900}
+if TYPE_CHECKING:
+    from playwright.sync_api import ViewportSize
+
+SIZE: ViewportSize = {"width": 1440, "height": 900}
 """Of the page, pixels."""
 CATEGORIES = {"tables": "Tables", "figures": "Figures"}
 """Name of each picture, and the report's category whose first entry it shows."""

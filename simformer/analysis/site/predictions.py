@@ -73,6 +73,7 @@ def _write_similarity(
     device: torch.device,
     folder: Path,
 ) -> None:
+    assert trained.simnet is not None
     image = network_input(ImageFile.of(data, record), settings, device)
     similarity, size = similarity_grid(trained.model, trained.simnet, image)
     content = {

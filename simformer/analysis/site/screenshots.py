@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from simformer.analysis.site.browser import open_browser
 from simformer.atomic import atomic_write_bytes
@@ -40,7 +40,7 @@ class Picture:
     query: str = ""
     steps: tuple[str, ...] = ()
     size: tuple[int, int] = WIDE
-    scheme: str = "light"
+    scheme: Literal["light", "dark"] = "light"
 
 
 PICTURES = (

@@ -67,8 +67,8 @@ class SettledSimNet:
     def __init__(self, simnet: SimNet):
         self.projection = simnet.projection
         self.layers = [
-            (fuse_linear_bn_eval(block.linear1, block.norm1), fuse_linear_bn_eval(block.linear2, block.norm2))
-            for block in simnet.blocks
+            (_folded(block.linear1, block.norm1), _folded(block.linear2, block.norm2))
+            for block in simnet.residual_blocks()
         ]
         self.weight, self.bias = (values[1] - values[0] for values in (simnet.head.weight, simnet.head.bias))
 
@@ -81,6 +81,11 @@ class SettledSimNet:
         for first, second in others:
             x += second(first(x).relu_()).relu_()
         return (x @ self.weight + self.bias).sigmoid_()
+
+
+def _folded(linear: torch.nn.Linear, norm: torch.nn.Module) -> torch.nn.Linear:
+    assert isinstance(norm, torch.nn.BatchNorm1d), "`settle` has checked it"
+    return fuse_linear_bn_eval(linear, norm)
 
 
 def settle(simnet: SimNet, points: Tensor) -> SimNet | SettledSimNet:
@@ -100,10 +105,11 @@ def settle(simnet: SimNet, points: Tensor) -> SimNet | SettledSimNet:
     some = torch.linspace(0, points.shape[1] - 1, min(ROWS, points.shape[1]), device=points.device).round().long()
     settled(points[:, some], points)
     settled.eval()
-    foldable = isinstance(simnet.blocks[0].norm1, torch.nn.BatchNorm1d) and not simnet.relational
+    foldable = isinstance(simnet.residual_blocks()[0].norm1, torch.nn.BatchNorm1d) and not simnet.relational
     return SettledSimNet(settled) if foldable else settled
 
 
 def quantise(similarity: np.ndarray) -> np.ndarray:
     """Return similarities, [cells, cells] in [0, 1], as levels in 0..LEVELS - 1, uint8."""
-    return np.rint(similarity * (LEVELS - 1)).astype(np.uint8)
+    levels: np.ndarray = np.rint(similarity * (LEVELS - 1)).astype(np.uint8)
+    return levels

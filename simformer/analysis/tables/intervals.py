@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +61,20 @@ def metric_classes(split: Split, metric: str) -> Sequence[int]:
     return {"novel": split.novel, "base": split.base, "all": range(len(split.classes))}[metric]
 
 
-def _line(evaluations: dict, place: tuple[str, str], split: Split, pair: list[str], metric: str) -> dict[str, Any]:
-    groups = [evaluations[*place, method] for method in pair]
+def _line(
+    evaluations: Mapping[tuple[str, str, str], Sequence[Evaluation]],
+    place: tuple[str, str],
+    split: Split,
+    pair: Sequence[str],
+    metric: str,
+) -> dict[str, Any]:
+    first, second = groups = [evaluations[*place, method] for method in pair]
     values = [
         np.array([scores(e.confusion, split.classes, split.novel)[metric] for e in group], dtype=np.float64)
         for group in groups
     ]
-    images = paired_bootstrap(*groups, metric_classes(split, metric))
-    test = welch(*values)
+    images = paired_bootstrap(first, second, metric_classes(split, metric))
+    test = welch(values[0].tolist(), values[1].tolist())
     given = [interval for interval in (images, test.interval) if not interval.lack]
     difference = values[0].mean() - values[1].mean()
     return {

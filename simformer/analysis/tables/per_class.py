@@ -89,5 +89,6 @@ def write_per_class(spec: dict[str, Any], csv: Path) -> None:
                 wide = pd.DataFrame(columns).set_axis(mine["class"].tolist())
             cells = [with_deviation(*row) for row in mine[["iou", "std"]].itertuples(index=False)]
             wide.insert(wide.shape[1], labels[method], cells, allow_duplicates=True)
+        assert wide is not None, "a group has at least one line"
         parts += [line(f"{dataset} {split}"), markdown(wide, "class")]
     write_page(csv, table, [*parts, NOTE.format(seeds=int(table["n"].max()))])

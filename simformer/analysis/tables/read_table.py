@@ -24,9 +24,9 @@ def read_table(path: Path, *columns: str, **options: Any) -> pd.DataFrame:
     """
     try:
         head = pd.read_csv(path, **options | {"nrows": 0}).columns
-        names = {"dtype": dict.fromkeys(NAMES, str), "keep_default_na": False}
+        names: dict[str, Any] = {"dtype": dict.fromkeys(NAMES, str), "keep_default_na": False}
         names["na_values"] = {column: [""] for column in head if column not in NAMES}
-        table = pd.read_csv(path, **names | options)
+        table: pd.DataFrame = pd.read_csv(path, **names | options)
     except FileNotFoundError:
         raise UserError(f"{path}: no such table; `{to_make(path)}` makes it") from None
     except OSError as error:

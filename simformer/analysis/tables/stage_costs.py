@@ -74,7 +74,7 @@ def _seeds(catalogue: Catalogue) -> set[int]:
 def _line(path: Path, results: Path) -> dict[str, Any]:
     """Cost of one job."""
     parts = path.relative_to(results).parts
-    place = next(i for i, part in enumerate(parts) if SEED.fullmatch(part))
+    place, seed = next((i, found[1]) for i, part in enumerate(parts) if (found := SEED.fullmatch(part)))
     folders, stem = list(parts[place + 1 : -1]), path.name.removesuffix(ENDING)
     if not PART.fullmatch(stem) and stem not in folders[-1:]:
         folders.append(stem)
@@ -87,7 +87,7 @@ def _line(path: Path, results: Path) -> dict[str, Any]:
         "split": parts[1],
         "of": "/".join(parts[2:place]),
         "stage": "/".join(folders),
-        "seed": int(SEED.fullmatch(parts[place])[1]),
+        "seed": int(seed),
         "seconds": known.get("seconds", float(measured["s"].sum())),
         "steps": known.get("steps"),
         "memory_mb": known.get("memory_mb", float(measured["max_rss"].max())),

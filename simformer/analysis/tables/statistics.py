@@ -199,7 +199,8 @@ def lack_of_images(names: Sequence[str]) -> Lack:
 
 
 def _over_trainings(group: Sequence[Evaluation], chosen: Sequence[int], weights: np.ndarray) -> np.ndarray:
-    return np.mean([mean_iou(evaluation, chosen, weights) for evaluation in group], axis=0)
+    means: np.ndarray = np.mean([mean_iou(evaluation, chosen, weights) for evaluation in group], axis=0)
+    return means
 
 
 def drawn_images(count: int, draws: int, seed: int) -> np.ndarray:
@@ -242,4 +243,6 @@ def mean_iou(evaluation: Evaluation, chosen: Sequence[int], weights: np.ndarray)
     with np.errstate(invalid="ignore", divide="ignore"):
         iou = np.where(truth > 0, hits / (truth + predicted - hits), np.nan)
     present = np.count_nonzero(truth > 0, axis=1)
-    return 100 * np.divide(np.nansum(iou, axis=1), present, out=np.full(len(weights), np.nan), where=present > 0)
+    means = np.full(len(weights), np.nan)
+    np.divide(np.nansum(iou, axis=1), present, out=means, where=present > 0)
+    return 100 * means

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,7 @@ def t_test_pages(table: pd.DataFrame, title: str, rows: Sequence[dict[str, str]]
     printed.index = [f"{labels[a]} - {labels[b]}" for a, b in zip(table["method"], table["baseline"], strict=True)]
     note = NOTE
     if table[["p_published", "published_mean", "baseline_published_mean"]].isna().all(axis=None):
-        printed = printed.drop(columns=[name for name in printed if "published" in name])
+        printed = printed.drop(columns=[name for name in printed.columns if "published" in name])
     else:
         note = f"{NOTE} {PUBLISHED_NOTE}"
     note, title = footnote(note, table["lack"]), f"{title}: t-test over seeds"
@@ -133,7 +133,7 @@ def t_test_pages(table: pd.DataFrame, title: str, rows: Sequence[dict[str, str]]
     }
 
 
-def _printed(line: dict[str, Any]) -> dict[str, str]:
+def _printed(line: Mapping[Hashable, Any]) -> dict[str, str]:
     def moments(prefix: str) -> str:
         return with_deviation(line[f"{prefix}mean"], line[f"{prefix}std"], fine=".2f")
 

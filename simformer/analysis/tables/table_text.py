@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def pivot(table: pd.DataFrame, spec: Mapping[str, Any]) -> pd.DataFrame:
     return wide.set_axis([row["label"] for row in spec["rows"]])
 
 
-def _cell(line: Mapping[str, Any], seeds: int) -> str:
+def _cell(line: Mapping[Hashable, Any], seeds: int) -> str:
     if line["n"] == 0:
         return "missing" if line["missing"] else NONE
     value = with_deviation(line["mean"], line["std"])

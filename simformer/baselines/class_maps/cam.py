@@ -58,7 +58,7 @@ def summed_maps(
     """
     height, width = images[0].shape[:2]
     grid = math.ceil(height / GRID_STRIDE), math.ceil(width / GRID_STRIDE)
-    total: Tensor | float = 0.0
+    total = torch.zeros((), device=device)
     for scale in scales:
         maps = response(mirrored_views(images, scale, device), torch.cat([present, present]).to(device)).relu()
         plain, mirrored = maps.chunk(2)
@@ -68,8 +68,8 @@ def summed_maps(
 
 def mirrored_views(images: Sequence[np.ndarray], scale: float, device: torch.device) -> Tensor:
     """Resize images of one size, uint8 [H, W, 3]; returns them normalised, then mirrored, [2 B, 3, s H, s W]."""
-    shape = tuple(max(1, round(side * scale)) for side in images[0].shape[:2])
-    resized = np.stack([resize_image(image, *shape, Image.Resampling.BICUBIC) for image in images])
+    height, width = (max(1, round(side * scale)) for side in images[0].shape[:2])
+    resized = np.stack([resize_image(image, height, width, Image.Resampling.BICUBIC) for image in images])
     view = normalise(torch.from_numpy(resized.transpose(0, 3, 1, 2).copy()).to(device))
     return torch.cat([view, view.flip(-1)])
 

@@ -38,4 +38,5 @@ def dense_crf(image: np.ndarray, labels: np.ndarray, count: int, iterations: int
     field.setUnaryEnergy(np.ascontiguousarray(unary_from_labels(labels, count, CONFIDENCE, zero_unsure=False)))
     field.addPairwiseGaussian(**SMOOTHNESS)
     field.addPairwiseBilateral(rgbim=np.array(image, order="C"), **APPEARANCE)
-    return np.argmax(field.inference(iterations), axis=0).reshape(height, width)
+    refined: np.ndarray = np.argmax(field.inference(iterations), axis=0)
+    return refined.reshape(height, width)

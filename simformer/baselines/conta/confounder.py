@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from simformer.atomic import atomic_write_bytes
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapSet
 from simformer.data.identity import require_split
-from simformer.data.labels import LabelSet
+from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError, if_made, to_make
 
 
@@ -106,7 +106,7 @@ def confounder(predicted: MapSet, cams: MapSet, labels: LabelSet, threshold: flo
     return Confounder(masks, own.known | instead.known)
 
 
-def _reader(maps: MapSet):
+def _reader(maps: MapSet) -> Callable[[LabelledImage], ClassMaps]:
     return lambda image: maps.read(image.name)
 
 

@@ -45,6 +45,9 @@ class ContextAttention(nn.Module):
         confounder: average masks of the n classes.
     """
 
+    confounder: Tensor
+    known: Tensor
+
     def __init__(self, confounder: Confounder):
         super().__init__()
         self.side = confounder.masks.shape[-1]
@@ -64,7 +67,8 @@ class ContextAttention(nn.Module):
             masks, valid: see `context_weights`; masks [B, J, g, g].
         Returns: [B, g, g]; 0 for an image without a predicted class.
         """
-        return (self.weights(masks, valid) @ self.confounder).view(-1, self.side, self.side)
+        contexts = self.weights(masks, valid) @ self.confounder
+        return contexts.view(-1, self.side, self.side)
 
 
 def padded_masks(masks: Sequence[Tensor], side: int) -> tuple[Tensor, Tensor]:

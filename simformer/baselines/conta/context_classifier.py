@@ -32,20 +32,14 @@ class WidenedConvolution(nn.Module):
     def __init__(self, convolution: nn.Conv2d):
         super().__init__()
         self.features = convolution
-        self.context = nn.Conv2d(
-            1,
-            convolution.out_channels,
-            convolution.kernel_size,
-            convolution.stride,
-            convolution.padding,
-            convolution.dilation,
-            bias=False,
-        )
+        geometry = {name: getattr(convolution, name) for name in ("kernel_size", "stride", "padding", "dilation")}
+        self.context = nn.Conv2d(1, convolution.out_channels, **geometry, bias=False)
         nn.init.zeros_(self.context.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, C + 1, h, w], the context last, to [B, C', h', w']."""
-        return self.features(x[:, :-1]) + self.context(x[:, -1:])
+        total: Tensor = self.features(x[:, :-1]) + self.context(x[:, -1:])
+        return total
 
 
 class ContextClassifier(nn.Module):
@@ -76,7 +70,8 @@ class ContextClassifier(nn.Module):
             contexts: n M at the images' pixels, [B, 1, H, W].
         Returns: [B, K, h, w]; the logit of a class is their mean over h, w.
         """
-        return self.head(self.trunk(images, contexts))
+        maps: Tensor = self.head(self.trunk(images, contexts))
+        return maps
 
 
 class Trunk(nn.Module):

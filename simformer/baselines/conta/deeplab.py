@@ -29,14 +29,22 @@ class DeepLab(nn.Module):
         self.backbone = strided_backbone(backbone, STRIDE)
         channels = self.backbone.channels[-1]
         self.pyramid = nn.ModuleList(nn.Conv2d(channels, num_classes, 3, padding=d, dilation=d) for d in atrous)
-        for convolution in self.pyramid:
-            nn.init.normal_(convolution.weight, std=INITIAL_DEVIATION)
-            nn.init.zeros_(convolution.bias)
+        for weight, bias in zip(*self.pyramid_parameters(), strict=True):
+            nn.init.normal_(weight, std=INITIAL_DEVIATION)
+            nn.init.zeros_(bias)
+
+    def pyramid_parameters(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """Return the weights and the biases of the dilated convolutions."""
+        named = list(self.pyramid.named_parameters())
+        weights, biases = ([p for name, p in named if name.endswith(kind)] for kind in ("weight", "bias"))
+        return weights, biases
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised RGB [B, 3, H, W] to class logits [B, K, ceil(H / 8), ceil(W / 8)]."""
         features = self.backbone(images)[-1]
-        return sum(convolution(features) for convolution in self.pyramid)
+        first, *others = [convolution(features) for convolution in self.pyramid]
+        logits: Tensor = sum(others, start=first)
+        return logits
 
 
 def multiscale_logits(network: DeepLab, images: Tensor, views: Sequence[float]) -> list[Tensor]:

@@ -50,6 +50,7 @@ class Contexts:
 
     def masks(self, names: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Return the masks that stand for some images, [B, J, g, g], and which are not padding, bool [B, J]."""
+        assert self.predicted is not None and self.attention is not None, "kinds that read masks have both"
         found = [self.predicted.read(self.partner[name]) for name in names]
         stacked, valid = padded_masks([maps.scores.float() for maps in found], self.attention.side)
         return stacked.to(self.device), valid.to(self.device)
@@ -58,4 +59,5 @@ class Contexts:
         """Return the context maps of some images, [B, g, g] in [0, 1]."""
         if self.attention is None:
             return torch.full((len(names), 1, 1), float(self.kind == "constant"), device=self.device)
-        return self.attention(*self.masks(names))
+        maps: Tensor = self.attention(*self.masks(names))
+        return maps

@@ -121,8 +121,9 @@ class ContextResponse:
         for batch in equal_sizes(images, settings.batch_images):
             contexts = self.contexts([image.name for image in batch]) * (not blind)
 
-            def response(views, present, contexts=contexts):
-                return self.network(views, place_in_views(contexts, *views.shape[-2:]))
+            def response(views: Tensor, present: Tensor, contexts: Tensor = contexts) -> Tensor:
+                maps: Tensor = self.network(views, place_in_views(contexts, *views.shape[-2:]))
+                return maps
 
             count = len(self.labels.classes)
             yield from class_activation_maps(response, data, batch, count, settings, self.device)

@@ -20,7 +20,7 @@ BLIND = tuple(name for name in FAMILIES if RESPONSES[name].overrides.get("conta"
 """Controls with such a context."""
 MAX_ROUNDS = 5
 """Upper bound of `baselines.conta.rounds`; the paper saturates at 3."""
-FIRST = RESPONSES[FAMILIES[0]].start
+FIRST = str(RESPONSES[FAMILIES[0]].start)
 """Response of round 0."""
 SEED_TAG = 7
 

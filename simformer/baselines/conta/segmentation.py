@@ -34,7 +34,7 @@ def train_segmentation(spec: NetworkSpec[SegmentationSettings], job: Job) -> Non
     """
     count = len(job.labels.classes)
 
-    def loss(network: nn.Module, batch: CropBatch) -> Tensor:
+    def loss(network: DeepLab, batch: CropBatch) -> Tensor:
         return segmentation_loss(multiscale_logits(network, batch.images, spec.settings.views), batch.label_maps)
 
     train_on_crops(spec, job, lambda: DeepLab(spec.backbone, count, spec.settings.atrous), loss, build_optimizer)
@@ -42,8 +42,7 @@ def train_segmentation(spec: NetworkSpec[SegmentationSettings], job: Job) -> Non
 
 def build_optimizer(network: DeepLab, settings: SegmentationSettings) -> torch.optim.SGD:
     """SGD with DeepLab-v2's rates: that of the backbone, `head_lr_factor` times it for weights, more for biases."""
-    weights = [convolution.weight for convolution in network.pyramid]
-    biases = [convolution.bias for convolution in network.pyramid]
+    weights, biases = network.pyramid_parameters()
     backbone = [parameter for parameter in network.backbone.parameters() if parameter.requires_grad]
     groups: list[tuple[list[nn.Parameter], float]] = [
         (backbone, 1.0), (weights, settings.head_lr_factor), (biases, settings.bias_lr_factor)

@@ -128,8 +128,8 @@ def cpn_terms(
     size = (images.shape[-2], images.shape[-1])
     views = [images, images * visible[:, :1], images * visible[:, 1:]]
     outputs = [network(view, present) for view in views]
-    maps = [normalised_maps(raw, spread, present, size) for raw, spread in outputs]
-    pair = Views(*maps, view_shares(visible))
+    whole, first, second = (normalised_maps(raw, spread, present, size) for raw, spread in outputs)
+    pair = Views(whole, first, second, view_shares(visible))
     terms = {
         "cls": torch.stack([classification_loss(raw, present, size, unknown) for raw, _ in outputs]).mean(),
         "cp": complementary_pair_loss(pair, present.shape[1]),

@@ -30,6 +30,8 @@ class ViewSample(Sample):
 class ViewCrops(Crops):
     """Crops with the masks of their views, which settings of CPN describe; item n is a pure function of (seed, n)."""
 
+    settings: CpnSettings
+
     def __getitem__(self, position: int) -> ViewSample:
         rng = np.random.default_rng([self.seed, MASK_STREAM, position])
         side = self.settings.crop
@@ -62,7 +64,8 @@ def visible_pixels(height: int, width: int, side: int, rng: np.random.Generator)
     drawn = rng.integers(0, count + 1, size=(count + 1) // 2)
     hidden = np.zeros(count + 1, bool)
     hidden[drawn] = True
-    return ~hidden[1:][cells]
+    seen: np.ndarray = ~hidden[1:][cells]
+    return seen
 
 
 def random_cells(height: int, width: int, side: int, rng: np.random.Generator) -> np.ndarray:
@@ -74,4 +77,4 @@ def random_cells(height: int, width: int, side: int, rng: np.random.Generator) -
     corners = np.stack(np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij"), axis=-1).reshape(-1, 2)
     points = (corners + rng.random(corners.shape)) * [height / rows, width / columns]
     pixels = np.stack(np.meshgrid(np.arange(height) + 0.5, np.arange(width) + 0.5, indexing="ij"), axis=-1)
-    return cKDTree(points).query(pixels)[1]
+    return np.asarray(cKDTree(points).query(pixels)[1])

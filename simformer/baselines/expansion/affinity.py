@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 from simformer.baselines.expansion.stencil import Offset, Windows, inside, segment
 from simformer.config.settings import IGNORE
@@ -23,7 +24,8 @@ def feature_affinity(features: Tensor, offsets: tuple[Offset, ...]) -> Tensor:
         offsets: O offsets of the partners j.
     Returns: in (0, 1], [B, O, h, w]; 0 where the partner lies outside the grid.
     """
-    return FeatureAffinity.apply(features, offsets)
+    affinity: Tensor = FeatureAffinity.apply(features, offsets)  # type: ignore[no-untyped-call]
+    return affinity
 
 
 class FeatureAffinity(torch.autograd.Function):
@@ -33,7 +35,7 @@ class FeatureAffinity(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, features: Tensor, offsets: tuple[Offset, ...]) -> Tensor:
+    def forward(ctx: Any, features: Tensor, offsets: tuple[Offset, ...]) -> Tensor:
         """Compute a; see `feature_affinity`."""
         batch, _, height, width = features.shape
         affinity = features.new_zeros(batch, len(offsets), height, width)
@@ -47,7 +49,7 @@ class FeatureAffinity(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         """Gradient for the features, from that of a."""
         features, affinity = ctx.saved_tensors
         pull = affinity * gradient / -features.shape[1]
@@ -68,7 +70,8 @@ def boundary_affinity(boundary: Tensor, offsets: tuple[Offset, ...]) -> Tensor:
         offsets: O offsets of the partners j.
     Returns: in [0, 1], [B, O, h, w]; meaningless where the partner lies outside the grid.
     """
-    return 1 - HighestOnTheWay.apply(boundary, offsets)
+    highest: Tensor = HighestOnTheWay.apply(boundary, offsets)  # type: ignore[no-untyped-call]
+    return 1 - highest
 
 
 class HighestOnTheWay(torch.autograd.Function):
@@ -79,7 +82,7 @@ class HighestOnTheWay(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, boundary: Tensor, offsets: tuple[Offset, ...]) -> Tensor:
+    def forward(ctx: Any, boundary: Tensor, offsets: tuple[Offset, ...]) -> Tensor:
         """Compute the highest values."""
         at = Windows(boundary, offsets, 0.0)
         highest = boundary[:, None].repeat(1, len(offsets), 1, 1)
@@ -92,7 +95,7 @@ class HighestOnTheWay(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         """Gradient for the boundary, from that of the highest values."""
         boundary, highest = ctx.saved_tensors
         at, result = (Windows(grid, ctx.offsets, 0.0) for grid in (boundary, torch.zeros_like(boundary)))

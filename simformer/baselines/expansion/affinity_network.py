@@ -24,15 +24,18 @@ class JoinedMaps(nn.Module):
         super().__init__()
         self.backbone = strided_backbone(backbone, 8)
         widths = zip(self.backbone.channels[1:], REDUCED, strict=True)
-        self.reducers = nn.ModuleList(nn.Conv2d(width, kept, 1, bias=False) for width, kept in widths)
+        reducers = [nn.Conv2d(width, kept, 1, bias=False) for width, kept in widths]
+        self.reducers = nn.ModuleList(reducers)
         self.join = nn.Conv2d(sum(REDUCED), channels, 1, bias=False)
-        for reducer in self.reducers:
+        for reducer in reducers:
             nn.init.kaiming_normal_(reducer.weight)
 
     def joined(self, images: Tensor) -> Tensor:
         """Map normalised RGB [B, 3, H, W] to [B, C, ceil(H / 8), ceil(W / 8)]."""
         maps = self.backbone(images)[1:]
-        return self.join(torch.cat([F.elu(reduce(m)) for reduce, m in zip(self.reducers, maps, strict=True)], dim=1))
+        reduced = [F.elu(reduce(m)) for reduce, m in zip(self.reducers, maps, strict=True)]
+        joined: Tensor = self.join(torch.cat(reduced, dim=1))
+        return joined
 
 
 class AffinityNetwork(JoinedMaps):

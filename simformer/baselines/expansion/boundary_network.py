@@ -42,4 +42,5 @@ class BoundaryNetwork(nn.Module):
         maps = [side(m) for side, m in zip(self.side, self.backbone(images), strict=True)]
         size = maps[1].shape[-2:]
         fine = [F.interpolate(m, size=size, mode="bilinear", align_corners=False).relu() for m in maps]
-        return self.join(torch.cat(fine, dim=1))[:, 0]
+        logits: Tensor = self.join(torch.cat(fine, dim=1))
+        return logits[:, 0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -78,13 +78,13 @@ def train_expander(spec: NetworkSpec[AffinitySettings], job: Job) -> None:
         spec: kind 'psa' or 'irn'.
         job: its label set has maps with a class id at confident pixels, IGNORE elsewhere.
     """
-    offsets = half_disc(spec.settings.radius)
+    offsets, kind = half_disc(spec.settings.radius), cast("Expansion", spec.kind)
 
     def loss(network: nn.Module, batch: CropBatch) -> Tensor:
-        same, different = pair_kinds(cell_labels(spec.kind, batch.label_maps), offsets)
-        return pair_loss(affinities(spec.kind, network(batch.images), offsets), [same], different)
+        same, different = pair_kinds(cell_labels(kind, batch.label_maps), offsets)
+        return pair_loss(affinities(kind, network(batch.images), offsets), [same], different)
 
-    train_on_crops(spec, job, lambda: build_expander(spec.kind, spec.backbone), loss)
+    train_on_crops(spec, job, lambda: build_expander(kind, spec.backbone), loss)
 
 
 class Expander:

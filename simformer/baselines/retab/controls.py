@@ -25,7 +25,7 @@ def partners(images: tuple[LabelledImage, ...], seed: int) -> dict[str, Labelled
     by_size: dict[tuple[int, int], list[LabelledImage]] = defaultdict(list)
     for image in images:
         by_size[image.height, image.width].append(image)
-    found = {}
+    found: dict[str, LabelledImage] = {}
     for alike in by_size.values():
         order = [alike[i] for i in np.random.default_rng([seed, 11]).permutation(len(alike))]
         found |= {mine.name: other for mine, other in zip(order, order[1:] + order[:1], strict=True)}
@@ -53,7 +53,8 @@ def control_labels(labels: LabelSet, control: str, seed: int, destination: Path)
     if control not in CONTROLS:
         raise UserError(f"no control '{control}'; there are {', '.join(CONTROLS)}")
     labels.require("weak")
-    others, hidden = partners(labels.images, seed), ()
+    others = partners(labels.images, seed)
+    hidden: tuple[int, ...] = ()
     if control != SHUFFLED:
         kept = kept_base(labels, int(control.removeprefix("base")), seed)
         hidden = tuple(sorted(set(range(len(labels.classes))) - kept))

@@ -37,10 +37,11 @@ def edge_loss(logits: Tensor, edges: Tensor, known: Tensor) -> Tensor:
         edges, known: see `base_edges`.
     Returns: the loss, a scalar; an empty set counts 0.
     """
-    return sum(
+    of_edges, of_others = (
         torch.where(chosen, F.softplus(value), 0.0).sum() / chosen.sum().clamp_min(1)
         for chosen, value in ((edges, -logits), (known & ~edges, logits))
     )
+    return of_edges + of_others
 
 
 def taught(edges: Tensor, known: Tensor, label_maps: Tensor, sides: str) -> tuple[Tensor, Tensor]:

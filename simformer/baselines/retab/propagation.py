@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -175,7 +176,7 @@ class Propagation:
         Returns: P + 1 maps at stride 8 in [0, 1], not divided by anything; the last is that of 'none of them'.
         """
         affinity = self.affinity(image)
-        size = affinity.shape[-2:]
+        size = (affinity.shape[-2], affinity.shape[-1])
         anchor, region = (None, None) if masked is None else _anchor(masked, maps, size, self.device)
         begun = start(maps, size, self.settings.background, region).to(self.device)
         ring = (boundary >= self.settings.boundary).to(self.device)
@@ -188,7 +189,7 @@ def _anchor(masked: Tensor, maps: ClassMaps, size: tuple[int, int], device: torc
     labels = torch.from_numpy(resize_label(masked.numpy(), *maps.extent))[None]
     edges, _ = base_edges(labels, torch.zeros_like(labels, dtype=torch.bool), ANCHOR_REACH)
 
-    def share(mask: Tensor, side: int, shape: tuple[int, int]) -> Tensor:
+    def share(mask: Tensor, side: int, shape: Sequence[int]) -> Tensor:
         bottom, right = (side * cells - pixels for cells, pixels in zip(shape, mask.shape[-2:], strict=True))
         return F.avg_pool2d(F.pad(mask.float(), (0, right, 0, bottom)), side)[0]
 

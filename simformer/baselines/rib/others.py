@@ -68,7 +68,8 @@ def overlaps(states: np.ndarray, own: np.ndarray) -> np.ndarray:
         states: of the n images (`class_states`), [n, K].
         own: of the image, [K].
     """
-    return (states != 0).astype(np.int32) @ (own != 0).astype(np.int32)
+    agreeing: np.ndarray = (states != 0).astype(np.int32) @ (own != 0).astype(np.int32)
+    return agreeing
 
 
 def image_rng(seed: int, name: str, iteration: int) -> np.random.Generator:

@@ -45,7 +45,7 @@ def rib_loss(groups: Sequence[tuple[Tensor, Tensor]], objective: Objective, tau:
         groups: rows of equal size: raw maps [R, K, h, w], and labels (PRESENT, ABSENT, SHARED) [R, K].
         objective, tau: pooling and loss.
     """
-    total, count = 0.0, 0.0
+    total = count = torch.zeros((), device=groups[0][0].device)
     for maps, labels in groups:
         logits, present = pooled(maps, objective, tau), labels == PRESENT
         if objective == "sigmoid":
@@ -64,5 +64,6 @@ def mean_logit(groups: Sequence[tuple[Tensor, Tensor]], objective: Objective, ta
         groups: rows of equal size: raw maps [M, R, K, h, w], labels [M, R, K].
     Returns: [M]; 0 for an image without labels.
     """
-    total = sum(torch.where(t == PRESENT, pooled(a, objective, tau), 0.0).sum(dim=(1, 2)) for a, t in groups)
-    return total / sum((t == PRESENT).sum(dim=(1, 2)) for _, t in groups).clamp_min(1)
+    logits = [torch.where(t == PRESENT, pooled(a, objective, tau), 0.0).sum(dim=(1, 2)) for a, t in groups]
+    counts = [(t == PRESENT).sum(dim=(1, 2)) for _, t in groups]
+    return sum(logits[1:], start=logits[0]) / sum(counts[1:], start=counts[0]).clamp_min(1)

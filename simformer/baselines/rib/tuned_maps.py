@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -81,8 +82,8 @@ class Tuner:
             return torch.stack([f for f, _ in drawn]), torch.stack([t for _, t in drawn])
 
         plan = Plan.of(self.settings, self.cam.scales)
-        on_device = (tensor.to(self.device) for tensor in (present, goal))
-        return fine_tune(self.tuned, views, *on_device, others, self.settings, plan)
+        present, goal = (tensor.to(self.device) for tensor in (present, goal))
+        return fine_tune(self.tuned, views, present, goal, others, self.settings, plan)
 
     def _absent(self, images: list[LabelledImage], present: Tensor) -> Tensor:
         """Labels with one class per image that is known to be absent, the same in every shard."""
@@ -97,7 +98,7 @@ class Tuner:
         """Sum a trajectory's maps over scales on a grid of stride 4, each class divided by its maximum."""
         size = inference_size(image.height, image.width, self.cam)
         grid = tuple(math.ceil(side / GRID_STRIDE) for side in size)
-        total: Tensor | float = 0.0
+        total = torch.zeros((), device=self.device)
         for maps in trajectory.maps:
             total = total + F.interpolate(maps[None], size=grid, mode="bilinear", align_corners=False)
         scores = divide_by_maximum(total[0, list(image.classes)]).cpu()
@@ -154,7 +155,7 @@ def rib_maps(path: Path, settings: RibSettings, cam: CamSettings, facts: Path, j
     return written
 
 
-def summary(each: list[dict], images: list[LabelledImage]) -> dict[str, object]:
+def summary(each: list[dict[str, Any]], images: list[LabelledImage]) -> dict[str, object]:
     """Rates and means over images: how often the rules ended something, the logits' course, labels per image."""
     longest = max((len(found["logits"]) for found in each), default=0)
     courses = [found["logits"] + [math.nan] * (longest - len(found["logits"])) for found in each if found["logits"]]
@@ -170,13 +171,14 @@ def summary(each: list[dict], images: list[LabelledImage]) -> dict[str, object]:
     }
 
 
-def read_tuning(root: Path, image: LabelledImage) -> dict:
+def read_tuning(root: Path, image: LabelledImage) -> dict[str, Any]:
     """Return what the fine-tuning of an image was like; raises UserError if its file is missing or damaged."""
     remedy = f"delete {root / 'maps' / image.name}.npz too, and run snakemake again"
     path, what = tuning_path(root, image), "record of a fine-tuning"
-    return read_generated(
+    record: dict[str, Any] = read_generated(
         path, what, {"logits": list, "stopped": int | None, "exploded": dict}, remedy=remedy, missing=remedy
     )
+    return record
 
 
 def tuning_path(root: Path, image: LabelledImage) -> Path:

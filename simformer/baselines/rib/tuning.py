@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -98,7 +99,8 @@ def fine_tune(
     labels = goal[:, None].expand(-1, 2, -1)
 
     def forward(mine: dict[str, Tensor], features: Tensor) -> Tensor:
-        return functional_call(tuned, (mine, buffers), (features,))
+        maps: Tensor = functional_call(tuned, (mine, buffers), (features,))
+        return maps
 
     def loss(mine: dict[str, Tensor], rows: tuple[Rows, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         maps = [forward(mine, features) for features, _ in rows]
@@ -106,7 +108,7 @@ def fine_tune(
         return rib_loss(pairs, settings.objective, settings.tau), tuple(maps[: len(plan.loss)])
 
     gradient, inference = side_by_side(grad(loss, has_aux=True), images), side_by_side(forward, images)
-    sums: list[Tensor | float] = [0.0] * len(views)
+    sums = [torch.zeros((), device=present.device) for _ in views]
     running = torch.ones(images, dtype=torch.bool, device=present.device)
     exploded = torch.full(present.shape, iterations, device=present.device)
     stopped = torch.full((images,), iterations, device=present.device)
@@ -150,7 +152,7 @@ def fine_tune(
     return _trajectories(sums, torch.stack(history, dim=1), stopped, exploded, iterations)
 
 
-def side_by_side(function: Callable, images: int) -> Callable:
+def side_by_side(function: Callable[..., Any], images: int) -> Callable[..., Any]:
     """Apply a function to each of M images; one image is computed without vmap, which then costs more than it saves.
 
     Args:
@@ -160,7 +162,7 @@ def side_by_side(function: Callable, images: int) -> Callable:
     if images > 1:
         return vmap(function)
 
-    def alone(*trees):
+    def alone(*trees: Any) -> Any:
         found = function(*(torch.utils._pytree.tree_map(lambda t: t[0], tree) for tree in trees))
         return torch.utils._pytree.tree_map(lambda t: t[None], found)
 
@@ -189,7 +191,9 @@ def _cover(maps: Tensor) -> Tensor:
     return (divide_by_maximum(maps) > COVERED).float().mean(dim=(-2, -1))
 
 
-def _trajectories(sums: list, history: Tensor, stopped: Tensor, exploded: Tensor, iterations: int) -> list[Trajectory]:
+def _trajectories(
+    sums: list[Tensor], history: Tensor, stopped: Tensor, exploded: Tensor, iterations: int
+) -> list[Trajectory]:
     found = []
     for m, (logits, stop) in enumerate(zip(history.tolist(), stopped.tolist(), strict=True)):
         ends = exploded[m].tolist()

@@ -30,16 +30,17 @@ class TappedClassifier(nn.Module):
     def __init__(self, backbone: str, num_classes: int, dropout: float, regions: RegionSettings | None = None):
         super().__init__()
         self.backbone = strided_backbone(backbone, STRIDE)
-        _, *stages, last = self.backbone.channels
+        _, second, third, last = self.backbone.channels
         self.dropout = nn.Dropout2d(dropout)
         self.head = nn.Conv2d(last, num_classes, 1, bias=False)
         nn.init.xavier_uniform_(self.head.weight)
-        self.correlation = PixelCorrelation(tuple(stages))
+        self.correlation = PixelCorrelation((second, third))
         self.regions = None if regions is None else RegionCorrelation(regions)
 
     def class_maps(self, images: Tensor) -> Tensor:
         """Compute the raw class maps A alone, [B, K, h, w] with h = ceil(H / 8)."""
-        return self.head(self.dropout(self.backbone(images)[-1]))
+        maps: Tensor = self.head(self.dropout(self.backbone(images)[-1]))
+        return maps
 
     def forward(self, images: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Compute raw and spread class maps.
@@ -70,7 +71,7 @@ def pooled_logits(raw: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.einsum("bkhw,h,w->bk", raw, rows, columns)
 
 
-def enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:
+def enlarged(maps: Tensor, size: tuple[int, ...]) -> Tensor:
     """Resize maps bilinearly so that the corner cells lie on the corner pixels (`align_corners`)."""
     return F.interpolate(maps, size=size, mode="bilinear", align_corners=True)
 

@@ -66,11 +66,10 @@ class PixelCorrelation(nn.Module):
 
     def __init__(self, channels: tuple[int, int]):
         super().__init__()
-        self.reducers = nn.ModuleList(
-            nn.Conv2d(c, kept, 1, bias=False) for c, kept in zip(channels, REDUCED, strict=True)
-        )
+        reducers = [nn.Conv2d(c, kept, 1, bias=False) for c, kept in zip(channels, REDUCED, strict=True)]
+        self.reducers = nn.ModuleList(reducers)
         self.join = nn.Conv2d(3 + sum(REDUCED), WIDTH, 1, bias=False)
-        for reducer in self.reducers:
+        for reducer in reducers:
             nn.init.kaiming_normal_(reducer.weight)
         nn.init.xavier_uniform_(self.join.weight, gain=4)
 

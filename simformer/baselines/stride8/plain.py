@@ -33,7 +33,7 @@ def plain_objective(data: Path, labels: LabelSet, settings: TappedSettings, seed
 
     def terms(network: TappedClassifier, samples: list[Sample], device: torch.device) -> dict[str, Tensor]:
         batch = crop_batch(samples, device)
-        raw, size = network.class_maps(batch.images), batch.images.shape[-2:]
-        return {"cls": classification_loss(raw, batch.present, size, batch.unknown)}
+        raw, (height, width) = network.class_maps(batch.images), batch.images.shape[-2:]
+        return {"cls": classification_loss(raw, batch.present, (height, width), batch.unknown)}
 
     return Objective(Crops(data, labels, settings, seed), terms, {"cls": 1.0})

@@ -39,5 +39,5 @@ class RegionCorrelation(nn.Module):
         gathered = torch.einsum("bkn,bcn->bck", seed.flatten(2).softmax(dim=-1), features.flatten(2))
         key = self.key(gathered[..., None])[..., 0].relu()
         key = key.reshape(len(key), -1, WIDTH) if self.settings.prcm_scramble else key.transpose(1, 2)
-        scores = key @ joined.relu().flatten(2) / math.sqrt(seed.shape[1])
+        scores: Tensor = key @ joined.relu().flatten(2) / math.sqrt(seed.shape[1])
         return scores.softmax(dim=2 if self.settings.prcm_softmax == "pixel" else 1).reshape(seed.shape)

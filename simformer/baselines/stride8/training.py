@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from simformer.baselines.settings import NetworkSpec
+from simformer.baselines.settings import NetworkSettings, NetworkSpec
 from simformer.baselines.stride8.network import TappedClassifier
 from simformer.baselines.stride8.settings import TappedSettings
 from simformer.baselines.training.network_file import read_network
@@ -32,12 +32,12 @@ class Objective:
         weights: of these terms, by name.
     """
 
-    samples: Dataset
+    samples: Dataset[Any]
     terms: Callable[[TappedClassifier, list[Any], torch.device], dict[str, Tensor]]
     weights: dict[str, float]
 
 
-def load_start(network: TappedClassifier, spec: NetworkSpec, identity: Identity, path: Path) -> None:
+def load_start(network: TappedClassifier, spec: NetworkSpec[NetworkSettings], identity: Identity, path: Path) -> None:
     """Give a network the weights of a warm one; what that lacks (CPN's regions) keeps its own.
 
     Raises: UserError if it was trained on other labels, has another backbone, or holds other tensors.

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from simformer.baselines.settings import NetworkSpec
+from simformer.baselines.settings import NetworkSettings, NetworkSpec
 from simformer.baselines.training.crops import Crops, Sample, network_input
-from simformer.baselines.training.network_training import NetworkTraining, new_network, run_training, sgd_of_backbone
+from simformer.baselines.training.network_training import (
+    NetworkT,
+    NetworkTraining,
+    new_network,
+    run_training,
+    sgd_of_backbone,
+)
 from simformer.training.job import Job
 
 
@@ -34,7 +40,7 @@ class CropBatch:
     unknown: Tensor | None = None
 
 
-def crop_batch(samples: list[Sample], device: torch.device) -> CropBatch:
+def crop_batch(samples: Sequence[Sample], device: torch.device) -> CropBatch:
     """Join samples to a batch on a device."""
     crops = [sample.crop for sample in samples]
     return CropBatch(
@@ -46,7 +52,7 @@ def crop_batch(samples: list[Sample], device: torch.device) -> CropBatch:
     )
 
 
-def _unknown(samples: list[Sample], device: torch.device) -> Tensor | None:
+def _unknown(samples: Sequence[Sample], device: torch.device) -> Tensor | None:
     """Return `CropBatch.unknown`."""
     if all(sample.unknown is None for sample in samples):
         return None
@@ -55,11 +61,11 @@ def _unknown(samples: list[Sample], device: torch.device) -> Tensor | None:
 
 
 def train_on_crops(
-    spec: NetworkSpec,
+    spec: NetworkSpec[NetworkSettings],
     job: Job,
-    build: Callable[[], nn.Module],
-    loss: Callable[[nn.Module, CropBatch], Tensor],
-    optimizer_of: Callable[[nn.Module, Any], torch.optim.SGD] = sgd_of_backbone,
+    build: Callable[[], NetworkT],
+    loss: Callable[[NetworkT, CropBatch], Tensor],
+    optimizer_of: Callable[[NetworkT, Any], torch.optim.SGD] = sgd_of_backbone,
 ) -> None:
     """Train a network with a `backbone` on crops of the images of a label set; an interrupted training continues.
 

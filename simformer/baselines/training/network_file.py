@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from simformer.atomic import atomic_write_bytes
-from simformer.baselines.settings import NetworkSettingsT, NetworkSpec
+from simformer.baselines.settings import NetworkSettings, NetworkSettingsT, NetworkSpec, of_settings
 from simformer.data.identity import Identity
 from simformer.errors import UserError, if_made, to_make
 from simformer.models.weight_files import misfits
@@ -52,7 +52,7 @@ class StoredNetwork(Generic[NetworkSettingsT]):
         return network
 
 
-def write_network(path: Path, network: nn.Module, spec: NetworkSpec, identity: Identity) -> None:
+def write_network(path: Path, network: nn.Module, spec: NetworkSpec[NetworkSettings], identity: Identity) -> None:
     """Write a network file, atomically; equal content, equal bytes."""
     facts = {"spec": spec.model_dump(mode="json"), "hash": spec.hash} | identity.content()
     tensors = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
@@ -61,7 +61,7 @@ def write_network(path: Path, network: nn.Module, spec: NetworkSpec, identity: I
 
 def stored_kind(path: Path) -> str:
     """Return the kind of the network in a file; raises UserError if it is missing or no network file."""
-    return _facts(path)["spec"]["kind"]
+    return str(_facts(path)["spec"]["kind"])
 
 
 def read_network(path: Path, kind: str, settings: type[NetworkSettingsT]) -> StoredNetwork[NetworkSettingsT]:
@@ -80,7 +80,7 @@ def read_network(path: Path, kind: str, settings: type[NetworkSettingsT]) -> Sto
     try:
         with safe_open(path, framework="pt") as stream:
             tensors = {k: stream.get_tensor(k) for k in stream.keys()}  # noqa: SIM118 (not a dict)
-        spec, checksum = NetworkSpec[settings].model_validate(facts["spec"]), file_hash(path)
+        spec, checksum = of_settings(settings).model_validate(facts["spec"]), file_hash(path)
     except (SafetensorError, ValueError, OSError) as error:
         raise UserError(f"{path}: a damaged network ({' '.join(str(error).split())}); {REMEDY}") from None
     if spec.hash != facts.get("hash"):
@@ -88,10 +88,10 @@ def read_network(path: Path, kind: str, settings: type[NetworkSettingsT]) -> Sto
     return StoredNetwork(spec, identity, tensors, checksum)
 
 
-def _facts(path: Path) -> dict:
+def _facts(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt") as stream:
-            facts = parse_json((stream.metadata() or {})["simformer_network"])
+            facts: dict[str, Any] = parse_json((stream.metadata() or {})["simformer_network"])
         facts["spec"]["kind"]
         return facts
     except FileNotFoundError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,9 @@ from simformer.baselines.training.sgd import build_sgd, sgd_step, total_steps
 from simformer.data.loader import training_steps
 from simformer.errors import UserError
 from simformer.machine.devices import gpu_name
+from simformer.models.backbone import Backbone
 from simformer.models.weights import initialise_backbone
+from simformer.training.checkpoint import Stateful
 from simformer.training.job import Job
 from simformer.training.log import StepMeans
 from simformer.training.loop import Loop
@@ -28,11 +30,18 @@ NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 def sgd_of_backbone(network: nn.Module, settings: NetworkSettings) -> torch.optim.SGD:
     """`build_sgd` for a network whose backbone is `network.backbone`."""
-    return build_sgd(network, network.backbone, settings)
+    return build_sgd(network, backbone_of(network), settings)
+
+
+def backbone_of(network: nn.Module) -> Backbone:
+    """Return the backbone of a network that keeps it under this name."""
+    backbone = network.backbone
+    assert isinstance(backbone, Backbone)
+    return backbone
 
 
 @dataclass(frozen=True)
-class NetworkTraining:
+class NetworkTraining(Generic[NetworkT]):
     """What the loop runs.
 
     Attributes:
@@ -45,26 +54,26 @@ class NetworkTraining:
         terms: names of the terms.
     """
 
-    spec: NetworkSpec
-    network: nn.Module
-    samples: Dataset
+    spec: NetworkSpec[NetworkSettings]
+    network: NetworkT
+    samples: Dataset[Any]
     loss: Callable[[list[Any]], tuple[Tensor, dict[str, float]]]
-    optimizer_of: Callable[[nn.Module, Any], torch.optim.SGD] = sgd_of_backbone
+    optimizer_of: Callable[[NetworkT, Any], torch.optim.SGD] = sgd_of_backbone
     inputs: dict[str, str] = field(default_factory=dict)
     terms: tuple[str, ...] = ()
 
 
-def new_network(spec: NetworkSpec, job: Job, build: Callable[[], NetworkT]) -> NetworkT:
+def new_network(spec: NetworkSpec[NetworkSettings], job: Job, build: Callable[[], NetworkT]) -> NetworkT:
     """Build a network with a `backbone` as its seed wants it, with its initial weights, on the job's device."""
     torch.manual_seed(spec.seed)
     network = build()
     if job.weights is not None:
-        initialise_backbone(network.backbone, job.weights)
-    network.backbone.freeze(spec.settings.frozen_stages)
+        initialise_backbone(backbone_of(network), job.weights)
+    backbone_of(network).freeze(spec.settings.frozen_stages)
     return network.to(job.device)
 
 
-def run_training(training: NetworkTraining, job: Job) -> None:
+def run_training(training: NetworkTraining[NetworkT], job: Job) -> None:
     """Train a network, continuing from the state directory if it holds a state of the same settings.
 
     Args:
@@ -74,7 +83,7 @@ def run_training(training: NetworkTraining, job: Job) -> None:
     """
     spec, network, settings, means = training.spec, training.network, training.spec.settings, StepMeans()
     optimizer, total = training.optimizer_of(network, settings), total_steps(settings, len(job.labels.images))
-    parts = {"network": network, "optimizer": optimizer, "means": means}
+    parts: dict[str, Stateful] = {"network": network, "optimizer": optimizer, "means": means}
     title, columns = f"{spec.kind} seed {spec.seed}", (*COLUMNS, *training.terms)
     loop = Loop(title, total, job, parts, spec.hash, training.inputs, columns)
     network.train()

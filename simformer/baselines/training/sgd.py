@@ -33,7 +33,7 @@ def build_sgd(network: nn.Module, backbone: nn.Module, settings: NetworkSettings
 def rate_factor(step: int, steps: int, settings: NetworkSettings) -> float:
     """Learning-rate factor (1 - t/T)^power of step t in 0..T-1, times (t + 1) / warm-up steps while below 1."""
     warmup = min(1.0, (step + 1) / settings.warmup_steps) if settings.warmup_steps else 1.0
-    return warmup * (1 - step / steps) ** settings.power
+    return float(warmup * (1 - step / steps) ** settings.power)
 
 
 def sgd_step(

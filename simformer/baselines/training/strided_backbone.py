@@ -23,6 +23,7 @@ def strided_backbone(name: str, stride: int) -> Backbone:
         stride: 8 or 16.
     """
     backbone = build_backbone(name)
+    assert isinstance(backbone, Backbone), "`dilatable` refuses all others"
     dilation, stage = 1, 0
     for layer_name, layer in backbone.named_children():
         for module in layer.modules():

@@ -18,7 +18,7 @@ from pycocotools import mask as run_lengths
 
 from simformer.config.settings import IGNORE
 from simformer.data.archive import Tree
-from simformer.data.coco_shapes import BrokenShape
+from simformer.data.coco_shapes import BrokenShape, RunLengths
 from simformer.data.convert import Member
 from simformer.errors import UserError
 
@@ -67,10 +67,13 @@ class Options:
 class Mask(Protocol):
     """The mask of one image, in whatever form its format has it; can be sent to another process."""
 
-    where: str
-    """What messages call it."""
-    member: Member | None
-    """The file to read for it."""
+    @property
+    def where(self) -> str:
+        """What messages call it."""
+
+    @property
+    def member(self) -> Member | None:
+        """The file to read for it."""
 
     def draw(self, data: bytes, ids: Mapping[str, int]) -> NDArray[np.uint8]:
         """Draw the label map: class ids and 255, uint8 [H, W]; UserError, with a line for each fault, if it is broken.
@@ -84,7 +87,7 @@ class Mask(Protocol):
 class Region(Protocol):
     """A shape in an image."""
 
-    def encode(self, height: int, width: int) -> dict:
+    def encode(self, height: int, width: int) -> RunLengths:
         """Return the shape as COCO's compressed run lengths; BrokenShape says what is wrong."""
 
 

@@ -11,13 +11,12 @@ A pixel belongs to the shape where alpha is not 0. Source: label_studio_converte
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as run_lengths
 
-from simformer.data.coco_shapes import BrokenShape
+from simformer.data.coco_shapes import BrokenShape, RunLengths
 
 CHANNELS = 4
 ALPHA = 3
@@ -29,7 +28,7 @@ class Brush:
 
     data: bytes
 
-    def encode(self, height: int, width: int) -> dict[str, Any]:
+    def encode(self, height: int, width: int) -> RunLengths:
         """See `Region`."""
         values = decode(self.data, CHANNELS * height * width)
         alpha = values.reshape(height, width, CHANNELS)[..., ALPHA]

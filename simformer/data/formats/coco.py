@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simformer.data.archive import Tree
-from simformer.data.coco_shapes import LONGEST_SIDE, MOST_PIXELS, BrokenShape, compact, encode, shown
+from simformer.data.coco_shapes import LONGEST_SIDE, MOST_PIXELS, BrokenShape, RunLengths, compact, encode, shown
 from simformer.data.coco_shapes import Shape as Segmentation
 from simformer.data.formats.annotations import Annotations, Blank, Options, Shape, Shapes, subset_of, subset_of_folder
 from simformer.data.formats.text_files import read_json
@@ -32,7 +32,7 @@ class Outline:
 
     segmentation: Segmentation
 
-    def encode(self, height: int, width: int) -> dict[str, Any]:
+    def encode(self, height: int, width: int) -> RunLengths:
         """See `Region`."""
         return encode(self.segmentation, height, width)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as run_lengths
 
 from simformer.data.archive import Tree
-from simformer.data.coco_shapes import LONGEST_SIDE, MOST_PIXELS, BrokenShape, shown
+from simformer.data.coco_shapes import LONGEST_SIDE, MOST_PIXELS, BrokenShape, RunLengths, shown
 from simformer.data.formats.annotations import SUBSET_WORDS, Annotations, Blank, Options, Shape, Shapes
 from simformer.data.formats.coco import Outline
 from simformer.data.formats.text_files import read_bytes
@@ -41,7 +41,7 @@ class BoxRuns:
     width: int
     height: int
 
-    def encode(self, height: int, width: int) -> dict[str, Any]:
+    def encode(self, height: int, width: int) -> RunLengths:
         """See `Region`."""
         right, bottom = self.left + self.width, self.top + self.height
         if min(self.left, self.top, self.width - 1, self.height - 1) < 0 or right > width or bottom > height:

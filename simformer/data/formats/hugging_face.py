@@ -127,7 +127,8 @@ def _parquet(tree: Tree, table: str) -> list[dict[str, Any]]:
     except ImportError:
         raise UserError(f"{tree.where(table)}: parquet needs pyarrow; type: {pip_install('parquet')}") from None
     try:
-        return pyarrow.parquet.read_table(io.BytesIO(read_bytes(tree, table))).to_pylist()
+        rows: list[dict[str, Any]] = pyarrow.parquet.read_table(io.BytesIO(read_bytes(tree, table))).to_pylist()
+        return rows
     except pyarrow.ArrowException as error:
         raise UserError(f"{tree.where(table)}: cannot be read as parquet ({error}); copy it again") from None
 

@@ -112,7 +112,7 @@ def _test_images(dataset: Dataset, wanted: str | None) -> tuple[frozenset[str], 
     if share is None:
         subsets = {file: dataset.entries[file].subset for file in masked}
         counts = Counter(subsets.values())
-        test = "test" if counts["test"] else "val"
+        test: Literal["test", "val"] = "test" if counts["test"] else "val"
         if counts[test] and counts[test] < len(masked):
             joined = (
                 f", those of its {counts['val']} validation images included" if test == "test" and counts["val"] else ""
@@ -147,7 +147,7 @@ def _listed(dataset: Dataset, path: Path) -> frozenset[str]:
     found, problems = set(), []
     for name in read_names(path):
         file = dataset.photographs.find(name)
-        if file not in dataset.entries:
+        if file is None or file not in dataset.entries:
             why = "no photograph has this name" if file is None else "no mask and no tag is of this photograph"
             problems.append(f"{name!r}: {why}; take it from the list")
         else:

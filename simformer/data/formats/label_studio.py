@@ -38,11 +38,12 @@ def masks(tree: Tree, options: Options) -> Annotations:
     found = Annotations(str(tree.path))
     others: Counter[str] = Counter()
     for where, reference, results in _annotated(tree, found):
-        shapes, size = [], None
+        shapes: list[Shape] = []
+        size: tuple[int, int] | None = None
         for result in results[0]:
             value = result.get("value")
             value = value if isinstance(value, dict) else {}
-            name = next((value[key][0] for key in SHAPES if isinstance(value.get(key), list) and value[key]), None)
+            name: Any = next((value[key][0] for key in SHAPES if isinstance(value.get(key), list) and value[key]), None)
             region = _region(value, result) if isinstance(name, str) else None
             if isinstance(region, str):
                 found.problems.append(f"{where}: region {shown(result.get('id'))}: {region}; export the file again")
@@ -77,7 +78,8 @@ def _region(value: Mapping[str, Any], result: Mapping[str, Any]) -> Brush | Outl
     """Return the shape of a result, what is wrong with it, or None if it is no mask."""
     if "rle" not in value and "points" not in value:
         return None
-    height, width = result.get("original_height"), result.get("original_width")
+    height: Any = result.get("original_height")
+    width: Any = result.get("original_width")
     if not all(type(side) is int and 0 < side <= LONGEST_SIDE for side in (height, width)):
         return f"original_height and original_width are {shown(height)} and {shown(width)}; expected pixels"
     if height * width > MOST_PIXELS:
@@ -118,8 +120,8 @@ def _annotated(tree: Tree, found: Annotations) -> Iterator[tuple[str, str, list[
             continue
         kept = [one for one in annotations if isinstance(one, dict) and not one.get("was_cancelled")]
         kept = [one for one in kept if one.get("ground_truth")] or kept
-        results = [one.get("result") for one in kept]
-        results = [[r for r in result if isinstance(r, dict)] for result in results if isinstance(result, list)]
+        given = [one.get("result") for one in kept]
+        results = [[r for r in result if isinstance(r, dict)] for result in given if isinstance(result, list)]
         if results:
             yield what, reference, results
 

@@ -45,10 +45,13 @@ def masks(tree: Tree, options: Options) -> Annotations:
     if not pictures:
         raise UserError(f"{tree.path}: no SegmentationClass/*.png; expected the folder above it, e.g. VOC2012")
     label_map = next((name for name in tree.names() if name.rpartition("/")[2] == "labelmap.txt"), None)
+    kind: type[IdPicture | ColourPicture] = IdPicture
+    names: dict[int, str | None] = dict(enumerate(CLASSES))
     if label_map is None:
-        kind, names = IdPicture, dict(enumerate(CLASSES))
+        pass
     elif isinstance(tree, FolderTree):
-        kind, names = ColourPicture, {OUTLINE: None} | read_colours(tree.root / label_map)
+        kind = ColourPicture
+        names = {OUTLINE: None, **read_colours(tree.root / label_map)}
     else:
         raise UserError(f"{tree.where(label_map)}: colours in an archive; unpack it first and give the folder")
     if options.reduce_zero_label:

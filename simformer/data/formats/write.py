@@ -79,7 +79,8 @@ class Writer(Converter):
             return None if size is None else np.full(size, IGNORE, np.uint8)
         number, mask = item.label
         data = b"" if mask.member is None else self.read(Member(1 + number, mask.member.name))
-        return mask.draw(data, self.ids)
+        drawn: NDArray[np.uint8] = mask.draw(data, self.ids)
+        return drawn
 
     def where(self, label: Any, item: Item) -> str:
         """See `Converter.where`."""
