@@ -1,4 +1,4 @@
-"""IoU of every class, beside its share of the test pixels: which classes a method gains and loses."""
+"""IoU of every class and its share of the test pixels: on which classes a method gains or loses."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from simformer.data.splits import Split
 from simformer.metrics import Evaluation, run_metrics
 
 NOTE = (
-    "IoU in percent, mean over seeds (n: {seeds}); the novel classes first, then by share of the labelled test pixels. "
-    "-: the test images do not hold the class."
+    "IoU in percent, mean over seeds (n: {seeds}). Novel classes come first; within each group, classes are sorted by "
+    "their share of the labelled test pixels. -: no test image shows the class."
 )
 
 

@@ -1,4 +1,4 @@
-"""Reading of tables that other stages wrote: what is missing, damaged or lacks a column is told in one line."""
+"""Reading tables that other stages wrote: a missing or damaged table, or a missing column, is reported in one line."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ def read_table(path: Path, *columns: str, **options: Any) -> pd.DataFrame:
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not a table, or one that is cut off ({reason}); {if_made()}") from None
     if missing := [name for name in columns if name not in table]:
-        raise UserError(f"{path}: not the table that is expected, it has no column '{missing[0]}'; {if_made()}")
+        raise UserError(f"{path}: not the expected table: it has no column '{missing[0]}'; {if_made()}")
     return table
