@@ -14,6 +14,10 @@ MAKES_IT = "delete it and run snakemake again"
 """What to do about a generated file that is damaged or of another version."""
 
 
+OUTSIDE = "there is no Snakefile in this folder; go to the folder of the workflow, or give the whole path"
+"""What to do about a missing file, for a person who is somewhere else than the workflow."""
+
+
 def if_made(remedy: str = MAKES_IT) -> str:
     """Return what to do about a file of the wrong kind, which may be the user's own: only a generated one may go."""
     return f"give another file; if snakemake made this one, {remedy}"
@@ -62,6 +66,11 @@ def describe_problems(where: Path | str, problems: Sequence[str]) -> str:
 def to_make(path: Path | str) -> str:
     """Return what to type for a file that a rule makes, as a shell reads it."""
     return f"snakemake --cores 1 {shlex.quote(str(path))}"
+
+
+def from_here(path: Path) -> str:
+    """Return the end of a message about a missing file: `OUTSIDE` if its path begins where no workflow is."""
+    return "" if path.is_absolute() or Path("Snakefile").exists() else f"; {OUTSIDE}"
 
 
 def some(items: Sequence[str], shown: int) -> str:

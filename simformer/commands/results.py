@@ -18,7 +18,7 @@ from simformer.commands.options import (
     planned,
     some_path,
 )
-from simformer.errors import UserError, to_make
+from simformer.errors import UserError, from_here, to_make
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -139,7 +139,7 @@ def show(args: argparse.Namespace) -> None:
         try:
             print(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise UserError(f"{file}: no such table; `{to_make(file)}` makes it") from None
+            raise UserError(f"{file}: no such table{from_here(file) or f'; `{to_make(file)}` makes it'}") from None
 
 
 def sweeps(args: argparse.Namespace) -> None:
@@ -158,9 +158,9 @@ def schema(args: argparse.Namespace) -> None:
     from simformer.analysis.pages.methods_page import methods_page
     from simformer.study.reference import settings_page, study_schema
 
-    args.schema.write_text(study_schema(), encoding="utf-8")
-    args.page.write_text(settings_page(), encoding="utf-8")
-    args.methods.write_text(methods_page(args.config), encoding="utf-8")
+    texts = {args.schema: study_schema(), args.page: settings_page(), args.methods: methods_page(args.config)}
+    for file, text in texts.items():  # all or none
+        file.write_text(text, encoding="utf-8")
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

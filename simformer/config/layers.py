@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, ValidationError
 from simformer.atomic import atomic_write_text
 from simformer.config.fields import Labels, Seed, Settings
 from simformer.config.settings import Draw, TrainSettings
-from simformer.errors import UserError, if_made, to_make
+from simformer.errors import UserError, from_here, if_made, to_make
 from simformer.text.explain import explain, is_section, mistakes, origin
 from simformer.text.plain_yaml import load_plain
 from simformer.text.visible import visible
@@ -36,7 +36,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = load_plain(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         near = difflib.get_close_matches(path.stem, [p.stem for p in path.parent.glob("*.yaml")], n=1)
-        hint = f"; did you mean '{path.with_stem(near[0])}'?" if near else ""
+        hint = f"; did you mean '{path.with_stem(near[0])}'?" if near else from_here(path)
         raise UserError(f"{path}: no such file{hint}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
