@@ -13,8 +13,10 @@ SHOWN_PROBLEMS = 20
 MAKES_IT = "delete it and run snakemake again"
 """What to do about a generated file that is damaged or of another version."""
 
-
-OUTSIDE = "there is no Snakefile in this folder; go to the folder of the workflow, or give the whole path"
+OUTSIDE = (
+    "there is no Snakefile in this folder; go to the folder of the workflow, make one with `simformer init study`, or "
+    "give the whole path of the file"
+)
 """What to do about a missing file, for a person who is somewhere else than the workflow."""
 
 
