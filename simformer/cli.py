@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="simformer",
         usage="simformer COMMAND [options]",
-        description="Weak-shot semantic segmentation. `simformer COMMAND --help` explains a command and its options.",
+        description="Weak-shot semantic segmentation.\n`simformer COMMAND --help` explains a command and its options.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=__version__, help="show the version and exit")

@@ -17,6 +17,12 @@ MAKES_IT = "delete it and run snakemake again"
 OUTSIDE = "there is no Snakefile in this folder; go to the folder of the workflow, or give the whole path"
 """What to do about a missing file, for a person who is somewhere else than the workflow."""
 
+OUTSIDE = (
+    "there is no Snakefile in this folder; go to the folder of the workflow, make one with `simformer init study`, or "
+    "give the whole path of the file"
+)
+"""What to do about a missing file, for a person who is somewhere else than the workflow."""
+
 
 def if_made(remedy: str = MAKES_IT) -> str:
     """Return what to do about a file of the wrong kind, which may be the user's own: only a generated one may go."""

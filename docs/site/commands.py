@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from simformer.cli import _parser
+from simformer.commands.groups import GROUPS
 
 HEAD = """# Commands
 
@@ -14,17 +15,15 @@ stands here. [Running studies](running.md) shows the commands of everyday work b
 
 
 def commands_page() -> str:
-    """Return the page: a part per command, with its options."""
+    """Return the page: the groups of `simformer --help`, and in each a part per command, with its options."""
+    (commands,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
     parts = [HEAD]
-    for name, (about, parser) in _commands(_parser()).items():
-        parts += [f"## {name}\n", f"{_plain(about)}\n", *_options(parser), ""]
+    for group in GROUPS:
+        parts += [f"## {_plain(group.heading)}\n"]
+        for name in group.commands:
+            parser = commands.choices[name]
+            parts += [f"### {name}\n", f"{_plain(str(parser.description))}\n", *_options(parser), ""]
     return "\n".join(parts)
-
-
-def _commands(parser: argparse.ArgumentParser) -> dict[str, tuple[str, argparse.ArgumentParser]]:
-    (group,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    about = {choice.dest: choice.help or "" for choice in group._choices_actions}
-    return {name: (about.get(name, ""), found) for name, found in group.choices.items()}
 
 
 def _options(parser: argparse.ArgumentParser) -> list[str]:

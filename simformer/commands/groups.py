@@ -19,6 +19,11 @@ class Group(NamedTuple):
     commands: tuple[str, ...]
     rules: str = ""
 
+    @property
+    def heading(self) -> str:
+        """The title, and who calls these commands if no person does."""
+        return f"{self.title} (called by workflow/rules/{self.rules}.smk)" if self.rules else self.title
+
 
 GROUPS = (
     Group(
@@ -76,8 +81,7 @@ def listing(about: Mapping[str, str]) -> str:
     """
     lines = []
     for group in GROUPS:
-        where = f" (called by workflow/rules/{group.rules}.smk)" if group.rules else ""
         width = max(map(len, group.commands))
         shown = [f"  {name:{width}}  {about[name].splitlines()[0]}" for name in group.commands]
-        lines += [f"{group.title}{where}:", *shown, ""]
+        lines += [f"{group.heading}:", *shown, ""]
     return "\n".join(lines).rstrip()

@@ -7,6 +7,8 @@ import pytest
 import yaml
 
 from docs.site import hooks
+from docs.site.commands import commands_page
+from simformer.commands.groups import GROUPS
 from tests.docs.markdown import PAGES, ROOT, anchors, blocks, without_code
 
 METHOD = (ROOT / "docs/method.md").read_text()
@@ -68,3 +70,11 @@ def test_the_rows_of_the_page_are_rows_of_the_discrepancies():
     rows = set(re.findall(r"^\| (\d+) \|", (ROOT / "docs/discrepancies.md").read_text(), re.M))
     named = {row for group in re.findall(r"rows? ((?:\d+(?:, | and )?)+)", METHOD) for row in re.findall(r"\d+", group)}
     assert len(named) > 10 and named <= rows
+
+
+def test_the_page_of_commands_says_of_each_what_it_does():
+    """Under the heading of a command stands a sentence, before its options."""
+    page = commands_page()
+    told = re.findall(r"^### (\w+)\n\n([A-Z].*\.)\n\n\| option", page, re.M)
+    assert [name for name, _ in told] == [name for group in GROUPS for name in group.commands]
+    assert page.count("\n## ") == len(GROUPS)
