@@ -67,14 +67,18 @@ def test_drawn_scores_reach_one_and_labels_keep_base_masks(label_sets, tmp_path)
     assert set(np.unique(mixed[base == 255])) <= {*masked.novel_labels(image), 255}
 
 
-@pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.slow)])
-def test_page(scenes, label_sets, tmp_path, count):
+def test_a_page_has_a_row_of_pictures_for_every_image(scenes, label_sets, tmp_path):
     masked, full = label_sets
     arms = [arm(name, full, tmp_path / name) for name in ("classifier", "classifier+psa")]
-    draw_map_gallery(arms, scenes.data, masked, full, count, tmp_path / "maps.png")
-    with Image.open(tmp_path / "maps.png") as page:
-        pixels = np.array(page.convert("RGB"))
-    assert pixels.shape[1] > 700 and len(np.unique(pixels.reshape(-1, 3), axis=0)) > 100
+    heights = []
+    for count in (1, 2):
+        draw_map_gallery(arms, scenes.data, masked, full, count, tmp_path / "maps.png")
+        with Image.open(tmp_path / "maps.png") as page:
+            pixels = np.array(page.convert("RGB"))
+        heights.append(pixels.shape[0])
+        below = pixels[heights[0] // 2 if count == 1 else heights[0] :]
+        assert pixels.shape[1] > 700 and len(np.unique(below.reshape(-1, 3), axis=0)) > 100
+    assert heights[1] > 1.5 * heights[0]
 
 
 def test_a_split_without_novel_classes(scenes, label_sets, tmp_path):
