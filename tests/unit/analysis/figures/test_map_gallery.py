@@ -67,18 +67,21 @@ def test_drawn_scores_reach_one_and_labels_keep_base_masks(label_sets, tmp_path)
     assert set(np.unique(mixed[base == 255])) <= {*masked.novel_labels(image), 255}
 
 
-def test_a_page_has_a_row_of_pictures_for_every_image(scenes, label_sets, tmp_path):
+def test_a_second_image_is_drawn_beside_the_first(scenes, label_sets, tmp_path):
+    """Three columns leave room for two images side by side; the scale and the legend are at the edges."""
     masked, full = label_sets
     arms = [arm(name, full, tmp_path / name) for name in ("classifier", "classifier+psa")]
-    heights = []
+    colours = []
     for count in (1, 2):
         draw_map_gallery(arms, scenes.data, masked, full, count, tmp_path / "maps.png")
         with Image.open(tmp_path / "maps.png") as page:
             pixels = np.array(page.convert("RGB"))
-        heights.append(pixels.shape[0])
-        below = pixels[heights[0] // 2 if count == 1 else heights[0] :]
-        assert pixels.shape[1] > 700 and len(np.unique(below.reshape(-1, 3), axis=0)) > 100
-    assert heights[1] > 1.5 * heights[0]
+        height, width, _ = pixels.shape
+        middle = pixels[height // 8 : height * 3 // 4]
+        halves = middle[:, : width // 2], middle[:, width // 2 : width * 7 // 8]
+        colours.append([len(np.unique(half.reshape(-1, 3), axis=0)) for half in halves])
+    (first, empty), (still_first, second) = colours
+    assert first > 1000 and still_first > 1000 and second > 1000 and empty < 10, colours
 
 
 def test_a_split_without_novel_classes(scenes, label_sets, tmp_path):
