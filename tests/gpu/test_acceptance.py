@@ -183,7 +183,6 @@ def test_the_whole_program_with_nothing_but_what_it_needs(tmp_path):
         found = [folder / name for package in NEEDED for name in (package, f"{package}.py")]
         for path in [path for path in found if path.exists()] + list(folder.glob("*.libs")):
             (site / path.name).symlink_to(path)
-    began = os.times().children_user
     call = ["-m", "tests.gpu.acceptance", "--output", tmp_path / "out", "--size", "tiny", "--device", "cpu"]
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     done = subprocess.run(
@@ -204,7 +203,6 @@ def test_the_whole_program_with_nothing_but_what_it_needs(tmp_path):
     assert all(step["seconds"] > 0 and step["kernels"] is None and step["why"] for step in steps)
     assert set(result["speed"]["tiny"]["simformer"]) == {"seconds", "images", "mode"}
     assert (tmp_path / "out" / PAGE).read_text() == write_page(result)
-    assert os.times().children_user - began < 90, "meant to take under a minute"
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The tiny study survives Ctrl-C and `kill -9` at any time: the same command completes it, with the same weights."""
+"""The tiny study survives Ctrl-C and `kill -9` at three moments: the same command completes it, with equal weights."""
 
 import os
 import signal
@@ -11,6 +11,8 @@ from tests.pipeline import TINY, Pipeline
 pytestmark = pytest.mark.slow
 
 STUDY = TINY | {"experiments": ["modules"]}
+MOMENTS = (".snakemake/log/*.log", "data/scenes/classes.json", "results/tiny/scenes/split1/*/seed0/state.lock")
+"""What is there when Snakemake has begun, when the dataset is there, and while a training goes on."""
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +28,11 @@ def undisturbed(tmp_path_factory):
 def test_interrupted_study_completes_with_the_same_weights(tmp_path, undisturbed, number):
     pipeline = Pipeline(tmp_path)
     pipeline.study(STUDY)
-    for seconds in (2, 9, 17):
+    for begun in MOMENTS:
         process = pipeline.start("--cores", "2", log=tmp_path / "snakemake.log")
-        time.sleep(seconds)
+        while not list(tmp_path.glob(begun)):
+            assert process.poll() is None, (tmp_path / "snakemake.log").read_text()
+            time.sleep(0.02)
         os.killpg(process.pid, number)
         process.wait(timeout=120)
         if number == signal.SIGKILL:

@@ -1,5 +1,6 @@
 """What a user gets for bad input through the whole pipeline: one clear line, nothing lost, a clean continuation."""
 
+import json
 import shutil
 
 import pytest
@@ -59,6 +60,7 @@ def test_after_mending_the_same_command_continues(user, source):
     shutil.rmtree(user.folder / "data/mine")
     done = user.snakemake("--cores", "2", "--show-failed-logs", INDEX)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert name in {image["name"] for image in json.loads((user.folder / INDEX).read_text())["train"]}
 
 
 @pytest.mark.parametrize(

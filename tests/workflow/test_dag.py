@@ -27,7 +27,9 @@ def studies():
 def test_every_study_plans_its_tables(pipeline, study):
     done = pipeline.snakemake("--dry-run", "--quiet", "rules", study=f"config/{study}")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "to do" in done.stderr and "train" in done.stdout
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout, re.M))
+    experiments = yaml.safe_load((ROOT / "config" / study).read_text())["experiments"]
+    assert int(jobs["table"]) == len(experiments) and int(jobs["train"]) > 0 and "to do" in done.stderr
 
 
 def test_lint(pipeline):

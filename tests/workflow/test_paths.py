@@ -83,6 +83,8 @@ def test_started_elsewhere_the_configuration_is_still_found(pipeline, tmp_path):
         study = str(pipeline.folder / "config/demo.yaml")
         done = pipeline.snakemake(*place, "--dry-run", target, study=study)
         assert done.returncode == 0, done.stdout + done.stderr
+        outputs = re.findall(r"^    output: (.*)$", done.stdout, re.M)
+        assert any(target in line.split(", ") for line in outputs), "a path of the folder, not of the workflow"
 
 
 def test_make_works_in_an_oddly_named_folder(tmp_path):

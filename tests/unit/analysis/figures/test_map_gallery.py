@@ -67,14 +67,21 @@ def test_drawn_scores_reach_one_and_labels_keep_base_masks(label_sets, tmp_path)
     assert set(np.unique(mixed[base == 255])) <= {*masked.novel_labels(image), 255}
 
 
-@pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.slow)])
-def test_page(scenes, label_sets, tmp_path, count):
+def test_a_second_image_is_drawn_beside_the_first(scenes, label_sets, tmp_path):
+    """Three columns leave room for two images side by side; the scale and the legend are at the edges."""
     masked, full = label_sets
     arms = [arm(name, full, tmp_path / name) for name in ("classifier", "classifier+psa")]
-    draw_map_gallery(arms, scenes.data, masked, full, count, tmp_path / "maps.png")
-    with Image.open(tmp_path / "maps.png") as page:
-        pixels = np.array(page.convert("RGB"))
-    assert pixels.shape[1] > 700 and len(np.unique(pixels.reshape(-1, 3), axis=0)) > 100
+    colours = []
+    for count in (1, 2):
+        draw_map_gallery(arms, scenes.data, masked, full, count, tmp_path / "maps.png")
+        with Image.open(tmp_path / "maps.png") as page:
+            pixels = np.array(page.convert("RGB"))
+        height, width, _ = pixels.shape
+        middle = pixels[height // 8 : height * 3 // 4]
+        halves = middle[:, : width // 2], middle[:, width // 2 : width * 7 // 8]
+        colours.append([len(np.unique(half.reshape(-1, 3), axis=0)) for half in halves])
+    (first, empty), (still_first, second) = colours
+    assert first > 1000 and still_first > 1000 and second > 1000 and empty < 10, colours
 
 
 def test_a_split_without_novel_classes(scenes, label_sets, tmp_path):
