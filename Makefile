@@ -45,7 +45,7 @@ demo-quick: TABLES := spine table2
 demo demo-quick: $(VENV)/.ready
 	@echo "Demo: synthetic scenes, small trainings on $(CORES) cores; the plan below says how many."
 	@simformer plan --study config/$(STUDY).yaml
-	@echo "Ctrl-C is safe: the same command goes on where it stopped. Logs: results/demo/logs/"
+	@echo "Ctrl-C is safe: type the same command to continue where it stopped. Logs: results/demo/logs/"
 	@snakemake --profile workflow/profiles/demo --configfile config/$(STUDY).yaml --cores $(CORES)
 	@simformer show $(TABLES:%=results/demo/%.md)
 	@echo "All results: results/demo/ (tables as csv, md, tex; every run with config.yaml, log.csv, metrics.json)"

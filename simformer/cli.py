@@ -114,7 +114,7 @@ def _known_failure(error: Exception) -> int:
 
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError) or "allocate memory" in str(error):
         told = (
-            f"out of memory ({first_line(error)}). Set optim.groups_per_forward: 1 (training) or lower "
+            f"out of memory ({first_line(error)}). Set optim.groups_per_forward: 1 (training), lower "
             "inference.batch_images (evaluation) in the dataset's file, or type --batch 1 (predict); the results stay "
             "comparable"
         )

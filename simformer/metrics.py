@@ -82,8 +82,8 @@ class Evaluation:
             require_same_test(part, first)
             if (part.model, part.identity.hidden) != (first.model, first.identity.hidden):
                 raise UserError(
-                    f"{part.identity.where} is of another model than {first.identity.where} (runs {part.model} and "
-                    f"{first.model}); give the shards of one evaluation"
+                    f"{part.identity.where} comes from another model than {first.identity.where} (runs "
+                    f"{part.model} and {first.model}); give the shards of one evaluation"
                 )
         require_all([(part.shard, part.identity.where) for part in parts])
         images = np.concatenate([np.asarray(part.images, str) for part in parts])
@@ -102,8 +102,8 @@ def require_same_test(first: Evaluation, second: Evaluation) -> None:
     require_dataset(first.identity, second.identity)
     if first.test != second.test:
         raise UserError(
-            f"{first.identity.where} is of other test images or labels than {second.identity.where} ({first.test} and "
-            f"{second.test}); delete the older one and run snakemake again"
+            f"{first.identity.where} comes from other test images or labels than {second.identity.where} "
+            f"({first.test} and {second.test}); delete the older one and run snakemake again"
         )
 
 
@@ -244,7 +244,7 @@ def run_metrics(run: Mapping[str, Any], *names: str) -> dict[str, Any]:
     if run.get("hash") is None:
         return content
     if not {"run", "classes", "novel_classes"} <= content.keys():
-        raise OtherRun(f"{path}: metrics of an older version, which do not say of which run they are; {MAKES_IT}")
+        raise OtherRun(f"{path}: metrics of an older version, which did not say which run they belong to; {MAKES_IT}")
     require_run(path, content["run"], run["hash"])
     require_novel(_split_of(content, path), told_novel(run.get("novel")), run["split"])
     return content

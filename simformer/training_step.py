@@ -153,7 +153,7 @@ def _compiler_faults() -> Iterator[None]:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         raise UserError(
             f"optim.compile: PyTorch cannot compile the network here ({lines[0]}); it needs a C++ compiler, and Triton "
-            "on a GPU. Install them, or set optim.compile: false, which is another run"
+            "on a GPU. Install them, or set optim.compile: false, which makes it another run"
         ) from None
 
 

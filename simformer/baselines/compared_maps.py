@@ -51,7 +51,7 @@ def read_arms(content: Sequence[dict[str, Any]]) -> list[MapArm]:
     ]  # fmt: skip
     names = [arm.name for arm in arms]
     if len(set(names)) != len(names):
-        raise UserError(f"two maps of one name among {', '.join(names)}; give each pair of response and expansion once")
+        raise UserError(f"two maps have one name in {', '.join(names)}; give each pair of response and expansion once")
     if missing := sorted({arm.start for arm in arms} - set(names)):
         raise UserError(f"walked maps without the maps '{missing[0]}' that they start from")
     return arms

@@ -194,7 +194,7 @@ class MapChoice(Settings):
     def _retab_only(self) -> MapChoice:
         for name, given in (("anchored", self.anchored), ("clean", self.clean)):
             if given and self.expansion != "retab":
-                raise ValueError(f"`{name}` goes with `expansion: retab`, found expansion: {self.expansion}")
+                raise ValueError(f"`{name}` needs `expansion: retab`, found expansion: {self.expansion}")
         return self
 
     @property
@@ -209,5 +209,5 @@ def dilatable(backbone: str, dataset: str) -> str:
         return backbone
     raise UserError(
         f"settings.model.backbone of {dataset} is '{backbone}', but class maps (CAM*, SEAM*, ...) need one of "
-        f"{', '.join(BACKBONES)}, whose strides are taken out; name the network of timm in methods instead"
+        f"{', '.join(BACKBONES)}, whose strides can be removed; name the network of timm in methods instead"
     )

@@ -37,21 +37,20 @@ IMAGES = 200
 OWN, OVERLAP, LOST = 0.6, 0.3, 10.0
 """Bounds of a warning: lowest mask value on own pixels, highest overlap, highest percentage of lost labels."""
 NOTE = f"""Measured on at most {IMAGES} training images with novel classes, at inference sizes, without augmentation, \
-with their true masks. The query of a class in an image is the one that gives it the highest probability; its mask is \
-the mask of the class there. (!) marks a warning: docs/troubleshooting.md says what to do.
+with their true masks. The query of a class in an image is the one that gives the class the highest probability. The \
+mask of this query counts as the mask of the class. (!) marks a warning: docs/troubleshooting.md says what to do.
 
 - own pixels: mean value of the mask of a class, 0 to 1, on its own pixels. Below {OWN:g} the mask misses its class.
 - other novel pixels: the same on pixels of other novel classes of the image. Above {OVERLAP:g} novel masks overlap.
 - under two masks: share of the novel pixels on which two or more of these masks exceed 0.5, in images with two novel \
 classes or more. Above {100 * OVERLAP:g} % novel masks overlap.
 - right among own: share of the novel pixels that get their class if only the novel classes of the image compete.
-- right: the same if all classes compete, as in inference. If it is much lower, classes that are not among them win.
-- takes most: the class that takes most of the pixels that are wrong then, its share of these, and the class that \
-loses most to it.
+- right: the same if all classes compete, as in inference. If it is much lower, other classes win.
+- takes most: the class that takes most of the wrong pixels, its share of them, and the class that loses most to it.
 - one query: share of the images in which a novel class has its usual query, mean over classes.
 - The line above a table: share of the image-level novel labels whose class has no pixel in a training crop, in \
-{EPOCHS} crops of each image. L_cls demands these classes all the same. Above {LOST:g} % crops lose too many labels. \
-Clutter is what no class owns."""
+{EPOCHS} crops of each image. L_cls still demands these classes. Above {LOST:g} %, crops lose too many labels. \
+Clutter means pixels that belong to no class."""
 
 
 def diagnostics(spec: dict[str, Any], device: torch.device) -> pd.DataFrame:
@@ -133,8 +132,8 @@ def write_diagnostics(spec: dict[str, Any], device: torch.device, csv: Path) -> 
         first = runs.iloc[0]
         lost = _cell(first["lost"], ".1f", first["lost"] > LOST)
         parts += [
-            f"{line(f'{dataset} {split}')}: {first['images']} images. Crops lose {lost} % of the novel labels, "
-            f"{number(first['lost_empty'], '.1f')} % where the crop holds base pixels alone; clutter is "
+            f"{line(f'{dataset} {split}')}: {first['images']} images. Crops lose {lost} % of the novel labels; "
+            f"{number(first['lost_empty'], '.1f')} % are lost in crops that hold only base pixels. Clutter covers "
             f"{number(first['clutter'], '.1f')} % of the not-base region.",
             markdown(pd.DataFrame(list(_rows(runs))).set_axis([labels[name] for name in runs["method"]]), "method"),
         ]

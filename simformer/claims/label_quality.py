@@ -25,8 +25,8 @@ from simformer.metrics import run_metrics
 GAP = 2.0
 """Labels that differ by more, in percentage points, should keep their order after the re-training."""
 NOTE = (
-    "Percent, mean over seeds (n: {seeds}). Labels: mean IoU over the novel classes and share of novel pixels that "
-    f"stay unlabelled, on at most {IMAGES} training images with novel classes; scoring, which reads their true masks. "
+    "Percent, mean over seeds (n: {seeds}). Labels: mean IoU over the novel classes, and share of novel pixels that "
+    f"stay unlabelled, on at most {IMAGES} training images with novel classes. Scoring reads their true masks. "
     "Re-trained: mean IoU on the test images."
 )
 COLUMNS = {

@@ -37,11 +37,11 @@ FORMS = {"ratio": ".3f", "iou": "+.1f", "difference": "+.3g"}
 PLACE = ("dataset", "split")
 NOTE = (
     "`value` is a difference of two means, their ratio (x), or a difference of mean IoU in percentage points (pp). "
-    f"95 % intervals: over images, a paired bootstrap ({DRAWS} draws) with the networks as they are, each arm averaged "
-    f"over the seeds; over seeds, Welch's, from {MANY_SEEDS} seeds on. `shown`: yes if the whole interval over images "
-    "is beyond the bound; opposite if all of it is on the wrong side of no difference; - if no image holds what it "
-    "takes; else no. A property that does not show is reported as it is. (control): a negative control, which must "
-    "come out as stated if the measure is any good."
+    "There are two 95 % intervals. The one over images is a paired bootstrap "
+    f"({DRAWS} draws) with the networks as they are, and each arm is averaged over the seeds. The one over seeds is "
+    f"Welch's, from {MANY_SEEDS} seeds on. `shown` is yes if the whole interval over images is beyond the bound, "
+    "opposite if all of it is on the wrong side of no difference, - if no image has what the measure needs, and no "
+    "otherwise. (control) marks a negative control: if it does not come out as stated, the measure is no good."
 )
 
 

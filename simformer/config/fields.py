@@ -26,7 +26,7 @@ NO_FILES = ("none", "imagenet", "timm")
 
 def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if doubled := [str(value) for value in values if values.count(value) > 1]:
-        raise ValueError(f"has doubles: {', '.join(doubled)}; name each once")
+        raise ValueError(f"has duplicates: {', '.join(doubled)}; name each once")
     return values
 
 

@@ -99,7 +99,7 @@ class FolderTree:
         try:
             return (self.root / name).stat()
         except OSError as error:
-            raise UserError(f"{self.where(name)}: cannot be read ({error.strerror}); mend or remove it") from error
+            raise UserError(f"{self.where(name)}: cannot be read ({error.strerror}); repair or remove it") from error
 
     def place(self, name: str, target: Path) -> None:
         """Put a file at a path on this machine: a hard link where possible, else a copy."""
@@ -217,7 +217,7 @@ def files_in(tree: Tree, folder: str, suffix: str) -> dict[str, str]:
         stem = file[: -len(suffix)]
         if stem in found:
             raise UserError(
-                f"{tree.where(found[stem])} and {tree.where(name)}: two files of one name; name an archive or folder "
+                f"{tree.where(found[stem])} and {tree.where(name)}: two files have one name; name an archive or folder "
                 "that holds one of them"
             )
         found[stem] = name

@@ -70,7 +70,7 @@ def head_of(path: Path) -> bytes:
     except FileNotFoundError:
         raise UserError(f"{path}: not found; expected an archive or a folder with its content") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); mend that or name another file") from error
+        raise UserError(f"{path}: cannot be read ({error.strerror}); correct that or name another file") from error
 
 
 def is_zip(path: Path, head: bytes) -> bool:
@@ -184,7 +184,7 @@ def _refuse_clash(path: Path, entry: Entry, names: dict[str, Entry]) -> None:
     if other.name.removeprefix("./") == name:
         raise UserError(f"{path}: member {entry.name!r} is in it twice; pack it again with each file once")
     raise UserError(
-        f"{path}: members {other.name!r} and {entry.name!r} are one name where case or the form of accents does not "
+        f"{path}: members {other.name!r} and {entry.name!r} have one name where case or the form of accents does not "
         "count, so that one would replace the other; rename one and pack it again"
     )
 

@@ -62,7 +62,7 @@ def read_label_map(labels: LabelSet, image: LabelledImage) -> NDArray[np.uint8]:
     path, manifest = labels.label_path(image), labels.root / "labels.json"
     remedy = f"delete {manifest} and run snakemake again"
     if not image.label:
-        raise UserError(f"{manifest}: it holds image-level labels alone, no label maps; give a label set with masks")
+        raise UserError(f"{manifest}: it holds only image-level labels, no label maps; give a label set with masks")
     changed = UserError(f"{path}: changed since the label set was written; {remedy}")
 
     def decoded(content: bytes, known: int) -> NDArray[np.uint8]:

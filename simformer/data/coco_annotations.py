@@ -37,7 +37,7 @@ LARGEST_IMAGE_ID = 10**12 - 1
 """What COCO's file names have place for."""
 
 LARGEST_ID = 2**63 - 1
-MEND = "mend it, or download the file again"
+MEND = "correct it, or download the file again"
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,8 @@ def _find_files(trees: Sequence[Tree]) -> list[AnnotationFile]:
         for stem, name in files_in(tree, "", ".json").items():
             match = STEM.fullmatch(stem)
             if match and stem in found:
-                raise UserError(f"{found[stem].where} and {tree.where(name)}: two files of one name; give one of them")
+                both = f"{found[stem].where} and {tree.where(name)}"
+                raise UserError(f"{both}: two files have one name; give one of them")
             if match:
                 found[stem] = AnnotationFile(tree, name, *match.groups())
     missing = [f"{kind}_*.json" for kind in KINDS if kind not in {file.kind for file in found.values()}]

@@ -100,7 +100,7 @@ def download(url: str, part: Part, expected: int | None, retry: Retry, check_hea
                 furthest = max(furthest, part.size)
                 pause = max(error.wait, min(retry.pause * 2 ** (failures - 1), retry.longest_pause))
                 if pause > retry.longest_pause:
-                    raise Unavailable(f"{error}; it asks to come back in {pause:.0f} s") from error
+                    raise Unavailable(f"{error}; the server asks to wait {pause:.0f} s") from error
                 if failures >= retry.attempts:
                     raise Unavailable(f"{error} ({failures} tries without a new byte)") from error
                 say(f"{url}: {error}; trying again in {pause:g} s ({part.size:,} bytes so far)")
@@ -136,7 +136,7 @@ def _try(
                 raise Unavailable(f"{new.size:,} bytes, expected {expected:,} (`bytes` of the archive)")
             _write(response, part, start, new, expected, retry.slowest, check_head)
     except BAD_ADDRESS as error:
-        raise Unavailable(f"not an address that works ({_reason(error)})") from error
+        raise Unavailable(f"this address does not work ({_reason(error)})") from error
     except (requests.RequestException, HTTPError) as error:
         if isinstance(_innermost(error), ssl.SSLCertVerificationError):
             raise Unavailable(f"{_reason(error)}; behind a proxy that inspects, set REQUESTS_CA_BUNDLE") from error
@@ -160,7 +160,8 @@ def _version(response: Response, url: str) -> tuple[int, Origin]:
     if response.status_code == 206:
         found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
         if not found:
-            raise Unavailable(f"a part without its place (Content-Range: {response.headers.get('Content-Range')})")
+            place = response.headers.get("Content-Range")
+            raise Unavailable(f"a part that does not say where it belongs (Content-Range: {place})")
         start, size = int(found[1]), found[2]
     told = int(size) if size and size.isdecimal() else None
     return start, Origin(url, told, response.headers.get("ETag"), response.headers.get("Last-Modified"))

@@ -100,7 +100,7 @@ def _check_digest(path: Path, checksum: str | None, record: Path) -> None:
         kind, _, expected = checksum.partition(":")
         if (found := _digest(path, kind)) != expected:
             raise Unavailable(
-                f"{kind} {found}, expected {expected} (`checksum` of the archive): damaged on the way, or another "
+                f"{kind} {found}, expected {expected} (`checksum` of the archive): damaged on the way here, or another "
                 "version of the file"
             )
         return

@@ -52,7 +52,7 @@ class Identity:
         Raises: UserError if the file is of a version without it, or was edited.
         """
         if not {"classes", "dataset", "hidden"} <= content.keys():
-            raise UserError(f"{where}: of an older version, which does not say what it belongs to; {remedy}")
+            raise UserError(f"{where}: of an older version, which did not say what it belongs to; {remedy}")
         classes, dataset, hidden = content["classes"], content["dataset"], content["hidden"]
         ids = [] if hidden is None else hidden
         sound = (

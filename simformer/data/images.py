@@ -92,7 +92,7 @@ NO_IMAGES = (
     (0, b"version https://git-lfs", "a pointer of Git LFS instead of the image; get the image with: git lfs pull"),
     (0, b"<", "a web page or XML text instead of an image; download the image again"),
     (0, b"%PDF", "a PDF document; convert it to JPEG or PNG"),
-    (4, b"ftyp", "an HEIC picture or a film, which is not read; convert it to JPEG or PNG"),
+    (4, b"ftyp", "an HEIC picture or a film, which is not supported; convert it to JPEG or PNG"),
     (0, b"II*\0", "a TIFF of a kind that is not read, or its header is corrupt; convert it to 8-bit RGB or gray"),
     (0, b"MM\0*", "a TIFF of a kind that is not read, or its header is corrupt; convert it to 8-bit RGB or gray"),
 )
@@ -257,7 +257,7 @@ def _opened(data: bytes, where: str) -> Iterator[Image.Image]:
 def _photograph_depth(image: Image.Image, data: bytes, where: str) -> int:
     """Return the bits per channel in the file of a photograph; UserError if it is of another format, or inverted."""
     if image.format not in FORMATS:
-        raise UserError(f"{where}: a file of format {image.format}, which is not read; convert it to JPEG or PNG")
+        raise UserError(f"{where}: a file of format {image.format}, which is not supported; convert it to JPEG or PNG")
     if image.format == "PNG":
         return data[PNG_DEPTH]
     if not isinstance(image, TiffImagePlugin.TiffImageFile):

@@ -47,7 +47,7 @@ class NamedFiles:
         """
         found = self._readable(name)
         if len(found) > 1:
-            raise UserError(f"{' and '.join(map(str, found))}: two {self.what}s of one name; remove one")
+            raise UserError(f"{' and '.join(map(str, found))}: two {self.what}s have one name; remove one")
         if not found:
             also = "" if len(self.endings) == 1 else f" (or {', '.join(self.endings[1:])})"
             hint = self._explain(name)

@@ -33,7 +33,7 @@ def to_rgb(image: Image.Image, depth: int, where: str) -> NDArray[np.uint8]:
     """
     if image.mode not in DIRECT + WITH_ALPHA + DEEP or depth > 16:
         raise UserError(
-            f"{where}: picture of mode '{image.mode}' with {depth} bits per channel, whose look is not certain; "
+            f"{where}: picture of mode '{image.mode}' with {depth} bits per channel, whose colours are not certain; "
             "convert it to RGB or gray of 8 bits"
         )
     key = image.info.get("transparency")

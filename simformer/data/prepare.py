@@ -120,7 +120,7 @@ def _open(source: Source, fetched: Mapping[str, Path]) -> dict[str, Tree]:
             check_file(archive, path)
         else:
             raise UserError(
-                f"archive '{name}': neither downloaded nor brought along; give it with --archive {name}=FILE, or set "
+                f"archive '{name}': neither downloaded nor given; give it with --archive {name}=FILE, or set "
                 "its `path` in the dataset's file"
             )
         trees[name] = open_tree(path)

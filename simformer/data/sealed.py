@@ -46,7 +46,7 @@ def read_sealed(path: Path, what: str, remedy: str = MAKES_IT) -> dict[str, Any]
     if not isinstance(content, dict) or "seal" in content:
         raise UserError(f"{path}: not a {what}, or one that was edited; {if_made(remedy)}")
     raise UserError(
-        f"{path}: not a {what}, or one of an older version, which does not say what it is of; {if_made(remedy)}"
+        f"{path}: not a {what}, or one of an older version, which did not say what it belongs to; {if_made(remedy)}"
     )
 
 

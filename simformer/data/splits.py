@@ -102,7 +102,7 @@ class Split:
         named = ", ".join(f"'{name}'" for name in lacking)
         if not self.novel:
             raise UserError(
-                f"split: all masks are asked for, but there are none of {named} (tags_only of {CLASSES}). FullyOracle "
+                f"split: all masks are needed, but there are none of {named} (tags_only of {CLASSES}). FullyOracle "
                 "and all else that learns from or is measured on every mask of the training images cannot be had: "
                 "take it out, e.g. experiments: [tags] has no such row"
             )

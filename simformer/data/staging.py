@@ -78,7 +78,7 @@ def refuse_nesting(place: Path, sources: Iterable[Path]) -> None:
         real = Path(os.path.realpath(source))
         if real.is_dir() and (place.is_relative_to(real) or real.is_relative_to(place)):
             raise UserError(
-                f"{source}: source and destination {place} are in each other; name another source, or another folder "
+                f"{source}: source and destination {place} overlap; name another source, or another folder "
                 "for the dataset: --output, or `data` of the study"
             )
         if not real.is_dir() and any(real.is_relative_to(place / folder) for folder in FOLDERS):

@@ -29,7 +29,7 @@ from simformer.machine.stop_signal import SIGNALS, signals_blocked
 
 END_SECONDS = 3.0
 """Time that loading processes have to end by themselves."""
-GOES_ON = "the same command goes on"
+GOES_ON = "type the same command to continue"
 NO_MEMORY = ("No space left on device", "shared memory", "Bus error", "Cannot allocate memory")
 NO_FILES = ("Too many open files", "ancdata", "Errno 24")
 

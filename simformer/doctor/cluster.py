@@ -67,7 +67,7 @@ def _partitions(wanted: set[str]) -> Check:
         return Check("partitions", "problem", found, "change slurm_partition in the profile")
     if not any(resources.values()):
         fix = "trainings ask for gpu=1: without GPUs set it to 0 in the profile, or ask those who run the cluster"
-        return Check("partitions", "warning", f"{told or 'none'}: no GPU is declared in any", fix)
+        return Check("partitions", "warning", f"{told or 'none'}: none of them declares a GPU", fix)
     return Check("partitions", "ok", told)
 
 
@@ -78,8 +78,10 @@ def _accounting(content: Mapping[str, Any]) -> Check:
         return Check("accounting", "ok", "sacct answers")
     reason = answer.error or "sacct fails"
     if content.get("slurm-status-command") == "squeue":
-        fix = "nothing; but if Snakemake no longer notices ended jobs: Ctrl-C, and the same command"
-        return Check("accounting", "warning", f"none ({reason}): an outage of the controller is not survived", fix)
+        fix = "nothing; but if Snakemake no longer notices that jobs end, press Ctrl-C and type the same command"
+        return Check(
+            "accounting", "warning", f"none ({reason}): if the controller fails, Snakemake loses its jobs", fix
+        )
     if shutil.which("sacct") is None:
         return Check("accounting", "ok", "no sacct here; Snakemake asks squeue instead")
     fix = "--slurm-status-command squeue (in the profile: slurm-status-command: squeue)"

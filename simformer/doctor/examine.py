@@ -23,7 +23,7 @@ def examine(study: Path) -> Iterator[Check]:
     try:
         yield from _examine_study(study)
     except UserError as error:
-        yield Check("study", "problem", " ".join(str(error).split()), "mend the file, or name another: --study FILE")
+        yield Check("study", "problem", " ".join(str(error).split()), "correct the file, or name another: --study FILE")
         yield from check_hardware(set())
     except ImportError as error:
         yield Check("study", "problem", f"{study}: cannot be read without all packages ({error})", INSTALL)
@@ -41,7 +41,7 @@ def _examine_study(path: Path) -> Iterator[Check]:
     catalogue = Catalogue.read(path)
     if problems := split_problems(catalogue):
         for (dataset, number), problem in problems.items():
-            yield Check(f"{dataset} split{number}", "problem", problem, f"mend the split in {path}")
+            yield Check(f"{dataset} split{number}", "problem", problem, f"correct the split in {path}")
         yield from check_hardware(set())
         return
     plan = make_plan(catalogue)

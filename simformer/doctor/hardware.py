@@ -66,8 +66,8 @@ def _bf16_of_the_processor() -> Check:
 
 def _no_gpu(seen: int, driver: str, build: str | None) -> Check:
     if seen and build is None:
-        found = f"{seen} GPU(s), driver {driver}, but this torch is built for the CPU alone"
-        return Check("gpu", "problem", found, "install a CUDA build of torch (PyTorch's start page tells the command)")
+        found = f"{seen} GPU(s), driver {driver}, but this torch is built only for the CPU"
+        return Check("gpu", "problem", found, "install a CUDA build of torch (PyTorch's start page shows the command)")
     if seen:
         found = f"{seen} GPU(s), driver {driver}, but torch (CUDA {build}) cannot use them"
         fix = f"a driver for CUDA {build}, or a torch for this driver; echo $CUDA_VISIBLE_DEVICES must not be empty"
@@ -76,7 +76,7 @@ def _no_gpu(seen: int, driver: str, build: str | None) -> Check:
         return Check("gpu", "ok", "Apple's (MPS), which --device auto takes; no training has been tested on one")
     if shutil.which("sbatch"):
         return Check("gpu", "ok", "none here; Slurm's jobs get theirs (run this in a job to check them)")
-    return Check("gpu", "ok", "no GPU: CPU only, which the demo is made for")
+    return Check("gpu", "ok", "no GPU, only the CPU; this is enough for the demo")
 
 
 def _apple() -> bool:

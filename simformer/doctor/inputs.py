@@ -41,7 +41,7 @@ def _dataset(catalogue: Catalogue, dataset: str) -> Check:
     if index.exists():
         return Check(name, "ok", f"prepared and audited: {index}")
     if source.kind == "scenes":
-        return Check(name, "ok", "not prepared yet; it is generated, nothing is needed from outside")
+        return Check(name, "ok", "not prepared yet; it will be generated, without a download")
     own = {"path": source.path} if source.kind == "folder" else {}
     own |= {key: archive.path for key, archive in archives(source).items() if archive.path is not None}
     try:
@@ -53,7 +53,7 @@ def _dataset(catalogue: Catalogue, dataset: str) -> Check:
     fetched = [key for key, archive in archives(source).items() if archive.path is None]
     if waiting := [key for key in fetched if not (root / "downloads" / dataset / key).exists()]:
         fix = FETCH.format(study=catalogue.source)
-        return Check(name, "warning", f"to be downloaded: {', '.join(waiting)}", fix)
+        return Check(name, "warning", f"not downloaded yet: {', '.join(waiting)}", fix)
     return Check(name, "ok", f"not prepared yet; {', '.join([*map(str, paths.values()), *fetched])} there")
 
 
@@ -64,7 +64,7 @@ def _backbone(catalogue: Catalogue, dataset: str, backbone: str, source: str) ->
         return Check(name, "ok", str(file))
     if source in NO_FILES:
         fix = FETCH.format(study=catalogue.source)
-        return Check(name, "warning", f"{backbone}, {source}: to be downloaded", fix)
+        return Check(name, "warning", f"{backbone}, {source}: not downloaded yet", fix)
     try:
         return Check(name, "ok", f"{backbone} from {own_file(source, 'model.weights')}")
     except UserError as error:

@@ -66,7 +66,7 @@ def _compare(name: str, found: str, lowest: tuple[int, ...], pin: str) -> Check:
         return Check(name, "problem", f"{found}; at least {_dotted(lowest)} is needed", INSTALL)
     if found.partition("+")[0] != pin:
         return Check(name, "warning", f"{found}; the tests ran with {pin}", f"to have the same: {INSTALL}")
-    return Check(name, "ok", f"{found}, as the tests had it")
+    return Check(name, "ok", f"{found}, the version of the tests")
 
 
 def _others(minima: dict[str, tuple[int, ...]], pins: dict[str, str]) -> Check:
@@ -78,7 +78,7 @@ def _others(minima: dict[str, tuple[int, ...]], pins: dict[str, str]) -> Check:
         return Check("packages", "problem", f"missing or too old: {some([*missing, *old], SHOWN)}", INSTALL)
     if other:
         return Check("packages", "warning", f"other versions: {some(other, SHOWN)}", f"to have the same: {INSTALL}")
-    return Check("packages", "ok", f"{len(found)} others, as the tests had them")
+    return Check("packages", "ok", f"{len(found)} others, in the versions of the tests")
 
 
 def _commands() -> Check:
@@ -90,7 +90,7 @@ def _commands() -> Check:
     if missing := [name for name, path in found.items() if path is None]:
         return Check("commands", "problem", f"not on PATH: {', '.join(missing)}; rules call them", f"{INSTALL}; {fix}")
     if strangers:
-        return Check("commands", "warning", f"{', '.join(strangers)}: of another environment than {here}", fix)
+        return Check("commands", "warning", f"{', '.join(strangers)}: not from the environment {here}", fix)
     return Check("commands", "ok", f"simformer and snakemake on PATH ({Path(str(found['simformer'])).parent})")
 
 

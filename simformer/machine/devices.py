@@ -83,7 +83,7 @@ def set_precision(precision: str, device: torch.device) -> None:
         raise UserError(
             f"optim.precision: {precision}, but {what} does not compute in it; train elsewhere, or write "
             f"optim: {{precision: {'fp16' if device.type == 'cuda' else 'fp32'}}} under the settings of the dataset or "
-            "method, which is another run"
+            "method, which makes it another run"
         )
     if device.type == "cuda":
         torch.set_float32_matmul_precision("highest" if precision == "fp32" else "high")

@@ -49,6 +49,6 @@ def launch(gpus: int, arguments: Sequence[str]) -> None:
         if killed:
             raise UserError(
                 f"killed: process {', '.join(killed)} of {gpus}; signal 9 often means out of memory. The same command "
-                "goes on from the last saved state"
+                "continues from the last saved state"
             ) from None
         raise AlreadyTold(max(1, *codes.values())) from None

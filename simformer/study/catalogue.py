@@ -158,7 +158,7 @@ class Catalogue:
         while following is not None:
             if following in chain:
                 raise UserError(
-                    f"{self._path('methods', method)}: teachers in a circle: {' -> '.join([*chain, following])}"
+                    f"{self._path('methods', method)}: teachers form a circle: {' -> '.join([*chain, following])}"
                 )
             chain.append(following)
             following = self.method(following).teacher

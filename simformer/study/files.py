@@ -164,15 +164,13 @@ class MethodFile(Settings):
     @model_validator(mode="after")
     def _teacher(self) -> MethodFile:
         if (self.labels == "pseudo") != (self.teacher is not None):
-            raise ValueError("`teacher` goes with `labels: pseudo`, and only with it")
+            raise ValueError("`teacher` and `labels: pseudo` need each other; write both or neither")
         if self.labels != "pseudo" and "pseudo" in self.model_fields_set:
-            raise ValueError("`pseudo` goes with `labels: pseudo`, e.g. labels: pseudo, teacher: simformer")
+            raise ValueError("`pseudo` needs `labels: pseudo`, e.g. labels: pseudo, teacher: simformer")
         if (self.labels == "maps") != (self.maps is not None):
-            raise ValueError("`maps` goes with `labels: maps`, and only with it, e.g. maps: {response: classifier}")
+            raise ValueError("`maps` and `labels: maps` need each other, e.g. maps: {response: classifier}")
         if (self.labels == "none") != (self.predictions is not None):
-            raise ValueError(
-                "`predictions` goes with `labels: none`, and only with it, e.g. predictions: /path/{split}"
-            )
+            raise ValueError("`predictions` and `labels: none` need each other, e.g. predictions: /path/{split}")
         return self
 
 
@@ -277,7 +275,7 @@ class FigureFile(Settings):
         if self.kind != "qualitative" and len(self.methods) != 1:
             raise ValueError(f"kind '{self.kind}' shows one method, not {len(self.methods)}")
         if self.pixel is not None and (self.kind != "similarity" or not self.images):
-            raise ValueError("`pixel` goes with `kind: similarity` and with two `images`")
+            raise ValueError("`pixel` needs `kind: similarity` and two `images`")
         return self
 
 

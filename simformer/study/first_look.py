@@ -62,7 +62,7 @@ def places(study: Path) -> tuple[Path, Path]:
     dataset = folder / f"{dataset_name(study.stem)}.yaml"
     for file in (study, dataset):
         if file.exists() or file.is_symlink():
-            raise UserError(f"--study {study}: {file} is there already and stays as it is; name another study")
+            raise UserError(f"--study {study}: {file} exists already and was not changed; name another study")
     return study, dataset
 
 

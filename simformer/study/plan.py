@@ -112,7 +112,7 @@ class Plan:
         shared, alone = ([t.gpu for t in some] for some in (self.trainings, self.unshared))
         lines = [
             f"  time on GPUs: {_told([t.gpu for t in missing], 'GPU-hours')}",
-            f"  whole grid: {len(shared)} trainings{_hours(shared)}; if nothing were shared between splits and tables "
+            f"  whole grid: {len(shared)} trainings{_hours(shared)}; without sharing between splits and tables: "
             f"{len(alone)}{_hours(alone)}",
             f"  disk: about {self.disk / 1e9:.1f} GB; {downloads}",
         ]
@@ -219,7 +219,7 @@ def _told(times: Sequence[Measured | None], unit: str) -> str:
     known = [time for time in times if time]
     unknown = len(times) - len(known)
     if not known:
-        return "not measured; a finished training of the same method tells"
+        return "not measured; a finished training of the same method will show it"
     total = sum(time.hours for time in known)
     sources = [f"{count} {source}" for source, count in Counter(time.source for time in known).items()]
     more = [f"{unknown} not measured"] if unknown else []

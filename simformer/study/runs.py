@@ -120,7 +120,7 @@ class Runs:
         try:
             named = pattern.format(dataset=dataset, split=split, seed=seed)
         except (LookupError, ValueError):
-            raise UserError(f"{where}: '{pattern}' may hold {{dataset}}, {{split}} and {{seed}} alone") from None
+            raise UserError(f"{where}: '{pattern}' may hold only {{dataset}}, {{split}} and {{seed}}") from None
         return str(expand_path(named, where))
 
     def trained(self, name: str, cell: Cell) -> str:

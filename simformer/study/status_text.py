@@ -175,15 +175,15 @@ def _left(status: Status, now: datetime) -> list[str]:
     unfinished = [training for training in status.trainings if training.state != "done"]
     unknown = sum(training.hours is None for training in unfinished)
     if unknown == len(unfinished):
-        return ["left: no training of these methods was measured; the first that runs tells"]
+        return ["left: no training of these methods was measured; the first one that runs will show it"]
     total = f"{status.hours:.1f}" if status.hours >= 1 else f"{status.hours:.2f}"
     more = f", and {unknown} trainings whose speed was not measured" if unknown else ""
-    lines = [f"left: {total} {status.device}-hours of training, by measured speeds{more}"]
+    lines = [f"left: {total} {status.device}-hours of training, at measured speeds{more}"]
     if status.end is None:
         return lines
     end = now + timedelta(hours=status.end)
     return [
         *lines,
         f"end: in {duration(3600 * status.end)} ({end:%a %d %b %Y %H:%M}), {status.jobs} at a time, "
-        "without label making and evaluation",
+        "plus the time to make labels and to evaluate",
     ]

@@ -76,7 +76,7 @@ def label_quality(runs: Runs, name: str) -> Specification:
     """
     cells = [cell for cell in runs.catalogue.cells(name) if runs.catalogue.method(cell[2]).labels in MADE_LABELS]
     if len({method for _, _, method, _ in cells}) < 2:
-        raise UserError(f"{_place(runs, name)}: fewer than two methods that are re-trained on made labels")
+        raise UserError(f"{_place(runs, name)}: fewer than two methods are re-trained on labels of their own")
     found = [
         _scored(
             runs,

@@ -53,7 +53,7 @@ class Processes:
                 f"optim.batch_images: {optim.batch_images} images are {groups} groups of {optim.group_images} "
                 f"(optim.group_images), which {self.size} processes cannot share equally; type --gpus {possible} "
                 f"(in a Snakemake profile: set-resources: train:gpu=...), or make optim.batch_images a multiple of "
-                f"{self.size * optim.group_images}, which is another training"
+                f"{self.size * optim.group_images}, which changes the training"
             )
         return range(groups * self.rank // self.size, groups * (self.rank + 1) // self.size)
 
@@ -186,7 +186,7 @@ def join(device: torch.device) -> Iterator[Processes]:
             reason = str(error).splitlines()[0]
             raise UserError(
                 f"process {rank} has lost the connection to another process of this training ({reason}); the same "
-                "command goes on from the last saved state"
+                "command continues from the last saved state"
             ) from None
         raise
     dist.destroy_process_group()

@@ -94,11 +94,11 @@ def test_what_is_read_is_not_overwritten(data, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("place", "made_from", "says"),
     [
-        ("source/images", "source", "are in each other"),
-        ("source/new/deep", "source", "are in each other"),
-        ("link/new", "source", "are in each other"),
-        (".", "source", "are in each other"),
-        ("source", "source", "are in each other"),
+        ("source/images", "source", "overlap"),
+        ("source/new/deep", "source", "overlap"),
+        ("link/new", "source", "overlap"),
+        (".", "source", "overlap"),
+        ("source", "source", "overlap"),
         ("new", "new/images/packed.tar", "source lies in a folder that would be replaced"),
     ],
 )

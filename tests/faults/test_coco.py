@@ -26,7 +26,7 @@ from tests.faults.harness import refused
 
 THINGS, STUFF = "instances_train2017.json", "stuff_train2017.json"
 FILE, PLACE = f"annotations/{THINGS}: ", f"annotations/{THINGS}: annotation 1 of image 9: "
-MEND = "; mend it, or download the file again"
+MEND = "; correct it, or download the file again"
 
 
 def runs(counts, size=(HEIGHT, WIDTH)):

@@ -152,7 +152,7 @@ def _lines(given: list[str], capsys) -> list[str]:
         (["resolve", "--settings", '{"settings": 5, "a.b": 1}'], ["--settings: expected flat settings"]),
         (["split", "--spec", "{}"], ["give exactly one of novel, file, seed (found none)"]),
         (["split", "--spec", '{"novel": "cow"}'], ["key 'novel': should be a list"]),
-        (["split", "--spec", '{"novel": ["cow", "cow"]}'], ["novel has doubles: cow, cow"]),
+        (["split", "--spec", '{"novel": ["cow", "cow"]}'], ["novel has duplicates: cow, cow"]),
         (["split", "--spec", '{"novel": ["cwo"]}'], ["did you mean 'cow'?"]),
         (["split", "--spec", '{"seed": true}'], ["key 'seed': should be a whole number, found True"]),
         (["split", "--spec", '{"seed": 1, "ratio": [0, 1]}'], ["key 'ratio.0'"]),

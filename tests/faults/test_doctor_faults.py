@@ -161,7 +161,7 @@ def test_every_bad_split_is_a_problem_of_its_own_in_doctor(folder, capsys):
     for number, says in enumerate(SPLITS.values(), 1):
         found = checks[f"mydata split{number}"]
         assert found["level"] == "problem" and all(words in found["found"] for words in says)
-        assert found["fix"] == f"mend the split in {STUDY}"
+        assert found["fix"] == f"correct the split in {STUDY}"
     assert "cores" in checks, "the machine is checked all the same"
 
 

@@ -214,7 +214,7 @@ def test_two_images_of_one_name_but_for_the_ending(source, tmp_path, capsys):
     shutil.copy(source / "images/train1.png", source / "images/train1.PNG")
     import_folder(source, tmp_path / "out")
     refused(
-        audit_arguments(tmp_path / "out"), tmp_path, capsys, "train1.PNG and ", "two images of one name; remove one"
+        audit_arguments(tmp_path / "out"), tmp_path, capsys, "train1.PNG and ", "two images have one name; remove one"
     )
 
 

@@ -66,7 +66,7 @@ def test_the_table_says_why_there_is_no_test(tmp_path):
     assert line["first (n)"] == "33.3 ± 0.00 (5)" and line["difference"] == "+20.8"
     assert line["95 % interval"] == "- (no spread)"
     assert [line[name] for name in ("g", "t (freedom)", "p", "p (Holm)")] == ["-"] * 4
-    assert "No spread: the numbers are equal, or differ by rounding alone" in text
+    assert "No spread: the numbers are equal, or differ only by rounding" in text
     assert "No spread" in (tmp_path / "t.tex").read_text()
     write_t_tests(Runs(tmp_path, VALUES["one seed"]).spec(metrics=["novel"]), tmp_path / "one.csv")
     assert "Fewer than two seeds" in (tmp_path / "one.md").read_text()
@@ -78,7 +78,7 @@ def test_an_absent_class_is_a_dash_everywhere(tmp_path):
     write_intervals(runs.spec(metrics=["novel"]), tmp_path / "i.csv")
     row = cells((tmp_path / "i.md").read_text())[2]
     assert row[3:6] == ["-", "-", "-"] and row[7] == "no"
-    assert "the test images hold none of the classes" in (tmp_path / "i.md").read_text()
+    assert "no test image shows any of the classes" in (tmp_path / "i.md").read_text()
 
 
 def test_labels_without_a_novel_pixel(tmp_path):

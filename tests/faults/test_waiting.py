@@ -82,7 +82,7 @@ def test_too_little_shared_memory(start, arguments):
     assert process.returncode == 1 and len(lines(errors)) == 1, errors
     (line,) = lines(errors)
     assert line.startswith("error: loading processes: no shared memory is left (/dev/shm has 64 MiB)")
-    assert "--shm-size=8g" in line and "the same command goes on" in line
+    assert "--shm-size=8g" in line and "type the same command to continue" in line
 
 
 @pytest.mark.slow
@@ -131,7 +131,7 @@ def test_a_loading_process_that_dies(training, tmp_path, number):
     assert training.returncode == 1
     told = [line for line in lines(errors) if line.startswith("error: ")]
     causes = {signal.SIGKILL: "killed (signal 9)", signal.SIGBUS: "--shm-size", signal.SIGSEGV: "ended with signal 11"}
-    assert len(told) == 1 and causes[number] in told[0] and "the same command goes on" in told[0]
+    assert len(told) == 1 and causes[number] in told[0] and "type the same command to continue" in told[0]
     assert "Traceback" not in errors and saved_step(tmp_path) >= before
 
 
@@ -175,7 +175,7 @@ def test_a_signal_at_any_moment(start, arguments, tmp_path, seconds, number):
     assert len(lines(errors)) == 1, errors
     (line,) = lines(errors)
     assert process.returncode == 128 + number and line.startswith("interrupted: ")
-    assert re.search(r"the same command goes on|run the same command to continue", line)
+    assert re.search(r"type the same command to continue|run the same command to continue", line)
     assert not (tmp_path / "model.safetensors").exists() and not (tmp_path / "state.lock").exists()
 
 
@@ -187,7 +187,7 @@ def test_a_signal_ends_a_process_that_waits_for_another(training, start, argumen
     assert f"waiting: this run is being trained by process {training.pid} on " in said and " since 20" in said
     second.send_signal(signal.SIGTERM)
     _, errors = second.communicate(timeout=10)
-    assert second.returncode == 143 and lines(errors) == ["interrupted: SIGTERM; the same command goes on"]
+    assert second.returncode == 143 and lines(errors) == ["interrupted: SIGTERM; type the same command to continue"]
     os.kill(training.pid, signal.SIGCONT)
     assert training.poll() is None and (tmp_path / "state.lock").exists()
 
@@ -208,7 +208,7 @@ def test_a_signal_ends_a_process_that_waits_for_another(training, start, argumen
 )
 def test_causes_are_told_in_one_line(text, code, words):
     line = explain(text, code)
-    assert words in line and "\n" not in line and "the same command goes on" in line
+    assert words in line and "\n" not in line and "type the same command to continue" in line
 
 
 def die_at(name, root, listed):
@@ -232,7 +232,7 @@ FAILED = "Error in rule train:\n    jobid: 0\n    log: {} (check log file(s) for
     [
         (ON_REQUEST, [], True),
         ("done", [], False),
-        (ON_REQUEST + "\n" + FAILED.format("a.log"), ["10%|\rinterrupted: SIGINT; the same command goes on\n"], True),
+        (ON_REQUEST + "\n" + FAILED.format("a.log"), ["10%|\rinterrupted: SIGINT; type the same command\n"], True),
         (FAILED.format("a.log"), ["interrupted: stopped on a signal after step 5; run the same command\n\n"], True),
         (FAILED.format("a.log"), ["error: out of memory\n"], False),
         (FAILED.format("a.log") + FAILED.format("b.log"), ["interrupted: SIGTERM; ...\n", "error: no file\n"], False),

@@ -53,7 +53,7 @@ def test_mistakes_in_a_figure_are_named(pipeline):
     content = yaml.safe_load(path.read_text())
     for change, message in (
         ({"methods": ["simformer", "oracle"]}, "kind 'similarity' shows one method, not 2"),
-        ({"pixel": [1, 2]}, "`pixel` goes with `kind: similarity` and with two `images`"),
+        ({"pixel": [1, 2]}, "`pixel` needs `kind: similarity` and two `images`"),
         ({"dataset": "scens"}, "config/tiny.yaml has no dataset 'scens'; it has scenes"),
     ):
         path.write_text(yaml.safe_dump(content | change))

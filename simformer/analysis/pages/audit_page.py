@@ -54,8 +54,8 @@ def write_audit_page(
         for counts, records in ((report.train, index.train), (report.test, index.test))
     ):
         raise UserError(
-            f"{index.where} and the report are not of one audit (their classes or numbers of images differ); delete "
-            "both and run the audit again"
+            f"{index.where} and the report do not come from one audit (their classes or numbers of images differ); "
+            "delete both and run the audit again"
         )
     for split in splits.values():
         require_groups(index.identity, split)

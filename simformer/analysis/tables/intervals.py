@@ -19,8 +19,9 @@ from simformer.data.splits import Split
 from simformer.metrics import Evaluation, require_same_test, scores
 
 NOTE = (
-    "Percentage points, 95 % intervals. Over images: paired bootstrap of the test images, trainings fixed. Over seeds: "
-    "Welch's t-test, needs two seeds at least. `shown`: every interval that there is excludes 0."
+    "Differences in percentage points, with 95 % intervals. Over images: a paired bootstrap of the test images, with "
+    "the trainings as they are. Over seeds: Welch's t-test, which needs at least two seeds. `shown`: yes if every "
+    "interval in the line excludes 0."
 )
 
 LACKS = ["image_lack", "seed_lack", "lack"]

@@ -16,8 +16,8 @@ from simformer.data.splits import Split
 from simformer.metrics import Evaluation, run_metrics
 
 NOTE = (
-    "IoU in percent, mean over seeds (n: {seeds}); the novel classes first, then by share of the labelled test pixels. "
-    "-: the test images do not hold the class."
+    "IoU in percent, mean over seeds (n: {seeds}). Novel classes come first; within each group, classes are sorted by "
+    "their share of the labelled test pixels. -: no test image shows the class."
 )
 
 

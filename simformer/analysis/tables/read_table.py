@@ -35,5 +35,5 @@ def read_table(path: Path, *columns: str, **options: Any) -> pd.DataFrame:
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not a table, or one that is cut off ({reason}); {if_made()}") from None
     if missing := [name for name in columns if name not in table]:
-        raise UserError(f"{path}: not the table that is expected, it has no column '{missing[0]}'; {if_made()}")
+        raise UserError(f"{path}: not the expected table: it has no column '{missing[0]}'; {if_made()}")
     return table

@@ -20,9 +20,9 @@ ENDING = ".benchmark.tsv"
 SEED, PART = re.compile(r"seed(\d+)"), re.compile(r"\d+of\d+")
 KEYS = ["dataset", "split", "of", "stage", "seed"]
 NOTE = (
-    "Wall time of a stage, summed over its jobs and averaged over seeds; of a training that was interrupted, all parts "
-    "where its train.json has the total. Memory is the peak of one process. `maps/...` is made once per dataset and "
-    "seed, and serves every split."
+    "Wall time of a stage, summed over its jobs and averaged over seeds. For a training that was interrupted, all its "
+    "parts count if its train.json has the total. Memory is the peak of one process. `maps/...` is made once per "
+    "dataset and seed, and every split uses it."
 )
 
 

@@ -166,7 +166,7 @@ def paired_bootstrap(
     """
     names = a[0].images
     if any(evaluation.images != names for evaluation in (*a, *b)):
-        raise ValueError("the evaluations are of different images")
+        raise ValueError("the evaluations cover different images")
     if lack := lack_of_images(names):
         return no_interval(lack)
     weights = drawn_images(len(names), draws, seed)

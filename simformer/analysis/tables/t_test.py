@@ -17,14 +17,15 @@ from simformer.atomic import atomic_write_text
 from simformer.metrics import run_metrics
 
 NOTE = (
-    "Percentage points over seeds, n of each method. Welch's t-test: two-sided, unequal variances, on the raw results; "
-    "95 % interval of the difference; g: Hedges' effect size (difference in pooled standard deviations, corrected for "
-    "few seeds); p (Holm): corrected for all splits in which the two methods are compared on this metric."
+    "Percentage points over seeds; n is the number of seeds of each method. Welch's t-test is two-sided, with unequal "
+    "variances, on the raw results. The interval is the 95 % interval of the difference. g is Hedges' effect size: the "
+    "difference in pooled standard deviations, corrected for few seeds. p (Holm) is corrected for all splits in which "
+    "the two methods are compared on this metric."
 )
 PUBLISHED_NOTE = (
-    "Published: the paper's mean ± deviation of the first and of the second, and its p. Its p values do not follow "
-    "from its own means and deviations by Welch's or Student's test (COCO-Stuff-10K split 4: printed 5.29e-5, Welch's "
-    "test gives 3.9e-6)."
+    "Published: the paper's mean ± deviation of the first and the second method, and its p. The paper's p values do "
+    "not follow from its own means and deviations, neither by Welch's test nor by Student's (COCO-Stuff-10K split 4: "
+    "the paper has 5.29e-5, Welch's test gives 3.9e-6)."
 )
 
 

@@ -64,7 +64,7 @@ def write_image(root: Path, image: LabelledImage, identity: str, maps: ClassMaps
     Raises: UserError for scores that are not finite.
     """
     if not torch.isfinite(maps.scores).all():
-        raise UserError(f"the maps of image '{image.name}' are not finite; train the network anew")
+        raise UserError(f"the maps of image '{image.name}' are not finite; train the network again")
     scores = maps.scores.to(torch.float16).cpu().numpy()
     buffer = io.BytesIO()
     np.savez_compressed(

@@ -126,7 +126,7 @@ class Shapes:
             try:
                 codes.append((ids.get(shape.name, IGNORE), shape.region.encode(self.height, self.width)))
             except BrokenShape as error:
-                problems.append(f"{self.where}: {shape.what}: {error}; mend or remove it")
+                problems.append(f"{self.where}: {shape.what}: {error}; repair or remove it")
         if problems:
             raise UserError("\n".join(problems))
         if self.largest_first:

@@ -58,12 +58,12 @@ def masks(tree: Tree, options: Options) -> Annotations:
         for what, image, name, item in _annotations(found, file, content, images, classes):
             segmentation = item.get("segmentation")
             if segmentation in (None, []):
-                found.problems.append(f"{what}: no `segmentation`; mend it, or read this file as tags: --tags coco")
+                found.problems.append(f"{what}: no `segmentation`; correct it, or read this file as tags: --tags coco")
                 continue
             try:
                 region = Outline(compact(segmentation))
             except BrokenShape as error:
-                found.problems.append(f"{what}: {error}; mend it, or export the file again")
+                found.problems.append(f"{what}: {error}; correct it, or export the file again")
                 continue
             first.setdefault(image.reference, image)
             shapes.setdefault(image.reference, []).append(Shape(f"annotation {shown(item.get('id'))}", name, region))

@@ -159,8 +159,8 @@ def _classes(sources: Sequence[Source], renamed: Mapping[str, str], chosen: Sequ
         other = first.setdefault(look(name).casefold(), name)
         if other != name:
             raise UserError(
-                f"classes '{other}' ({origin[other]}) and '{name}' ({origin[name]}) differ in upper and lower case "
-                f"alone; if they are one class: --rename '{name}={other}'"
+                f"classes '{other}' ({origin[other]}) and '{name}' ({origin[name]}) differ only in upper and lower "
+                f"case; if they are one class: --rename '{name}={other}'"
             )
     if len(names) > IGNORE:
         raise UserError(f"{len(names)} classes; at most {IGNORE} fit: name those that you want with --classes")

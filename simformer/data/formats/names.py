@@ -104,7 +104,7 @@ def picture_class(options: Options) -> tuple[type[IdPicture | ColourPicture], Ma
     if options.names:
         return IdPicture, read_names(options.names, options.reduce_zero_label)
     raise UserError(
-        "these label maps have numbers or colours alone: give their names with --names FILE "
+        "these label maps hold only numbers or colours: give their names with --names FILE "
         f"({NAMES_FORM}) or --colours FILE ({COLOURS_FORM})"
     )
 
@@ -154,7 +154,7 @@ def read_colours(path: Path) -> dict[int, str | None]:
         name = (before if before.strip(" \t,;:\"'") else after.partition("::")[0]).strip(" \t,;:\"'")
         value = rgb[0] << 16 | rgb[1] << 8 | rgb[2]
         if value in colours and colours[value] != (name or None):
-            raise UserError(f"{path}: line {number}: colour {_triple(value)} is there twice; keep one line")
+            raise UserError(f"{path}: line {number}: colour {_triple(value)} stands there twice; keep one line")
         colours[value] = name or None
     if not any(colours.values()):
         raise UserError(f"{path}: no colours with names; expected {COLOURS_FORM}")

@@ -99,7 +99,7 @@ class Photographs:
             if problem := list_name_problem(name):
                 raise UserError(f"{self.tree.where(file)}: {problem}; rename it")
             if (other := first.setdefault(name, file)) != file:
-                raise UserError(f"{self.tree.where(other)} and {file}: two photographs of one name; rename one")
+                raise UserError(f"{self.tree.where(other)} and {file}: two photographs have one name; rename one")
         return names
 
     def _parts(self, name: str) -> list[str]:

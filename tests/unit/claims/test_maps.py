@@ -170,7 +170,7 @@ def test_arms_from_a_command_line(label_sets, tmp_path):
     first, second = read_arms([plain, walked])
     assert not first.walked and first.walk is None and second.walked
     assert second.walk == ("irn", WalkSettings(steps=3))
-    with pytest.raises(UserError, match="two maps of one name"):
+    with pytest.raises(UserError, match="two maps have one name"):
         read_arms([plain, plain])
     with pytest.raises(UserError, match="without the maps 'classifier'"):
         read_arms([walked])

@@ -45,7 +45,7 @@ def test_files_are_found_by_the_end_of_their_path(tree):
 
 
 def test_two_files_of_one_name_are_refused(tree):
-    with pytest.raises(UserError, match=r"a\.jpg and .*two files of one name"):
+    with pytest.raises(UserError, match=r"a\.jpg and .*two files have one name"):
         files_in(open_two(tree), "", ".jpg")
 
 

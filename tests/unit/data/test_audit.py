@@ -233,7 +233,7 @@ def test_an_empty_list(root, name):
 
 def test_an_image_in_two_formats(root):
     Image.new("RGB", (48, 48)).save(image(root).with_suffix(".jpg"))
-    assert "two images of one name" in only_problem(root)
+    assert "two images have one name" in only_problem(root)
 
 
 @pytest.mark.parametrize(

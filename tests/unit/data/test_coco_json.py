@@ -165,7 +165,7 @@ def test_broken_shapes(drawn, tmp_path, shape, reason):
     with pytest.raises(UserError) as error:
         drawn([(CAR, shape)], [])
     place = f"{tmp_path}/instances_train2017.json: annotation 1 of image 1"
-    assert str(error.value).endswith(f"{place}: {reason}; mend it, or download the file again")
+    assert str(error.value).endswith(f"{place}: {reason}; correct it, or download the file again")
 
 
 @pytest.mark.parametrize("raw_id", [0, 12, 184, 255, BANNER])
@@ -186,7 +186,7 @@ def test_a_broken_annotation_names_its_image(tmp_path):
     [_, line] = refused(release(tmp_path), tmp_path / "out")
     assert line == (
         f"  {tmp_path / STUFF}/{name}: annotation {own} of image {image}: category 999; expected a stuff class, "
-        "92..182, or 183 for other; mend it, or download the file again"
+        "92..182, or 183 for other; correct it, or download the file again"
     )
 
 
@@ -250,7 +250,7 @@ def test_missing_annotation_files_are_named(tmp_path):
     ]
     shutil.copy(tmp_path / STUFF, tmp_path / "copy.zip")
     [line] = refused(release(tmp_path, annotations=(THINGS, STUFF, "copy.zip")), tmp_path / "out")
-    assert line.endswith("stuff_train2017.json: two files of one name; give one of them")
+    assert line.endswith("stuff_train2017.json: two files have one name; give one of them")
 
 
 def test_a_process_gets_the_annotations_of_its_images_alone(tmp_path):

@@ -224,7 +224,7 @@ def test_source_and_destination_must_not_contain_each_other(ade, tmp_path, place
     with zipfile.ZipFile(ade[0]) as pack:
         pack.extractall(tmp_path / "data/ade")
     before = contents(tmp_path / "data")
-    with pytest.raises(UserError, match="source and destination .* are in each other"):
+    with pytest.raises(UserError, match="source and destination .* overlap"):
         prepare(source("ade20k", archive=tmp_path / "data/ade"), {}, tmp_path / place, 1)
     assert contents(tmp_path / "data") == before
 

@@ -180,7 +180,7 @@ def test_waits_as_long_as_the_server_asks(web, target):
 
 @pytest.mark.parametrize("later", ["3600", "Mon, 23 Nov 2099 03:00:00 GMT"])
 def test_does_not_wait_for_ever(web, target, later):
-    with pytest.raises(UserError, match=r"HTTP 503 Service Unavailable; it asks to come back in \d{4,} s"):
+    with pytest.raises(UserError, match=r"HTTP 503 Service Unavailable; the server asks to wait \d{4,} s"):
         get(web.serve("/a.zip", CONTENT, faults=[Fault(503, {"Retry-After": later})]), target)
 
 
@@ -196,8 +196,8 @@ def test_silence_counts_as_a_cut(web, target, capsys):
     [
         ("http://127.0.0.1:1/a.zip", r"Connection refused \(3 tries"),
         ("http://nowhere.invalid/a.zip", r"(Name or service not known|name resolution|No address).* \(3 tries"),
-        ("ftp://127.0.0.1/a.zip", "not an address that works .*ftp"),
-        ("a.zip", "not an address that works .*Invalid URL"),
+        ("ftp://127.0.0.1/a.zip", "this address does not work .*ftp"),
+        ("a.zip", "this address does not work .*Invalid URL"),
     ],
 )
 def test_address_that_does_not_answer(web, target, url, reason):

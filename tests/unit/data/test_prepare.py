@@ -60,7 +60,7 @@ def test_an_archive_that_is_nowhere(tmp_path):
     with pytest.raises(UserError) as error:
         prepare(parse_source(ADE_WITHOUT_PATH), {}, tmp_path / "out", 1)
     assert str(error.value) == (
-        "archive 'archive': neither downloaded nor brought along; give it with --archive archive=FILE, or set its "
+        "archive 'archive': neither downloaded nor given; give it with --archive archive=FILE, or set its "
         "`path` in the dataset's file"
     )
 

@@ -228,7 +228,7 @@ def test_a_split_must_make_every_class_without_masks_novel(root, only, classes, 
     index, _ = audit(root, 1)
     with pytest.raises(UserError, match=rf"split: '{only[1]}' would be base, but has no masks .* write novel: \["):
         mask_labels(root, index, make_split(classes, {"novel": [only[0]]}), tmp_path / "labels")
-    with pytest.raises(UserError, match="all masks are asked for, but there are none of .*FullyOracle"):
+    with pytest.raises(UserError, match="all masks are needed, but there are none of .*FullyOracle"):
         mask_labels(root, index, make_split(classes, {"full": True}), tmp_path / "labels")
     more = next(k for k in index.train[0].labels if classes[k] not in only)
     mask_labels(root, index, make_split(classes, {"novel": [*only, classes[more]]}), tmp_path / "labels")

@@ -13,7 +13,7 @@ from tests.stubs import by_name, gpus, touch
 def test_no_gpu_is_no_problem(programs, monkeypatch):
     gpus(monkeypatch)
     check = by_name(check_hardware({"fp32"}))["gpu"]
-    assert check.level == "ok" and "CPU only" in check.found
+    assert check.level == "ok" and "only the CPU" in check.found
     programs.add("sbatch")
     assert "Slurm" in by_name(check_hardware({"fp32"}))["gpu"].found
 
@@ -30,7 +30,7 @@ def test_a_gpu_that_torch_cannot_use_is_a_problem(programs, monkeypatch):
     programs.add("nvidia-smi", "470.1")
     gpus(monkeypatch, build=None)
     check = by_name(check_hardware({"fp32"}))["gpu"]
-    assert check.level == "problem" and "built for the CPU alone" in check.found
+    assert check.level == "problem" and "built only for the CPU" in check.found
     gpus(monkeypatch, build="13.0")
     check = by_name(check_hardware({"fp32"}))["gpu"]
     assert check.level == "problem" and "470.1" in check.found and "CUDA 13.0" in check.found

@@ -112,7 +112,7 @@ def test_the_experiments_of_a_split_do_not_change_the_split(catalogue):
 
 def test_a_method_is_listed_once(catalogue):
     table = {"title": "T", "methods": ["plain", "plain"]}
-    assert "methods has doubles: plain, plain" in error_of(catalogue, {"experiments/table1": table})
+    assert "methods has duplicates: plain, plain" in error_of(catalogue, {"experiments/table1": table})
 
 
 @pytest.mark.parametrize(

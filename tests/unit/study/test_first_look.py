@@ -42,7 +42,7 @@ def test_a_file_that_is_there_stays_and_nothing_is_imported(tmp_path, capsys, co
     names = text(tmp_path / "names.txt", "sky\nsea\n")
     masks = ["--images", tmp_path / "photos", "--masks", "ids", tmp_path / "maps", "--names", names]
     line = refused(tmp_path, capsys, *masks, "--study", config / "mine.yaml")
-    assert f"{config / taken} is there already and stays as it is; name another study" in line
+    assert f"{config / taken} exists already and was not changed; name another study" in line
     assert (config / taken).read_text() == "title: precious\n"
     assert not {"mine.yaml", "datasets/mine.yaml"} - {taken} & {str(p.relative_to(config)) for p in config.rglob("*.*")}
 

@@ -94,14 +94,14 @@ def test_what_splits_and_tables_share_is_counted_once(catalogue):
     assert len(plan.trainings) == 10
     # Table one: 4 x (weak, again) and 4 oracles; table two: 4 oracles and 4 weak.
     assert len(plan.unshared) == 20
-    assert "  whole grid: 10 trainings; if nothing were shared between splits and tables 20" in plan.text(True)
+    assert "  whole grid: 10 trainings; without sharing between splits and tables: 20" in plan.text(True)
     for method, speed in (("weak", 1.0), ("again", 1.0), ("oracle", 0.5)):
         cell = next(training.cell for training in plan.trainings if training.cell[2] == method)
         folder = next(training.folder for training in plan.trainings if training.cell == cell)
         finish(folder, catalogue.run(*cell).hash, device="H", steps_per_second=speed / 3600)
     text = make_plan(catalogue).text(True)
     # 8 trainings of 5 hours and 2 of 10; alone 12 and 8.
-    assert "10 trainings, 60.0 GPU-hours; if nothing were shared between splits and tables 20, 140.0 GPU-hours" in text
+    assert "10 trainings, 60.0 GPU-hours; without sharing between splits and tables: 20, 140.0 GPU-hours" in text
 
 
 def test_what_was_not_measured_is_called_so(catalogue):

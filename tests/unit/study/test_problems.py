@@ -65,6 +65,6 @@ def test_the_split_stage_refuses_too(study, tmp_path):
         data, output = tmp_path / "data" / "toys", tmp_path / "split.yaml"
         spec = '{"full": true}'
 
-    with pytest.raises(UserError, match="all masks are asked for, but there are none of 'sea'"):
+    with pytest.raises(UserError, match="all masks are needed, but there are none of 'sea'"):
         commands.split(Arguments)
     assert not Arguments.output.exists()

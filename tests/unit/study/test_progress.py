@@ -126,7 +126,7 @@ def test_a_clock_that_is_behind_the_disk_does_no_harm(folder, log):
         (BAR, None),
         ("error: of an earlier attempt\n" + BAR, None),
         (BAR + "\ninterrupted: stopped on a signal after step 40; run the same command to continue\n", None),
-        ("interrupted; the same command goes on\n", None),
+        ("interrupted; type the same command to continue\n", None),
         ("UserWarning: no error: just a warning\n" + BAR, None),
         ("", None),
     ],

@@ -30,7 +30,7 @@ def test_it_is_a_row_of_tables_without_a_training(runs):
 def test_its_predictions_lie_where_the_cell_says(runs, catalogue):
     assert runs.predictions(CELL) == "/p/toys/split1/0"
     wrong = THEIRS["methods/theirs"] | {"predictions": "/p/{method}"}
-    with pytest.raises(UserError, match="may hold {dataset}, {split} and {seed} alone"):
+    with pytest.raises(UserError, match="may hold only {dataset}, {split} and {seed}"):
         Runs(catalogue({"methods/theirs": wrong} | TABLE)).predictions(CELL)
 
 
@@ -58,7 +58,7 @@ def test_status_counts_its_scores(runs, tmp_path, monkeypatch):
 
 def test_what_does_not_go_together_is_refused(catalogue):
     for method in ({"labels": "none"}, {"predictions": "/p"}, {"labels": "full", "predictions": "/p"}):
-        assert "`predictions` goes with `labels: none`" in error_of(
+        assert "`predictions` and `labels: none` need each other" in error_of(
             catalogue, {"methods/plain": {"label": "P"} | method}
         )
     student = {"methods/plain": {"label": "P", "labels": "pseudo", "teacher": "theirs"}}

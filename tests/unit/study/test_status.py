@@ -203,7 +203,7 @@ def test_what_slurm_said_of_a_job_that_it_ended_is_told(study):
 
 def test_the_end_is_estimated_with_teachers_first(study):
     assert study.look().end is None
-    assert "left: no training of these methods was measured; the first that runs tells" in study.text()
+    assert "left: no training of these methods was measured; the first one that runs will show it" in study.text()
     for method in ("weak", "again", "oracle"):  # finished runs of other settings: all are to be trained, at this speed
         split = "full" if method == "oracle" else "split1"
         finish(study.folder("toys", split, method, 0), "0" * 16, steps_per_second=1.0)
@@ -222,7 +222,7 @@ def test_finished_trainings_tell_device_and_speed(study):
     like = [t for t in status.trainings if t.cell[2] == "weak" and t.state != "done"]
     assert len(like) == 3 and all(t.hours == pytest.approx(100 / 3600) for t in like)
     assert status.end is None
-    assert "left: 0.08 GPU-hours of training, by measured speeds, and 6 trainings whose speed was not" in study.text()
+    assert "left: 0.08 GPU-hours of training, at measured speeds, and 6 trainings whose speed was not" in study.text()
 
 
 def test_the_grid_has_a_row_per_method_and_a_symbol_per_seed(study):

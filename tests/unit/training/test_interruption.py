@@ -1,4 +1,4 @@
-"""Training killed from outside: the command line saves what it can, and the same command goes on."""
+"""Training killed from outside: the command line saves what it can, and type the same command to continue."""
 
 import os
 import random

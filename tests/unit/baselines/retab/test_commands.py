@@ -61,9 +61,9 @@ def test_all_stages_by_hand(scenes, split, masked, stages, retab, tmp_path):
 def test_only_retab_can_be_anchored_or_clean_its_own_seeds():
     assert MapChoice(expansion="retab", anchored=True).seed is None
     assert MapChoice(expansion="retab").cleaned == "" and MapChoice(expansion="retab", clean="none").cleaned == ".none"
-    with pytest.raises(ValidationError, match="`clean` goes with `expansion: retab`, found expansion: irn"):
+    with pytest.raises(ValidationError, match="`clean` needs `expansion: retab`, found expansion: irn"):
         MapChoice(expansion="irn", clean="pamr")
-    with pytest.raises(ValidationError, match="`anchored` goes with `expansion: retab`, found expansion: psa"):
+    with pytest.raises(ValidationError, match="`anchored` needs `expansion: retab`, found expansion: psa"):
         MapChoice(expansion="psa", anchored=True)
 
 

@@ -107,7 +107,7 @@ BAD = {
     "no categories": (change(categories=None), "no list `categories`; expected COCO's form"),
     "an unknown category": (change(annotation={"category_id": 4}), "category_id is 4, which `categories`"),
     "an unknown image": (change(annotation={"image_id": "1"}), "image_id is '1', which `images` does not have"),
-    "no shape": (change(annotation={"segmentation": []}), "no `segmentation`; mend it, or read this file as tags"),
+    "no shape": (change(annotation={"segmentation": []}), "no `segmentation`; correct it, or read this file as tags"),
     "a broken shape": (change(annotation={"segmentation": [[1, 2, 3]]}), "odd number of coordinates"),
     "far outside": (change(annotation={"segmentation": [[0, 0, 9e9, 0, 5, 5]]}), "coordinate x = 9e+09"),
     "no size": (change(image={"height": None}), "its height and width are null and 16; expected pixels"),

@@ -167,7 +167,7 @@ BAD = {
     ),
     "an unknown old name": (["--rename", "ox=cow"], "--rename ox: no such class"),
     "no new name": (["--rename", "ox="], "--rename ox=: expected OLD=NEW"),
-    "two names that differ in case": (["--rename", "cow=Sea"], "differ in upper and lower case alone; if they are one"),
+    "two names that differ in case": (["--rename", "cow=Sea"], "differ only in upper and lower case; if they are one"),
     "a share of all": (["--test", "0.0"], "--test 0.0: expected a share between 0 and 1"),
     "no list": (["--test", "t.txt"], "--test t.txt: no such file, and no share"),
     "a list of another image": (["--test", "tags.csv"], "'image,cow,sky': no photograph has this name"),
