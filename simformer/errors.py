@@ -1,4 +1,4 @@
-"""Exceptions that the command line prints without a traceback: mistakes that a user can mend, and interruptions."""
+"""Exceptions that the command line prints without a traceback: mistakes that a user can correct, and interruptions."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 SHOWN_PROBLEMS = 20
-"""Problems that are spelled out; the rest is counted."""
+"""Problems that are written out; the rest is only counted."""
 
 MAKES_IT = "delete it and run snakemake again"
-"""What to do about a generated file that is damaged or of another version."""
+"""What to do about a generated file that is damaged or has another version."""
 
 
 def if_made(remedy: str = MAKES_IT) -> str:
@@ -37,7 +37,7 @@ class Interrupted(Exception):
 
 
 class AlreadyTold(Exception):
-    """This process ends because of something that another process of the same training has told the user.
+    """This process ends because of a problem that another process of the same training has reported to the user.
 
     Args:
         status: exit status.
@@ -71,7 +71,7 @@ def some(items: Sequence[str], shown: int) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str], then: str = "") -> str:
-    """Return the end of a message about a name that is not there: `; did you mean '...'?` if one is near.
+    """Return the end of a message about an unknown name: `; did you mean '...'?` if a known name is near.
 
     Args:
         name: as given.

@@ -35,7 +35,7 @@ def evaluate(
     output: Path,
     shard: Shard = WHOLE,
 ) -> Evaluation:
-    """Predict the test images of one shard and store what every metric is made from.
+    """Predict the test images of one shard, and store the counts from which every metric is computed.
 
     Args:
         trained: the network.
@@ -58,7 +58,7 @@ def evaluate(
 def score(
     predictions: Path, data: Path, index: DatasetIndex, run: str | None = None, shard: Shard = WHOLE
 ) -> Evaluation:
-    """Evaluate the predictions of any program as those of a network are evaluated.
+    """Evaluate the predictions of any program in the same way as those of a network.
 
     Args:
         predictions: folder with `<name>.png` of every test image: class ids, one 8-bit channel, at the image's size.

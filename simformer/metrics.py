@@ -1,4 +1,4 @@
-"""Confusion matrix and the IoU figures made from it (detectron2's present rule, Sec. 4.1)."""
+"""Confusion matrix, and the IoU values computed from it (detectron2's present rule, Sec. 4.1)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OWNER = {"run": str, "classes": list, "novel_classes": list}
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What the test images gave: every metric can be had from it, and its spread over images.
+    """The counts of the test images. Every metric, and its spread over images, can be computed from them.
 
     Attributes:
         confusion: int64 [K + 1, K + 1] of `confusion_matrix`, summed over the images.
@@ -225,7 +225,7 @@ def save_metrics(evaluation: Evaluation, split: Split, output: Path) -> dict[str
 
 
 def run_metrics(run: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """Read the metrics of a run of a study, and insist that they are of it.
+    """Read the metrics of a run of a study; refuse those of another run.
 
     Args:
         run: `path`, `split`; `hash` of the run's settings as the study has them, without which nothing is compared;

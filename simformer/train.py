@@ -83,7 +83,7 @@ def train(config: RunConfig, job: Job, processes: Processes = ALONE) -> None:
 
 
 def collect_shares(training: Training, meter: Meter, share: range, processes: Processes) -> None:
-    """Bring together what each process knows for itself: its pair balances, and what it has taken."""
+    """Combine what each process has counted by itself: its pair balances, and the time and memory that it took."""
     meter.update(processes.gather(meter.own()))
     if processes.size > 1:
         mine = {slot: counts for slot, counts in training.loss.state_dict().items() if int(slot) in share}

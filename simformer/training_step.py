@@ -1,4 +1,4 @@
-"""One step of a training: gradient, clipping, update. The device is waited for in matching alone."""
+"""One step of a training: gradient, clipping, update. Only the matching waits for the device."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class _Values:
 class TrainingStep:
     """Steps of one training, whose values are collected for the log.
 
-    On a GPU a step is queued while the one before is still computed. Its loss and gradient norm are looked at in
-    `settle`, which must be called before a row is logged or a state is saved; until then an update whose gradient is
-    not finite changes no weight. On a CPU, where nothing is gained by waiting, they are looked at before the update.
+    On a GPU a step is queued while the one before is still computed. `settle` checks its loss and gradient norm, and
+    must be called before a row is logged or a state is saved. Until then, an update whose gradient is not finite
+    changes no weight. On a CPU, waiting would gain nothing, so both are checked before the update.
 
     Args:
         training: networks, loss and optimiser.

@@ -1,7 +1,7 @@
-"""Names on a page: one function per place in which a name can stand, so that it is read as written, whatever it is.
+"""Names on a page: one function per kind of place, so that every name is shown exactly as it was written.
 
-A name is any text of a user: of a class, an image, a method, a title. Names without special characters stay as they
-are. Sentences of the project itself are Markdown already and do not come here.
+A name is any text of a user: of a class, an image, a method, a title. Names without special characters do not change.
+Sentences of the project itself are already Markdown and do not come here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Labels that methods are re-trained on, beside what the re-training makes of them (RETAB's check C6)."""
+"""Quality of the labels that methods are re-trained on, and the result of the re-training (RETAB's check C6)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from simformer.data.labels import LabelledImage, LabelSet
 from simformer.metrics import run_metrics
 
 GAP = 2.0
-"""Labels that differ by more, in percentage points, should keep their order after the re-training."""
+"""If labels differ by more than this, in percentage points, methods should keep their order after re-training."""
 NOTE = (
     "Percent, mean over seeds (n: {seeds}). Labels: mean IoU over the novel classes, and share of novel pixels that "
     f"stay unlabelled, on at most {IMAGES} training images with novel classes. Scoring reads their true masks. "

@@ -1,4 +1,4 @@
-"""Image-level labels that training crops lose: L_cls demands classes of which the crop holds no pixel."""
+"""Image-level labels that training crops lose: L_cls demands classes that have no pixel in the crop."""
 
 from __future__ import annotations
 

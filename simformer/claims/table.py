@@ -28,10 +28,10 @@ from simformer.errors import UserError
 DRAWS = 2000
 """Draws of the images."""
 MANY_SEEDS = 3
-"""From so many seeds on there is an interval over seeds."""
+"""Number of seeds from which on there is an interval over seeds."""
 CONFIDENCE = 0.95
 LACKS = ["lack", "seed_lack"]
-"""Columns that tell why an interval is not there; not in the csv, where its cells are empty."""
+"""Columns that say why there is no interval. They are not in the csv, where the interval's cells are empty."""
 FORMS = {"ratio": ".3f", "iou": "+.1f", "difference": "+.3g"}
 """Format of the value of a statistic."""
 PLACE = ("dataset", "split")

@@ -1,4 +1,4 @@
-"""Names of classes that a user wrote: texts that can be told apart by eye, in a table, and on a command line."""
+"""Names of classes that a user wrote: they must be easy to tell apart, in a table and on a command line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def look(text: str) -> str:
 
 
 def name_problem(names: list[Any]) -> str | None:
-    """Return what is wrong with a list of class names and how to mend it, or None if nothing is.
+    """Return what is wrong with a list of class names and how to correct it, or None if nothing is wrong.
 
     Every name is a text without white space around it and without control characters; no two look alike.
     """

@@ -3,8 +3,8 @@
 instances_<set>.json   things: polygons, or run lengths (plain, with iscrowd) of raw ids 1..90
 stuff_<set>.json       stuff: compressed run lengths of raw ids 92..182; 183 'other' stands for all things: no class
 
-What is wrong with single entries is listed, so that one reading tells all of it. Numbers inside shapes are checked when
-these are drawn (`simformer.data.coco_shapes`), by several processes.
+Broken entries are listed, so one reading finds all of them. Numbers inside shapes are checked when the shapes are drawn
+(`simformer.data.coco_shapes`), by several processes.
 """
 
 from __future__ import annotations

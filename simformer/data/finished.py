@@ -1,7 +1,7 @@
-"""The note that a prepared dataset carries: from what it was made, and of which files it consists.
+"""The note in a prepared dataset: what it was made from, and which files it has.
 
-Of two processes that are to prepare the same dataset, the second finds it done. Nothing else is taken for done: a file
-that was added, removed or changed since makes the dataset be prepared anew.
+If two processes prepare the same dataset, the second one finds it done. A dataset counts as done only if its files are
+those of the note. If a file was added, removed or changed, the dataset is prepared again.
 """
 
 from __future__ import annotations

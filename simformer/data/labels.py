@@ -1,7 +1,7 @@
-"""A label set: the label maps that one training may read, and the image-level labels beside them.
+"""A label set: the label maps that one training may read, and their image-level labels.
 
-`labels.json` lies beside a folder of PNGs. Masked, full, pseudo and fill labels all have this form, so
-training reads nothing else: the true label maps are not reachable from it.
+It is a folder with `labels.json` and PNG files. Masked, full, pseudo and fill labels all have this form. A training
+reads nothing else and cannot reach the true label maps.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The weak-shot wall: the only place where true label maps become what a training may see (Sec. 3.1).
 
-Novel pixels are written as IGNORE, on disk; novel classes survive as image-level labels alone. Weak training
-stages read the written label set and nothing else.
+Novel pixels are written to disk as IGNORE. Novel classes remain only as image-level labels. Weak training stages read
+the written label set and nothing else.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ def mask_labels(data: Path, index: DatasetIndex, split: Split, destination: Path
 
 
 def image_labels(index: DatasetIndex, destination: Path) -> LabelSet:
-    """Write the label set of which nothing but image-level labels is left: every class is novel, no label map exists.
+    """Write a label set that holds only image-level labels: every class is novel, and there is no label map.
 
-    What is learnt from it knows no mask at all, and so serves every split.
+    A network that learns from it has seen no mask, so every split can use it.
 
     Args:
         index: the dataset's audited index.

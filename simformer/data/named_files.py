@@ -63,9 +63,9 @@ class NamedFiles:
         return [path.name for name in others for path in self._readable(name)]
 
     def candidates(self, names: Collection[str]) -> list[Path]:
-        """Return what an import brings along: readable files, and all that is there for a listed name without one.
+        """Return the files that an import copies: readable files, and everything there is for a name without one.
 
-        Hidden files come along only where a name stands for them: systems leave such files everywhere.
+        Hidden files are copied only if a name in the list means them, because systems leave such files everywhere.
         """
         found: list[Path] = []
         for name, entries in self.entries.items():

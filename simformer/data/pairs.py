@@ -1,7 +1,7 @@
 """Choice of the reference image B for an input image A, from image-level labels only (Sec. 3.3).
 
-A class that is unknown in an image is no reason to pair it: only classes known to be in both count as common. Nor is it
-taken for absent: where the rules prefer images that share one novel class and no other, it may be such another.
+Only classes that are known to be in both images count as common; an unknown class does not. But an unknown class is not
+counted as absent either: if a rule prefers images that share exactly one novel class, it may be a second one.
 """
 
 from __future__ import annotations

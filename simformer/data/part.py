@@ -1,7 +1,7 @@
 """The part of a download that has arrived: `<name>.part`, and beside it `<name>.part.json` with its origin.
 
-The origin is an address and what tells one version of the file there from another. Only with that, and only if the
-server confirms it (If-Range, RFC 9110), a part is continued.
+The origin is an address, with the size and dates that identify the version of the file there. A part is continued only
+if the server confirms that its file is still this version (If-Range, RFC 9110).
 """
 
 from __future__ import annotations

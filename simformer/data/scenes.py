@@ -1,8 +1,8 @@
 """The embedded demo: a seeded generator of synthetic scenes in the prepared layout (docs/demo.md).
 
-A scene is one to three regions of stuff with wavy borders, one to four things on top, and clutter that no
-class owns. A thing has a small head with a look of its own and a larger body whose muted look several classes
-share. Some classes like to appear together, none does so always.
+A scene is one to three regions of stuff with wavy borders, one to four things on top, and clutter that belongs to no
+class. A thing has a small head that is easy to recognise, and a larger body whose dull look several classes share. Some
+classes often appear together, but never always.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
-"""Image-level labels that somebody stated, `tags.csv`: of each image and class present, absent or unknown.
+"""Image-level labels that somebody wrote into `tags.csv`: each class is present, absent or unknown in each image.
 
     image,cow,sheep
     0001,1,0                  a cow, no sheep
-    0002,,1                   a sheep; whether there is a cow, nobody says
+    0002,,1                   a sheep; nobody says whether there is a cow
 
-The first column holds names as in `train.txt` and `test.txt`, each other column is a class. An image without a row is
-unknown for all of them. `tags_only` of `classes.json` names the classes that have no masks: of them nothing else is
-known, and each needs a column. Any other class is drawn in the label maps. Without a column, the label map of every
-image tells all of it. With one, a training image that does not show the class says whether it is absent (0) or whether
-nobody has drawn it (empty): so photographs that have tags alone stand beside those with masks.
+The first column holds names as in `train.txt` and `test.txt`, and every other column is a class. If an image has no
+row, all these classes are unknown in it. `tags_only` of `classes.json` names the classes without masks. Nothing else
+is known about them, so each needs a column. Every other class is drawn in the label maps. If it has no column, the
+label map of an image says everything about it. If it has a column and a training image does not show it, the cell
+says whether it is absent (0) or whether nobody has drawn it (empty). So photographs with tags alone can be mixed
+with photographs that have masks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What one training image tells the losses: class ids, and where the labelled base region is."""
+"""The target of one training image for the losses: class ids, and where the labelled base region is."""
 
 from __future__ import annotations
 

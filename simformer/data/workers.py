@@ -1,8 +1,8 @@
-"""Processes that load batches: how they end, and what is told when one of them fails.
+"""Processes that load batches: how they end, and what the user sees when one of them fails.
 
-A loading process puts its batches into shared memory and sends where they are. PyTorch does that in a thread whose
-failure nobody hears of: the training would wait for ever. Here the process itself does it (`pack`), so that a failure
-is told like that of reading an image; a failure of any other thread ends the process with its cause (`Loaders`).
+A loading process puts its batches into shared memory and sends their place. PyTorch does this in a thread, and if the
+thread fails, nobody notices and the training waits for ever. Here the process itself does it (`pack`), so a failure is
+reported like a failure to read an image. If any other thread fails, the process ends and reports the cause (`Loaders`).
 """
 
 from __future__ import annotations

@@ -20,14 +20,14 @@ def classification_loss(
     num_groups: int,
     unknown: Tensor | None = None,
 ) -> Tensor:
-    """Cross-entropy of every query with its matched class, or with 'no object' where nothing is matched.
+    """Cross-entropy of every query with its matched class, or with 'no object' if nothing is matched with it.
 
-    Base and novel classes count alike (weight 1). Within a group of consecutive images it is the weighted
+    Base and novel classes have the same weight (1). Within a group of consecutive images the loss is the weighted
     mean over all queries; over groups it is the plain mean.
 
-    Where it is unknown whether an image shows a class, a query that nothing is matched with learns nothing of that
-    class: it has no part in the query's softmax. "No object" would be a guess that the class is absent. A matched query
-    is of its own class and of no other, whatever else the image shows, so all classes count there.
+    If it is unknown whether an image shows a class, an unmatched query learns nothing about that class: the class is
+    left out of the query's softmax. "No object" would claim that the class is absent. A matched query belongs to its
+    own class and to no other, whatever the image shows, so there all classes count.
 
     Args:
         class_logits: [L, B, N, K+1], the last column is 'no object'.

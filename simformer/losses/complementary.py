@@ -33,12 +33,12 @@ def complementary_loss(
     constant logit(gamma) that stands for all ignore masks. Images without such a query are skipped: within a
     group the sum is divided by (images with one + 1e-5); over groups it is the plain mean.
 
-    Where it is unknown whether an image shows some class, that class may be what covers any part of the region: the
-    loss then asks only that the novel proposals stay off the base masks and the padding. The terms below hold as they
-    are, since they say nothing of classes that are not known to be there.
+    If it is unknown whether an image shows some class, that class may cover any part of the region. The loss then
+    asks only that the novel proposals stay off the base masks and the padding. The terms below do not change, because
+    they use only classes that are known to be there.
 
-    Two terms of ours (`loss.exclusive`, `loss.present`) say which novel proposal is to cover what, where Eq. 4 asks
-    for their union alone. With R the not-base region and q the novel proposals of the image, they add
+    Eq. 4 uses only the union of the novel proposals. Two terms of ours (`loss.exclusive`, `loss.present`) say which
+    of them covers what. With R the not-base region and q the novel proposals of the image, they add
 
         exclusive * mean over R of ReLU(sum_q sigmoid(z_q) - 1)           at pixel resolution,
         present * mean over q and the k highest cells in R of softplus(-z_q)        at the embedding grid.

@@ -62,11 +62,11 @@ def similarity_loss(
 ) -> Tensor:
     """L_sim (Eq. 2): balanced binary cross-entropy of SimNet on pixel pairs with a base pixel in them.
 
-    A pair is similar if both pixels have the same base class. A base pixel and one outside the base region
-    are dissimilar; two pixels outside it say nothing and are left out. With the paper's pairs both pixels must be
-    base, and the mean over similar pairs weighs as much as that over dissimilar ones. Where it is unknown whether an
-    image shows a base class, its pixels outside the base region may be of that class: with a pixel of the class in the
-    other image they say nothing either.
+    A pair is similar if both pixels have the same base class. A base pixel and a pixel outside the base region are
+    dissimilar. Two pixels outside it are left out. With the paper's pairs both pixels must be base, and the mean over
+    similar pairs has the same weight as the mean over dissimilar ones. If it is unknown whether an image shows a base
+    class, its pixels outside the base region may belong to that class. Pairs of such a pixel and a pixel of the class
+    in the other image are then left out too.
 
     Args:
         features: pixel embeddings of the two images of each pair, [G, 2, J, C].

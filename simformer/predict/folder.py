@@ -48,7 +48,7 @@ class Wanted:
 
 
 def predict_folder(segmenter: Segmenter, sources: Sequence[Source], output: Path, wanted: Wanted) -> int:
-    """Predict photographs and write what is wanted; one that cannot be read gets a line, the others go on.
+    """Predict photographs and write the wanted files. For a photograph that cannot be read, print a line and go on.
 
     Args:
         segmenter: the model.
@@ -125,5 +125,5 @@ def _records_text(segmenter: Segmenter, records: Sequence[dict[str, Any]]) -> st
 
 
 def tell(problem: str) -> None:
-    """Tell of a photograph that is left out, on a line of its own beside the progress bar."""
+    """Report a photograph that is left out, on a line of its own above the progress bar."""
     tqdm.write(f"error: {visible(problem, None)}", file=sys.stderr)

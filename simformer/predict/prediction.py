@@ -1,4 +1,4 @@
-"""What a model predicts of one image: class ids, scores, a summary by class, and a picture."""
+"""The prediction for one image: class ids, scores, a summary by class, and a picture."""
 
 from __future__ import annotations
 

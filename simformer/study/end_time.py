@@ -9,7 +9,7 @@ from simformer.study.catalogue import Cell
 
 
 def hours_until_end(hours: Mapping[Cell, float], teachers: Mapping[Cell, Cell], jobs: int) -> float:
-    """Play through some trainings, so many at a time, each after its teacher; what stands first goes first.
+    """Simulate some trainings, several at a time, each after its teacher, in the order of the list.
 
     Args:
         hours: time that each one still takes, in the order in which they are started.

@@ -1,7 +1,7 @@
-"""YAML without surprises: what stands in a file has one meaning, the one that its writer sees.
+"""YAML without surprises: the text of a file has one meaning, the one that its writer sees.
 
-YAML 1.1 reads `010` as 8, `1:30` as 90, `no` as false and `2024-01-01` as a date; merge keys, tags and doubled keys
-hide or drop what stands elsewhere. All of these are refused with their line and what to write instead.
+YAML 1.1 reads `010` as 8, `1:30` as 90, `no` as false and `2024-01-01` as a date. Merge keys, tags and keys that stand
+twice hide or drop other content. All of these are refused; the message has the line and says what to write instead.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""JSON is read here, strictly: nothing in it is dropped in silence, and what cannot be read is told in one line.
+"""Strict reading of JSON: nothing is dropped silently, and every problem is reported in one line.
 
-COCO's annotation files alone are read elsewhere (`data/coco_annotations.py`), since their objects must be made small
+Only COCO's annotation files are read elsewhere (`data/coco_annotations.py`), because their objects must be made small
 while they are read. JSON that the package itself holds, or has just written into a string, needs no such care.
 """
 

@@ -59,7 +59,7 @@ class Processes:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Run a block in all processes; an error in one of them ends all, and is told once.
+        """Run a block in all processes. An error in one of them ends all, and is reported once.
 
         Raises: the block's own exception where it failed, AlreadyTold where it did not.
         """

@@ -118,7 +118,7 @@ class Meter:
 
 
 def facts(usage: Usage, gpus: Sequence[str | None]) -> dict[str, Any]:
-    """Return what train.json tells of a finished training, beside its settings and results.
+    """Return what train.json says about a finished training, in addition to its settings and results.
 
     Args:
         usage: what the whole training took.

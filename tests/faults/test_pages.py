@@ -69,7 +69,7 @@ def test_the_table_says_why_there_is_no_test(tmp_path):
     assert "No spread: the numbers are equal, or differ only by rounding" in text
     assert "No spread" in (tmp_path / "t.tex").read_text()
     write_t_tests(Runs(tmp_path, VALUES["one seed"]).spec(metrics=["novel"]), tmp_path / "one.csv")
-    assert "Fewer than two seeds" in (tmp_path / "one.md").read_text()
+    assert "fewer than two seeds" in (tmp_path / "one.md").read_text()
     assert "+20.8 to" not in text and "+20.8 to" not in (tmp_path / "one.md").read_text()
 
 

@@ -1,4 +1,4 @@
-"""Training images beside truth, the class maps of one novel class from every network, and the mixed labels."""
+"""Training images with their truth, the class maps of one novel class from every network, and the mixed labels."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ SMALLEST = 0.04
 
 
 def choose_scenes(masked: LabelSet, truth: LabelSet, count: int) -> list[tuple[LabelledImage, int]]:
-    """Choose images with several novel classes and a novel class of each, whose maps are drawn; no look at any map.
+    """Choose images with several novel classes, and for each image the novel class whose maps are drawn.
 
-    The novel classes take turns; each takes the first image, in the order of the list, that has another novel class
-    beside it and shows it well. Where there are too few such images, those with one novel class or small areas follow.
+    The choice looks at no map. The novel classes take turns. Each takes the first image in the list that shows it well
+    together with another novel class. If there are too few, images with one novel class or small areas follow.
 
     Returns: pairs of an image of `masked` and a class id.
     Raises: UserError if the split has no image with a novel class.

@@ -25,7 +25,7 @@ NOTE = (
 )
 
 LACKS = ["image_lack", "seed_lack", "lack"]
-"""Columns that tell why a number is not there; not in the csv, where its cell is empty."""
+"""Columns that say why there is no number. They are not in the csv, where the number's cell is empty."""
 
 
 def compare(spec: dict[str, Any]) -> pd.DataFrame:

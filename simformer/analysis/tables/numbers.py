@@ -1,4 +1,4 @@
-"""A number on a page, or why there is none: every table asks here, so that no reader meets `nan` or `inf`."""
+"""A number on a page, or why there is none. Every table uses this module, so no page shows `nan` or `inf`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import Literal
 
 NONE = "-"
-"""Cell of a number that is not there."""
+"""Cell without a number."""
 Lack = Literal["", "no spread", "one image", "few seeds", "no value"]
-"""Why a number is not there; empty if it is."""
+"""Why there is no number; empty if there is one."""
 IN_CELLS: tuple[Lack, ...] = ("no spread", "one image")
 """Reasons that stand in the cell itself; the others show in the number of seeds, or in the other cells of the line."""
 MEANINGS: dict[Lack, str] = {
@@ -23,9 +23,9 @@ MEANINGS: dict[Lack, str] = {
 
 
 def number(value: float | None, form: str) -> str:
-    """Return a number in a format of Python, NONE if it is not there: None, NaN or infinite.
+    """Return a number in a format of Python, or NONE for None, NaN and infinite values.
 
-    A number that rounds to zero has no minus, unless the format asks for a sign, which then tells its side of zero.
+    A number that rounds to zero has no minus. If the format asks for a sign, the sign shows its side of zero.
     """
     if value is None or not math.isfinite(value):
         return NONE
@@ -69,7 +69,7 @@ def missing(lack: Lack) -> str:
 
 
 def footnote(note: str, lacks: Iterable[str], told: Iterable[Lack] = ()) -> str:
-    """Return the note of a table, and behind it what the reasons mean that occur in it.
+    """Return the note of a table, followed by the meaning of each reason that occurs in it.
 
     Args:
         note: of the table.

@@ -1,4 +1,4 @@
-"""IoU of every class, beside its share of the test pixels: which classes a method gains and loses."""
+"""IoU of every class and its share of the test pixels: on which classes a method gains or loses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading of tables that other stages wrote: what is missing, damaged or lacks a column is told in one line."""
+"""Reading tables that other stages wrote: a missing or damaged table, or a missing column, is reported in one line."""
 
 from __future__ import annotations
 

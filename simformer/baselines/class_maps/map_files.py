@@ -1,7 +1,7 @@
 """Class maps on disk: one file per image with the scores of its classes, and a manifest that names them all.
 
-Files are made in any number of shards, by any number of jobs; a job goes on where an earlier one stopped. They are not
-rewritten while network and settings stay the same, which their `identity` tells.
+Files are made in any number of shards, by any number of jobs, and a job continues where an earlier one stopped. Files
+are not written again while network and settings stay the same; their `identity` shows this.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from simformer.text.json_text import json_text
 
 STRIDE = 8
 UNKNOWN = 256
-"""U, the label of a cell that is not base and of which no more is known."""
+"""U, the label of a cell that is not base and about which nothing else is known."""
 
 
 def retab_cells(label_maps: Tensor, padding: Tensor, novel: tuple[int, ...]) -> Tensor:
@@ -52,8 +52,8 @@ def pair_groups(
 ) -> tuple[tuple[Tensor, Tensor], Tensor]:
     """Sort pairs of cells: alike and base, alike and novel, different.
 
-    A base cell and one that is not base are different, whatever the latter is. Two UNKNOWN cells, an UNKNOWN one and
-    a seed, and every pair with an IGNORE cell are in no group.
+    A base cell and a cell that is not base are always different. Three kinds of pairs are in no group: two UNKNOWN
+    cells, an UNKNOWN cell and a seed, and every pair with an IGNORE cell.
 
     Args:
         cells: see `retab_cells`, [B, h, w].
