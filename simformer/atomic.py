@@ -1,4 +1,4 @@
-"""Single files: reading what a user put there, writing so that a reader sees the old content or all of the new one."""
+"""Single files: read what a user wrote, and write so that a reader sees the old content or the whole new one."""
 
 from __future__ import annotations
 

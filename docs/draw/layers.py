@@ -16,8 +16,8 @@ STYLE = """
 text { font: 12.5px system-ui, sans-serif; fill: #1a1a1a } .name { font-weight: 600 } .truth { fill: #d55e00 }
 .band0 { fill: #e6eff7; stroke: #7d9db8 } .band1 { fill: #fbf4df; stroke: #b8a06a }
 """
-TRUTH = "may read true label maps; in data/, masking.py alone"
-RULE = "A band imports from those below it, never from one above; modules of one band do not import each other."
+TRUTH = "may read true label maps; in data/, only masking.py may"
+RULE = "A band imports only from bands below it. Modules of one band do not import each other."
 
 
 def picture() -> str:

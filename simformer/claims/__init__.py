@@ -1,1 +1,1 @@
-"""Class maps and their networks measured against true labels: what each baseline's paper claims."""
+"""Tests of what each baseline's paper claims about its class maps and networks, made with true labels."""

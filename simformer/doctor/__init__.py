@@ -1,1 +1,1 @@
-"""Checks of a machine: is it fit for a study, and if not, what to type."""
+"""Checks of a machine: can it run a study, and if not, what to type."""

@@ -1,1 +1,1 @@
-"""Text as it is read and written: JSON, YAML, names of one line, what is wrong with a value."""
+"""Reading and writing text: JSON, YAML, names of one line, and what is wrong with a value."""

@@ -1,1 +1,1 @@
-"""What a training needs beside its step: objective, schedule, saved states, log, processes, provenance."""
+"""What a training needs besides its step: objective, schedule, saved states, log, processes, provenance."""
