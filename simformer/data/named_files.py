@@ -96,8 +96,8 @@ class NamedFiles:
         first, *columns = name.split()
         if columns and set(columns) <= FLAGS and normal(first) in self.entries:
             return (
-                f"; it is the name {first!r} with a column, as the lists of one class in PASCAL VOC have; a list has "
-                "names alone: write those of the images that you want"
+                f"; it is the name {first!r} with a second column, as in PASCAL VOC's lists of one class; a list has "
+                "only names: write those of the images that you want"
             )
         alike = self._by_look.get(_loose(name))
         if alike is not None:

@@ -120,7 +120,7 @@ def lease(count: int) -> list[int]:
                 file.close()
         if not told:
             logging.getLogger(__name__).warning(
-                "waiting for a GPU: %d needed, %d of %d free of other simformer commands (locks in %s)",
+                "waiting for a GPU: %d needed, %d of %d not used by other simformer commands (locks in %s)",
                 count,
                 len(free),
                 len(names),

@@ -81,7 +81,7 @@ def _described(text: str, path: Path) -> str:
     """Say who holds a lock; one that has ended may have left a process that still has the file open."""
     words = text.split()
     if len(words) > 3 and words[3] == socket.gethostname() and not _runs(words[1]):
-        return f"{text}; it has ended, but one that it started has not: `fuser {path}` tells which one to end"
+        return f"{text}; it has ended, but one that it started has not: `fuser {path}` shows which one to end"
     return text or "another process"
 
 

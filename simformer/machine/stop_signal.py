@@ -31,8 +31,8 @@ _kept = 0
 LONGEST_WAIT = 1800.0
 """Seconds that a training waits for a batch."""
 NO_BATCH = (
-    f"no batch of images came for {LONGEST_WAIT / 60:.0f} minutes; is the dataset's disk there? The same command goes "
-    "on, with --workers 0 in one process"
+    f"no batch of images came for {LONGEST_WAIT / 60:.0f} minutes; is the dataset's disk there? The same command "
+    "continues; with --workers 0 it runs in one process"
 )
 
 

@@ -33,7 +33,7 @@ def split_problems(catalogue: Catalogue) -> dict[tuple[str, int], str]:
                 novel = _resolve(catalogue, dataset, number, folder if prepared else None, index)
             except UserError as error:
                 told = str(error).removeprefix("split: ")
-                hint = f" (by {folder / CLASSES}; remove {folder} if the dataset is to be made anew)"
+                hint = f" (by {folder / CLASSES}; remove {folder} to make the dataset again)"
                 problems[dataset, number] = f"{where}: {told}{hint if prepared else ''}"
                 continue
             for other in seen.setdefault(novel, []):

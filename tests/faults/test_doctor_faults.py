@@ -142,7 +142,7 @@ def test_weights_that_are_not_there_are_told_by_the_plan(folder, capsys, monkeyp
 
 def test_the_line_says_how_to_go_on_with_other_classes(folder, capsys):
     write_study(folder, "{novel: [cattle]}")
-    says = ["(by data/mydata/classes.json; remove data/mydata if the dataset is to be made anew)"]
+    says = ["(by data/mydata/classes.json; remove data/mydata to make the dataset again)"]
     refused(["plan", "--study", STUDY], folder, capsys, *says)
 
 

@@ -14,7 +14,7 @@ rule measured_baselines:
 
 
 rule check_maps:
-    """Claims about all class maps of a dataset: scoring, so it reads the true masks of training images."""
+    """Claims about all class maps of a dataset. This is scoring, so it reads the true masks of training images."""
     input:
         maps=arm_files("dataset", "split", "seed"),
         labels=split_file("masked/labels.json"),

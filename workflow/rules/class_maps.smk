@@ -2,7 +2,7 @@
 
 
 rule image_labels:
-    """Image-level labels alone: what every network of a baseline is trained from."""
+    """A label set with only image-level labels; every network of a baseline is trained from it."""
     input:
         data_file("index.json"),
     output:
@@ -40,7 +40,7 @@ rule classifier:
 
 
 rule cam:
-    """Class activation maps of a shard of the training images; files of maps are undeclared, none is made twice."""
+    """Class activation maps of a shard of the training images. Their files are undeclared, and none is made twice."""
     input:
         network=maps_file("network.safetensors"),
         labels=image_label_file,
@@ -66,7 +66,7 @@ rule cam:
 
 
 rule gather_maps:
-    """All shards of some maps, which must be complete and made alike."""
+    """Joins all shards of some maps, which must be complete and made with equal settings."""
     input:
         shards=train_shards(maps_file("{stage}/{shard}.json")),
         labels=image_label_file,
@@ -85,7 +85,7 @@ rule gather_maps:
 
 
 rule seeds:
-    """Confident pixels of the maps, cleaned along edges on request, of the dataset's settings or of a method's."""
+    """Confident pixels of the maps; the dataset's settings, or a method's, say whether they are cleaned along edges."""
     input:
         maps=maps_file("cam/maps.json"),
         labels=image_label_file,

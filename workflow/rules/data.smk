@@ -2,7 +2,7 @@
 
 
 rule fetch:
-    """Download one archive; a cut download is continued from undeclared files beside it, which Snakemake leaves alone."""
+    """Download one archive. A cut download continues from undeclared files, which Snakemake does not touch."""
     output:
         update(FILES.archive()),  # another clone of this repository may be reading it
     log:
@@ -65,7 +65,7 @@ rule audit:
 
 
 rule audit_page:
-    """What a dataset holds: counts, class frequencies, base and novel shares of every split, five images."""
+    """A page about a dataset: counts, class frequencies, base and novel shares of every split, five images."""
     input:
         index=data_file("index.json"),
         report=data_file("audit.json"),
@@ -86,7 +86,7 @@ rule audit_page:
 
 
 rule splits_page:
-    """The pinned splits as a page; kept in git, a test compares it with the files."""
+    """A page with the pinned splits. Git keeps it, and a test compares it with the files."""
     input:
         PINNED_SPLITS,
     output:

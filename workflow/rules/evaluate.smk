@@ -5,7 +5,7 @@ ruleorder: score > evaluate
 
 
 rule evaluate:
-    """Pixel counts of one trained model on a shard of the test images; serves every split."""
+    """Pixel counts of one trained model on a shard of the test images; every split uses them."""
     input:
         model=run_file("model.safetensors"),
         index=data_file("index.json"),

@@ -5,7 +5,7 @@ ruleorder: figure > sweeps
 
 
 rule figure:
-    """Fig. 3, 4, 5, 7, 8, 9: what models make of test images, in the way of the figure's kind."""
+    """Fig. 3, 4, 5, 7, 8, 9: test images and what models predict for them; the figure's kind says what is drawn."""
     input:
         models=models_of(figure_runs.figure_cells, "figure"),
         index=figure_file(data_file("index.json")),

@@ -41,7 +41,7 @@ rule mask_labels:
 
 
 rule crop_labels:
-    """As released: novel labels of each training crop; refers to the label maps with all masks."""
+    """Novel labels of each training crop, as in the released code. They refer to the label maps with all masks."""
     input:
         labels=full_labels,
         split=split_file("split.yaml"),

@@ -2,7 +2,7 @@
 
 
 rule table:
-    """One table: mean and deviation over seeds, measured beside reported."""
+    """One table: mean and deviation over seeds, with the paper's numbers where it has them."""
     input:
         runs=inputs_of(table_runs.table, "experiment"),
     output:
@@ -61,7 +61,7 @@ rule diagnostics:
 
 
 rule results_page:
-    """The tables that are kept in git as a page; a test compares it with them."""
+    """A page with the tables that git keeps; a test compares the page with them."""
     input:
         studies=kept_studies(),
         files=kept_results(),
@@ -77,7 +77,7 @@ rule results_page:
 
 
 use rule table as partial_table with:
-    """A table from the runs that are there, the others shown as missing; asks for no run, so nothing is trained."""
+    """A table from the runs that exist; the others are shown as missing. It asks for no run, so nothing is trained."""
     input:
         [],
     output:

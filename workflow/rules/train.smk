@@ -15,7 +15,7 @@ rule backbone_weights:
 
 
 rule resolve_config:
-    """The flat, complete, hashed settings of one training; edits that do not concern it leave it alone."""
+    """The flat, complete, hashed settings of one training. Edits that do not concern it do not change this file."""
     output:
         run_file("config.yaml"),
     log:

@@ -186,7 +186,7 @@ def _photographs(photographs: Photographs, source: Source, skip_missing: bool, n
         hint = f"; there is '{like}': give what follows in the name as --mask-suffix" if like else ""
         problems.append(
             f"{source.found.where}: {len(missing)} of {len(missing) + len(found)} images have no photograph in "
-            f"{photographs.tree.path}: {some(missing, SHOWN)}{hint}; --skip-missing passes over them"
+            f"{photographs.tree.path}: {some(missing, SHOWN)}{hint}; --skip-missing leaves them out"
         )
     elif missing:
         notes.append(f"{source.found.where}: {len(missing)} images without photograph are left out")

@@ -178,8 +178,8 @@ def _report(output: Path, dataset: Dataset, written: Written, notes: Sequence[st
     notes = list(notes)
     if written.contradictions:
         notes.append(
-            f"{written.contradictions} tags of classes with masks are not borne out by a mask of their image: what it "
-            "shows is present, anything else unknown"
+            f"{written.contradictions} tags of classes with masks do not agree with the mask of their image; a class "
+            "that the mask shows is present, any other is unknown"
         )
     if written.unseen:
         unseen = some(written.unseen, SHOWN)

@@ -70,7 +70,7 @@ def test_concurrent_commands_get_different_gpus_and_a_killed_one_frees_its_own(c
     found = {line(first.stdout): first, line(second.stdout): second}
     assert set(found) == {"cuda:0", "cuda:1"}
     third = command()
-    assert "waiting for a GPU: 1 needed, 0 of 2 free of other simformer commands" in line(third.stderr)
+    assert "waiting for a GPU: 1 needed, 0 of 2 not used by other simformer commands" in line(third.stderr)
     found["cuda:1"].send_signal(signal.SIGKILL)
     assert line(third.stdout) == "cuda:1"
 

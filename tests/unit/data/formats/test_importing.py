@@ -45,7 +45,7 @@ def test_masks_and_tags_together(tmp_path, capsys):
     assert "images with masks: 2; with tags only: 2\n" in told
     assert "tags: 12, of which 5 are unknown\n" in told
     assert "without masks in training images: cow (present in 2 images, absent in 1, unknown in 1)" in told
-    assert "2 tags of classes with masks are not borne out by a mask" in told
+    assert "2 tags of classes with masks do not agree with the mask" in told
 
 
 def test_the_yaml_can_be_put_into_a_study(tmp_path, capsys):
@@ -199,7 +199,7 @@ def test_what_is_missing(tmp_path, capsys):
     assert "empty: no photographs; expected files with the endings .jpg" in line
     (tmp_path / "photos/d.jpg").unlink()
     line = refused(tmp_path, capsys, *options)
-    assert "tags.csv: 1 of 4 images have no photograph in" in line and "--skip-missing passes over them" in line
+    assert "tags.csv: 1 of 4 images have no photograph in" in line and "--skip-missing leaves them out" in line
     (tmp_path / "photos/c.jpg").write_bytes(b"<html>")
     line = refused(tmp_path, capsys, *options, "--skip-missing")
     assert "photos/c.jpg: a web page or XML text instead of an image" in line
