@@ -13,10 +13,6 @@ SHOWN_PROBLEMS = 20
 MAKES_IT = "delete it and run snakemake again"
 """What to do about a generated file that is damaged or has another version."""
 
-
-OUTSIDE = "there is no Snakefile in this folder; go to the folder of the workflow, or give the whole path"
-"""What to do about a missing file, for a person who is somewhere else than the workflow."""
-
 OUTSIDE = (
     "there is no Snakefile in this folder; go to the folder of the workflow, make one with `simformer init study`, or "
     "give the whole path of the file"

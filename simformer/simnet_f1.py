@@ -1,4 +1,4 @@
-"""How well SimNet tells similar from dissimilar pixel pairs, on base and on novel pixels (Table 3)."""
+"""How well SimNet separates similar from dissimilar pixel pairs, on base and on novel pixels (Table 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The maps that are compared: those of every response, and walked ones, of one dataset and seed."""
+"""The maps that are compared: the plain and the walked maps of every response, for one dataset and seed."""
 
 from __future__ import annotations
 

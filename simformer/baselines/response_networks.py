@@ -1,4 +1,4 @@
-"""Which network makes which class maps: training and maps of every response, by the kind of its network."""
+"""Training and class maps of every response, by the kind of its network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The responses, each described once: networks and procedures that make class maps from image-level labels.
+"""The responses: networks and procedures that make class maps from image-level labels, each described once.
 
 Settings, rules, plan and costs derive from this table what they need. A new response is one entry here; one that
 learns something new also has a folder, its section in `dataset_settings.py` and its loss in `response_networks.py`.

@@ -1,4 +1,4 @@
-"""Claims: properties that a baseline's source states, with the values per image that speak for or against them."""
+"""Claims: properties that a baseline's source states, with the values per image that support or contradict them."""
 
 from __future__ import annotations
 

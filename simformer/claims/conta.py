@@ -1,4 +1,4 @@
-"""CONTA's properties, measured on training images with their true masks (scoring alone reads those)."""
+"""CONTA's properties, measured on training images with their true masks (only scoring reads those)."""
 
 from __future__ import annotations
 

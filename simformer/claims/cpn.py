@@ -1,4 +1,4 @@
-"""What CPN's source says of its maps, measured on held-out images: complementary views, area, entropy."""
+"""What CPN's paper says about its maps, measured on held-out images: complementary views, area, entropy."""
 
 from __future__ import annotations
 

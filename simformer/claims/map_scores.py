@@ -1,4 +1,4 @@
-"""What claims measure of normalised class maps: how right they are, how wide, how unlike those of other images."""
+"""Measures of normalised class maps for the claims: how right they are, how wide, how different from other images'."""
 
 from __future__ import annotations
 

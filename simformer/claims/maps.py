@@ -1,4 +1,4 @@
-"""Claims about class maps: better than the plain classifier's, better walked than not, better than trivial labels.
+"""Claims about class maps: better than the plain classifier's, better when walked, better than trivial labels.
 
 Scoring code: it reads the true masks of training images, and nothing that labels pixels reads what it writes.
 """

@@ -1,4 +1,4 @@
-"""Small pictures stay in memory, decoded: a training on a small dataset decodes each file once, not once per epoch."""
+"""Keeps small decoded pictures in memory: a training on a small dataset decodes each file once, not every epoch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which file of `images/` or `labels/` belongs to a listed name; and if none does, what is there instead, and why not.
+"""Finds the file of `images/` or `labels/` for a listed name; if there is none, says what is there instead.
 
 A name is a file's name without its ending. Names are compared in Unicode's composed form: macOS stores an accented
 letter as two characters, lists hold one. Upper and lower case differ in names, not in endings.

@@ -1,4 +1,4 @@
-"""One colour per class, the same in every picture, told apart with any colour vision as far as their number allows."""
+"""One colour per class, the same in every picture, and easy to tell apart with any colour vision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of a download that has arrived: `<name>.part`, and beside it `<name>.part.json` with its origin.
+"""The part of a download that has arrived: `<name>.part`, with its origin in `<name>.part.json`.
 
 The origin is an address, with the size and dates that identify the version of the file there. A part is continued only
 if the server confirms that its file is still this version (If-Range, RFC 9110).

@@ -1,4 +1,4 @@
-"""Work on single files in several processes: signals are the parent's, and a process that dies is told in one line."""
+"""Work on single files in several processes. The parent handles signals, and a process that dies gives one line."""
 
 from __future__ import annotations
 

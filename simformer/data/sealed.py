@@ -1,4 +1,4 @@
-"""JSON files that tell whether they were edited: their first entry, the seal, is a hash of all that follows it."""
+"""JSON files that show whether they were edited: their first entry, the seal, is a hash of everything after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Silhouettes of the demo's ten thing classes, and of the clutter that no class owns."""
+"""Outlines of the demo's ten thing classes, and of the clutter that belongs to no class."""
 
 from __future__ import annotations
 

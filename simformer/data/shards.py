@@ -1,4 +1,4 @@
-"""Long passes over images in several jobs: every shard is a file of its own, so a lost one is made again alone."""
+"""Long passes over images in several jobs: every shard is a file of its own, so only a lost one is made again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file is, told from its first bytes: for messages about a file that is not what it should be."""
+"""Recognises a file by its first bytes, for messages about a file that is not what it should be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Building a dataset beside its place, and putting it there when all of it is ready.
+"""Builds a dataset next to its final place, and moves it there when all of it is ready.
 
 A kill at any moment loses nothing: what is replaced is moved aside first and removed last, and the next run finds out
 (`_repair`) how far the moving had come.

@@ -1,4 +1,4 @@
-"""True label maps, which hold the pixels of novel classes: this is the only way to them.
+"""True label maps, which hold the pixels of novel classes. There is no other way to read them.
 
 The contract "Truth has a wall" in pyproject.toml lists who may import this module.
 """

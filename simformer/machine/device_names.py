@@ -1,4 +1,4 @@
-"""Names of devices that `--device` takes; apart from devices.py, whose import of torch takes a second."""
+"""Names of devices that `--device` takes; in a file of its own, because importing torch takes a second."""
 
 from __future__ import annotations
 

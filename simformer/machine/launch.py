@@ -1,4 +1,4 @@
-"""Start of the processes of a training on several GPUs of this machine."""
+"""Starts the processes of a training on several GPUs of this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Slurm tells of this user's jobs, where it keeps their logs, and which Snakemake profile submits them."""
+"""What Slurm says about this user's jobs, where it keeps their logs, and which Snakemake profile submits them."""
 
 from __future__ import annotations
 

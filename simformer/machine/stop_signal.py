@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: they end a command where nothing is lost by it, and wait where something would be.
+"""SIGTERM and SIGINT: they end a command at a moment when nothing is lost, and wait until then.
 
 Outside a training's steps they raise `Stop`, at any moment. A training (`stop_flag`) only notes them, and looks after
 each step; but while it waits for a batch it is not let wait: all steps are finished then.

@@ -1,4 +1,4 @@
-"""Reading pickles of numpy arrays (official MaskFormer, detectron2) without running anything that is in them."""
+"""Reads pickles of numpy arrays (official MaskFormer, detectron2) without running anything in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backbones by timm's names: a pyramid where the network has one, else one that is resampled from a single stride."""
+"""Backbones by timm's names: a network's own pyramid, or one that is resampled from a single stride."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of named tensors from other programs: reading them safely, and telling how they differ from a network."""
+"""Files of named tensors from other programs: reads them safely, and says how they differ from a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which photographs a user means by files, folders, patterns and lists, and how what is made from each is called."""
+"""Which photographs are meant by files, folders, patterns and lists, and the names of the outputs."""
 
 from __future__ import annotations
 

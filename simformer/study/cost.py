@@ -1,4 +1,4 @@
-"""What trainings cost before they are run: hours, where their speed was measured, and disk."""
+"""What trainings cost before they run: hours, if their speed was measured, and disk space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Initial backbone weights of a study: which there are, where each comes from, and what is not there."""
+"""Initial backbone weights of a study: which there are, where each comes from, and which are missing."""
 
 from __future__ import annotations
 

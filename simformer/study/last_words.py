@@ -1,4 +1,4 @@
-"""Why a run of Snakemake has ended, as its log and those of its jobs tell."""
+"""Why a run of Snakemake has ended, read from its log and those of its jobs."""
 
 from __future__ import annotations
 

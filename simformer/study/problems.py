@@ -1,4 +1,4 @@
-"""What is wrong with a study that can be told before anything is made: its splits."""
+"""Problems of a study that can be found before anything is made: its splits."""
 
 from __future__ import annotations
 

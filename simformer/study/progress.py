@@ -1,4 +1,4 @@
-"""How far an unfinished training is, and whether it still runs, as its growing files tell."""
+"""How far an unfinished training is, and whether it still runs, judged by its growing files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where every file of a study lies: the workflow and the commands read these paths, and no other.
+"""Where every file of a study lies. The workflow and the commands read these paths and no others.
 
 A path is a pattern: `{dataset}`, `{split}`, `{method}` and `{seed}` are wildcards, as Snakemake reads them.
 """

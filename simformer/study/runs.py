@@ -1,4 +1,4 @@
-"""The runs of a study: where the files of each lie, and whose these must be."""
+"""The runs of a study: where the files of each are, and to which run a file must belong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job works on, derived from the study in place of a list on its command line that grows with the grid.
+"""What a job works on. It is derived from the study, so no command line grows with the number of runs.
 
 The workflow and the job ask the same function of the study's runs. The plan keeps a short hash of the answer, so that a
 job runs again if, and only if, it changes; a job whose answer is another one has been overtaken by an edit.

@@ -1,4 +1,4 @@
-"""How fast a training goes, where that was measured: by finished runs, or by the acceptance check of a GPU."""
+"""How fast a training is, if that was measured: by finished runs, or by the acceptance check of a GPU."""
 
 from __future__ import annotations
 

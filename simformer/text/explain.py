@@ -1,4 +1,4 @@
-"""What pydantic found wrong, as one line that names the key as it is written, and the nearest valid one."""
+"""What pydantic found wrong, as one line with the key as it is written and the nearest valid key."""
 
 from __future__ import annotations
 

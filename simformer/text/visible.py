@@ -1,4 +1,4 @@
-"""Names as text of one line: what has no shape of its own, or would turn other text around, never reaches a page."""
+"""Names as text of one line: characters that are invisible or change other text never reach a page."""
 
 from __future__ import annotations
 

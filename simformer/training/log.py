@@ -1,4 +1,4 @@
-"""Training logs: means over some steps, as a CSV always, as TensorBoard events on request."""
+"""Training logs: means over some steps, always as a CSV, and as TensorBoard events on request."""
 
 from __future__ import annotations
 

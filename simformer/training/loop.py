@@ -1,4 +1,4 @@
-"""What every training has around its steps: batches, progress, log, saved states, stop signals, outputs."""
+"""What every training needs around its steps: batches, progress, log, saved states, stop signals, outputs."""
 
 from __future__ import annotations
 

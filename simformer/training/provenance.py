@@ -1,4 +1,4 @@
-"""Facts of a training that are no result: which code, on what machine, and what it took."""
+"""Facts about a training that are no result: which code, on which machine, and what it needed."""
 
 from __future__ import annotations
 

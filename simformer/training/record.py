@@ -1,4 +1,4 @@
-"""The record of a finished training, `train.json`: what wrote it is in `provenance.py`, here it is read."""
+"""The record of a finished training, `train.json`: read here, written with facts of `provenance.py`."""
 
 from __future__ import annotations
 

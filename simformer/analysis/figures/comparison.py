@@ -1,4 +1,4 @@
-"""Methods side by side: mean IoU with its deviation over seeds or interval over images, and what the paper reports."""
+"""Methods side by side: mean IoU with its deviation over seeds or interval over images, and the paper's numbers."""
 
 from __future__ import annotations
 

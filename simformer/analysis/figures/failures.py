@@ -1,4 +1,4 @@
-"""Figure 7: where a model fails, by the paper's two kinds: a proposal of the wrong class, a mask that others drown."""
+"""Figure 7: two kinds of failures, as in the paper: a proposal of the wrong class, and a mask hidden by others."""
 
 from __future__ import annotations
 

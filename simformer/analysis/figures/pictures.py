@@ -1,4 +1,4 @@
-"""What figures of images share: which images, panels without axes, masks over photographs, the legend of classes."""
+"""What the figures of images share: the choice of images, panels without axes, masks over photographs, the legend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figure 4: the proposals of an image that are most sure of a novel class, and whether the image holds that class."""
+"""Figure 4: the proposals of an image with the highest novel scores, and whether the image shows their class."""
 
 from __future__ import annotations
 

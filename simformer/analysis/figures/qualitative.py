@@ -1,4 +1,4 @@
-"""Figures 3, 8 and 9: test images beside their truth, their base/novel map and the predictions of chosen methods."""
+"""Figures 3, 8 and 9: test images with their truth, their base/novel map and the predictions of chosen methods."""
 
 from __future__ import annotations
 

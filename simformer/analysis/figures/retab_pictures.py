@@ -1,4 +1,4 @@
-"""Training images beside what RETAB makes of them: boundaries, affinities, walked maps of a novel class, labels."""
+"""Training images and what RETAB makes of them: boundaries, affinities, walked maps of a novel class, labels."""
 
 from __future__ import annotations
 

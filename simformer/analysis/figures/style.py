@@ -1,4 +1,4 @@
-"""How every figure looks and is written: widths of a paper, legible type, colours for any vision, PDF and PNG."""
+"""How figures look and are written: the widths of a paper, readable type, colours for every vision, PDF and PNG."""
 
 from __future__ import annotations
 

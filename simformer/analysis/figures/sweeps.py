@@ -1,4 +1,4 @@
-"""Sweeps of single settings (Fig. 6): mean IoU over the value of each, the default dotted."""
+"""Sweeps of single settings (Fig. 6): mean IoU for each value; the default is dotted."""
 
 from __future__ import annotations
 

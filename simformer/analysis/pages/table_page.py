@@ -1,4 +1,4 @@
-"""A Markdown table of a study as a page of its own, for `snakemake --report`, which shows pages but no Markdown."""
+"""A Markdown table of a study as an HTML page, because `snakemake --report` cannot show Markdown."""
 
 from __future__ import annotations
 

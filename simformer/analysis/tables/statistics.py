@@ -1,4 +1,4 @@
-"""How sure a difference of two methods is: over test images (paired bootstrap) and over seeds (Welch's t-test)."""
+"""How certain a difference of two methods is: over test images (paired bootstrap) and over seeds (Welch's t-test)."""
 
 from __future__ import annotations
 

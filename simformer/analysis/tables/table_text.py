@@ -1,4 +1,4 @@
-"""Tables as they are printed: cells of text in Markdown and in LaTeX (booktabs), the best of every column in bold."""
+"""Tables as they are printed, in Markdown and in LaTeX (booktabs), with the best value of every column in bold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables 1 to 7: mean and deviation over seeds, measured beside reported, as csv, Markdown and LaTeX."""
+"""Tables 1 to 7: mean and deviation over seeds, with the paper's numbers, as csv, Markdown and LaTeX."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pixel-adaptive mask refinement (PAMR; Araslanov and Roth 2020): scores averaged over pixels of like colour."""
+"""Pixel-adaptive mask refinement (PAMR; Araslanov and Roth 2020): averages scores over pixels of similar colour."""
 
 from __future__ import annotations
 

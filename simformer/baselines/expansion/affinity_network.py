@@ -1,4 +1,4 @@
-"""PSA's affinity network: features of which those of one class are to be alike (Ahn and Kwak 2018)."""
+"""PSA's affinity network: it learns features that are similar within a class (Ahn and Kwak 2018)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pixel-region correlation module of CPN: each class's mean feature tells which cells resemble it."""
+"""Pixel-region correlation module of CPN: finds the cells that resemble the mean feature of each class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training of the baselines' networks by SGD: the same start and the same loop, another loss each."""
+"""Training of the baselines' networks by SGD: one start and one loop for all, with a loss for each."""
 
 from __future__ import annotations
 
