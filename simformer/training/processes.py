@@ -13,19 +13,20 @@ import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.distributed.distributed_c10d import Store
-from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from simformer.config.settings import OptimSettings
 from simformer.errors import AlreadyTold, UserError
 from simformer.machine.stop_signal import SIGNALS
 from simformer.models.running_statistics import RunningStatistics
+
+if TYPE_CHECKING:
+    from torch.distributed.distributed_c10d import Store
 
 
 class Processes:
@@ -173,7 +174,7 @@ def join(device: torch.device) -> Iterator[Processes]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    store, rank, size = next(rendezvous("env://"))
+    store, rank, size = next(dist.rendezvous("env://"))  # type: ignore[attr-defined]  # no mark of export there
     dist.init_process_group(backend, store=store, rank=rank, world_size=size)
     try:
         yield Processes(rank, size)
