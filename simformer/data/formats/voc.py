@@ -47,13 +47,10 @@ def masks(tree: Tree, options: Options) -> Annotations:
     label_map = next((name for name in tree.names() if name.rpartition("/")[2] == "labelmap.txt"), None)
     kind: type[IdPicture | ColourPicture] = IdPicture
     names: dict[int, str | None] = dict(enumerate(CLASSES))
-    if label_map is None:
-        pass
-    elif isinstance(tree, FolderTree):
-        kind = ColourPicture
-        names = {OUTLINE: None, **read_colours(tree.root / label_map)}
-    else:
-        raise UserError(f"{tree.where(label_map)}: colours in an archive; unpack it first and give the folder")
+    if label_map is not None:
+        if not isinstance(tree, FolderTree):
+            raise UserError(f"{tree.where(label_map)}: colours in an archive; unpack it first and give the folder")
+        kind, names = ColourPicture, {OUTLINE: None, **read_colours(tree.root / label_map)}
     if options.reduce_zero_label:
         names |= {0: None}
     found.classes = list(dict.fromkeys(name for name in names.values() if name))
