@@ -13,6 +13,7 @@ from mkdocs.structure.pages import Page
 
 from docs.site.api import OVERVIEW, anchor, modules, package_page
 from docs.site.commands import commands_page
+from docs.site.messages import filled
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIES = {"index.md": "README.md", "contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
@@ -47,6 +48,7 @@ def on_page_markdown(text: str, page: Page, config: MkDocsConfig, files: Files) 
         text = re.sub(r"\]\((?:docs/)?([^):]+)\)", lambda m: f"]({names.get(m[1], m[1])})", text)
     if page.file.src_uri.startswith("api/"):
         return text
+    text = filled(text, ROOT)
     text = re.sub(r"\[`([\w.]+)`\]\(\.\./(simformer/[\w/]+)\.py\)", lambda m: f"[`{m[1]}`]({anchor(m[2], m[1])})", text)
     pages = {file.src_uri for file in files.documentation_pages()}
     parts = CODE.split(text)
