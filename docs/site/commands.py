@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from simformer.cli import _parser
+from simformer.commands.groups import GROUPS
 
 HEAD = """# Commands
 
@@ -14,17 +15,19 @@ stands here. [Running studies](running.md) shows the commands of everyday work b
 
 
 def commands_page() -> str:
-    """Return the page: a part per command, with its options."""
-    parts = [HEAD]
-    for name, (about, parser) in _commands(_parser()).items():
-        parts += [f"## {name}\n", f"{_plain(about)}\n", *_options(parser), ""]
+    """Return the page: a part per group, and in it a part per command with its options."""
+    found, parts = parsers(), [HEAD]
+    for group in GROUPS:
+        parts.append(f"## {group.title}\n")
+        for name in group.commands:
+            parts += [f"### {name}\n", f"{_plain(found[name].description or '')}\n", *_options(found[name]), ""]
     return "\n".join(parts)
 
 
-def _commands(parser: argparse.ArgumentParser) -> dict[str, tuple[str, argparse.ArgumentParser]]:
-    (group,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    about = {choice.dest: choice.help or "" for choice in group._choices_actions}
-    return {name: (about.get(name, ""), found) for name, found in group.choices.items()}
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """Return the parser of every command, by name."""
+    (group,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(group.choices)
 
 
 def _options(parser: argparse.ArgumentParser) -> list[str]:
@@ -43,6 +46,5 @@ def _options(parser: argparse.ArgumentParser) -> list[str]:
 
 def _plain(text: str) -> str:
     """Escape what Markdown would read as markup."""
-    for sign in "\\`*_{}[]<>#|$":
-        text = text.replace(sign, f"\\{sign}" if sign not in "<>" else {"<": "&lt;", ">": "&gt;"}[sign])
-    return " ".join(text.split())
+    escaped = {sign: f"\\{sign}" for sign in "\\*_{}[]#$|"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+    return " ".join(text.translate(str.maketrans(escaped)).split())
