@@ -15,15 +15,19 @@ stands here. [Running studies](running.md) shows the commands of everyday work b
 
 
 def commands_page() -> str:
-    """Return the page: the groups of `simformer --help`, and in each a part per command, with its options."""
-    (commands,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
-    parts = [HEAD]
+    """Return the page: a part per group, and in it a part per command with its options."""
+    found, parts = parsers(), [HEAD]
     for group in GROUPS:
-        parts += [f"## {_plain(group.heading)}\n"]
+        parts.append(f"## {_plain(group.heading)}\n")
         for name in group.commands:
-            parser = commands.choices[name]
-            parts += [f"### {name}\n", f"{_plain(str(parser.description))}\n", *_options(parser), ""]
+            parts += [f"### {name}\n", f"{_plain(found[name].description or '')}\n", *_options(found[name]), ""]
     return "\n".join(parts)
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """Return the parser of every command, by name."""
+    (group,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(group.choices)
 
 
 def _options(parser: argparse.ArgumentParser) -> list[str]:
@@ -42,6 +46,5 @@ def _options(parser: argparse.ArgumentParser) -> list[str]:
 
 def _plain(text: str) -> str:
     """Escape what Markdown would read as markup."""
-    for sign in "\\`*_{}[]<>#|$":
-        text = text.replace(sign, f"\\{sign}" if sign not in "<>" else {"<": "&lt;", ">": "&gt;"}[sign])
-    return " ".join(text.split())
+    escaped = {sign: f"\\{sign}" for sign in "\\*_{}[]#$|"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+    return " ".join(text.translate(str.maketrans(escaped)).split())

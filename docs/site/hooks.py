@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
@@ -50,19 +52,46 @@ def on_page_markdown(text: str, page: Page, config: MkDocsConfig, files: Files) 
         return text
     text = filled(text, ROOT)
     text = re.sub(r"\[`([\w.]+)`\]\(\.\./(simformer/[\w/]+)\.py\)", lambda m: f"[`{m[1]}`]({anchor(m[2], m[1])})", text)
-    pages = {file.src_uri for file in files.documentation_pages()}
+    titles = dict(_titles(config.nav))
     parts = CODE.split(text)
     parts[::2] = (
-        re.sub(r"(?<![\w/])docs/(\w+\.md)", lambda m: f"[{m[0]}]({m[1]})" if m[1] in pages else m[0], part)
+        re.sub(r"(?<![\w/])docs/(\w+\.md)", lambda m: f"[{titles[m[1]]}]({m[1]})" if m[1] in titles else m[0], part)
         for part in parts[::2]
     )
-    return "".join(parts)
+    return indented(filled("".join(parts), ROOT))
+
+
+def indented(text: str) -> str:
+    """Indent what belongs to an item of a list by four spaces, as Python-Markdown asks; GitHub takes less."""
+    lines, width = [], 0
+    for line in text.split("\n"):
+        if item := re.match(r"(?:\d+\.|-) ", line):
+            width = len(item[0])
+        elif width and line.startswith(" " * width):
+            line = " " * (4 - width) + line
+        elif line:
+            width = 0
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _titles(navigation: list[Any]) -> Iterator[tuple[str, str]]:
+    """Yield each page of the navigation with its title there."""
+    for part in navigation:
+        for title, page in part.items() if isinstance(part, dict) else []:
+            yield from [(page, title)] if isinstance(page, str) else _titles(page)
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn equations into MathML, which browsers draw without a script."""
+    """Turn equations into MathML, which needs no script; let long names in tables break at their joints."""
 
     def mathml(found: re.Match[str]) -> str:
         return convert(unescape(found[2]), display="inline" if found[1] == "span" else "block")
 
+    def breakable(cell: re.Match[str]) -> str:
+        return re.sub(
+            r"(<code>)([^<]+)", lambda code: code[1] + re.sub(r"([/_.])(?=[A-Za-z])", r"\1<wbr>", code[2]), cell[0]
+        )
+
+    html = re.sub(r"<td.*?</td>", breakable, html, flags=re.S)
     return re.sub(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', mathml, html, flags=re.S)

@@ -67,7 +67,10 @@ def filled(page: str, root: Path) -> str:
 
     def table(mark: re.Match[str]) -> str:
         mine = [message for message in every if message.module.startswith(tuple(mark[1].split()))]
-        rows = [" | ".join(_cell(part) for part in message.parts) for message in sorted(mine, key=lambda m: m.text)]
+        rows = [
+            " | ".join(_cell(part) for part in message.parts)
+            for message in sorted(mine, key=lambda m: m.text.lstrip("…:'` -"))
+        ]
         lines = ["| Message | What to do |", "|---|---|", *(f"| {row} |" for row in rows)]
         return f'??? note "All {len(mine)} messages of this kind"\n\n' + "\n".join(f"    {line}" for line in lines)
 
