@@ -108,5 +108,5 @@ def pip_install(extra: str = "") -> str:
     """Return the command that installs this package with the tested versions, and an optional part of it."""
     part = f"[{extra}]" if extra else ""
     if CHECKOUT == _SHIPPED:  # pip keeps the package that is there, and adds what it needs
-        return f"pip install -c {shlex.quote(str(CHECKOUT / 'envs/constraints.txt'))} 'simformer{part}'"
-    return "pip install -c envs/constraints.txt -e " + (f"'.{part}'" if part else ".")
+        return shlex.join(["pip", "install", "-c", str(CHECKOUT / "envs/constraints.txt"), f"simformer{part}"])
+    return shlex.join(["pip", "install", "-c", "envs/constraints.txt", "-e", f".{part}"])
