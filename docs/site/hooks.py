@@ -83,7 +83,7 @@ def _titles(navigation: list[Any]) -> Iterator[tuple[str, str]]:
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn equations into MathML, which needs no script; let long names in tables break at their joints."""
+    """Make MathML of equations, which needs no script; let names in tables break; keep code out of the search."""
 
     def mathml(found: re.Match[str]) -> str:
         return convert(unescape(found[2]), display="inline" if found[1] == "span" else "block")
@@ -93,5 +93,8 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
             r"(<code>)([^<]+)", lambda code: code[1] + re.sub(r"([/_.])(?=[A-Za-z])", r"\1<wbr>", code[2]), cell[0]
         )
 
+    html = html.replace(
+        '<details class="mkdocstrings-source"', '<details data-search-exclude class="mkdocstrings-source"'
+    )
     html = re.sub(r"<td.*?</td>", breakable, html, flags=re.S)
     return re.sub(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', mathml, html, flags=re.S)
