@@ -16,14 +16,18 @@ stands here. [Running studies](running.md) shows the commands of everyday work b
 
 def commands_page() -> str:
     """Return the page: a part per group, and in it a part per command with its options."""
-    (commands,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
-    parts = [HEAD]
+    found, parts = parsers(), [HEAD]
     for group in GROUPS:
-        parts += [f"## {_plain(group.title)}\n"]
+        parts.append(f"## {group.title}\n")
         for name in group.commands:
-            parser = commands.choices[name]
-            parts += [f"### {name}\n", f"{_plain(str(parser.description))}\n", *_options(parser), ""]
+            parts += [f"### {name}\n", f"{_plain(found[name].description or '')}\n", *_options(found[name]), ""]
     return "\n".join(parts)
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """Return the parser of every command, by name."""
+    (group,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(group.choices)
 
 
 def _options(parser: argparse.ArgumentParser) -> list[str]:

@@ -1,6 +1,5 @@
 """The site: how pages are changed for it, and the built pages, which need nothing from elsewhere."""
 
-import argparse
 import os
 import re
 import subprocess
@@ -12,7 +11,6 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from docs.site import api, commands, hooks
-from simformer.cli import _parser
 from tests.docs.markdown import ROOT
 
 WEB = re.compile(r"(?:[a-z]+:)?//")
@@ -59,8 +57,7 @@ def test_an_equation_becomes_mathml():
 
 def test_the_page_of_commands_has_every_command_and_option():
     page = commands.commands_page()
-    (parsers,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
-    for name, parser in parsers.choices.items():
+    for name, parser in commands.parsers().items():
         part = re.split("\n##+ ", page.partition(f"\n### {name}\n")[2])[0]
         options = {option for action in parser._actions for option in action.option_strings} - {"-h", "--help"}
         assert part and options <= set(re.findall(r"(?<![\w-])--?[\w-]+", part)), name
