@@ -11,13 +11,13 @@ help:
 	@echo "make demo-quick Table 1 without the class-map baselines, and Table 2 (about half of that)"
 	@echo "make test       set up .venv, run the default tests (5 to 6 minutes on 2 cores)"
 	@echo "make test-slow  the slow tests: interrupted studies; a real Slurm and real photographs if they are there"
-	@echo "make coverage   the default tests, and which lines and branches they run: at least 92 % (build/coverage/index.html)"
+	@echo "make coverage   the default tests, and which lines and branches they run, of which too few fail (build/coverage/index.html)"
 	@echo "make lint       ruff, codespell, import-linter, mypy, snakefmt and snakemake --lint"
-	@echo "make lock       envs/lock.txt, from pyproject.toml and envs/constraints.txt"
+	@echo "make lock       adds to envs/constraints.txt what pyproject.toml needs besides, and leaves out the rest"
 	@echo "make test-minimal  the default tests with the oldest packages that pyproject.toml allows, in build/minimal"
-	@echo "make audit      what is known of faults in the packages of envs/lock.txt"
+	@echo "make audit      known faults of the packages in envs/constraints.txt"
 	@echo "make dist       the source distribution and the wheel, in dist/"
-	@echo "make docs       the documentation site, into results/site; every link is checked"
+	@echo "make docs       the documentation site, into results/site; every link within it is checked"
 	@echo "make types      mypy alone, strict, on the package (half a minute, then seconds)"
 	@echo "make gpu-check  the acceptance check of a GPU, 8 minutes, with the Python that is there (docs/hpc.md)"
 	@echo "make reference  regenerate the schema, docs/configuration.md, docs/methods.md and the pictures of docs/architecture.md, docs/backbones.md's costs"
@@ -88,8 +88,9 @@ reference: setup
 lock: setup
 	@mkdir -p build && uv pip compile --quiet --universal --python-version 3.11.5 --all-extras --no-header --no-annotate -c envs/constraints.txt \
 	  pyproject.toml -o build/lock.txt
-	@{ echo "# Every package that pyproject.toml needs, with all its extras; written by make lock from constraints.txt."; \
-	  grep -vE "^(cuda-|nvidia-|triton=|pip=)|== '(win32|emscripten)'" build/lock.txt; } > envs/lock.txt
+	@{ sed -n '/^#/p' envs/constraints.txt; \
+	  grep -vE "^(cuda-|nvidia-|triton=|pip=)|== '(win32|emscripten)'" build/lock.txt; } > build/constraints.txt
+	@mv build/constraints.txt envs/constraints.txt
 
 # The lowest versions that pyproject.toml promises to work with.
 test-minimal: setup
@@ -101,7 +102,7 @@ test-minimal: setup
 	@build/minimal/bin/pytest -q -n $(CORES) --dist loadfile -m "not slow" tests/unit tests/equations tests/workflow
 
 audit: setup
-	@pip-audit --strict --no-deps --disable-pip -r envs/lock.txt
+	@pip-audit --strict --no-deps --disable-pip -r envs/constraints.txt
 
 dist: setup
 	@python -m build --no-isolation

@@ -58,6 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """Return the parser of every command by its name, for pages of documentation and tests."""
+    (commands,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(commands.choices)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit status: 0 done, 1 user error, 130 ended by Ctrl-C, 143 by SIGTERM."""
     with stops_raise(until_exit=arguments is None) as stops:

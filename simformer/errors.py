@@ -72,7 +72,8 @@ def to_make(path: Path | str) -> str:
 
 def from_here(path: Path) -> str:
     """Return the end of a message about a missing file: `OUTSIDE` if its path begins where no workflow is."""
-    return "" if path.is_absolute() or Path("Snakefile").exists() else f"; {OUTSIDE}"
+    here = any(Path(name).exists() for name in ("Snakefile", "workflow/Snakefile"))
+    return "" if path.is_absolute() or here else f"; {OUTSIDE}"
 
 
 def some(items: Sequence[str], shown: int) -> str:

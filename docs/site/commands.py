@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from simformer.cli import _parser
+from simformer.cli import parsers
 from simformer.commands.groups import GROUPS
 
 HEAD = """# Commands
@@ -22,12 +22,6 @@ def commands_page() -> str:
         for name in group.commands:
             parts += [f"### {name}\n", f"{_plain(found[name].description or '')}\n", *_options(found[name]), ""]
     return "\n".join(parts)
-
-
-def parsers() -> dict[str, argparse.ArgumentParser]:
-    """Return the parser of every command, by name."""
-    (group,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
-    return dict(group.choices)
 
 
 def _options(parser: argparse.ArgumentParser) -> list[str]:

@@ -50,7 +50,6 @@ def on_page_markdown(text: str, page: Page, config: MkDocsConfig, files: Files) 
         text = re.sub(r"\]\((?:docs/)?([^):]+)\)", lambda m: f"]({names.get(m[1], m[1])})", text)
     if page.file.src_uri.startswith("api/"):
         return text
-    text = filled(text, ROOT)
     text = re.sub(r"\[`([\w.]+)`\]\(\.\./(simformer/[\w/]+)\.py\)", lambda m: f"[`{m[1]}`]({anchor(m[2], m[1])})", text)
     titles = dict(_titles(config.nav))
     parts = CODE.split(text)

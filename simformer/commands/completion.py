@@ -9,7 +9,7 @@ from simformer.commands.options import command
 
 SHELLS = ("bash", "zsh")
 FOR_ZSH = """\
-(( $+functions[compdef] )) || { autoload -U +X compinit && compinit; }
+(( $+functions[compdef] )) || { autoload -U +X compinit && compinit -i; }
 autoload -U +X bashcompinit && bashcompinit
 """
 """Lets zsh read a completion of bash."""

@@ -115,7 +115,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         ("--format", {"choices": ("onnx", "torch_export"), "required": True, "help": "format of the written file"}),
         ("--argmax", {"action": "store_true",
                       "help": "let the written network return class ids instead of scores"}),
-        ("--image-size", {"nargs": 2, "type": count(32), "metavar": ("HEIGHT", "WIDTH"), "default": None,
+        ("--image-size", {"nargs": 2, "type": count(32, 8192), "metavar": ("HEIGHT", "WIDTH"), "default": None,
                           "help": "size of the images that the network takes, pixels; default: any multiples of 32"}),
         split, *sizes,
     )  # fmt: skip

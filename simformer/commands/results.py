@@ -139,7 +139,7 @@ def show(args: argparse.Namespace) -> None:
         try:
             print(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise UserError(f"{file}: no such table{from_here(file) or f'; `{to_make(file)}` makes it'}") from None
+            raise UserError(f"{file}: no such table; `{to_make(file)}` makes it{from_here(file)}") from None
 
 
 def sweeps(args: argparse.Namespace) -> None:
@@ -159,7 +159,7 @@ def schema(args: argparse.Namespace) -> None:
     from simformer.study.reference import settings_page, study_schema
 
     texts = {args.schema: study_schema(), args.page: settings_page(), args.methods: methods_page(args.config)}
-    for file, text in texts.items():  # all or none
+    for file, text in texts.items():  # none is written if one cannot be made
         file.write_text(text, encoding="utf-8")
 
 

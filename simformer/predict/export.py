@@ -96,7 +96,7 @@ def export(
             f"--image-size {size[0]} {size[1]}: a network takes images whose sides are multiples of {SIZE_DIVISOR}; "
             f"take --image-size {larger} and pad images to it"
         )
-    if size is None and any(hasattr(module, "window_size") for module in segmenter.trained.model.modules()):
+    if size is None and any(getattr(module, "window_size", None) for module in segmenter.trained.model.modules()):
         raise UserError(
             f"a network with the backbone '{backbone}' can be exported for one image size only: it cuts images into "
             "windows, and PyTorch does not finish its export for any size; add e.g. --image-size 512 512"

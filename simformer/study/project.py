@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import tempfile
 from pathlib import Path
 
 from simformer.config.paths import CHECKOUT
@@ -30,11 +31,15 @@ def write_project(folder: Path) -> None:
     if os.path.lexists(folder) and not folder.is_dir():
         raise UserError(f"{folder}: expected a folder, or the name of a new one; found a file")
     folder.mkdir(parents=True, exist_ok=True)
-    for name in COPIED:
-        source = CHECKOUT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copyfile(source, folder / name)
-    for name, target in LINKS.items():
-        (folder / name).symlink_to(target)
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        made = Path(temporary)
+        for name in COPIED:
+            source = CHECKOUT / name
+            if source.is_dir():
+                shutil.copytree(source, made / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copyfile(source, made / name)
+        for name, target in LINKS.items():
+            (made / name).symlink_to(target)
+        for name in names:  # nothing is there until all could be written
+            (made / name).rename(folder / name)

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from docs.site import api, commands, hooks
+from simformer.cli import parsers
 from tests.docs.markdown import ROOT
 
 WEB = re.compile(r"(?:[a-z]+:)?//")
@@ -57,7 +58,7 @@ def test_an_equation_becomes_mathml():
 
 def test_the_page_of_commands_has_every_command_and_option():
     page = commands.commands_page()
-    for name, parser in commands.parsers().items():
+    for name, parser in parsers().items():
         part = re.split("\n##+ ", page.partition(f"\n### {name}\n")[2])[0]
         options = {option for action in parser._actions for option in action.option_strings} - {"-h", "--help"}
         assert part and options <= set(re.findall(r"(?<![\w-])--?[\w-]+", part)), name

@@ -1,5 +1,6 @@
 """The container recipe, where no builder is at hand: its form, and that what it copies is enough to install from."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -12,11 +13,13 @@ ROOT = Path(__file__).resolve().parents[2]
 PATH = ROOT / "envs/Containerfile"
 LINES = re.sub(r"^#.*\n", "", PATH.read_text(), flags=re.M).replace("\\\n", " ").splitlines()
 STEPS = [(word, rest) for word, _, rest in (line.partition(" ") for line in LINES)]
+HADOLINT = shutil.which("hadolint", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
 COPIES = [rest.split() for word, rest in STEPS if word == "COPY"]
 
 
+@pytest.mark.skipif(HADOLINT is None, reason="hadolint is not installed")
 def test_the_recipe_is_well_formed():
-    done = subprocess.run([Path(sys.executable).with_name("hadolint"), PATH], capture_output=True, text=True)
+    done = subprocess.run([HADOLINT, PATH], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

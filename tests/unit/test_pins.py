@@ -1,4 +1,4 @@
-"""Versions: the tested ones in envs/constraints.txt, the lock that is made from it, the lowest in pyproject.toml."""
+"""Versions: the tested ones in envs/constraints.txt, the lowest in pyproject.toml."""
 
 import re
 import tomllib
@@ -13,19 +13,15 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 WANTED = [*PROJECT["dependencies"], *(line for extra in PROJECT["optional-dependencies"].values() for line in extra)]
 
 
-def pins(name: str) -> dict[str, str]:
-    lines = (ROOT / "envs" / name).read_text().splitlines()
+def pins() -> dict[str, str]:
+    lines = (ROOT / "envs/constraints.txt").read_text().splitlines()
     found = [Requirement(line) for line in lines if not line.startswith("#")]
     assert all(re.fullmatch(r"==[^,]+", str(pin.specifier)) for pin in found), "one exact version each"
     assert len(found) == len({canonicalize_name(pin.name) for pin in found}), "each package once"
     return {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in found}
 
 
-CONSTRAINTS, LOCK = pins("constraints.txt"), pins("lock.txt")
-
-
-def test_the_lock_has_the_versions_of_the_constraints_and_no_other_package():
-    assert LOCK == CONSTRAINTS, "run: make lock; a package that only the lock has needs a pin in constraints.txt"
+LOCK = pins()
 
 
 @pytest.mark.parametrize("line", WANTED)
@@ -37,7 +33,7 @@ def test_what_the_project_needs_is_locked_at_a_version_that_it_allows(line):
     )
 
 
-def test_the_lock_names_no_registry_and_no_build_of_torch():
-    text = (ROOT / "envs/lock.txt").read_text()
+def test_the_pins_name_no_registry_and_no_build_of_torch():
+    text = (ROOT / "envs/constraints.txt").read_text()
     assert "://" not in text and "+" not in text and "--" not in text
     assert not [name for name in LOCK if name.startswith(("nvidia-", "cuda-"))]

@@ -32,5 +32,6 @@ def test_the_citation_is_of_this_version():
 
 
 def test_no_other_file_repeats_the_version():
-    named = [f for f in ("pyproject.toml", "setup.py", "README.md") if simformer.__version__ in (ROOT / f).read_text()]
+    version = re.compile(rf"(?<![\d.=]){re.escape(simformer.__version__)}(?![\d.])")
+    named = [f for f in ("pyproject.toml", "setup.py", "README.md") if version.search((ROOT / f).read_text())]
     assert not named

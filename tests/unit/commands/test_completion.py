@@ -39,10 +39,6 @@ def test_bash_completes(line, capsys):
     assert set(done.stdout.split()) == OFFERED.get(line, set())
 
 
-def test_files_are_offered_where_there_is_no_word(capsys):
-    assert "complete -o default -F _simformer simformer\n" in script("bash", capsys)
-
-
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh here")
 def test_zsh_completes(tmp_path, capsys):
     """Ctrl-D behind a word lists what is offered; it is typed in a terminal of its own."""

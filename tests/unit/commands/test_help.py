@@ -7,17 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from simformer.cli import _parser, main
+from simformer.cli import main, parsers
 from simformer.commands.groups import GROUPS
 
 ROOT = Path(__file__).resolve().parents[3]
-COMMANDS = next(a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction)).choices
+COMMANDS = parsers()
 LISTED = 66
 """Characters of the line about a command in the list of all."""
 UNITS = (
     "number of", "pixels", "in cells", "0 to 1", "seed of", "score",
 )  # fmt: skip
 """One of these is in the help of an option that takes a number."""
+
+PUT_TOGETHER = {
+    "classifier", "affinity", "response_network", "segmentation", "conta", "retab_boundary", "retab_affinity",
+    "check_seam", "check_cpn", "table", "partial_table", "intervals", "t_test", "per_class", "label_quality",
+    "proposals", "similarity", "failures", "curves", "comparison", "sweeps",
+}  # fmt: skip
+"""Commands whose names no rule has in full: a wildcard or a parameter holds them."""
 
 
 def options(command: str) -> list[argparse.Action]:
@@ -43,8 +50,9 @@ def test_a_command_that_a_rule_names_is_in_the_group_of_its_file():
     called = {name: {file for file, text in files.items() if f"simformer {name} " in text} for name in COMMANDS}
     assert len([name for name in called if called[name]]) > 40, "the search finds what there is"
     for file, names in of_rules.items():
-        strange = [name for name in names if called[name] and file not in called[name]]
+        strange = [name for name in names if file not in called[name] and name not in PUT_TOGETHER]
         assert not strange, f"{file}.smk calls none of {strange}"
+    assert not [name for name in PUT_TOGETHER if called[name]]
 
 
 def test_the_list_of_all_commands(capsys):

@@ -1,4 +1,4 @@
-"""Training killed from outside: the command line saves what it can, and type the same command to continue."""
+"""Training killed from outside: the command line saves what it can, and the same command continues."""
 
 import os
 import random
