@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 .PHONY: help setup demo demo-quick test coverage test-slow lint types docs reference lock test-minimal audit dist gpu-check
 
 help:
-	@echo "make demo       set up .venv, train the embedded demo, print Table 1, all rows (30 to 45 minutes on 2 cores)"
+	@echo "make demo       set up .venv, train the embedded demo, print Table 1, all rows (about 20 minutes on 2 cores)"
 	@echo "make demo-quick Table 1 without the class-map baselines, and Table 2 (about half of that)"
 	@echo "make test       set up .venv, run the default tests (5 to 6 minutes on 2 cores)"
 	@echo "make test-slow  the slow tests: interrupted studies; a real Slurm and real photographs if they are there"
