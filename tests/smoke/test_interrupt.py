@@ -29,7 +29,7 @@ def test_interrupted_study_completes_with_the_same_weights(tmp_path, undisturbed
     pipeline = Pipeline(tmp_path)
     pipeline.study(STUDY)
     for begun in MOMENTS:
-        process = pipeline.start("--cores", "2", log=tmp_path / "snakemake.log")
+        process = pipeline.start("--cores", "2", "--rerun-incomplete", log=tmp_path / "snakemake.log")
         while not list(tmp_path.glob(begun)):
             assert process.poll() is None, (tmp_path / "snakemake.log").read_text()
             time.sleep(0.02)
