@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import stat
 import sys
@@ -64,8 +65,7 @@ def atomic_write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
         durable: wait until the disk has it, so that it also survives a power cut.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    start = os.fsdecode(os.fsencode(path.name)[:NAME_PART])
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{start}.", suffix=".part")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix=".part")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -77,6 +77,17 @@ def atomic_write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed writers of a file have left beside it; nobody else may be writing it at this time."""
+    for part in path.parent.glob(f"{glob.escape(_prefix(path))}*.part"):
+        part.unlink(missing_ok=True)
+
+
+def _prefix(path: Path) -> str:
+    """Return how the temporary names of a file begin."""
+    return f".{os.fsdecode(os.fsencode(path.name)[:NAME_PART])}."
 
 
 def atomic_write_text(path: Path, data: str, durable: bool = True) -> None:

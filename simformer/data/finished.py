@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from simformer.atomic import atomic_write_text
+from simformer.atomic import atomic_write_text, remove_leftovers
 from simformer.config.layers import RECIPE_VERSION
 from simformer.config.paths import expand_path
 from simformer.config.sources import FolderSource, Source, content_json
@@ -35,7 +35,11 @@ def origin(source: Source, trees: Iterable[Tree]) -> str:
 
 
 def note_finished(place: Path, origin: str, sources: Iterable[Path]) -> None:
-    """Note that a dataset has been prepared, and from which folders and archives."""
+    """Note that a dataset has been prepared, and from which folders and archives.
+
+    Only one process at a time prepares a dataset, so what a killed one has left of its note is removed.
+    """
+    remove_leftovers(place / FINISHED)
     content = {"origin": origin, "files": _files(place), "sources": [str(Path(path).absolute()) for path in sources]}
     atomic_write_text(place / FINISHED, json.dumps(content) + "\n")
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from simformer.atomic import atomic_write_bytes
+from simformer.atomic import atomic_write_bytes, remove_leftovers
 from simformer.errors import UserError
 
 STATE_FILE = "state.pt"
@@ -133,8 +133,8 @@ def file_hash(path: Path | None) -> str:
 def remove_state(folder: Path, *others: str) -> None:
     """Remove the state, other files named, and what killed writers left of them; the folder too if then empty."""
     for name in (STATE_FILE, *others):
-        for path in (folder / name, *folder.glob(f".{name}.*.part")):
-            path.unlink(missing_ok=True)
+        (folder / name).unlink(missing_ok=True)
+        remove_leftovers(folder / name)
     with suppress(OSError):
         folder.rmdir()
 

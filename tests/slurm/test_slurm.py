@@ -44,7 +44,7 @@ class Grid:
 
     def run(self, *arguments: str) -> None:
         """Run it to its end; it must succeed."""
-        assert self.start(*arguments).wait(600) == 0, self.log.read_text()
+        assert self.start(*arguments).wait(1200) == 0, self.log.read_text()
 
     def logs(self) -> set[Path]:
         """Snakemake's own logs, which tell more than the terminal."""

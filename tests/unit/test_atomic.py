@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
-from simformer.atomic import atomic_write_bytes, atomic_write_text
+from simformer.atomic import atomic_write_bytes, atomic_write_text, remove_leftovers
 from simformer.data.images import encode_label, encode_png, photograph_size, read_image, read_label, write_label
 from simformer.errors import UserError
 
@@ -25,6 +25,20 @@ def four_bit_png() -> bytes:
 
     header, rows = struct.pack(">IIBBBBB", 4, 4, 4, 0, 0, 0, 0), zlib.compress(b"\x00\x33\x33" * 4)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("name", [".prepared", "model.safetensors", "a[1]*.txt", "é" * 120])
+def test_what_a_killed_writer_left_can_be_removed(tmp_path, monkeypatch, name):
+    (tmp_path / "other.txt").touch()
+    atomic_write_text(tmp_path / name, "old")
+    monkeypatch.setattr("os.replace", lambda *_: os._exit(9))
+    if (child := os.fork()) == 0:
+        atomic_write_text(tmp_path / name, "new")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert len(list(tmp_path.iterdir())) == 3
+    remove_leftovers(tmp_path / name)
+    assert {path.name for path in tmp_path.iterdir()} == {name, "other.txt"}
+    assert (tmp_path / name).read_text() == "old"
 
 
 def test_atomic_write_replaces_the_old_content_and_leaves_nothing_else(tmp_path):

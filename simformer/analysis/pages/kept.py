@@ -22,7 +22,13 @@ FOLDERS = ("", *ABOUT_TABLES[:4])
 """Those whose tables are kept."""
 LEFT_OUT = ("retab_checks", "stage_costs")
 """Tables that are not: RETAB's claims are among `baseline_checks`, and times are those of one machine."""
-PICTURES = ("figures/fig[367].png", "*/split*/maps.png", "gallery/screenshots/similarity.png", "report/tables.png")
+PICTURES = (
+    "figures/fig[367].png",
+    "figures/fig4*.png",
+    "*/split*/maps.png",
+    "gallery/screenshots/similarity.png",
+    "report/tables.png",
+)
 """What README and docs/results.md show, as patterns below the folder of a study's results."""
 WIDTH = 1000
 """Of a kept picture at most, pixels."""
