@@ -51,10 +51,10 @@ def on_page_markdown(text: str, page: Page, config: MkDocsConfig, files: Files) 
     if page.file.src_uri.startswith("api/"):
         return text
     text = re.sub(r"\[`([\w.]+)`\]\(\.\./(simformer/[\w/]+)\.py\)", lambda m: f"[`{m[1]}`]({anchor(m[2], m[1])})", text)
-    titles = dict(_titles(config.nav))
+    titles, up = dict(_titles(config.nav)), "../" * page.file.src_uri.count("/")
     parts = CODE.split(text)
     parts[::2] = (
-        re.sub(r"(?<![\w/])docs/(\w+\.md)", lambda m: f"[{titles[m[1]]}]({m[1]})" if m[1] in titles else m[0], part)
+        re.sub(r"(?<![\w/])docs/(\w+\.md)", lambda m: f"[{titles[m[1]]}]({up}{m[1]})" if m[1] in titles else m[0], part)
         for part in parts[::2]
     )
     return indented(filled("".join(parts), ROOT))
