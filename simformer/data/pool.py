@@ -44,6 +44,8 @@ def in_processes(
         while running:
             yield from _collect(running)
     except BrokenProcessPool:
+        for process in list((pool._processes or {}).values()):
+            process.kill()  # from Python 3.12 on the pool sends SIGTERM, which they ignore, and waits for them
         raise ChildProcessError(
             f"{what}: a process ended abruptly, which often means out of memory; run the same command again, with "
             "fewer --workers or more memory"
