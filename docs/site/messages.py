@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from simformer.errors import MAKES_IT, if_made
+from simformer.errors import MAKES_IT, if_made, to_make
 
 MARK = re.compile(r"<!-- messages of: (.+) -->")
 """Where the messages of some modules and folders are shown."""
 OPEN = "…"
 """What stands for the part of a message that is filled in when it is printed."""
-KNOWN = {"MAKES_IT": MAKES_IT, "if_made": if_made(), "to_make": f"snakemake --cores 1 {OPEN}"}
+KNOWN = {"MAKES_IT": MAKES_IT, "if_made": if_made(), "to_make": to_make("FILE").replace("FILE", OPEN)}
 """Names and functions whose text is the same in every message."""
 CHECKED = ("simformer/config/", "simformer/study/", "simformer/baselines/settings.py")
 """Modules whose ValueErrors are told to the user as mistakes of a configuration."""

@@ -3,22 +3,14 @@
 import argparse
 import json
 import os
-from functools import cache
 
 import pytest
 
-from simformer.cli import _parser, main
+from simformer.cli import main, parsers
 from simformer.commands.options import count, named_path, score
 from tests.faults.harness import complaint, refused
 
-ONE_PARSER = cache(_parser)
-COMMANDS = next(a for a in ONE_PARSER()._actions if isinstance(a, argparse._SubParsersAction)).choices
-
-
-@pytest.fixture(autouse=True)
-def _one_parser(monkeypatch):
-    """Build the parser of 70 subcommands once, and not for every bad word."""
-    monkeypatch.setattr("simformer.cli._parser", ONE_PARSER)
+COMMANDS = parsers()
 
 
 def options_of(kind) -> list[tuple[str, str]]:
