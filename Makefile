@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 help:
 	@echo "make demo       set up .venv, train the embedded demo, print Table 1, all rows (about 20 minutes on 2 cores)"
-	@echo "make demo-quick Table 1 without the class-map baselines, and Table 2 (about half of that)"
+	@echo "make demo-quick Table 1 without the class-map baselines, and Table 2 (7 trainings)"
 	@echo "make test       set up .venv, run the default tests (5 to 6 minutes on 2 cores)"
 	@echo "make test-slow  the slow tests: interrupted studies; a real Slurm and real photographs if they are there"
 	@echo "make coverage   the default tests, and which lines and branches they run, of which too few fail (build/coverage/index.html)"

@@ -316,7 +316,7 @@ def test_a_changed_source_is_imported_anew(source, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", [0, 3])  # at once, and while the first makes the dataset
+@pytest.mark.parametrize("seconds", [0, 2, 4, 6])
 def test_two_clones_share_one_folder_of_data(tmp_path, seconds):
     """Two Snakemakes, started at once or one after the other: both succeed, and nothing that is there ever goes."""
     clones = [Pipeline(tmp_path / name) for name in ("one", "two")]

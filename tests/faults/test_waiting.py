@@ -86,7 +86,7 @@ def test_too_little_shared_memory(start, arguments):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("limit", [32, 40, 48])
+@pytest.mark.parametrize("limit", [32, 40, 48, 56, 64])
 def test_too_few_open_files(start, arguments, limit):
     process = start(arguments(workers=2, stop_after=30), f"ulimit -n {limit}; exec ")
     _, errors = process.communicate(timeout=300)
