@@ -136,17 +136,9 @@ class Cluster:
         lines = self.run("squeue", "-h", "-t", "R", "-o", "%A %k").splitlines()
         return dict(line.split(maxsplit=1) for line in lines)
 
-    def processes(self, *words: str) -> list[int]:
-        """Return the ids of processes on this machine whose command line holds all of these words."""
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:
-                continue
-            if all(word in line for word in words):
-                found.append(int(folder.name))
-        return found
+    def steps(self, job: str) -> list[int]:
+        """Return the ids of the processes of slurmstepd that run a job of this cluster."""
+        return processes(self.folder, "slurmstepd", f"[{job}.")
 
     def repair(self) -> None:
         """Start what a test has stopped, and cancel what it has left in the queue."""
@@ -222,8 +214,9 @@ class Cluster:
 
     def _spawn(self, name: str, *command: str) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
+            streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
             self._daemons[name] = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment, start_new_session=True
+                command, **streams, cwd=self.folder, env=self.environment, start_new_session=True
             )
 
 
@@ -239,6 +232,23 @@ def wait_for(seconds: float, what: str, condition: Callable[[], object]) -> None
         if time.monotonic() > deadline:
             raise TimeoutError(f"gave up waiting {seconds:g} s for {what}")
         time.sleep(0.2)
+
+
+def processes(folder: Path, *words: str) -> list[int]:
+    """Return the ids of processes that run in a folder or below, and whose command line holds all of these words.
+
+    The folder matters, since other tests train the same models at the same time, in folders of their own.
+    """
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            inside = (process / "cwd").readlink().is_relative_to(folder)
+        except OSError:
+            continue
+        if inside and all(word in line for word in words):
+            found.append(int(process.name))
+    return found
 
 
 def kill(*pids: int) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline import TINY, Pipeline
-from tests.slurm.cluster import kill, wait_for
+from tests.slurm.cluster import kill, processes, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +67,7 @@ class Grid:
 
     def training_processes(self) -> list[int]:
         """Processes of the training itself, not of the Snakemake around it."""
-        return self.cluster.processes("simformer", " train ", "--model", MODEL, "/bin/simformer")
+        return processes(self.pipeline.folder, "simformer", " train ", "--model", MODEL, "/bin/simformer")
 
 
 @pytest.fixture(scope="module")
@@ -154,10 +154,11 @@ def test_a_node_that_dies_gives_its_job_to_another(grid, prepared):
     process = grid.start("--", MODEL)
     job = grid.training_job()
     node = grid.cluster.run("squeue", "-h", "-j", job, "-o", "%N").strip()
-    steps = grid.cluster.processes("slurmstepd", f"[{job}.")
+    steps = grid.cluster.steps(job)
     assert steps
     grid.cluster.stop(node)
-    kill(*steps, *(pid for pid in grid.cluster.processes(MODEL) if pid != process.pid))  # all that ran there
+    of_job = processes(grid.pipeline.folder, MODEL)
+    kill(*steps, *(pid for pid in of_job if pid != process.pid))  # all that ran there
     assert process.poll() is None
     grid.cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     wait_for(
