@@ -127,6 +127,7 @@ def test_the_command_of_the_readme_gives_the_local_tables(tiny_grid, tmp_path):
 
 
 def test_gpu_stages_alone_ask_for_gpus(tiny_grid):
+    tiny_grid.run("--", "results/tiny/spine.csv")
     submitted = re.findall(r"^ *rule (\w+):\n(?: +.*\n)*? +resources: (.*)", tiny_grid.told(), flags=re.M)
     assert {rule for rule, resources in submitted if "gpu=1" in resources} == {"train", "evaluate", "pseudo_shard"}
     assert {rule for rule, resources in submitted if "gpu=" not in resources} >= {"prepare", "audit", "mask_labels"}
