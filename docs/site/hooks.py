@@ -61,10 +61,15 @@ def on_page_markdown(text: str, page: Page, config: MkDocsConfig, files: Files) 
 
 
 def indented(text: str) -> str:
-    """Indent what belongs to an item of a list by four spaces, as Python-Markdown asks; GitHub takes less."""
-    lines, width = [], 0
+    """Indent what belongs to an item of a list by four spaces, as Python-Markdown asks; GitHub takes less.
+
+    Blocks of code that stand outside of lists stay as they are.
+    """
+    lines, width, code = [], 0, False
     for line in text.split("\n"):
-        if item := re.match(r"(?:\d+\.|-) ", line):
+        if line.startswith("```"):
+            width, code = 0, not code
+        elif item := None if code else re.match(r"(?:\d+\.|-) ", line):
             width = len(item[0])
         elif width and line.startswith(" " * width):
             line = " " * (4 - width) + line

@@ -45,6 +45,7 @@ class Found(HTMLParser):
         ("- a\n  - b\n\nend\n  x", "- a\n    - b\n\nend\n  x"),
         ("10. a\n    b\n\n    code", "10. a\n    b\n\n    code"),
         ("text\n\n    code", "text\n\n    code"),
+        ("```yaml\n- a: 1\n  b: 1\n```", "```yaml\n- a: 1\n  b: 1\n```"),
     ],
 )
 def test_items_of_lists_hold_what_they_hold_on_github(written, meant):
