@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 
 from simformer.build import Training, build_training
 from simformer.config.layers import RunConfig
@@ -28,6 +29,8 @@ from tests.gpu.timing import tf32
 
 METHODS = ("simformer", "maskformer")
 """The full method on pairs of images, and its segmentation network alone on all masks (FullyOracle)."""
+
+PLUS = Path(__file__).resolve().parents[1] / "config/methods/simformer_plus.yaml"
 
 
 @dataclass(frozen=True)
@@ -220,6 +223,13 @@ def build(
     training = wrap(training) if wrap else training
     groups = new_groups(case, method)
     return Workload(case, config, training, groups, Step(config, training, groups))
+
+
+def with_terms_of_plus(training: Training) -> Training:
+    """Give a training of SimFormer the two terms of SimFormer+, at full strength from the first step on."""
+    terms = yaml.safe_load(PLUS.read_text())["settings"]["loss"] | {"ramp": (0.0, 0.0)}
+    training.loss.loss = training.loss.loss.model_copy(update=terms)
+    return training
 
 
 def resized(case: Case, **changes: int) -> Case:

@@ -1,6 +1,7 @@
 """Training steps of ours and of other programs on a CPU, in turn in one process, and the memory of each in its own.
 
     python -m tests.benchmarks.steps --size paper --images 2 --steps 24 --output docs/results/speed   # 35 minutes
+    python -m tests.benchmarks.steps --size paper --programs SimFormer, SimFormer+ --output DIR --name plus
     python -m tests.benchmarks.steps --size tiny
     python -m tests.benchmarks.steps --page docs/results/speed/steps.json          # the page again from its numbers
 
@@ -30,12 +31,14 @@ from tests.gpu.hugging_face import training_step as hugging_face_step
 from tests.gpu.machine import machine
 from tests.gpu.timing import Step, Times, time_in_turn
 from tests.reference.step import plain_step
-from tests.workloads import COCO, TINY, Case, build, resized
+from tests.workloads import COCO, TINY, Case, build, resized, with_terms_of_plus
 
 SIZES = {"tiny": TINY, "paper": COCO}
 PROGRAMS: dict[str, Callable[[Case], Step]] = {
     "SimFormer, bf16": lambda case: build(case, "simformer", precision="bf16").step,
     "SimFormer, fp32": lambda case: build(case, "simformer", precision="fp32").step,
+    "SimFormer+, bf16": lambda case: build(case, "simformer", precision="bf16", wrap=with_terms_of_plus).step,
+    "SimFormer+, fp32": lambda case: build(case, "simformer", precision="fp32", wrap=with_terms_of_plus).step,
     "MaskFormer, bf16": lambda case: build(case, "maskformer", precision="bf16").step,
     "MaskFormer, fp32": lambda case: build(case, "maskformer", precision="fp32").step,
     "transcribed SimFormer, fp32": lambda case: plain_step(case, "simformer"),
@@ -83,8 +86,8 @@ def child(program: str, case: Case) -> int:
 
 
 def measure(case: Case, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Weigh and time all programs, then each part; yields what is known after each of them."""
-    names = [name for name in PROGRAMS if not options.programs or any(part in name for part in options.programs)]
+    """Weigh and time programs, then, if these are all, each part; yields what is known after each of them."""
+    names = [name for name in PROGRAMS if not options.programs or name.startswith(tuple(options.programs))]
     memory = {name: peak_memory(name, options) for name in names}
     steps = {name: PROGRAMS[name](case) for name in names}
     found = time_in_turn(steps, "cpu", options.steps, WARM_UP, float("inf"))
@@ -94,11 +97,11 @@ def measure(case: Case, options: argparse.Namespace) -> Iterator[dict[str, Any]]
         "machine": machine("cpu") | {"threads": torch.get_num_threads(), "load": os.getloadavg()[0]},
         "case": {name: getattr(case, name) for name in ("name", "backbone", "crop", "classes", "queries", "images")},
         "programs": {name: summary(times) | {"memory": memory[name]} for name, times in found.items()},
-        "ratios": {name: ratios(found, name) for name in names if name.startswith("SimFormer")},
+        "ratios": {name: ratios(found, name) for name in names if name.startswith("SimFormer,")},
         "parts": {},
     }
     yield result
-    for name, (ours, other) in parts(case).items():
+    for name, (ours, other) in {} if options.programs else parts(case).items():
         found = time_in_turn({"ours": ours, "other": other}, "cpu", options.steps, WARM_UP, float("inf"))
         result["parts"][name] = {key: summary(times) for key, times in found.items()} | {
             "ratio": ratios(found, "ours")["other"]
@@ -113,8 +116,11 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2, help="images of a step")
     parser.add_argument("--steps", type=int, default=24, help="timed steps of each program")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
-    parser.add_argument("--programs", nargs="*", help="only those whose name has one of these parts")
-    parser.add_argument("--output", type=Path, help="folder of steps.json and steps.md; by default the page is printed")
+    parser.add_argument("--programs", nargs="*", help="only those whose name begins with one of these, and no parts")
+    parser.add_argument(
+        "--output", type=Path, help="folder of the page and its numbers; by default the page is printed"
+    )
+    parser.add_argument("--name", default="steps", help="name of both files, without their endings")
     parser.add_argument("--page", type=Path, help="only make the page of these numbers again")
     parser.add_argument("--child", choices=PROGRAMS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -130,8 +136,8 @@ def main() -> None:
     for result in measure(case, options):  # a run that is ended leaves what it has found
         if options.output is not None:
             options.output.mkdir(parents=True, exist_ok=True)
-            (options.output / "steps.json").write_text(json_text(result, indent=1) + "\n")
-            (options.output / "steps.md").write_text(page(result))
+            (options.output / f"{options.name}.json").write_text(json_text(result, indent=1) + "\n")
+            (options.output / f"{options.name}.md").write_text(page(result))
     if options.output is None:
         print(page(result))
 

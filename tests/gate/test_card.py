@@ -7,7 +7,7 @@ import torch
 from tests.gate.counting import CARD, as_on_a_card, counting
 from tests.gate.counts import QUICK, counted
 from tests.gate.tasks import in_half_precision, random_values
-from tests.workloads import TINY, build
+from tests.workloads import TINY, build, with_terms_of_plus
 
 ON_CARD = QUICK["tiny", CARD]
 TRAININGS = [task for task in ON_CARD if task.startswith(("simformer", "maskformer"))]
@@ -37,8 +37,7 @@ def test_a_training_step_waits_for_the_matching_alone(task):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_terms_against_overlap_and_the_papers_pairs_wait_for_nothing(precision):
     def changed(training):
-        loss = training.loss
-        loss.loss = loss.loss.model_copy(update={"exclusive": 2.5, "present": 1.0, "ramp": (0.0, 0.0)})
+        loss = with_terms_of_plus(training).loss
         loss.similarity = loss.similarity.model_copy(update={"pairs": "paper", "detach": False})
         return in_half_precision(training) if precision == "bf16" else training
 

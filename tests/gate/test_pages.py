@@ -9,6 +9,7 @@ import pytest
 KEPT = Path("docs/results/speed")
 MODULES = {
     "steps": "tests.benchmarks.steps_page",
+    "plus": "tests.benchmarks.steps_page",
     "growth": "tests.benchmarks.growth",
     "optimisations": "tests.benchmarks.optimisations",
 }
