@@ -215,8 +215,10 @@ class ExperimentFile(Settings):
     published_std: dict[Name, dict[SplitName, dict[Name, Annotated[float, Field(ge=0)]]]] = Field(
         {}, description="Deviations over seeds in the paper, for the novel classes: dataset -> split -> method."
     )
-    published_p: dict[Name, dict[SplitName, Annotated[float, Field(ge=0, le=1)]]] = Field(
-        {}, description="p values in the paper, of a test on the novel classes: dataset -> split."
+    published_p: dict[Name, dict[SplitName, dict[Name, dict[Name, Annotated[float, Field(ge=0, le=1)]]]]] = Field(
+        {},
+        description="p values in the paper, of tests on the novel classes: dataset -> split -> method -> baseline. "
+        "`compare` has the pair.",
     )
 
     @model_validator(mode="after")
@@ -227,6 +229,20 @@ class ExperimentFile(Settings):
         if unknown := sorted({*self.metrics, *reported} - set(METRICS[self.measure])):
             known = ", ".join(METRICS[self.measure])
             raise ValueError(f"metrics {', '.join(unknown)} do not belong to measure '{self.measure}'; it has {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _of_rows(self) -> ExperimentFile:
+        for key in ("reported", "published_std"):
+            named = {method for splits in getattr(self, key).values() for rows in splits.values() for method in rows}
+            if unknown := sorted(named - set(self.methods)):
+                raise ValueError(
+                    f"{key}: {', '.join(unknown)} is no row of this table; rows: {', '.join(self.methods)}"
+                )
+        tests = [tests for splits in self.published_p.values() for tests in splits.values()]
+        pairs = {(method, baseline) for each in tests for method, others in each.items() for baseline in others}
+        if lone := sorted(pairs - set(self.compare)):
+            raise ValueError(f"published_p: {' - '.join(lone[0])} is no pair of `compare`")
         return self
 
     @model_validator(mode="after")

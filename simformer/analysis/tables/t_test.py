@@ -35,7 +35,8 @@ def t_tests(spec: dict[str, Any]) -> pd.DataFrame:
     Args:
         spec: `compare` (list of [method, baseline]), `metrics`, `runs` (list of {dataset, split, method, seed, path to
             metrics.json}); what the paper says of the novel classes: `reported` (see `tables.collect`),
-            `published_std` (dataset -> split -> method -> deviation), `published_p` (dataset -> split -> p value).
+            `published_std` (dataset -> split -> method -> deviation), `published_p` (dataset -> split -> method ->
+            baseline -> p value).
     Returns: one line per (pair, metric, dataset, split) with `mean`, `std`, `n` of both (the baseline's with the prefix
         `baseline_`) and the same of the paper (`published_mean`, `published_std`), `difference`, `low`, `high`, `t`,
         `freedom`, `p`, `g`, `p_holm`, `p_published`, and `lack`: why there is no test.
@@ -74,7 +75,7 @@ def _line(
         "freedom": test.freedom,
         "p": test.p,
         "g": hedges_g(a, b),
-        "p_published": _told(spec["published_p"], place) if metric == "novel" else np.nan,
+        "p_published": _told(spec["published_p"], (*place, *pair)) if metric == "novel" else np.nan,
         "lack": test.interval.lack,
     }
 

@@ -171,7 +171,18 @@ def test_labels_and_teacher_are_inherited_unless_labels_are_named(catalogue):
                 "experiments/table1": BASIC["experiments/table1"]
                 | {"reported": {"toys": {"split1": {"other": {"novel": 1}}}}}
             },
-            "table1.yaml: reported numbers for other, which is not a row of the table",
+            "table1.yaml: reported: other is no row of this table; rows: plain",
+        ),
+        (
+            {"experiments/table1": BASIC["experiments/table1"] | {"published_std": {"toys": {"split1": {"other": 1}}}}},
+            "table1.yaml: published_std: other is no row of this table; rows: plain",
+        ),
+        (
+            {
+                "experiments/table1": BASIC["experiments/table1"]
+                | {"published_p": {"toys": {"split1": {"plain": {"other": 0.1}}}}}
+            },
+            "table1.yaml: published_p: plain - other is no pair of `compare`",
         ),
         (
             {"experiments/table1": {"title": "T", "methods": []}},

@@ -34,7 +34,7 @@ def new_spec(tmp_path):
         published = {
             "reported": {"toys": {"split2": {"poor": {"novel": 25.6}}}},
             "published_std": {"toys": {"split2": {"poor": 0.89}}},
-            "published_p": {"toys": {"split2": 5.29e-5}},
+            "published_p": {"toys": {"split2": {"good": {"poor": 5.29e-5}}}},
         }
         return spec | published | {"runs": runs} | changes
 
@@ -64,6 +64,12 @@ def test_the_correction_is_over_the_splits_of_one_pair_and_metric(new_spec, tmp_
     assert p[0] < p[1] < p[2]
     assert table["p_holm"].tolist()[:3] == pytest.approx([3 * p[0], 2 * p[1], max(2 * p[1], p[2])], rel=1e-4)
     assert table["p_holm"].tolist()[3:] == pytest.approx(table["p_holm"].tolist()[:3], rel=1e-4)
+
+
+def test_the_published_p_belongs_to_the_pair_that_the_paper_compares(new_spec, tmp_path):
+    write_t_tests(new_spec(compare=[["good", "poor"], ["poor", "good"]]), tmp_path / "out.csv")
+    table = pd.read_csv(tmp_path / "out.csv").dropna(subset="p_published")
+    assert table[["method", "baseline", "split", "metric"]].values.tolist() == [["good", "poor", "split2", "novel"]]
 
 
 def test_the_published_value_stands_beside_with_its_note(new_spec, tmp_path):
