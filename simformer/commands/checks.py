@@ -48,7 +48,7 @@ def map_gallery(args: argparse.Namespace) -> None:
 
 
 def stage_costs(args: argparse.Namespace) -> None:
-    """Write the time and memory of every stage that has finished.
+    """Write the time and memory of the trainings and of the passes over images that have finished.
 
     The command writes csv and Markdown.
     """

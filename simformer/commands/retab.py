@@ -135,7 +135,7 @@ def retab_pictures(args: argparse.Namespace) -> None:
     from simformer.baselines.retab.propagation import Propagation
     from simformer.baselines.retab.settings import TwoStageSettings
 
-    use_threads()
+    use_threads(args.threads)
     settings = parsed(TwoStageSettings, args.settings, "--settings")
     propagation = Propagation(args.network, settings, args.device)
     sets = (args.maps, args.boundaries, args.walked)
@@ -171,5 +171,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )  # fmt: skip
     command(
         commands, retab_pictures, NETWORK, MAPS, BOUNDARIES, WALKED, DATA, LABELS, TRUTH, SETTINGS, GAMMA,
-        ("--images", {"type": count(1), "default": 6, "help": "number of training images to draw"}), DEVICE, OUTPUT,
+        ("--images", {"type": count(1), "default": 6, "help": "number of training images to draw"}),
+        THREADS, DEVICE, OUTPUT,
     )  # fmt: skip

@@ -233,12 +233,11 @@ class ExperimentFile(Settings):
 
     @model_validator(mode="after")
     def _of_rows(self) -> ExperimentFile:
+        rows = ", ".join(self.methods)
         for key in ("reported", "published_std"):
-            named = {method for splits in getattr(self, key).values() for rows in splits.values() for method in rows}
+            named = {method for splits in getattr(self, key).values() for found in splits.values() for method in found}
             if unknown := sorted(named - set(self.methods)):
-                raise ValueError(
-                    f"{key}: {', '.join(unknown)} is no row of this table; rows: {', '.join(self.methods)}"
-                )
+                raise ValueError(f"{key}: {', '.join(unknown)} is no row of this table; rows: {rows}")
         tests = [tests for splits in self.published_p.values() for tests in splits.values()]
         pairs = {(method, baseline) for each in tests for method, others in each.items() for baseline in others}
         if lone := sorted(pairs - set(self.compare)):

@@ -74,8 +74,8 @@ def label_quality(runs: Runs, name: str) -> Specification:
 
     Raises: UserError for a table with fewer than two methods of this kind.
     """
-    cells = [cell for cell in runs.catalogue.cells(name) if runs.catalogue.method(cell[2]).labels in MADE_LABELS]
-    if len({method for _, _, method, _ in cells}) < 2:
+    cells = _on_made_labels(runs, name)
+    if not has_label_quality(runs, name):
         raise UserError(f"{_place(runs, name)}: fewer than two methods are re-trained on labels of their own")
     found = [
         _scored(
@@ -90,6 +90,15 @@ def label_quality(runs: Runs, name: str) -> Specification:
         for cell in cells
     ]
     return _shown(runs, name, found)
+
+
+def has_label_quality(runs: Runs, name: str) -> bool:
+    """Return whether a table has two methods that were trained on made labels, whose quality can be compared."""
+    return len({method for _, _, method, _ in _on_made_labels(runs, name)}) >= 2
+
+
+def _on_made_labels(runs: Runs, name: str) -> list[Cell]:
+    return [cell for cell in runs.catalogue.cells(name) if runs.catalogue.method(cell[2]).labels in MADE_LABELS]
 
 
 def diagnostics(runs: Runs, name: str) -> Specification:

@@ -10,6 +10,7 @@ import yaml
 from snakemake.profiles import ProfileConfigFileParser
 
 from simformer.analysis.pages.splits_page import write_splits_page
+from simformer.cli import parsers
 from simformer.study.reference import settings_page, study_schema
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,6 +116,29 @@ def test_a_copy_of_a_local_rule_is_local_too():
     copies = {name: original for original, name, _ in blocks if original}
     assert len(local) > 10 and len(copies) > 10
     assert not {name for name, original in copies.items() if original in local} - local
+
+
+def test_every_pass_over_images_is_measured():
+    """The page of costs lists what its benchmark files say."""
+    rules = "".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
+    blocks = re.findall(r"^rule (\w+):\n((?:(?:    .*)?\n)*)", rules, flags=re.M)
+    passes = {name: block for name, block in blocks if "--shard {" in block}
+    assert len(passes) > 5
+    assert [name for name, block in passes.items() if "    benchmark:\n" not in block] == []
+
+
+def test_every_rule_that_runs_a_network_asks_for_a_gpu():
+    """A job that takes a GPU without asking would wait for the one of another job, and run without one on Slurm."""
+    rules = "".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
+    blocks = re.findall(r"^rule (\w+):\n((?:(?:    .*)?\n)*)", rules, flags=re.M)
+    takers = {name for name, parser in parsers().items() if "--device" in parser.format_help()}
+    users = {
+        name
+        for name, block in blocks
+        if takers & set(re.findall(r'"simformer (\w+) ', block)) or "simformer {params.kind:q}" in block
+    }
+    assert {"train", "figure", "gallery", "retab_pictures"} <= users
+    assert not users - {name for name, block in blocks if "gpu_job(" in block}
 
 
 @pytest.mark.parametrize("name", ["local", "slurm"])

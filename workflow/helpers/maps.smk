@@ -129,6 +129,12 @@ def claims(runs, page):
     return map_arms.claim_files(runs, CLAIM_TABLES[page])
 
 
+def compared_labels():
+    """The quality of labels in the first table that compares some."""
+    names = [name for name in STUDY.experiments if table_runs.has_label_quality(RUNS, name)]
+    return [table_file(f"label_quality/{name}.md") for name in names[:1]]
+
+
 def measured(pattern):
     """A file of every split whose class maps are measured."""
     places = map_arms.measured_places(RUNS)

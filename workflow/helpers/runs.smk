@@ -113,7 +113,8 @@ def options(*names):
 
 def training_options(wildcards, input):
     """Further options of a training. They share the parameter of the rule's shell line, since Snakemake would train
-    every finished run again if that line changed; taking `input` makes it untracked, as its inputs are tracked.
+    every finished run again if that line changed. Taking `input` makes it untracked: weights are tracked as an input,
+    and a model keeps the test-time sizes that the dataset had when it was trained.
     """
     return f"{options('weights')(wildcards, input)} --inference {shlex.quote(inference_of(wildcards.dataset))}"
 

@@ -7,7 +7,7 @@ rule measured_baselines:
         table_file("baseline_checks.md"),
         table_file("retab_checks.md"),
         table_file("stage_costs.md"),
-        table_file(f"label_quality/{STUDY.experiments[0]}.md"),
+        compared_labels(),
         measured(split_file("maps.png")),
         measured(split_file("retab.seed{seed}.png")),
     localrule: True
@@ -224,7 +224,8 @@ rule retab_pictures:
         split_file("retab.seed{seed}.png"),
     log:
         log_file("retab_pictures/{dataset}.{split}.seed{seed}"),
-    localrule: True
+    resources:
+        **gpu_job(8000, growing(60)),
     params:
         version=RECIPE_VERSION,
         settings=baseline_settings("retab_walk", "classifier"),
@@ -233,4 +234,5 @@ rule retab_pictures:
     shell:
         "simformer retab_pictures --network {input.network:q} --maps {input.maps:q} --boundaries {input.boundaries:q}"
         " --walked {input.walked:q} --data {params.data:q} --labels {input.labels:q} --truth {input.truth:q}"
-        " --settings {params.settings:q} --gamma {params.gamma:q} --output {output:q} > {log:q} 2>&1"
+        " --settings {params.settings:q} --gamma {params.gamma:q} --threads {threads} --output {output:q}"
+        " > {log:q} 2>&1"

@@ -11,6 +11,8 @@ rule round_masks:
         maps=directory(maps_file("masks/labels")),
     log:
         log_file("round_masks/{dataset}.{response}.seed{seed}"),
+    benchmark:
+        maps_file("masks/masks.benchmark.tsv")
     priority: ROUNDS_FIRST
     resources:
         **cpu_job(4000, 1440),
@@ -49,6 +51,8 @@ rule predictions:
         maps_file("predictions/{shard}.json"),
     log:
         log_file("predictions/{dataset}.{response}.seed{seed}.{shard}"),
+    benchmark:
+        maps_file("predictions/{shard}.benchmark.tsv")
     priority: ROUNDS_FIRST
     resources:
         **gpu_job(16000, 720),
@@ -73,6 +77,8 @@ rule confounder:
         maps_file("confounder.safetensors"),
     log:
         log_file("confounder/{dataset}.{response}.seed{seed}"),
+    benchmark:
+        maps_file("confounder.benchmark.tsv")
     priority: ROUNDS_FIRST
     resources:
         **cpu_job(4000, 240),
@@ -114,6 +120,8 @@ rule conta_cam:
         maps_file("cam/{shard}.json"),
     log:
         log_file("conta_cam/{dataset}.{response}.seed{seed}.{shard}"),
+    benchmark:
+        maps_file("cam/{shard}.benchmark.tsv")
     wildcard_constraints:
         response=CONTA_ROUNDS,
     priority: ROUNDS_FIRST

@@ -13,6 +13,8 @@ rule evaluate:
         run_file("evaluation/{shard}.npz"),
     log:
         log_file("evaluate/{dataset}.{split}.{method}.seed{seed}.{shard}"),
+    benchmark:
+        run_file("evaluation/{shard}.benchmark.tsv")
     resources:
         **gpu_job(8000, growing(120)),
     params:
@@ -34,6 +36,8 @@ rule score:
         run_file("evaluation/{shard}.npz"),
     log:
         log_file("score/{dataset}.{split}.{method}.seed{seed}.{shard}"),
+    benchmark:
+        run_file("evaluation/{shard}.benchmark.tsv")
     wildcard_constraints:
         method="|".join(SCORED) or "none/",
     resources:
@@ -75,6 +79,8 @@ rule simnet_f1:
         run_file("simnet_f1.json"),
     log:
         log_file("simnet_f1/{dataset}.{split}.{method}.seed{seed}"),
+    benchmark:
+        run_file("simnet_f1.benchmark.tsv")
     resources:
         **gpu_job(8000, growing(30)),
     params:

@@ -18,7 +18,7 @@ rule figure:
     wildcard_constraints:
         figure="|".join(FIGURES) or "none",
     resources:
-        **cpu_job(8000, 60),
+        **gpu_job(8000, growing(60)),
     params:
         kind=lookup("{figure}", within=FIGURES),
         data=subpath(input.index, parent=True),
@@ -43,7 +43,7 @@ rule gallery:
     log:
         log_file("gallery/{dataset}.{split}.{experiment}"),
     resources:
-        **cpu_job(8000, 60),
+        **gpu_job(8000, growing(60)),
     params:
         data=subpath(input.index, parent=True),
         inference=inference_settings,

@@ -84,6 +84,8 @@ rule pseudo_shard:
         temp(directory(run_file("pseudo{mixing}/{shard}"))),
     log:
         log_file("pseudo_shard/{dataset}.{split}.{method}.seed{seed}.{shard}{mixing}"),
+    benchmark:
+        run_file("pseudo{mixing}/{shard}.benchmark.tsv")
     resources:
         **gpu_job(8000, growing(240)),
     params:

@@ -29,6 +29,8 @@ rule retab_boundary_maps:
         retab_file("boundary/{shard}.json"),
     log:
         log_file("retab_boundary_maps/{dataset}.{split}.seed{seed}.{shard}"),
+    benchmark:
+        retab_file("boundary/{shard}.benchmark.tsv")
     priority: MAPS_FIRST
     resources:
         **gpu_job(8000, 720),
@@ -66,6 +68,8 @@ rule retab_seeds:
         facts=retab_file("{response}{cleaned}/seeds/facts.json"),
     log:
         log_file("retab_seeds/{dataset}.{split}.{response}{cleaned}.seed{seed}"),
+    benchmark:
+        retab_file("{response}{cleaned}/seeds/seeds.benchmark.tsv")
     priority: MAPS_FIRST
     resources:
         **cpu_job(4000, 240),
@@ -105,6 +109,8 @@ rule retab_walk:
         retab_file("{response}{cleaned}/{walk}/{shard}.json"),
     log:
         log_file("retab_walk/{dataset}.{split}.{response}{cleaned}.{walk}.seed{seed}.{shard}"),
+    benchmark:
+        retab_file("{response}{cleaned}/{walk}/{shard}.benchmark.tsv")
     wildcard_constraints:
         walk="walked|anchored",
     priority: MAPS_FIRST
@@ -152,6 +158,8 @@ use rule retab_seeds as retab_control_seeds with:
         facts=control_file("seeds/facts.json"),
     log:
         log_file("retab_control_seeds/{dataset}.{split}.{control}.seed{seed}"),
+    benchmark:
+        control_file("seeds/seeds.benchmark.tsv")
     params:
         settings=baseline_settings("retab_walk", "classifier"),
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -23,6 +22,7 @@ from simformer.training.checkpoint import Stateful
 from simformer.training.job import Job
 from simformer.training.log import StepMeans
 from simformer.training.loop import Loop
+from simformer.training.provenance import Meter, facts
 
 COLUMNS = ("step", "lr", "loss", "grad_norm", "seconds")
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
@@ -83,12 +83,16 @@ def run_training(training: NetworkTraining[NetworkT], job: Job) -> None:
     """
     spec, network, settings, means = training.spec, training.network, training.spec.settings, StepMeans()
     optimizer, total = training.optimizer_of(network, settings), total_steps(settings, len(job.labels.images))
-    parts: dict[str, Stateful] = {"network": network, "optimizer": optimizer, "means": means}
+    meter = Meter(job.device)
+    parts: dict[str, Stateful] = {"network": network, "optimizer": optimizer, "means": means, "usage": meter}
     title, columns = f"{spec.kind} seed {spec.seed}", (*COLUMNS, *training.terms)
-    loop = Loop(title, total, job, parts, spec.hash, training.inputs, columns)
+
+    def collect() -> None:
+        meter.update([meter.own()])
+
+    loop = Loop(title, total, job, parts, spec.hash, training.inputs, columns, collect)
     network.train()
     batches = training_steps(training.samples, settings.batch_images, loop.first, loop.last, job.runtime.workers)
-    started = time.monotonic()
 
     with loop.over(batches) as steps:
         for step, samples in steps:
@@ -101,17 +105,14 @@ def run_training(training: NetworkTraining[NetworkT], job: Job) -> None:
                     f"{spec.kind}, step {step}: not finite ({error}). Images of the batch: {names}. Lower "
                     f"baselines.{spec.kind}.lr; the last saved state is untouched"
                 ) from None
+            meter.count()
             if loop.log_due(step):
-                row = means.take() | {"seconds": time.monotonic() - started}
+                meter.sample()
+                row = means.take() | {"seconds": meter.seconds}
                 loop.log(step, row, f"{row['loss']:.4f}")
             if loop.save_due(step):
                 loop.save(step + 1)
         if loop.complete():
-            facts = {
-                "seconds": round(time.monotonic() - started, 1),
-                "device": gpu_name(job.device) or "cpu",
-                "torch": torch.__version__,
-                "threads": torch.get_num_threads(),
-                "parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
-            }
-            loop.finish(facts, lambda path: write_network(path, network, spec, job.labels.identity))
+            size = {"parameters": sum(p.numel() for p in network.parameters() if p.requires_grad)}
+            told = size | facts(meter.total, [gpu_name(job.device)])
+            loop.finish(told, lambda path: write_network(path, network, spec, job.labels.identity))

@@ -84,6 +84,8 @@ def test_stopped_and_continued_equals_undisturbed(scenes, image_set, tmp_path):
     assert parts.model.read_bytes() == whole.model.read_bytes()
     logs = [[line.rpartition(",")[0] for line in o.log.read_text().splitlines()] for o in (parts, whole)]
     assert logs[0] == logs[1] and len(logs[0]) == 5
+    seconds = [float(row["seconds"]) for row in csv.DictReader(parts.log.open())]
+    assert seconds == sorted(seconds), "the time before the stop counts"
 
 
 def test_a_stop_signal_saves_the_state_of_the_last_step(scenes, image_set, tmp_path, monkeypatch):
