@@ -21,9 +21,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest import mock
 
-import numpy as np
 import torch
 
+from simformer.baselines.conta.image_contexts import partners
 from simformer.build import load_model
 from simformer.config.layers import RunConfig
 from simformer.data.index import DatasetIndex
@@ -42,12 +42,12 @@ AS_IT_IS, SHUFFLED, TURNED = "SimFormer+", "its image-level labels shuffled", "i
 
 def shuffled(labels: LabelSet, seed: int = 0) -> LabelSet:
     """Return a label set whose images have the novel classes of other images, drawn at random; masks stay."""
-    order = np.random.default_rng(seed).permutation(len(labels.images))
-    novel = set(labels.novel)
+    named, novel = {image.name: image for image in labels.images}, set(labels.novel)
+    others = partners(list(named), seed)
     images = []
-    for image, other in zip(labels.images, order, strict=True):
+    for image in labels.images:
         base = [c for c in image.classes if c not in novel]
-        classes = tuple(sorted([*base, *labels.novel_labels(labels.images[other])]))
+        classes = tuple(sorted([*base, *labels.novel_labels(named[others[image.name]])]))
         images.append(replace(image, classes=classes))
     return replace(labels, images=tuple(images))
 

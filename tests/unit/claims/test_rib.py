@@ -101,4 +101,6 @@ def test_the_command_writes_every_property(scenes, image_set, masked, stages, tr
     claims = load_claims(tmp_path / "claims.json")
     assert [claim.check for claim in claims] == ["R1", "R2", "R3", "R4", "R4", "R4", "R5", "R6", "R6", "R7", "R9", "R9"]
     assert [claim.check for claim in claims if claim.control] == ["R7"]
+    exact, kept = claims[-2:]
+    assert bool(kept.images) == (exact.first_values.mean() > 0), "a gain that is none is not kept"
     assert len(claims[0].images) == len(image_set.images) and 4 <= len(claims[2].images) < 20
