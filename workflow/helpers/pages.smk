@@ -77,13 +77,12 @@ def pinned_class_counts(wildcards):
 
 
 def kept_studies():
-    """Studies whose tables are kept in git."""
-    return [str(path) for path in sorted(CONFIG.glob("*.yaml")) if list(Path(KEPT_RESULTS, path.stem).glob("*.md"))]
+    """The studies, some of whose tables are kept in git."""
+    return [str(path) for path in sorted(CONFIG.glob("*.yaml"))]
 
 
 def kept_results():
-    folders = [Path(KEPT_RESULTS, Path(study).stem) for study in kept_studies()]
-    return [str(path) for folder in folders for path in sorted(folder.rglob("*.*"))]
+    return [str(path) for path in sorted(Path(KEPT_RESULTS).rglob("*.*"))]
 
 
 def written_report(wildcards):

@@ -48,12 +48,20 @@ def page_picture(content: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def kept_name(study: Path, results: Path) -> str:
+    """Return the name by which a study's results are kept.
+
+    It is that of the study, or, where it adds to the results of another study, whose file is named like their folder
+    (demo_plus.yaml to the demo's), the name of that one.
+    """
+    return results.name if study.with_stem(results.name).exists() else study.stem
+
+
 def keep_results(study: Path, results: Path, kept: Path) -> list[Path]:
     """Copy the small files that README and docs show; what was kept before and is not there now stays.
 
     Args:
-        study: the study file, by whose name its results are kept; where it adds to the results of another study, whose
-            file is named like their folder (demo_paper.yaml to the demo's), by the name of that one.
+        study: the study file; `kept_name` says by which name its results are kept.
         results: folder of the study's results.
         kept: folder of all kept results, e.g. docs/results.
     Returns: the copies that are new or changed.
@@ -68,8 +76,7 @@ def keep_results(study: Path, results: Path, kept: Path) -> list[Path]:
     ]
     if not tables:
         raise UserError(f"{results}: no tables to keep; make some first, e.g. `{to_make(results / 'table1.csv')}`")
-    name = results.name if study.with_stem(results.name).exists() else study.stem
-    changed = []
+    name, changed = kept_name(study, results), []
     for path in sorted([*tables, *(path for pattern in PICTURES for path in results.glob(pattern))]):
         copy, content = kept / name / path.relative_to(results), path.read_bytes()
         content = page_picture(content) if path.suffix == ".png" else content

@@ -8,8 +8,9 @@ from itertools import takewhile
 from pathlib import Path
 
 from simformer.analysis import markup
-from simformer.analysis.pages.kept import ABOUT_TABLES, FOLDERS, PAGES, PICTURES
+from simformer.analysis.pages.kept import ABOUT_TABLES, FOLDERS, PAGES, PICTURES, kept_name
 from simformer.atomic import atomic_write_text
+from simformer.config.layers import read_yaml
 
 HEAD = """# Results so far
 
@@ -23,21 +24,35 @@ ABOUT = dict(zip(ABOUT_TABLES, ("differences", "tests over seeds", "labels", "di
 
 
 def results_page(studies: Sequence[Path], results: Path, place: Path) -> str:
-    """Return the page: per study its description, then its tables with what is about them, and its figures.
+    """Return the page: per folder of kept results, every study that makes some of them with its tables; then pictures.
 
     Args:
-        studies: study files, whose first comment describes them.
+        studies: study files; their first comments describe them.
         results: folder of the kept results (see kept.py).
         place: folder of the page, for its links.
     """
-    parts = [HEAD, "Studies: " + ", ".join(f"[{markup.name(s.stem)}](#{markup.target(s.stem)})" for s in studies) + "."]
+    parts = [HEAD]
+    makers: dict[str, dict[Path, list[str]]] = {}
     for study in studies:
-        folder = results / study.stem
-        lines = takewhile(lambda line: line.startswith("#"), study.read_text(encoding="utf-8").splitlines())
-        heading = [f"## {markup.name(study.stem)}", "", f"{markup.code(f'config/{study.name}')}:", "", "```yaml"]
-        parts.append("\n".join([*heading, *lines, "```"]))
-        tables = sorted(folder.glob("*.md"), key=lambda table: (table.stem in PAGES, table))
-        parts.append("\n".join(f"- {_links(table, place)}" for table in tables))
+        content = read_yaml(study)
+        name = kept_name(study, Path(content.get("results", "results")))
+        if (results / name).is_dir():
+            makers.setdefault(name, {})[study] = content.get("experiments", [])
+    parts.append(
+        "Folders: " + ", ".join(f"[{markup.name(name)}](#{markup.target(name)})" for name in sorted(makers)) + "."
+    )
+    for name, made in sorted(makers.items()):
+        folder = results / name
+        own = next((study for study in made if study.stem == name), next(iter(made)))
+        order = sorted(made, key=lambda study: (study != own, study))
+        tables: dict[Path, list[Path]] = {study: [] for study in order}
+        for table in sorted(folder.glob("*.md"), key=lambda table: (table.stem in PAGES, table)):
+            tables[next((study for study in order if table.stem in made[study]), own)].append(table)
+        parts.append(f"## {markup.name(name)}")
+        for study in (study for study in order if tables[study]):
+            lines = takewhile(lambda line: line.startswith("#"), study.read_text(encoding="utf-8").splitlines())
+            parts.append("\n".join([f"{markup.code(f'config/{study.name}')}:", "", "```yaml", *lines, "```"]))
+            parts.append("\n".join(f"- {_links(table, place)}" for table in tables[study]))
         for picture in sorted(path for pattern in PICTURES for path in folder.glob(pattern)):
             shown = f"![{markup.name(picture.stem)}]({_target(picture, place)})"
             parts.append(f"{markup.code(str(picture.relative_to(folder)))}:\n\n{shown}")
