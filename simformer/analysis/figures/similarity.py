@@ -88,7 +88,7 @@ def similarity_maps(trained: TrainedModel, scene: Scene, example: Example) -> tu
     """Compare the chosen pixel with every pixel of both images, at the stride of the pixel embeddings.
 
     The pair is [chosen pixel ; other pixel], as in Eq. 2. Batch norm uses the statistics of pairs across this image
-    pair, as it does where SimNet teaches (L_dist); those gathered in training serve base and novel pairs alike, badly.
+    pair, as it does where SimNet teaches (L_dist). So a value says something of the whole pair of images as well.
 
     Returns: probabilities of 'similar' within the first and in the second image, [h, w] each.
     Raises: UserError if the method has no SimNet.
