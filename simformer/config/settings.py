@@ -40,7 +40,7 @@ class Draw(Settings):
 
 
 class ModelSettings(Settings):
-    """MaskFormer (Sec. 3.2) and SimNet (Sec. 3.3)."""
+    """MaskFormer (Sec. 3.2) and SimNet (Sec. 3.4)."""
 
     backbone: BackboneName = Field(
         "resnet50",
@@ -105,9 +105,9 @@ class LossSettings(Settings):
     """Weights of the full loss (Eq. 5)."""
 
     cls: Weight = Field(1.0, description="Weight of L_cls, the proposal classification loss (Eq. 1).")
-    focal: Weight = Field(20.0, description="Weight of the focal part of L_mask (Eq. 1) and of L_comp (Eq. 4).")
-    dice: Weight = Field(1.0, description="Weight of the dice part of L_mask (Eq. 1) and of L_comp (Eq. 4).")
-    sim: Weight = Field(1.0, description="Weight of L_sim (Eq. 2). With 0 there is no SimNet.")
+    focal: Weight = Field(20.0, description="Weight of the focal part of L_mask (Eq. 2) and of L_comp (Eq. 4).")
+    dice: Weight = Field(1.0, description="Weight of the dice part of L_mask (Eq. 2) and of L_comp (Eq. 4).")
+    sim: Weight = Field(1.0, description="Weight of L_sim (Sec. 3.4). With 0 there is no SimNet.")
     alpha: Weight = Field(
         0.1, description="alpha (Eq. 5), weight of L_dist (Eq. 3). Released: 0 on COCO split 1, 0.5 on ADE."
     )
@@ -153,7 +153,7 @@ class LossSettings(Settings):
 
 
 class SimilaritySettings(Settings):
-    """Pixel-pixel similarity transfer: sampling for L_sim and L_dist (Eq. 2, 3)."""
+    """Pixel-pixel similarity transfer: sampling for L_sim and L_dist (Sec. 3.4)."""
 
     points: Count = Field(100, description="J, pixels sampled per image for L_sim and for L_dist (Table 4).")
     pairs: Annotated[Literal["release", "paper"], LATER] = Field(
@@ -191,7 +191,7 @@ class SimilaritySettings(Settings):
 
 
 class PairSettings(Settings):
-    """Choice of the reference image B for an input image A (Sec. 3.3)."""
+    """Choice of the reference image B for an input image A (Sec. 3.4)."""
 
     mode: Literal["none", "paper", "code", "self"] = Field(
         "paper",
@@ -202,7 +202,7 @@ class PairSettings(Settings):
 
 
 class AugmentSettings(Settings):
-    """Training augmentation (Sec. 4.2 and the MaskFormer recipe)."""
+    """Training augmentation (Appendix A3 and the MaskFormer recipe)."""
 
     crop: Side = Field(640, description="S, side of the square training crop, pixels.")
     short_edges: Annotated[tuple[Side, ...], DISTINCT] = Field(
@@ -222,7 +222,7 @@ class AugmentSettings(Settings):
 
 
 class OptimSettings(Settings):
-    """AdamW with a polynomial schedule (Sec. 4.2)."""
+    """AdamW with a polynomial schedule (Appendix A3)."""
 
     steps: Count = Field(60_000, description="T, optimiser steps; 60k on COCO-Stuff-10K, 160k on ADE20K.")
     batch_images: Count = Field(8, description="Images per step over all devices. A pair counts as two.")
@@ -266,7 +266,7 @@ class OptimSettings(Settings):
 
 
 class InferenceSettings(Settings):
-    """Inference for evaluation and pseudo-labels (Sec. 4.2)."""
+    """Inference for evaluation and for pseudo-labels."""
 
     short_edge: Side = Field(640, description="Shorter side at test time, pixels.")
     max_long_edge: LongEdge = Field(2560, description="The longer side at test time, at most, pixels.")

@@ -1,4 +1,4 @@
-"""The full loss of a training step (Eq. 5): Eq. 1 and 4 for every decoder layer, Eq. 2 and 3 for the last."""
+"""The full loss of a training step (Eq. 5): Eq. 1, 2 and 4 for every decoder layer, L_sim and Eq. 3 for the last."""
 
 from __future__ import annotations
 

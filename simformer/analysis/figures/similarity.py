@@ -87,8 +87,8 @@ def named_example(scene: Scene, names: Sequence[str], pixel: Sequence[int] | Non
 def similarity_maps(trained: TrainedModel, scene: Scene, example: Example) -> tuple[np.ndarray, np.ndarray]:
     """Compare the chosen pixel with every pixel of both images, at the stride of the pixel embeddings.
 
-    The pair is [chosen pixel ; other pixel], as in Eq. 2. Batch norm uses the statistics of pairs across this image
-    pair, as it does where SimNet teaches (L_dist); those gathered in training serve base and novel pairs alike, badly.
+    The pair is [chosen pixel ; other pixel], as in L_sim. Batch norm uses the statistics of pairs across this image
+    pair, as it does where SimNet teaches (L_dist). Those of the training mix base and novel pairs, and fit neither.
 
     Returns: probabilities of 'similar' within the first and in the second image, [h, w] each.
     Raises: UserError if the method has no SimNet.
