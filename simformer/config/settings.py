@@ -145,12 +145,6 @@ class LossSettings(Settings):
             raise ValueError(f"loss.ramp is [start, full], found {list(self.ramp)}; give the smaller share first")
         return self
 
-    @model_validator(mode="after")
-    def _teacher(self) -> LossSettings:
-        if self.alpha > 0 and self.sim == 0:
-            raise ValueError("loss.alpha > 0 needs SimNet, its teacher: set loss.sim > 0 or loss.alpha to 0")
-        return self
-
 
 class SimilaritySettings(Settings):
     """Pixel-pixel similarity transfer: sampling for L_sim and L_dist (Sec. 3.4)."""
@@ -327,9 +321,12 @@ class TrainSettings(Settings):
 
     @model_validator(mode="after")
     def _pairs(self) -> TrainSettings:
-        paired = self.pairing.mode != "none"
-        if self.loss.sim > 0 and not paired:
-            raise ValueError("loss.sim > 0 compares two images: set pairing.mode to 'paper', or loss.sim to 0")
+        loss, paired = self.loss, self.pairing.mode != "none"
+        if loss.alpha > 0 and loss.sim == 0 and self.similarity.teacher == "simnet":
+            raise ValueError("loss.alpha > 0 needs SimNet, its teacher: set loss.sim > 0 or loss.alpha to 0")
+        for name, weight in (("loss.sim", loss.sim), ("loss.alpha", loss.alpha)):
+            if weight > 0 and not paired:
+                raise ValueError(f"{name} > 0 compares two images: set pairing.mode to 'paper', or {name} to 0")
         if paired and self.optim.group_images != 2:
             raise ValueError(f"pairs need optim.group_images = 2, found {self.optim.group_images}")
         return self
@@ -339,8 +336,10 @@ class TrainSettings(Settings):
         """L_sim and L_dist draw pixels of the embedding grid without replacement."""
         cells, similarity = (-(-self.augment.crop // 4)) ** 2, self.similarity
         other = round(similarity.points * similarity.other_share)
-        drawn = similarity.points if self.loss.alpha > 0 else max(other, similarity.points - other)
-        if self.loss.sim > 0 and drawn > cells:
+        drawn = max(other, similarity.points - other) if self.has_simnet else 0
+        if self.loss.alpha > 0:
+            drawn = similarity.points
+        if drawn > cells:
             raise ValueError(
                 f"similarity.points ({similarity.points}) draws {drawn} pixels, but the embedding grid has "
                 f"{cells} with augment.crop {self.augment.crop}; lower the first or enlarge the second"
