@@ -90,7 +90,8 @@ def _sample(
     """Yield the base and the novel pixels of every image pair."""
     settings, seed = trained.config.settings, trained.config.seed + PAIR_SEED
     mode = settings.pairing.mode
-    chooser = PairChooser(weak, "code" if mode == "none" else mode)  # none: an imported file with a SimNet to spare
+    # none: an imported file has a SimNet although its method trains none
+    chooser = PairChooser(weak, "code" if mode == "none" else mode)
     groups = TrainingGroups(data, weak, settings.augment, 2, chooser, seed)
     novel_ids = torch.tensor(weak.novel)
     released = settings.similarity.model_copy(update={"pairs": "release"})
