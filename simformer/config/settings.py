@@ -177,7 +177,7 @@ class SimilaritySettings(Settings):
         description="Student of L_dist. cross: the cosine between input and reference pixels (Eq. 3). same: between "
         "pixels of one image, as in the released code.",
     )
-    form: Literal["bce", "cce"] = Field("bce", description="L_dist as binary cross-entropy (Eq. 3), or released 'cce'.")
+    form: Literal["bce", "cce"] = Field("bce", description="L_dist: binary cross-entropy (Eq. 3), or released 'cce'.")
     clamp: Annotated[float, Field(gt=0, lt=0.5)] = Field(
         0.01, description="Teacher and student similarities are clamped to [clamp, 1 - clamp] in 'bce'."
     )
@@ -204,7 +204,7 @@ class AugmentSettings(Settings):
         min_length=1,
         description="The shorter image side is resized to one of these, pixels.",
     )
-    max_long_edge: LongEdge = Field(2560, description="The longer side after resizing, at most, pixels.")
+    max_long_edge: LongEdge = Field(2560, description="Upper bound of the longer side after resizing, pixels.")
     color_jitter: bool = Field(True, description="SSD colour jitter: brightness, contrast, saturation, hue.")
     flip: bool = Field(True, description="Horizontal flip with probability 1/2.")
     crop_tries: Count = Field(50, description="Tries for a crop with at least one usable label.")
@@ -263,7 +263,7 @@ class InferenceSettings(Settings):
     """Inference for evaluation and for pseudo-labels."""
 
     short_edge: Side = Field(640, description="Shorter side at test time, pixels.")
-    max_long_edge: LongEdge = Field(2560, description="The longer side at test time, at most, pixels.")
+    max_long_edge: LongEdge = Field(2560, description="Upper bound of the longer side at test time, pixels.")
     pseudo_short_edges: Annotated[tuple[Side, ...], DISTINCT] = Field(
         (),
         description="Sizes of the shorter side whose predictions (with flips) are averaged to make pseudo-labels. If "
@@ -289,7 +289,9 @@ class SceneSettings(Settings):
     test: Count = Field(200, description="Number of test images.")
     seed: Annotated[int, Field(ge=-(2**31), lt=2**31)] = Field(0, description="Seed of the generator.")
     difficulty: Share = Field(0.5, description="Noise, colour jitter and clutter: 0 easy, 1 hard.")
-    clutter: Share = Field(1.0, description="Scales the share of clutter; at 1, clutter covers 2 to 20 % and more.")
+    clutter: Share = Field(
+        1.0, description="Scales the clutter. With 1, it is about 2 to 20 % of a scene, up to 26 % at difficulty 1."
+    )
 
 
 class TrainSettings(Settings):
