@@ -188,6 +188,12 @@ def test_a_constant_teacher_leaves_the_similarity_loss_out(new_batch, sim):
     assert not loss.balances
 
 
+def test_a_constant_teacher_without_weight_needs_no_pairs(new_batch):
+    output, targets = new_batch(images=3, dtype=torch.float64, labels=[4])
+    loss = new_loss(LossSettings(alpha=0, sim=0), 3, SIMILARITY.model_copy(update={"teacher": "constant"}))
+    assert set(loss(output, targets, num_masks=3, num_groups=1)) == {"cls", "focal", "dice", "comp"}
+
+
 def test_blank_images_give_finite_losses(new_batch, blank_target):
     output, _ = new_batch(images=2)
     simnet = new_simnet(torch.float32)
