@@ -1,4 +1,4 @@
-"""Mixed labels for re-training: base masks as given, novel pixels as the teacher predicts them (Sec. 3.6)."""
+"""Mixed labels for re-training: base masks as given, novel pixels as the teacher predicts them (Sec. 4.2)."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class PixelPairs:
 def simnet_f1(
     trained: TrainedModel, data: Path, weak: LabelSet, true: LabelSet, device: torch.device, pairs: int, output: Path
 ) -> dict[str, float]:
-    """Measure SimNet on pixels of training image pairs, with the true labels of their novel pixels (Sec. 4.4).
+    """Measure F1 of SimNet (Sec. 4.3) on pixels of training image pairs, with the true labels of their novel pixels.
 
     Image pairs, augmentation and J are those of training. Base: pixels drawn as for L_sim with the released pairs,
     whichever the run learnt from, so that runs compare; pairs of two base pixels count. Novel: pixels drawn from the
@@ -90,7 +90,8 @@ def _sample(
     """Yield the base and the novel pixels of every image pair."""
     settings, seed = trained.config.settings, trained.config.seed + PAIR_SEED
     mode = settings.pairing.mode
-    chooser = PairChooser(weak, "code" if mode == "none" else mode)  # none: an imported file with a SimNet to spare
+    # none: an imported file has a SimNet although its method trains none
+    chooser = PairChooser(weak, "code" if mode == "none" else mode)
     groups = TrainingGroups(data, weak, settings.augment, 2, chooser, seed)
     novel_ids = torch.tensor(weak.novel)
     released = settings.similarity.model_copy(update={"pairs": "release"})

@@ -49,7 +49,7 @@ class NetworkSettings(Settings):
     warmup_steps: Annotated[int, Field(ge=0)] = Field(
         0, description="Number of first steps in which the learning rate rises linearly."
     )
-    clip_norm: Positive = Field(5.0, description="The global L2 norm of the gradient, at most.")
+    clip_norm: Positive = Field(5.0, description="Upper bound of the global L2 norm of the gradient.")
     crop: Side = Field(512, description="Side of the square training crop, pixels. Smaller images are padded.")
     long_edges: tuple[Side, Side] | None = Field(
         (320, 640),
@@ -118,7 +118,7 @@ class CamSettings(Settings):
     """Class activation maps of the training images."""
 
     short_edge: Side | None = Field(None, description="Shorter side before scaling, pixels. null: the image's own.")
-    max_long_edge: LongEdge = Field(640, description="The longer side before scaling, in pixels, at most.")
+    max_long_edge: LongEdge = Field(640, description="Upper bound of the longer side before scaling, pixels.")
     scales: tuple[Positive, ...] = Field(
         (1.0, 0.5, 1.5, 2.0),
         min_length=1,

@@ -105,7 +105,7 @@ def crop_labels(args: argparse.Namespace) -> None:
 def fill_labels(args: argparse.Namespace) -> None:
     """Write the labels of the trivial control, Fill*.
 
-    The whole not-base region of an image is given to one novel class that the image contains.
+    The whole not-base region of an image is given to one class, the most frequent of its novel classes.
     """
     from simformer.data.derived_labels import fill_labels as run
 

@@ -89,7 +89,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             f"--{edge}",
             {"type": count(16), "help": f"{what} at which images are predicted, pixels; default: the model's"},
         )
-        for edge, what in (("short-edge", "shorter side"), ("max-long-edge", "highest longer side"))
+        for edge, what in (("short-edge", "shorter side"), ("max-long-edge", "upper bound of the longer side"))
     ]
     split = path("split", "split.yaml that says which classes are novel; default: the model says it", required=False)
     command(

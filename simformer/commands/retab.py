@@ -166,7 +166,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         commands, check_retab, affinity, MAPS, BOUNDARIES, WALKED, SEEDS, DATA, LABELS, TRUTH, SETTINGS, GAMMA,
         path("weights", "initial weights of the backbone; default: random ones", required=False),
         ("--images", {"type": count(1), "default": 400,
-                      "help": "highest number of training images that are looked at"}),
+                      "help": "largest number of training images that are looked at"}),
         THREADS, OUTPUT,
     )  # fmt: skip
     command(

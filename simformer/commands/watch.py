@@ -12,7 +12,7 @@ JSON: Option = ("--json", {"action": "store_true", "help": "print JSON, for scri
 
 
 def status(args: argparse.Namespace) -> None:
-    """Show what of a study is done, runs or failed, and when it ends.
+    """Show how far a study is, what has failed, and when it will end.
 
     The command only reads: you can type it at any time.
     """

@@ -40,7 +40,7 @@ class Draw(Settings):
 
 
 class ModelSettings(Settings):
-    """MaskFormer (Sec. 3.2) and SimNet (Sec. 3.3)."""
+    """MaskFormer (Sec. 3.2) and SimNet (Sec. 3.4)."""
 
     backbone: BackboneName = Field(
         "resnet50",
@@ -105,9 +105,9 @@ class LossSettings(Settings):
     """Weights of the full loss (Eq. 5)."""
 
     cls: Weight = Field(1.0, description="Weight of L_cls, the proposal classification loss (Eq. 1).")
-    focal: Weight = Field(20.0, description="Weight of the focal part of L_mask (Eq. 1) and of L_comp (Eq. 4).")
-    dice: Weight = Field(1.0, description="Weight of the dice part of L_mask (Eq. 1) and of L_comp (Eq. 4).")
-    sim: Weight = Field(1.0, description="Weight of L_sim (Eq. 2). With 0 there is no SimNet.")
+    focal: Weight = Field(20.0, description="Weight of the focal part of L_mask (Eq. 2) and of L_comp (Eq. 4).")
+    dice: Weight = Field(1.0, description="Weight of the dice part of L_mask (Eq. 2) and of L_comp (Eq. 4).")
+    sim: Weight = Field(1.0, description="Weight of L_sim (Sec. 3.4). With 0 there is no SimNet.")
     alpha: Weight = Field(
         0.1, description="alpha (Eq. 5), weight of L_dist (Eq. 3). Released: 0 on COCO split 1, 0.5 on ADE."
     )
@@ -145,15 +145,9 @@ class LossSettings(Settings):
             raise ValueError(f"loss.ramp is [start, full], found {list(self.ramp)}; give the smaller share first")
         return self
 
-    @model_validator(mode="after")
-    def _teacher(self) -> LossSettings:
-        if self.alpha > 0 and self.sim == 0:
-            raise ValueError("loss.alpha > 0 needs SimNet, its teacher: set loss.sim > 0 or loss.alpha to 0")
-        return self
-
 
 class SimilaritySettings(Settings):
-    """Pixel-pixel similarity transfer: sampling for L_sim and L_dist (Eq. 2, 3)."""
+    """Pixel-pixel similarity transfer: sampling for L_sim and L_dist (Sec. 3.4)."""
 
     points: Count = Field(100, description="J, pixels sampled per image for L_sim and for L_dist (Table 4).")
     pairs: Annotated[Literal["release", "paper"], LATER] = Field(
@@ -183,7 +177,7 @@ class SimilaritySettings(Settings):
         description="Student of L_dist. cross: the cosine between input and reference pixels (Eq. 3). same: between "
         "pixels of one image, as in the released code.",
     )
-    form: Literal["bce", "cce"] = Field("bce", description="L_dist as binary cross-entropy (Eq. 3), or released 'cce'.")
+    form: Literal["bce", "cce"] = Field("bce", description="L_dist: binary cross-entropy (Eq. 3), or released 'cce'.")
     clamp: Annotated[float, Field(gt=0, lt=0.5)] = Field(
         0.01, description="Teacher and student similarities are clamped to [clamp, 1 - clamp] in 'bce'."
     )
@@ -191,7 +185,7 @@ class SimilaritySettings(Settings):
 
 
 class PairSettings(Settings):
-    """Choice of the reference image B for an input image A (Sec. 3.3)."""
+    """Choice of the reference image B for an input image A (Sec. 3.4)."""
 
     mode: Literal["none", "paper", "code", "self"] = Field(
         "paper",
@@ -202,7 +196,7 @@ class PairSettings(Settings):
 
 
 class AugmentSettings(Settings):
-    """Training augmentation (Sec. 4.2 and the MaskFormer recipe)."""
+    """Training augmentation (Appendix A3 and the MaskFormer recipe)."""
 
     crop: Side = Field(640, description="S, side of the square training crop, pixels.")
     short_edges: Annotated[tuple[Side, ...], DISTINCT] = Field(
@@ -210,7 +204,7 @@ class AugmentSettings(Settings):
         min_length=1,
         description="The shorter image side is resized to one of these, pixels.",
     )
-    max_long_edge: LongEdge = Field(2560, description="The longer side after resizing, at most, pixels.")
+    max_long_edge: LongEdge = Field(2560, description="Upper bound of the longer side after resizing, pixels.")
     color_jitter: bool = Field(True, description="SSD colour jitter: brightness, contrast, saturation, hue.")
     flip: bool = Field(True, description="Horizontal flip with probability 1/2.")
     crop_tries: Count = Field(50, description="Tries for a crop with at least one usable label.")
@@ -222,7 +216,7 @@ class AugmentSettings(Settings):
 
 
 class OptimSettings(Settings):
-    """AdamW with a polynomial schedule (Sec. 4.2)."""
+    """AdamW with a polynomial schedule (Appendix A3)."""
 
     steps: Count = Field(60_000, description="T, optimiser steps; 60k on COCO-Stuff-10K, 160k on ADE20K.")
     batch_images: Count = Field(8, description="Images per step over all devices. A pair counts as two.")
@@ -266,10 +260,10 @@ class OptimSettings(Settings):
 
 
 class InferenceSettings(Settings):
-    """Inference for evaluation and pseudo-labels (Sec. 4.2)."""
+    """Inference for evaluation and for pseudo-labels."""
 
     short_edge: Side = Field(640, description="Shorter side at test time, pixels.")
-    max_long_edge: LongEdge = Field(2560, description="The longer side at test time, at most, pixels.")
+    max_long_edge: LongEdge = Field(2560, description="Upper bound of the longer side at test time, pixels.")
     pseudo_short_edges: Annotated[tuple[Side, ...], DISTINCT] = Field(
         (),
         description="Sizes of the shorter side whose predictions (with flips) are averaged to make pseudo-labels. If "
@@ -295,7 +289,9 @@ class SceneSettings(Settings):
     test: Count = Field(200, description="Number of test images.")
     seed: Annotated[int, Field(ge=-(2**31), lt=2**31)] = Field(0, description="Seed of the generator.")
     difficulty: Share = Field(0.5, description="Noise, colour jitter and clutter: 0 easy, 1 hard.")
-    clutter: Share = Field(1.0, description="Scales the share of clutter; at 1, clutter covers 2 to 20 % and more.")
+    clutter: Share = Field(
+        1.0, description="Scales the clutter. With 1, it is about 2 to 20 % of a scene, up to 26 % at difficulty 1."
+    )
 
 
 class TrainSettings(Settings):
@@ -327,9 +323,12 @@ class TrainSettings(Settings):
 
     @model_validator(mode="after")
     def _pairs(self) -> TrainSettings:
-        paired = self.pairing.mode != "none"
-        if self.loss.sim > 0 and not paired:
-            raise ValueError("loss.sim > 0 compares two images: set pairing.mode to 'paper', or loss.sim to 0")
+        loss, paired = self.loss, self.pairing.mode != "none"
+        if loss.alpha > 0 and loss.sim == 0 and self.similarity.teacher == "simnet":
+            raise ValueError("loss.alpha > 0 needs SimNet, its teacher: set loss.sim > 0 or loss.alpha to 0")
+        for name, weight in (("loss.sim", loss.sim), ("loss.alpha", loss.alpha)):
+            if weight > 0 and not paired:
+                raise ValueError(f"{name} > 0 compares two images: set pairing.mode to 'paper', or {name} to 0")
         if paired and self.optim.group_images != 2:
             raise ValueError(f"pairs need optim.group_images = 2, found {self.optim.group_images}")
         return self
@@ -339,8 +338,10 @@ class TrainSettings(Settings):
         """L_sim and L_dist draw pixels of the embedding grid without replacement."""
         cells, similarity = (-(-self.augment.crop // 4)) ** 2, self.similarity
         other = round(similarity.points * similarity.other_share)
-        drawn = similarity.points if self.loss.alpha > 0 else max(other, similarity.points - other)
-        if self.loss.sim > 0 and drawn > cells:
+        drawn = max(other, similarity.points - other) if self.has_simnet else 0
+        if self.loss.alpha > 0:
+            drawn = similarity.points
+        if drawn > cells:
             raise ValueError(
                 f"similarity.points ({similarity.points}) draws {drawn} pixels, but the embedding grid has "
                 f"{cells} with augment.crop {self.augment.crop}; lower the first or enlarge the second"

@@ -109,8 +109,8 @@ def fill_labels(source: LabelSet, destination: Path) -> LabelSet:
     """Trivial control: the whole not-base region becomes the most frequent novel class of the image.
 
     Frequency is the number of training images that carry the class's image-level label; ties go to the lower
-    id. Images without a novel class keep their masked label map. A class that is unknown in the image is filled in no
-    more than any other: the control is wrong by design wherever two classes share the region.
+    id. Images without a novel class keep their masked label map. No other class gets a pixel, even if the region shows
+    it, known or unknown: as a control, this is meant to be wrong wherever two classes share the region.
 
     Raises: UserError if the label set is no masked one.
     """

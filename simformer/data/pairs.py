@@ -1,4 +1,4 @@
-"""Choice of the reference image B for an input image A, from image-level labels only (Sec. 3.3).
+"""Choice of the reference image B for an input image A, from image-level labels only (Sec. 3.4).
 
 Only classes that are known to be in both images count as common; an unknown class does not. But an unknown class is not
 counted as absent either: if a rule prefers images that share exactly one novel class, it may be a second one.

@@ -1,4 +1,4 @@
-"""Resizing, cropping, jitter, flip and padding of an image and its label map (Sec. 4.2, MaskFormer recipe).
+"""Resizing, cropping, jitter, flip and padding of an image and its label map (Appendix A3, MaskFormer recipe).
 
 Images are uint8 RGB [H, W, 3], label maps uint8 [H, W]. All randomness comes from the given generator.
 """

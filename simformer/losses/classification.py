@@ -1,4 +1,4 @@
-"""Proposal classification loss L_cls (Eq. 1, first term)."""
+"""Proposal classification loss L_cls (Eq. 1)."""
 
 from __future__ import annotations
 

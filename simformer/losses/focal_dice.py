@@ -1,4 +1,4 @@
-"""Focal and dice, the two distances between mask logits and a binary mask (Eq. 1, Eq. 4, matching)."""
+"""Focal and dice, the two distances between mask logits and a binary mask (Eq. 2, Eq. 4, matching)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proposal mask loss L_mask of the classes with a mask (Eq. 1, second term)."""
+"""Proposal mask loss L_mask of the classes with a mask (Eq. 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses at pixel resolution, between masks and (unions of) proposals at the embedding grid (Eq. 1, Eq. 4)."""
+"""Losses at pixel resolution, between masks and (unions of) proposals at the embedding grid (Eq. 2, Eq. 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sampling of J pixels per image for the similarity losses (Sec. 3.3, Sec. 3.4), for G pairs of images at a time."""
+"""Sampling of J pixels per image for the similarity losses (Sec. 3.4), for G pairs of images at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pixel-pixel similarity transfer: L_sim trains SimNet on base pixels (Eq. 2), L_dist hands it on (Eq. 3).
+"""Pixel-pixel similarity transfer (Sec. 3.4): L_sim trains SimNet on base pixels, L_dist (Eq. 3) hands it on.
 
 Both compare the J sampled pixels of an input image with those of its reference image, in two directions:
 similarity [0, i, j] is between pixel i of the first and j of the second image, [1, i, j] the other way round.
@@ -23,7 +23,7 @@ SimNet = Callable[[Tensor, Tensor], Tensor]
 
 
 class PairBalance:
-    """Running numbers of dissimilar and similar pixel pairs, which balance L_sim (Sec. 3.3)."""
+    """Running numbers of dissimilar and similar pixel pairs, which balance L_sim (Sec. 3.4)."""
 
     def __init__(self, window: int, stride: int) -> None:
         self.stride = stride
@@ -60,7 +60,7 @@ def similarity_loss(
     settings: SimilaritySettings,
     unknown: Tensor | None = None,
 ) -> Tensor:
-    """L_sim (Eq. 2): balanced binary cross-entropy of SimNet on pixel pairs with a base pixel in them.
+    """L_sim (Sec. 3.4): balanced binary cross-entropy of SimNet on pixel pairs with a base pixel in them.
 
     A pair is similar if both pixels have the same base class. A base pixel and a pixel outside the base region are
     dissimilar. Two pixels outside it are left out. With the paper's pairs both pixels must be base, and the mean over

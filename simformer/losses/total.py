@@ -1,4 +1,4 @@
-"""The full loss of a training step (Eq. 5): Eq. 1 and 4 for every decoder layer, Eq. 2 and 3 for the last."""
+"""The full loss of a training step (Eq. 5): Eq. 1, 2 and 4 for every decoder layer, L_sim and Eq. 3 for the last."""
 
 from __future__ import annotations
 
@@ -120,7 +120,8 @@ class SimFormerLoss:
             doubtful = None if unknown is None else unknown.any(1)
             comp = complementary_loss(matched, matches, not_base, layers, weights, *groups, kept, progress, doubtful)
             terms["comp"] = weights.beta * comp.sum()
-        if self.similarity.teacher == "constant" if simnet is None else weights.sim:
+        taught = weights.alpha and self.similarity.teacher == "constant" if simnet is None else weights.sim
+        if taught:
             size = output.embeddings.shape[-2:]
             maps = to_grid(label_maps, size).flatten(1), to_grid(padding, size).flatten(1)
             sim, dist = self._transfer(output, matches, *maps, simnet, seeds, first_slot, unknown)

@@ -1,1 +1,1 @@
-"""Networks: MaskFormer (Sec. 3.2) with its backbone, pixel decoder and transformer, and SimNet (Sec. 3.3)."""
+"""Networks: MaskFormer (Sec. 3.2) with its backbone, pixel decoder and transformer, and SimNet (Sec. 3.4)."""

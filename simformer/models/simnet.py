@@ -1,4 +1,4 @@
-"""SimNet: the probability that two pixels belong to the same class, from their embeddings (Sec. 3.3)."""
+"""SimNet: the probability that two pixels belong to the same class, from their embeddings (Sec. 3.4)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ResidualBlock(nn.Module):
 
 
 class SimNet(nn.Module):
-    """Three residual blocks on pairs of pixel embeddings and a two-way softmax (Sec. 3.3; released code).
+    """Three residual blocks on pairs of pixel embeddings and a two-way softmax (Sec. 3.4; released code).
 
     Batch norm uses, in train mode, the statistics of all pixel pairs of one image pair; layer norm knows one pair.
 
@@ -64,7 +64,7 @@ class SimNet(nn.Module):
         return cls(settings.dim, settings.simnet_dim, settings.simnet_norm, settings.simnet_input == "relational")
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Compare every pixel of one image with every pixel of another: R_hat of Eq. 2.
+        """Compare every pixel of one image with every pixel of another: R_hat (Sec. 3.4).
 
         Args:
             a: embeddings of J pixels, for each of D directions of G image pairs, [G, D, J, C], or of one, [D, J, C].

@@ -137,9 +137,10 @@ class MethodFile(Settings):
         "weak",
         description="What the training sees of novel classes. weak: their masks are hidden, and image-level labels "
         "describe the whole image. crop: as in the released code, image-level labels describe each training crop; "
-        "they are found from hidden pixels. full: all masks. pseudo: predictions of `teacher`. fill: the not-base "
-        "region, split among the novel classes of the image. maps: the not-base region, labelled by class maps "
-        "(`maps`) that are learnt from image-level labels. none: nothing is trained here; `predictions` are scored.",
+        "they are found from hidden pixels. full: all masks. pseudo: predictions of `teacher`. fill: the whole "
+        "not-base region becomes one class, the most frequent novel class of the image. maps: the not-base region, "
+        "labelled by class maps (`maps`) that are learnt from image-level labels. none: nothing is trained here; "
+        "`predictions` are scored.",
     )
     teacher: MethodName | None = Field(None, description="Method whose predictions label the novel pixels.")
     maps: MapChoice | None = Field(None, description="Which class maps label the novel pixels.")

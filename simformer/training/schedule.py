@@ -1,4 +1,4 @@
-"""Optimiser, parameter groups and learning-rate schedule (Sec. 4.2)."""
+"""Optimiser, parameter groups and learning-rate schedule (Appendix A3)."""
 
 from __future__ import annotations
 

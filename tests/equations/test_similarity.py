@@ -1,4 +1,4 @@
-"""L_sim (Eq. 2), L_dist (Eq. 3), their sampling and their gradients, against plain loops."""
+"""L_sim (Sec. 3.4), L_dist (Eq. 3), their sampling and their gradients, against plain loops."""
 
 import math
 

@@ -162,7 +162,7 @@ class PlainLoss:
         return torch.cat([inside, draw(~region & ~padding, others, generator)], dim=1)
 
     def sim(self, embeddings: Tensor, labels: Tensor, points: Tensor, simnet: nn.Module, slot: int) -> Tensor:
-        """L_sim (Eq. 2)."""
+        """L_sim (Sec. 3.4)."""
         features, chosen = at(embeddings, points), labels.gather(1, points)
         similarity = simnet(features, features.flip(0))
         similar = chosen[:, :, None] == chosen.flip(0)[:, None]

@@ -51,7 +51,7 @@ def test_a_plain_maskformer_has_neither(scenes, masked, new_config):
 
 
 def test_a_constant_teacher_is_no_network_but_needs_pairs(scenes, masked, new_config, tmp_path):
-    config = new_config({"similarity": {"points": 20, "teacher": "constant"}})
+    config = new_config({"loss": {"sim": 0}, "similarity": {"points": 20, "teacher": "constant"}})
     training = build_training(config, scenes.data, masked, None, CPU)
     assert training.simnet is None and training.groups.chooser is not None
     save_model(tmp_path / "model.safetensors", training, config, masked)

@@ -116,3 +116,16 @@ def test_the_pages_name_files_that_exist():
     } - {block.file for page in PAGES for block in blocks(page)}
     absent = sorted(name for name in names if not (ROOT / name).exists() and not WRITTEN.search(Path(name).stem))
     assert not absent
+
+
+def test_a_module_that_the_pages_name_without_its_folder_exists():
+    """A bare name, or the end of a path: `tuning.py`, `cpn/losses.py`."""
+    rooms = [ROOT / room for room in ("simformer", "tests", "docs")]
+    modules = [f"/{path.relative_to(ROOT)}" for room in rooms for path in room.rglob("*.py")]
+    absent = {
+        (page.name, name)
+        for page in PAGES
+        for name in re.findall(r"`([\w./-]+\.py)`", page.read_text())
+        if not any(module.endswith(f"/{name}") for module in modules) and name not in {b.file for b in blocks(page)}
+    }
+    assert not absent

@@ -87,7 +87,7 @@ def named_example(scene: Scene, names: Sequence[str], pixel: Sequence[int] | Non
 def similarity_maps(trained: TrainedModel, scene: Scene, example: Example) -> tuple[np.ndarray, np.ndarray]:
     """Compare the chosen pixel with every pixel of both images, at the stride of the pixel embeddings.
 
-    The pair is [chosen pixel ; other pixel], as in Eq. 2. Batch norm uses the statistics of pairs across this image
+    The pair is [chosen pixel ; other pixel], as in L_sim. Batch norm uses the statistics of pairs across this image
     pair, as it does where SimNet teaches (L_dist). So a value says something of the whole pair of images as well.
 
     Returns: probabilities of 'similar' within the first and in the second image, [h, w] each.

@@ -1,4 +1,4 @@
-"""SimNet's similarity of every pixel of an image with every other one, on a grid for a web page (Sec. 3.3)."""
+"""SimNet's similarity of every pixel of an image with every other one, on a grid for a web page (Sec. 3.4)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def similarity_grid(model: MaskFormer, simnet: SimNet, image: Tensor) -> tuple[T
         model: network in eval mode.
         simnet: of the same training.
         image: raw RGB at test size, uint8 [1, 3, H, W], on the networks' device.
-    Returns: R_hat of Eq. 2, [cells, cells], row = the pixel that is asked about; rows and columns of the grid.
+    Returns: R_hat (Sec. 3.4), [cells, cells], row = the pixel that is asked about; rows and columns of the grid.
     """
     height, width = image.shape[-2:]
     padded = F.pad(normalise(image), (0, -width % SIZE_DIVISOR, 0, -height % SIZE_DIVISOR))

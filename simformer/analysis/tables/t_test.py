@@ -23,9 +23,9 @@ NOTE = (
     "the two methods are compared on this metric."
 )
 PUBLISHED_NOTE = (
-    "Published: the paper's mean ± deviation of the first and the second method, and its p. The paper's p values do "
-    "not follow from its own means and deviations, neither by Welch's test nor by Student's (COCO-Stuff-10K split 4: "
-    "the paper has 5.29e-5, Welch's test gives 3.9e-6)."
+    "Published: the paper's mean ± deviation of the first and the second method, and its p, where we "
+    "have them. The paper's p values do not follow from its own means and deviations, neither by Welch's test nor by "
+    "Student's (COCO-Stuff-10K split 4: the paper has 5.29e-5, Welch's test gives 3.9e-6)."
 )
 
 

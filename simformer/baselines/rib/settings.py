@@ -31,7 +31,7 @@ class RibSettings(Settings):
     )
     goal: Literal["present", "absent"] = Field(
         "present",
-        description="Toward which classes an image is fine-tuned: present, its own; absent, a class that it does not "
+        description="Toward which classes an image is fine-tuned. present: its own. absent: a class that it does not "
         "show (a control).",
     )
     lr: Positive = Field(
