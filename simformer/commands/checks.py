@@ -48,9 +48,9 @@ def map_gallery(args: argparse.Namespace) -> None:
 
 
 def stage_costs(args: argparse.Namespace) -> None:
-    """Write the time and memory of the trainings and of the passes over images that have finished.
+    """Write what every finished training and pass over images has cost.
 
-    The command writes csv and Markdown.
+    The costs are time and memory, as csv and Markdown.
     """
     from simformer.analysis.tables.stage_costs import write_stage_costs
     from simformer.study.specification import read_runs
