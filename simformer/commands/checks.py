@@ -48,7 +48,7 @@ def map_gallery(args: argparse.Namespace) -> None:
 
 
 def stage_costs(args: argparse.Namespace) -> None:
-    """Write what every finished training and pass over images has cost.
+    """Write what finished trainings and passes over images cost.
 
     The costs are time and memory, as csv and Markdown.
     """
