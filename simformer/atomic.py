@@ -56,6 +56,12 @@ def kind_of(path: Path) -> str | None:
     return None if stat.S_ISREG(mode) else OTHER_KINDS.get(stat.S_IFMT(mode), "no plain file")
 
 
+def refuse_folder(path: Path) -> None:
+    """Raise UserError if a folder stands where a file is to be written."""
+    if path.is_dir():
+        raise UserError(f"{path}: a folder; expected the name of a file to write, for example {path / 'name'}")
+
+
 def atomic_write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
     """Write a file so that a reader sees the old content or all of the new one, never a part.
 
@@ -63,9 +69,15 @@ def atomic_write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
         path: the file; missing folders above it are made.
         data: its new content.
         durable: wait until the disk has it, so that it also survives a power cut.
+    Raises: UserError if a folder has that name; OSError with the name of the file, if the disk refuses it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix=".part")
+    refuse_folder(path)
+    try:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix=".part")
+    except OSError as error:
+        error.filename = str(path)  # the user does not know the temporary file
+        raise
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)

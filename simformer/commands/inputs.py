@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from simformer.data.splits import Split
 
 
+def new_file(file: Path) -> Path:
+    """Return the name of a file to write; refuse a folder before the work begins."""
+    from simformer.atomic import refuse_folder
+
+    refuse_folder(file)
+    return file
+
+
 def label_set(file: Path) -> LabelSet:
     """Read a label set."""
     from simformer.data.labels import LabelSet

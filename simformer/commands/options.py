@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simformer.commands.inputs import base_novel_split, dataset_index, label_set, take_device, use_threads
+from simformer.commands.inputs import base_novel_split, dataset_index, label_set, new_file, take_device, use_threads
 from simformer.data.shards import WHOLE, Shard
 from simformer.errors import UserError
 from simformer.machine.device_names import DEVICES, EXPECTED
@@ -158,6 +158,7 @@ def refuse_overwriting(args: argparse.Namespace) -> None:
 
 
 OUTPUT = path("output", "file or folder to write")
+OUTPUT_FILE = path("output", "file to write", read=new_file)
 DATA = path("data", "folder of the prepared dataset")
 INDEX = path("index", "index.json that the audit of the dataset wrote", read=dataset_index)
 LABELS = path("labels", "labels.json of the label set to read", read=label_set)

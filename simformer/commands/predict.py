@@ -6,8 +6,8 @@ import argparse
 import sys
 
 from simformer.commands import options
-from simformer.commands.inputs import base_novel_split, dataset_index, take_device
-from simformer.commands.options import DATA, DEVICE, MODEL, OUTPUT, RUN, SHARD, command, count, path, unread
+from simformer.commands.inputs import base_novel_split, dataset_index, new_file, take_device
+from simformer.commands.options import DATA, DEVICE, MODEL, OUTPUT_FILE, RUN, SHARD, command, count, path, unread
 from simformer.errors import UserError
 
 # Heavy imports (torch) stay inside the commands, so that `--help` starts fast.
@@ -103,7 +103,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         ("--classes", {"nargs": "+", "metavar": "CLASS", "default": None,
                        "help": "classes to keep; pixels of all others become 255; default: all"}),
         ("--threshold", {"type": options.score, "default": 0.0,
-                         "help": "score below which a pixel becomes 255, 0 to 1"}),
+                         "help": "score below which a pixel becomes 255; 0 or more"}),
         ("--batch", {"type": count(1, 4096), "default": 1,
                      "help": "number of images of one size that are predicted together"}),
         unread(DEVICE),
@@ -111,7 +111,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         split, *sizes,
     )  # fmt: skip
     command(
-        commands, export, MODEL, OUTPUT,
+        commands, export, MODEL, OUTPUT_FILE,
         ("--format", {"choices": ("onnx", "torch_export"), "required": True, "help": "format of the written file"}),
         ("--argmax", {"action": "store_true",
                       "help": "let the written network return class ids instead of scores"}),
@@ -126,6 +126,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
              read=dataset_index),
         RUN, SHARD,
         path("split", "split.yaml, together with --output; default: no split", required=False, read=base_novel_split),
-        path("output", "metrics.json to write; default: none", required=False),
-        path("evaluation", "file of counts to write (.npz), for `simformer metrics`; default: none", required=False),
+        path("output", "metrics.json to write; default: none", required=False, read=new_file),
+        path("evaluation", "file of counts to write (.npz), for `simformer metrics`; default: none", required=False,
+             read=new_file),
     )  # fmt: skip

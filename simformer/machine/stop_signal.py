@@ -133,7 +133,7 @@ class Stops:
     @property
     def text(self) -> str:
         """What the user is told."""
-        return f"interrupted: {signal.Signals(self.number or signal.SIGINT).name}; type the same command to continue"
+        return f"interrupted: {signal.Signals(self.number or signal.SIGINT).name}; type the same command again"
 
 
 def _is_importing(frame: FrameType | None) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from numbers import Real
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -63,7 +65,7 @@ class Segmenter:
             threshold: pixels whose score is below it get IGNORE (255).
             classes: names or ids of the classes to keep; pixels of all others get IGNORE. None: all.
         Returns: the prediction at the image's own size.
-        Raises: UserError if the image cannot be read, or a class is unknown.
+        Raises: UserError if the image cannot be read, a class is unknown, or the threshold is no number from 0 up.
         """
         return next(self.stream([image], threshold=threshold, classes=classes))
 
@@ -82,10 +84,18 @@ class Segmenter:
             batch: images of equal size that follow each other and are predicted together, at most.
             threshold, classes: see `predict`.
         Returns: one prediction per image.
-        Raises: UserError as `predict`.
+        Raises: UserError as `predict`, and at once for a value that cannot be meant.
         """
+        if isinstance(images, str | PathLike):
+            raise UserError(f"'{images}': one name; expected a list of pictures, or call `predict` with it")
+        if isinstance(classes, str):
+            raise UserError(f"classes: found '{classes}'; expected a list, e.g. ['{classes}']")
+        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+            raise UserError(f"batch: found {batch!r}; expected a whole number from 1 up")
+        if isinstance(threshold, bool) or not isinstance(threshold, Real) or not 0 <= threshold < math.inf:
+            raise UserError(f"threshold: found {threshold!r}; expected a number from 0 up")
         kept = [c.id for c in self.classes] if classes is None else [self._id(name) for name in classes]
-        return self._stream(images, max(1, batch), threshold, kept)
+        return self._stream(images, batch, float(threshold), kept)
 
     def _stream(self, images: Iterable[Picture], batch: int, threshold: float, kept: list[int]) -> Iterator[Prediction]:
         waiting: list[NDArray[np.uint8]] = []

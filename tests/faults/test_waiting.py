@@ -175,7 +175,7 @@ def test_a_signal_at_any_moment(start, arguments, tmp_path, seconds, number):
     assert len(lines(errors)) == 1, errors
     (line,) = lines(errors)
     assert process.returncode == 128 + number and line.startswith("interrupted: ")
-    assert re.search(r"type the same command to continue|run the same command to continue", line)
+    assert re.search(r"type the same command again|run the same command to continue", line)
     assert not (tmp_path / "model.safetensors").exists() and not (tmp_path / "state.lock").exists()
 
 
@@ -187,7 +187,7 @@ def test_a_signal_ends_a_process_that_waits_for_another(training, start, argumen
     assert f"waiting: this run is being trained by process {training.pid} on " in said and " since 20" in said
     second.send_signal(signal.SIGTERM)
     _, errors = second.communicate(timeout=10)
-    assert second.returncode == 143 and lines(errors) == ["interrupted: SIGTERM; type the same command to continue"]
+    assert second.returncode == 143 and lines(errors) == ["interrupted: SIGTERM; type the same command again"]
     os.kill(training.pid, signal.SIGCONT)
     assert training.poll() is None and (tmp_path / "state.lock").exists()
 

@@ -63,6 +63,23 @@ def test_atomic_write_keeps_the_old_file_and_removes_its_own_when_it_fails(tmp_p
     assert os.listdir(tmp_path) == ["a.bin"]
 
 
+def test_a_folder_where_a_file_is_to_be_written_is_named_and_kept(tmp_path):
+    (tmp_path / "there").mkdir()
+    with pytest.raises(UserError, match=r"there: a folder; expected the name of a file to write"):
+        atomic_write_text(tmp_path / "there", "content")
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_a_disk_that_refuses_names_the_file_and_not_a_temporary_one(tmp_path, monkeypatch):
+    def refuse(**options):
+        raise OSError(30, "Read-only file system", str(tmp_path / ".file.x.part"))
+
+    monkeypatch.setattr("simformer.atomic.tempfile.mkstemp", refuse)
+    with pytest.raises(OSError) as raised:
+        atomic_write_text(tmp_path / "file", "content")
+    assert raised.value.filename == str(tmp_path / "file")
+
+
 def test_atomic_write_gives_the_usual_permissions(tmp_path):
     (tmp_path / "usual").write_bytes(b"")
     atomic_write_bytes(tmp_path / "ours", b"")

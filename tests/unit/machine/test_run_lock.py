@@ -132,7 +132,7 @@ def test_a_process_that_ends_amid_an_import_leaves_none(tmp_path):
     command = [sys.executable, "-c", AMID_AN_IMPORT, str(tmp_path / "state")]
     path = os.pathsep.join([str(tmp_path), *sys.path])
     done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=15)
-    assert done.returncode == 143 and done.stderr == "interrupted: SIGTERM; type the same command to continue\n"
+    assert done.returncode == 143 and done.stderr == "interrupted: SIGTERM; type the same command again\n"
     assert not (tmp_path / "state.lock").exists()
 
 

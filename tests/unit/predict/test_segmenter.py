@@ -159,6 +159,22 @@ def test_arrays_that_are_no_pictures(segmenter, name):
         segmenter.predict(BAD[name])
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threshold": float("nan")}, "threshold: found nan; expected a number from 0 up"),
+        ({"threshold": -1}, "threshold: found -1; expected a number from 0 up"),
+        ({"threshold": "0.5"}, "threshold: found '0.5'; expected a number from 0 up"),
+        ({"classes": "sea"}, r"classes: found 'sea'; expected a list, e.g. \['sea'\]"),
+        ({"batch": 0}, "batch: found 0; expected a whole number from 1 up"),
+        ({"images": "photos"}, "'photos': one name; expected a list of pictures"),
+    ],
+)
+def test_values_that_cannot_be_meant_are_refused_at_once(segmenter, options, message):
+    with pytest.raises(UserError, match=message):
+        segmenter.stream(**{"images": []} | options)
+
+
 def test_pictures_of_pillow_become_what_their_files_would(segmenter, tmp_path):
     picture = photograph(40, 60)
     exif = picture.getexif()
