@@ -16,7 +16,7 @@ from simformer.study.progress import Progress, last_error, read_progress
 from simformer.study.runs import CELL
 
 STATES = ("done", "running", "queued", "interrupted", "failed", "changed", "missing")
-"""What a training can be; 'changed': done, but with other settings, so that it will be done again."""
+"""What a training can be; 'changed': done or begun with other settings or novel classes, so that it starts anew."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class TrainingStatus:
         results: those that are there.
         slurm_logs: folder of Slurm's own logs of the job; None without one.
         slurm_job: number and place of the job in Slurm's queue; None without one.
+        stale: folder of its saved state, if the next run refuses that; None otherwise.
     """
 
     cell: Cell
@@ -48,6 +49,7 @@ class TrainingStatus:
     results: tuple[Path, ...] = ()
     slurm_logs: Path | None = None
     slurm_job: str | None = None
+    stale: Path | None = None
 
     @property
     def name(self) -> str:
@@ -186,7 +188,7 @@ def _open(
         state = "running"
     elif progress.error:
         state, reason = "failed", progress.error
-    elif begun:
+    elif begun and training.stale is None:
         state, reason = "interrupted", slurm.last_words(slurm_logs) if slurm_logs else None
     else:
         state = "changed" if training.status == "changed" else "missing"
@@ -194,7 +196,7 @@ def _open(
     slurm_job = f"{job.number} ({job.where})" if job else None
     return TrainingStatus(
         training.cell, state, training.steps, progress, hours, reason, log, needed,
-        slurm_logs=slurm_logs, slurm_job=slurm_job,
+        slurm_logs=slurm_logs, slurm_job=slurm_job, stale=training.stale,
     )  # fmt: skip
 
 
