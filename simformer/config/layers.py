@@ -21,7 +21,7 @@ from simformer.config.fields import Labels, Seed, Settings
 from simformer.config.settings import Draw, TrainSettings
 from simformer.errors import UserError, from_here, if_made, to_make
 from simformer.text.explain import explain, is_section, mistakes, origin
-from simformer.text.plain_yaml import load_plain
+from simformer.text.plain_yaml import dump_plain, load_plain
 from simformer.text.visible import visible
 
 RECIPE_VERSION = 1
@@ -196,7 +196,7 @@ class RunConfig(Settings):
     def save(self, path: Path) -> None:
         """Write the flat settings, their hash and the novel classes as YAML, atomically."""
         content = {"hash": self.hash} | self.model_dump(mode="json", include={"novel"}) | self.flat()
-        atomic_write_text(path, yaml.safe_dump(content, sort_keys=False, width=100))
+        atomic_write_text(path, dump_plain(content, width=100))
 
     @classmethod
     def load(cls, path: Path) -> RunConfig:

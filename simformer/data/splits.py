@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from simformer.atomic import atomic_write_text
 from simformer.config.layers import read_yaml
@@ -18,6 +17,7 @@ from simformer.config.settings import IGNORE, Draw
 from simformer.data.class_names import normal
 from simformer.data.layout import CLASSES, TAGS
 from simformer.errors import UserError, did_you_mean, if_made
+from simformer.text.plain_yaml import dump_plain
 
 WAYS = ("novel", "file", "seed", "full")
 """Keys of a specification of which each says by itself what is novel."""
@@ -39,7 +39,7 @@ class Split:
     def save(self, path: Path) -> None:
         """Write ids and names of both groups as YAML."""
         groups = {name: {i: self.classes[i] for i in getattr(self, name)} for name in ("novel", "base")}
-        atomic_write_text(path, yaml.safe_dump(groups | {"classes": list(self.classes)}, sort_keys=False))
+        atomic_write_text(path, dump_plain(groups | {"classes": list(self.classes)}))
 
     @classmethod
     def load(cls, path: Path) -> Split:

@@ -200,10 +200,10 @@ def _training(
         status = "done" if belongs(mine, folder, run.hash, catalogue.novel(*cell[:2])) else "changed"
     else:
         status = "changed" if stale else "interrupted" if saved else "to do"
-    times = (training_time(run, like, cards, gpu) for gpu in (True, False))
+    gpu, cpu = (training_time(run, like, cards, on_gpu) for on_gpu in (True, False))
     optim = run.settings.optim
     images = optim.steps * optim.batch_images
-    return Training(cell, folder, status, optim.steps, images, *times, state if stale and status != "done" else None)
+    return Training(cell, folder, status, optim.steps, images, gpu, cpu, state if stale and status != "done" else None)
 
 
 def _after_teacher(catalogue: Catalogue, found: Mapping[Cell, Training], training: Training) -> Training:
