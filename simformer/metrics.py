@@ -17,10 +17,11 @@ from simformer.config.settings import IGNORE, Draw
 from simformer.data.identity import Identity, OtherRun, require_dataset, require_groups, require_novel, require_run
 from simformer.data.shards import WHOLE, Shard, require_all
 from simformer.data.splits import Split
-from simformer.errors import MAKES_IT, UserError, if_made, to_make
+from simformer.errors import MAKES_IT, UserError, if_made
 from simformer.text.explain import shown
 from simformer.text.json_text import json_text
 from simformer.text.strict_json import NUMBER, parse_json, read_generated
+from simformer.text.to_make import to_make
 
 COUNTS = ("confusion", "hits", "truth", "predicted")
 OWNER = {"run": str, "classes": list, "novel_classes": list}

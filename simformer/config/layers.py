@@ -19,9 +19,10 @@ from pydantic import BaseModel, Field, ValidationError
 from simformer.atomic import atomic_write_text
 from simformer.config.fields import Labels, Seed, Settings
 from simformer.config.settings import Draw, TrainSettings
-from simformer.errors import UserError, from_here, if_made, to_make
+from simformer.errors import UserError, from_here, if_made
 from simformer.text.explain import explain, is_section, mistakes, origin
 from simformer.text.plain_yaml import dump_plain, load_plain
+from simformer.text.to_make import to_make
 from simformer.text.visible import visible
 
 RECIPE_VERSION = 1

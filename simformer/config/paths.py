@@ -1,8 +1,9 @@
 """What a path in the configuration means, and where the files lie that a study names: one rule for every command.
 
 A path may begin with `~` and may hold `$NAME` or `${NAME}`. A relative one is taken from the working directory, that of
-the command or of `snakemake --directory`; only a split's `file` belongs to the configuration, and is taken from the
-folder above the configuration folder. Links are followed, and stay links.
+the command or of `snakemake --directory`; `plan`, `status`, `doctor` and `keep`, which may be typed anywhere, first go
+to the folder of the study's workflow (`workflow_folder`). Only a split's `file` belongs to the configuration, and is
+taken from the folder above the configuration folder. Links are followed, and stay links.
 """
 
 from __future__ import annotations
@@ -102,6 +103,20 @@ def config_folder(studies: Sequence[Path], checkout: Path = CHECKOUT) -> Path:
         return beside
     folder = checkout / "config"
     return Path("config") if Path("config").exists() and folder.samefile("config") else folder
+
+
+def workflow_folder(study: Path) -> Path | None:
+    """Return the folder in which snakemake is run on a study, if that is another one than the working directory.
+
+    It is the folder above the study's configuration, if the workflow lies there. A folder with a workflow of its own,
+    or in which snakemake has run (`snakemake --directory`), is used itself; None is returned there.
+    """
+    marks = (".snakemake", "Snakefile", "workflow/Snakefile")
+    if not study.exists() or config_folder([study]) != study.parent or any(Path(mark).exists() for mark in marks):
+        return None
+    folder = Path(os.path.abspath(study)).parent.parent
+    there = any((folder / mark).exists() for mark in marks)
+    return folder if there and not folder.samefile(".") else None
 
 
 def pip_install(extra: str = "") -> str:

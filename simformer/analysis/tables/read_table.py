@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from simformer.errors import UserError, if_made, to_make
+from simformer.errors import UserError, if_made
+from simformer.text.to_make import to_make
 
 NAMES = ("dataset", "split", "method", "label", "metric")
 """Columns that hold names: one such as "NA" or "nan" stays a name, while an empty number is NaN."""
