@@ -142,8 +142,23 @@ def test_weights_that_are_not_there_are_told_by_the_plan(folder, capsys, monkeyp
 
 def test_the_line_says_how_to_go_on_with_other_classes(folder, capsys):
     write_study(folder, "{novel: [cattle]}")
-    says = ["(by data/mydata/classes.json; remove data/mydata to make the dataset again)"]
+    says = ["(by data/mydata/classes.json; if its source has changed, remove data/mydata to prepare it again)"]
     refused(["plan", "--study", STUDY], folder, capsys, *says)
+
+
+@pytest.mark.parametrize(
+    "split", ["{novel: [cows]}", "{seed: 1, ratio: [100, 1]}", "{novel: [sky, sky ]}", "{file: config/mine.yaml}"]
+)
+def test_a_mistake_in_the_split_asks_nobody_to_remove_the_dataset(folder, capsys, split):
+    write_study(folder, split)
+    assert "remove" not in refused(["plan", "--study", STUDY], folder, capsys)
+
+
+def test_one_class_cannot_be_split(folder, capsys):
+    (folder / "data/mydata/classes.json").write_text('{"names": ["cow"]}')
+    write_study(folder, "{seed: 1, ratio: [1, 1]}")
+    line = refused(["plan", "--study", STUDY], folder, capsys, f"{STUDY}: datasets.mydata.splits.1: the dataset has 1 ")
+    assert "1 class;" in line and "no `ratio` works" in line
 
 
 def test_without_the_dataset_there_is_nothing_to_compare_with(folder, capsys):
