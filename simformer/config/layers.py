@@ -38,6 +38,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         near = difflib.get_close_matches(path.stem, [p.stem for p in path.parent.glob("*.yaml")], n=1)
         hint = f"; did you mean '{path.with_stem(near[0])}'?" if near else from_here(path)
+        if (other := path.with_suffix(".yml")) != path and other.exists():
+            hint = f"; rename {other} to {path.name}"
         raise UserError(f"{path}: no such file{hint}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None

@@ -112,7 +112,9 @@ def workflow_folder(study: Path) -> Path | None:
     or in which snakemake has run (`snakemake --directory`), is used itself; None is returned there.
     """
     marks = (".snakemake", "Snakefile", "workflow/Snakefile")
-    if not study.exists() or config_folder([study]) != study.parent or any(Path(mark).exists() for mark in marks):
+    if not os.path.exists(study) or config_folder([study]) != study.parent:
+        return None
+    if any(Path(mark).exists() for mark in marks):
         return None
     folder = Path(os.path.abspath(study)).parent.parent
     there = any((folder / mark).exists() for mark in marks)

@@ -196,7 +196,6 @@ def _pinned(classes: tuple[str, ...], path: Path) -> list[int]:
     pairs = set(enumerate(classes))
     wrong = [f"{i}: {name}" for i, name in novel.items() if (i, normal(str(name))) not in pairs]
     if wrong:
-        raise DatasetLacks(
-            f"{path}: these ids and names do not belong together in this dataset: {'; '.join(wrong[:5])}"
-        )
+        listed = "; ".join(wrong[:5])
+        raise DatasetLacks(f"{path}: these ids and names do not belong together in this dataset: {listed}")
     return sorted(novel)

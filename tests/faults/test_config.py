@@ -172,7 +172,7 @@ MEANS = {
         ("results: [a]", "results': should be text"),
     ],
     "experiments: [mine]": [
-        ("experiments: [mien]", "mien.yaml: no such file; did you mean 'config/experiments/mine.yaml'?"),
+        ("experiments: [mien]", "config/mine.yaml: experiments: no experiment 'mien'", "did you mean 'mine'?"),
         ("experiments: [mine, mine]", "experiments has duplicates"),
         ("experiments: []", "experiments"),
         ("experiments: [stage_costs]", "'stage_costs' is a folder or file of the results or data; call the experiment"),
@@ -181,13 +181,13 @@ MEANS = {
     ],
     "figures: [mine]": [
         ("figures: [mine, mine]", "figures has duplicates"),
-        ("figures: [mien]", "did you mean 'config/figures/mine.yaml'?"),
+        ("figures: [mien]", "config/mine.yaml: figures: no figure 'mien'", "did you mean 'mine'?"),
     ],
     STUDY[STUDY.index("datasets") :]: [
         ("datasets: {}", "key 'datasets': should have at least one entry"),
         ("datasets: []", "key 'datasets': should be a mapping"),
         ("", "key 'datasets' is missing; a study replaces config/config.yaml"),
-        ("datasets: {scens: {splits: {1: {seed: 1}}}}", "did you mean 'config/datasets/scenes.yaml'?"),
+        ("datasets: {scens: {splits: {1: {seed: 1}}}}", "config/mine.yaml: datasets: no dataset 'scens'"),
         ("datasets: {scenes: {}}", "key 'datasets.scenes.splits' is missing"),
         ("datasets: {scenes: null}", "should be a mapping of keys to values, found null"),
     ],
@@ -202,7 +202,7 @@ OTHER_FILES = {
         ("label: Two", "label: 1e3", "should be text", "found 1000.0"),
         ("inherits: one", "inherits: two", "methods inherit in a circle: two -> two"),
         ("inherits: one", "inherits: on", "'on' means true"),
-        ("inherits: one", "inherits: oen", "did you mean 'config/methods/one.yaml'?"),
+        ("inherits: one", "inherits: oen", "config/methods/two.yaml: inherits: no method 'oen'"),
         ("{alpha: 0.2}", "{alfa: 0.2}", "did you mean 'settings.loss.alpha'?"),
         ("{loss: {alpha: 0.2}}", "{alpha: 0.2}", "did you mean 'settings.loss.alpha'?"),
         ("settings: {loss: {alpha: 0.2}}", "datasets: {scenes: {loss: {alpha: yes}}}", "'yes' means true"),
