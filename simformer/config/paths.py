@@ -58,18 +58,17 @@ def expand_path(text: str, key: str) -> Path:
 
 
 def own_file(text: str, key: str) -> Path:
-    """Return a file that the configuration names; raises UserError if it is not there, or as `expand_path`."""
+    """Return a file that the configuration names; raises UserError if it is not there, or as `expand_path`.
+
+    Args:
+        text: as it is written.
+        key: file and key, for messages.
+    """
     path = expand_path(text, key)
     if not path.exists():
-        raise UserError(f"{key}: not there: {path}; {elsewhere([text])}")
+        remedy = f"set the variable in {text}, so that it leads to it" if "$" in text else "put it there"
+        raise UserError(f"{key}: not there: {path}; {remedy}, or write its true place in {key}")
     return path
-
-
-def elsewhere(texts: Sequence[str]) -> str:
-    """Return what to do about paths of the configuration at which there is nothing."""
-    if changed := [text for text in texts if "$" in text]:
-        return f"set {', '.join(changed)} to where it is"
-    return f"give its place in the study: {', '.join(texts)}"
 
 
 def expand_folder(text: str, key: str) -> str:

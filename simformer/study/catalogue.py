@@ -176,14 +176,15 @@ class Catalogue:
     def run(self, dataset: str, split: str, method: str, seed: int) -> RunConfig:
         """Resolve the settings of one training (merge order: see `simformer.config.layers`)."""
         chosen = self.method(method)
-        layers = [
-            *self._dataset_layers(dataset),
-            *(layer for ancestor in self._lineage(method) for layer in self._layers(ancestor, dataset, split)),
-        ]
-        settings = parse_layers(TrainSettings, layers, "settings")
+        settings = parse_layers(TrainSettings, self.layers(dataset, split, method), "settings")
         return RunConfig(
             dataset=dataset, split=split, method=method, seed=seed, labels=chosen.labels, settings=settings
         )
+
+    def layers(self, dataset: str, split: str, method: str) -> list[tuple[str, dict[str, Any]]]:
+        """Return the settings of which those of a training are merged, each with its file; later ones win."""
+        own = (layer for ancestor in self._lineage(method) for layer in self._layers(ancestor, dataset, split))
+        return [*self._dataset_layers(dataset), *own]
 
     def _baselines(self, dataset: str, response: str = "classifier") -> BaselineSettings:
         """Resolve the settings of the weakly supervised baselines on a dataset, for the maps of one response."""

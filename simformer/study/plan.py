@@ -16,6 +16,7 @@ from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
 from simformer.study.cost import data_bytes, result_bytes, training_time
 from simformer.study.initial_weights import absent_weights
 from simformer.study.problems import absent_masks, split_problems
+from simformer.study.sources import absent_sources
 from simformer.study.speeds import Card, Measured, read_cards
 from simformer.text.visible import visible_lines
 from simformer.training.record import belongs, read_record, state_record
@@ -168,7 +169,11 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
         result_bytes(catalogue, wanted) + data_bytes(catalogue, datasets),
         _downloads(catalogue, datasets),
         {path: path.exists() for path in _map_networks(catalogue, cells)},
-        (*absent_masks(catalogue, names), *absent_weights(catalogue, wanted)),
+        (
+            *absent_masks(catalogue, names),
+            *absent_sources(catalogue, sorted(datasets)),
+            *absent_weights(catalogue, wanted),
+        ),
     )
 
 

@@ -131,11 +131,14 @@ def test_weights_that_are_not_there_are_told_by_the_plan(folder, capsys, monkeyp
     write_study(folder, "{novel: [cow]}")
     monkeypatch.delenv("WEIGHTS", raising=False)
     assert told("none") == told("imagenet") == told("other.yaml") == []
-    key = "  problem: datasets.mydata.settings.model.weights"
-    assert told("gone.pth") == [f"{key}: not there: gone.pth; give its place in the study: gone.pth"]
+    name = "config/datasets/mydata.yaml: settings.model.weights"
+    key, place = f"  problem: {name}", f"or write its true place in {name}"
+    assert told("gone.pth") == [f"{key}: not there: gone.pth; put it there, {place}"]
     assert told("$WEIGHTS")[0].startswith(f"{key} needs environment variable WEIGHTS, which is not set; type WEIGHTS=")
     monkeypatch.setenv("WEIGHTS", "/gone")
-    assert told("$WEIGHTS") == [f"{key}: not there: /gone; set $WEIGHTS to where it is"]
+    assert told("$WEIGHTS") == [
+        f"{key}: not there: /gone; set the variable in $WEIGHTS, so that it leads to it, {place}"
+    ]
     touch(folder / "data/weights/mydata.resnet50.safetensors")
     assert told("gone.pth") == []
 
@@ -228,3 +231,21 @@ def test_a_temporary_folder_that_is_not_there(blocked, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
     assert by_name(check_caches())["temporary files"].level == "problem"
+
+
+@pytest.mark.parametrize("by_study", [True, False])
+def test_a_source_that_is_not_there_is_told_with_its_file_and_key(folder, capsys, by_study):
+    write_study(folder, "{novel: [cow]}")
+    assert main(["plan", "--study", STUDY]) == 0
+    assert "problem" not in capsys.readouterr().out  # prepared
+    (folder / "data/mydata/index.json").unlink()
+    key, path = "config/datasets/mydata.yaml: source.path", "/x"
+    if by_study:
+        key, path = f"{STUDY}: datasets.mydata.source.path", "/gone"
+        text = (folder / STUDY).read_text().replace("    splits:", "    source: {path: /gone}\n    splits:")
+        (folder / STUDY).write_text(text)
+    fix = f"put it there, or write its true place in {key}"
+    assert main(["plan", "--study", STUDY]) == 0
+    assert f"  problem: {key}: not there: {path}; {fix}\n" in capsys.readouterr().out
+    check = next(check for check in examine(Path(STUDY)) if check.name == "data mydata")
+    assert (check.level, check.found, check.fix) == ("problem", f"{key}: not there: {path}", fix)

@@ -1,0 +1,34 @@
+"""The user's own copies of datasets: which key of which file names each, and which are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from simformer.config.paths import own_file
+from simformer.config.sources import archives
+from simformer.errors import UserError
+from simformer.study.catalogue import Catalogue
+
+
+def own_sources(catalogue: Catalogue, dataset: str) -> dict[str, str]:
+    """Return the paths of a dataset's source as they are written, by file and key, e.g. `mine.yaml: source.path`."""
+    source, changed = catalogue.datasets[dataset].source, catalogue.study.datasets[dataset].source
+    named = {"path": source.path} if source.kind == "folder" else {}
+    for name, archive in archives(source).items():
+        if archive.path is not None:
+            named[f"{name}.path"] = archive.path
+    files = str(catalogue.root / "datasets" / f"{dataset}.yaml"), f"{catalogue.source}: datasets.{dataset}"
+    keys = {key: any(key.startswith(own) for own in changed) for key in named}
+    return {f"{files[keys[key]]}{'.' if keys[key] else ': '}source.{key}": text for key, text in named.items()}
+
+
+def absent_sources(catalogue: Catalogue, datasets: Iterable[str]) -> Iterator[str]:
+    """Yield a line for each source of a dataset that is to be prepared, and is not there."""
+    for dataset in datasets:
+        if not Path(catalogue.study.data, dataset, "index.json").exists():
+            for where, text in own_sources(catalogue, dataset).items():
+                try:
+                    own_file(text, where)
+                except UserError as error:
+                    yield str(error)
