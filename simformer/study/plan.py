@@ -16,7 +16,7 @@ from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
 from simformer.study.cost import data_bytes, result_bytes, training_time
 from simformer.study.initial_weights import absent_weights
 from simformer.study.problems import absent_masks, split_problems
-from simformer.study.sources import absent_sources
+from simformer.study.sources import absent_predictions, absent_sources
 from simformer.study.speeds import Card, Measured, read_cards
 from simformer.text.visible import visible_lines
 from simformer.training.record import belongs, read_record, state_record
@@ -173,6 +173,7 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
             *absent_masks(catalogue, names),
             *absent_sources(catalogue, sorted(datasets)),
             *absent_weights(catalogue, wanted),
+            *absent_predictions(catalogue, names),
         ),
     )
 

@@ -1,4 +1,4 @@
-"""The user's own copies of datasets: which key of which file names each, and which are missing."""
+"""The user's own datasets and predictions: which key of which file names each, and which are missing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from simformer.config.paths import own_file
 from simformer.config.sources import archives
 from simformer.errors import UserError
 from simformer.study.catalogue import Catalogue
+from simformer.study.runs import Runs
 
 
 def own_sources(catalogue: Catalogue, dataset: str) -> dict[str, str]:
@@ -32,3 +33,16 @@ def absent_sources(catalogue: Catalogue, datasets: Iterable[str]) -> Iterator[st
                     own_file(text, where)
                 except UserError as error:
                     yield str(error)
+
+
+def absent_predictions(catalogue: Catalogue, experiments: Iterable[str]) -> Iterator[str]:
+    """Yield a line for each method of another program whose predictions are not there: the first folder of them."""
+    told = set()
+    runs = Runs(catalogue)
+    for cell in (cell for name in experiments for cell in catalogue.cells(name) if not runs.is_trained(cell)):
+        try:
+            own_file(runs.predictions(cell), f"{catalogue.root / 'methods' / cell[2]}.yaml: predictions")
+        except UserError as error:
+            if cell[2] not in told:
+                yield str(error)
+            told.add(cell[2])
