@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from simformer.analysis.figures.style import PAGE, draw_figure, figure_text
-from simformer.analysis.tables.read_table import read_table
+from simformer.analysis.tables.read_table import read_results
 from simformer.analysis.tables.statistics import ROUNDING
 from simformer.data.palette import BASE_COLOUR, NOVEL_COLOUR
+from simformer.errors import UserError, if_made
 
 LINES = {"novel": (NOVEL_COLOUR, "o"), "base": (BASE_COLOUR, "s"), "all": ((90, 90, 90), "^")}
 """Colour and marker of every metric."""
@@ -31,8 +32,23 @@ def draw_sweeps(table: Path, spec: dict[str, Any], output: Path) -> None:
             setting -> method -> value).
         output: PDF to write; a PNG is written beside it.
     """
-    results = read_table(table, "method", "metric", "mean", "std")
+    results = read_results(table, "mean", "std")
+    there = set(results[["dataset", "split", "method"]].itertuples(index=False, name=None))
+    for dataset, split, method in _asked(spec):
+        if (dataset, split, method) not in there:
+            raise UserError(f"{table}: edited, or of another study: no '{method}' on {dataset} {split}; {if_made()}")
     draw_figure(output, spec["title"], sweeps_figure, results, spec)
+
+
+def _asked(spec: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return every dataset, split and method that the figure shows."""
+    return [
+        (dataset, split, method)
+        for dataset, splits in spec["panels"].items()
+        for split, panels in splits.items()
+        for values in panels.values()
+        for method in values
+    ]
 
 
 def sweeps_figure(results: pd.DataFrame, spec: dict[str, Any]) -> Figure:
