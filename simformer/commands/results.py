@@ -151,6 +151,10 @@ def show(args: argparse.Namespace) -> None:
             print(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise UserError(f"{file}: no such table; `{to_make(file)}` makes it{from_here(file)}") from None
+        except IsADirectoryError:
+            tables = sorted(file.glob("*.md"))
+            hint = f"name a table in it, e.g. {tables[0]}" if tables else "name a table; there is none in this folder"
+            raise UserError(f"{file}: a folder; {hint}") from None
 
 
 def sweeps(args: argparse.Namespace) -> None:

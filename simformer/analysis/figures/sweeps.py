@@ -12,10 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from simformer.analysis.figures.style import PAGE, draw_figure, figure_text
-from simformer.analysis.tables.read_table import read_results
+from simformer.analysis.tables.read_table import read_results, require_lines
 from simformer.analysis.tables.statistics import ROUNDING
 from simformer.data.palette import BASE_COLOUR, NOVEL_COLOUR
-from simformer.errors import UserError, if_made
 
 LINES = {"novel": (NOVEL_COLOUR, "o"), "base": (BASE_COLOUR, "s"), "all": ((90, 90, 90), "^")}
 """Colour and marker of every metric."""
@@ -33,10 +32,7 @@ def draw_sweeps(table: Path, spec: dict[str, Any], output: Path) -> None:
         output: PDF to write; a PNG is written beside it.
     """
     results = read_results(table, "mean", "std")
-    there = set(results[["dataset", "split", "method"]].itertuples(index=False, name=None))
-    for dataset, split, method in _asked(spec):
-        if (dataset, split, method) not in there:
-            raise UserError(f"{table}: edited, or of another study: no '{method}' on {dataset} {split}; {if_made()}")
+    require_lines(table, results, _asked(spec))
     draw_figure(output, spec["title"], sweeps_figure, results, spec)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,16 @@ def read_results(path: Path, *columns: str) -> pd.DataFrame:
                 f"{path}: edited, or cut off: {found} for {metric} of '{method}' on {dataset} {split}; {if_made()}"
             )
     return table
+
+
+def require_lines(path: Path, table: pd.DataFrame, asked: Iterable[tuple[str, str, str]]) -> None:
+    """Raise UserError unless a table of results has every dataset, split and method that is asked for."""
+    there = set(table[[*KEYS[:3]]].itertuples(index=False, name=None))
+    for dataset, split, method in asked:
+        if (dataset, split, method) not in there:
+            raise UserError(
+                f"{path}: cut off, or of another study: no line of '{method}' on {dataset} {split}; {if_made()}"
+            )
 
 
 def _numeric(column: pd.Series) -> bool:

@@ -57,5 +57,7 @@ def test_the_figure_is_written_as_pdf_and_png(results, tmp_path):
 def test_a_table_without_a_method_of_the_sweep_is_refused(results, tmp_path):
     results[results["method"] != "low"].to_csv(tmp_path / "fig6.csv", index=False)
     spec = {"title": "Fig. 6", "reference": "plain", "panels": {"toys": {"split1": {"loss.alpha": VALUES}}}}
-    with pytest.raises(UserError, match=r"fig6\.csv: edited, or of another study: no 'low' on toys split1; give"):
+    with pytest.raises(
+        UserError, match=r"fig6\.csv: cut off, or of another study: no line of 'low' on toys split1; give"
+    ):
         draw_sweeps(tmp_path / "fig6.csv", spec, tmp_path / "fig6.pdf")
