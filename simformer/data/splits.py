@@ -176,9 +176,10 @@ def _ids(classes: tuple[str, ...], names: list[str], side: str) -> list[int]:
         raise UserError(f"split: {side} names given twice: {', '.join(doubled)}")
     for name in names:
         if name not in classes:
-            hint = did_you_mean(name, classes, f"The dataset has: {', '.join(classes)}")
-            fault = UserError if "did you mean" in hint else DatasetLacks
-            raise fault(f"split: unknown class '{name}' in {side}{hint}")
+            known = f"The dataset has: {', '.join(classes)}"
+            if near := did_you_mean(name, classes):
+                raise UserError(f"split: unknown class '{name}' in {side}{near} {known}")
+            raise DatasetLacks(f"split: unknown class '{name}' in {side}. {known}")
     return [classes.index(name) for name in names]
 
 
