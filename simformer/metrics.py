@@ -264,6 +264,18 @@ def _split_of(content: Mapping[str, Any], path: Path) -> Split:
         raise UserError(f"{path}: edited or damaged, its novel classes are not among its classes; {MAKES_IT}") from None
 
 
+def is_of(path: Path, novel: Any) -> bool:
+    """Return whether a file of numbers is of the novel classes that a study has (`Catalogue.novel`).
+
+    A file that does not say it, and a damaged one, count: the stage that reads them tells what is wrong.
+    """
+    told = told_novel(novel)
+    try:
+        return told is None or _split_of(parse_json(path.read_bytes()), path).has_novel(told)
+    except (KeyError, TypeError, ValueError, OSError, UserError):
+        return True
+
+
 def told_novel(novel: Any) -> str | Draw | None:
     """Return what the study says of a split's novel classes (`Catalogue.novel`), from JSON."""
     return Draw.model_validate_json(json.dumps(novel)) if isinstance(novel, dict) else novel

@@ -14,7 +14,7 @@ from simformer.errors import UserError
 from simformer.study.catalogue import Catalogue
 from simformer.study.initial_weights import initial_weights, weights_file, weights_key
 from simformer.study.plan import Plan
-from simformer.study.sources import own_sources
+from simformer.study.sources import absent_predictions, own_sources
 
 FETCH = "snakemake fetch_all --cores 1 --configfile {study} (on a machine with internet)"
 
@@ -35,6 +35,8 @@ def check_inputs(catalogue: Catalogue, plan: Plan) -> Iterator[Check]:
         if source != "none":
             key = "" if source in NO_FILES else weights_key(catalogue, cells, dataset, backbone, source)
             yield _backbone(catalogue, dataset, backbone, source, key)
+    for problem in absent_predictions(catalogue, catalogue.study.experiments):
+        yield Check("predictions", "problem", *_split_fix(UserError(problem)))
 
 
 def _dataset(catalogue: Catalogue, dataset: str) -> Check:

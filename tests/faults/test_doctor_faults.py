@@ -249,3 +249,14 @@ def test_a_source_that_is_not_there_is_told_with_its_file_and_key(folder, capsys
     assert f"  problem: {key}: not there: {path}; {fix}\n" in capsys.readouterr().out
     check = next(check for check in examine(Path(STUDY)) if check.name == "data mydata")
     assert (check.level, check.found, check.fix) == ("problem", f"{key}: not there: {path}", fix)
+
+
+def test_doctor_tells_what_has_changed_and_a_state_that_is_refused(folder):
+    write_study(folder, "{novel: [cow]}")
+    run = Path("results/mydata/split1/one/seed0")
+    touch(folder / run / "state/state.pt")
+    touch(folder / run / "state/state.json", json.dumps({"hash": "0" * 16, "novel": "0" * 8}))
+    checks = by_name(examine(Path(STUDY)))
+    assert checks["study"].found.endswith("1 still to be done, 1 of them since settings or novel classes have changed")
+    assert checks["saved state"].level == "problem" and f"{run}/state: of other settings" in checks["saved state"].found
+    assert checks["saved state"].fix.startswith("delete that folder")

@@ -293,3 +293,14 @@ def test_a_state_that_the_next_run_refuses_is_no_interrupted_training(study):
     assert row.split() == ["weak", "!.", "..", "0/4"]
     assert "the next run refuses their saved state: delete these folders" in text
     assert f"\n  {study.state}\n" in text
+
+
+def test_numbers_of_other_novel_classes_do_not_count(study):
+    """The oracle is trained once for all splits, and stays done when a split is changed; its numbers are not."""
+    cell = ("toys", "full", "oracle", 0)
+    study.finish(cell)
+    file = study.folder("toys", "split1", "oracle", 0) / "metrics.json"
+    file.parent.mkdir(parents=True)
+    for novel, there in (("sea", 1), ("cow", 0)):
+        file.write_text(json.dumps({"run": "x", "classes": ["sea", "cow", "star"], "novel_classes": [novel]}))
+        assert study.look().tables["one"] == (there, 8)
