@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from simformer.errors import UserError
-from simformer.text.plain_yaml import load_plain
 
 DEFAULT = Path("config/config.yaml")
 """The study that snakemake takes if none is named."""
@@ -80,6 +77,10 @@ def _studies() -> Iterator[_Study]:
 
 def _read(path: Path) -> _Study | None:
     """Return a study; None for a file that is none, or a damaged one, which other commands tell."""
+    import yaml  # here: the command line starts without it
+
+    from simformer.text.plain_yaml import load_plain
+
     try:
         content = load_plain(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError, UserError):
