@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -63,11 +62,6 @@ def describe_problems(where: Path | str, problems: Sequence[str]) -> str:
     if len(problems) > SHOWN_PROBLEMS:
         lines.append(f"  ... and {len(problems) - SHOWN_PROBLEMS} more")
     return "\n".join(lines)
-
-
-def to_make(path: Path | str) -> str:
-    """Return what to type for a file that a rule makes, as a shell reads it."""
-    return f"snakemake --cores 1 {shlex.quote(str(path))}"
 
 
 def from_here(path: Path) -> str:

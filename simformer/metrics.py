@@ -17,10 +17,11 @@ from simformer.config.settings import IGNORE, Draw
 from simformer.data.identity import Identity, OtherRun, require_dataset, require_groups, require_novel, require_run
 from simformer.data.shards import WHOLE, Shard, require_all
 from simformer.data.splits import Split
-from simformer.errors import MAKES_IT, UserError, if_made, to_make
+from simformer.errors import MAKES_IT, UserError, if_made
 from simformer.text.explain import shown
 from simformer.text.json_text import json_text
 from simformer.text.strict_json import NUMBER, parse_json, read_generated
+from simformer.text.to_make import to_make
 
 COUNTS = ("confusion", "hits", "truth", "predicted")
 OWNER = {"run": str, "classes": list, "novel_classes": list}
@@ -261,6 +262,18 @@ def _split_of(content: Mapping[str, Any], path: Path) -> Split:
         return Split(tuple(classes), tuple(sorted(classes.index(name) for name in novel)), str(path))
     except (AttributeError, TypeError, ValueError):
         raise UserError(f"{path}: edited or damaged, its novel classes are not among its classes; {MAKES_IT}") from None
+
+
+def is_of(path: Path, novel: Any) -> bool:
+    """Return whether a file of numbers is of the novel classes that a study has (`Catalogue.novel`).
+
+    A file that does not say it, and a damaged one, count: the stage that reads them tells what is wrong.
+    """
+    told = told_novel(novel)
+    try:
+        return told is None or _split_of(parse_json(path.read_bytes()), path).has_novel(told)
+    except (KeyError, TypeError, ValueError, OSError, UserError):
+        return True
 
 
 def told_novel(novel: Any) -> str | Draw | None:

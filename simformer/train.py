@@ -56,7 +56,8 @@ def train(config: RunConfig, job: Job, processes: Processes = ALONE) -> None:
     if training.simnet is not None:
         parts["simnet"] = training.simnet
     title = f"{config.method} seed {config.seed}"
-    loop = Loop(title, optim.steps, job, parts, config.hash, collect=collect, processes=processes)
+    told = config.model_dump(mode="json", include={"novel"})
+    loop = Loop(title, optim.steps, job, parts, config.hash, collect=collect, processes=processes, told=told)
     count = optim.batch_images // optim.group_images
     batches = training_steps(training.groups, count, loop.first, loop.last, job.runtime.workers, share)
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from simformer.errors import MAKES_IT, if_made, to_make
+from simformer.errors import MAKES_IT, if_made
+from simformer.text.to_make import to_make
 
 MARK = re.compile(r"<!-- messages of: (.+) -->")
 """Where the messages of some modules and folders are shown."""

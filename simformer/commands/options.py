@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +98,39 @@ def planned(args: argparse.Namespace, describe: Callable[..., Any], *names: obje
     from simformer.study.specification import read_runs, specification
 
     return specification(read_runs(args.study, args.configuration, args.config), args.expect, describe, *names)
+
+
+@contextmanager
+def in_workflow(args: argparse.Namespace) -> Iterator[None]:
+    """Work in the folder of the workflow whose study `--study` names, since the paths in a study begin there.
+
+    Paths among the arguments begin in the working directory, and are told from there.
+    """
+    import contextlib
+    import os
+    import sys
+
+    from simformer.config.paths import workflow_folder
+
+    folder, here = workflow_folder(args.study), Path.cwd()
+    if folder is None:
+        yield
+        return
+    print(f"working in {folder}, the folder of this study's workflow: paths and commands are of there", file=sys.stderr)
+    args.study = Path(os.path.relpath(args.study, folder))
+    args.targets = [
+        os.path.relpath(here / target, folder) if _climbs(here, target) else target
+        for target in getattr(args, "targets", ())
+    ]
+    if getattr(args, "output", None) not in (None, Path("docs/results")):
+        args.output = here / args.output
+    with contextlib.chdir(folder):
+        yield
+
+
+def _climbs(here: Path, target: str) -> bool:
+    """Whether a target is written as seen from the working directory, and not from the workflow's folder."""
+    return Path(target).parts[:1] == ("..",) or (here / target).exists()
 
 
 def score(text: str) -> float:

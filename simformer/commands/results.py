@@ -14,11 +14,16 @@ from simformer.commands.options import (
     STUDY,
     TARGETS,
     command,
+    in_workflow,
     path,
     planned,
     some_path,
 )
-from simformer.errors import UserError, from_here, to_make
+from simformer.errors import UserError, from_here
+from simformer.text.to_make import to_make
+
+KEPT = Path("docs/results")
+"""Folder of the results that git keeps, from which a page is made."""
 
 # Heavy imports (torch) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -29,17 +34,19 @@ def plan(args: argparse.Namespace) -> None:
 
     from simformer.study.catalogue import Catalogue
     from simformer.study.plan import make_plan
+    from simformer.study.targets import targeted
 
-    catalogue = Catalogue.read(args.study)
-    names = [Path(target).stem for target in args.targets]
-    print(make_plan(catalogue, names).text(gpu_here=shutil.which("nvidia-smi") is not None))
+    with in_workflow(args):
+        catalogue = Catalogue.read(args.study)
+        names = targeted(catalogue, args.targets)
+        print(make_plan(catalogue, names).text(gpu_here=shutil.which("nvidia-smi") is not None))
 
 
 def table(args: argparse.Namespace) -> None:
     """Write a table as csv, Markdown and LaTeX."""
     from simformer.analysis.tables.tables import write_table
 
-    write_table(_of_table(args), args.output)
+    write_table(_of_table(args), args.output, study=args.study)
 
 
 def intervals(args: argparse.Namespace) -> None:
@@ -112,8 +119,12 @@ def keep(args: argparse.Namespace) -> None:
     from simformer.analysis.pages.kept import keep_results
     from simformer.study.catalogue import Catalogue
 
-    changed = keep_results(args.study, Path(Catalogue.read(args.study).study.results), args.output)
-    print("\n".join([*map(str, changed), f"{len(changed)} file(s) kept; now: snakemake --cores 1 docs/results.md"]))
+    with in_workflow(args):
+        study = Catalogue.read(args.study).study
+        changed = keep_results(args.study, Path(study.results), args.output, study.experiments[0])
+        shown = args.output.resolve() == KEPT.resolve()
+    page = f"; now: {to_make(KEPT.with_suffix('.md'))}" if shown else f"; {KEPT}.md shows those in {KEPT} alone"
+    print("\n".join([*map(str, changed), f"{len(changed)} file(s) kept{page}"]))
 
 
 def results_page(args: argparse.Namespace) -> None:
@@ -140,6 +151,10 @@ def show(args: argparse.Namespace) -> None:
             print(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise UserError(f"{file}: no such table; `{to_make(file)}` makes it{from_here(file)}") from None
+        except IsADirectoryError:
+            tables = sorted(file.glob("*.md"))
+            hint = f"name a table in it, e.g. {tables[0]}" if tables else "name a table; there is none in this folder"
+            raise UserError(f"{file}: a folder; {hint}") from None
 
 
 def sweeps(args: argparse.Namespace) -> None:
@@ -169,7 +184,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     for run in (table, partial_table, intervals, t_test, per_class, label_quality):
         command(commands, run, *STUDIED, EXPERIMENT, OUTPUT)
     command(commands, diagnostics, *STUDIED, EXPERIMENT, *RUNNING)
-    kept = path("output", "folder of all results that git keeps", required=False, default=Path("docs/results"))
+    kept = path("output", "folder of all results that git keeps", required=False, default=KEPT)
     command(commands, keep, STUDY, kept)
     command(
         commands,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from simformer.commands.options import STUDY, TARGETS, Option, command, count
+from simformer.commands.options import STUDY, TARGETS, Option, command, count, in_workflow
 from simformer.text.json_text import json_text
 
 JSON: Option = ("--json", {"action": "store_true", "help": "print JSON, for scripts"})
@@ -24,11 +23,12 @@ def status(args: argparse.Namespace) -> None:
     from simformer.study.catalogue import Catalogue
     from simformer.study.status import make_status
     from simformer.study.status_text import status_text
+    from simformer.study.targets import targeted
 
-    catalogue = Catalogue.read(args.study)
-    names = [Path(target).stem for target in args.targets]
     gpus = any(map(shutil.which, ("nvidia-smi", "sbatch")))
-    found = make_status(catalogue, names, time.time(), gpus, args.jobs)
+    with in_workflow(args):
+        catalogue = Catalogue.read(args.study)
+        found = make_status(catalogue, targeted(catalogue, args.targets), time.time(), gpus, args.jobs)
     text = json_text(found.content(), indent=1, default=str) if args.json else ""
     print(text or status_text(found, datetime.now(), wants_colour()))
 
@@ -45,7 +45,8 @@ def doctor(args: argparse.Namespace) -> None:
     from simformer.doctor.examine import examine
     from simformer.machine.terminal import wants_colour
 
-    checks = list(examine(args.study))
+    with in_workflow(args):
+        checks = list(examine(args.study))
     print(json_text(list(map(asdict, checks)), indent=1) if args.json else checks_text(checks, wants_colour()))
     if any(check.level == "problem" for check in checks):
         sys.exit(1)

@@ -19,9 +19,10 @@ from pydantic import BaseModel, Field, ValidationError
 from simformer.atomic import atomic_write_text
 from simformer.config.fields import Labels, Seed, Settings
 from simformer.config.settings import Draw, TrainSettings
-from simformer.errors import UserError, from_here, if_made, to_make
+from simformer.errors import UserError, from_here, if_made
 from simformer.text.explain import explain, is_section, mistakes, origin
-from simformer.text.plain_yaml import load_plain
+from simformer.text.plain_yaml import dump_plain, load_plain
+from simformer.text.to_make import to_make
 from simformer.text.visible import visible
 
 RECIPE_VERSION = 1
@@ -37,6 +38,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         near = difflib.get_close_matches(path.stem, [p.stem for p in path.parent.glob("*.yaml")], n=1)
         hint = f"; did you mean '{path.with_stem(near[0])}'?" if near else from_here(path)
+        if (other := path.with_suffix(".yml")) != path and other.exists():
+            hint = f"; rename {other} to {path.name}"
         raise UserError(f"{path}: no such file{hint}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
@@ -196,7 +199,7 @@ class RunConfig(Settings):
     def save(self, path: Path) -> None:
         """Write the flat settings, their hash and the novel classes as YAML, atomically."""
         content = {"hash": self.hash} | self.model_dump(mode="json", include={"novel"}) | self.flat()
-        atomic_write_text(path, yaml.safe_dump(content, sort_keys=False, width=100))
+        atomic_write_text(path, dump_plain(content, width=100))
 
     @classmethod
     def load(cls, path: Path) -> RunConfig:

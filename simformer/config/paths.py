@@ -1,8 +1,9 @@
 """What a path in the configuration means, and where the files lie that a study names: one rule for every command.
 
 A path may begin with `~` and may hold `$NAME` or `${NAME}`. A relative one is taken from the working directory, that of
-the command or of `snakemake --directory`; only a split's `file` belongs to the configuration, and is taken from the
-folder above the configuration folder. Links are followed, and stay links.
+the command or of `snakemake --directory`; `plan`, `status`, `doctor` and `keep`, which may be typed anywhere, first go
+to the folder of the study's workflow (`workflow_folder`). Only a split's `file` belongs to the configuration, and is
+taken from the folder above the configuration folder. Links are followed, and stay links.
 """
 
 from __future__ import annotations
@@ -57,18 +58,17 @@ def expand_path(text: str, key: str) -> Path:
 
 
 def own_file(text: str, key: str) -> Path:
-    """Return a file that the configuration names; raises UserError if it is not there, or as `expand_path`."""
+    """Return a file that the configuration names; raises UserError if it is not there, or as `expand_path`.
+
+    Args:
+        text: as it is written.
+        key: file and key, for messages.
+    """
     path = expand_path(text, key)
     if not path.exists():
-        raise UserError(f"{key}: not there: {path}; {elsewhere([text])}")
+        remedy = f"set the variable in {text}, so that it leads to it" if "$" in text else "put it there"
+        raise UserError(f"{key}: not there: {path}; {remedy}, or write its true place in {key}")
     return path
-
-
-def elsewhere(texts: Sequence[str]) -> str:
-    """Return what to do about paths of the configuration at which there is nothing."""
-    if changed := [text for text in texts if "$" in text]:
-        return f"set {', '.join(changed)} to where it is"
-    return f"give its place in the study: {', '.join(texts)}"
 
 
 def expand_folder(text: str, key: str) -> str:
@@ -102,6 +102,22 @@ def config_folder(studies: Sequence[Path], checkout: Path = CHECKOUT) -> Path:
         return beside
     folder = checkout / "config"
     return Path("config") if Path("config").exists() and folder.samefile("config") else folder
+
+
+def workflow_folder(study: Path) -> Path | None:
+    """Return the folder in which snakemake is run on a study, if that is another one than the working directory.
+
+    It is the folder above the study's configuration, if the workflow lies there. A folder with a workflow of its own,
+    or in which snakemake has run (`snakemake --directory`), is used itself; None is returned there.
+    """
+    marks = (".snakemake", "Snakefile", "workflow/Snakefile")
+    if not os.path.exists(study) or config_folder([study]) != study.parent:
+        return None
+    if any(Path(mark).exists() for mark in marks):
+        return None
+    folder = Path(os.path.abspath(study)).parent.parent
+    there = any((folder / mark).exists() for mark in marks)
+    return folder if there and not folder.samefile(".") else None
 
 
 def pip_install(extra: str = "") -> str:

@@ -43,6 +43,13 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 LABEL_SUFFIXES = (".png",)
 """Endings of label maps, in upper or lower case."""
 
+OTHER_NAMES = {
+    TEST: ("val.txt", "valid.txt", "validation.txt"),
+    TRAIN: ("training.txt", "trainval.txt"),
+    IMAGES: ("image", "imgs", "img", "photos"),
+    LABELS: ("label", "masks", "mask", "annotations"),
+}
+"""What the pieces are called elsewhere."""
 EXPECTED = "images/, labels/, classes.json, train.txt, test.txt"
 """The pieces, for messages."""
 SHOWN = 10
@@ -58,8 +65,15 @@ def missing_pieces(root: Path) -> list[str]:
     for piece in PIECES:
         found, wanted = kind_of(root / piece), "a folder" if piece in FOLDERS else None
         if found != wanted:
-            missing.append(piece if found == "nothing" else f"{piece} (found {found or 'a file'})")
+            missing.append(piece + (_instead(root, piece) if found == "nothing" else f" (found {found or 'a file'})"))
     return missing
+
+
+def _instead(root: Path, piece: str) -> str:
+    """Return what to do if a piece that is not there lies beside under another usual name."""
+    wanted = "a folder" if piece in FOLDERS else None
+    there = [name for name in OTHER_NAMES.get(piece, ()) if kind_of(root / name) == wanted]
+    return f" ({there[0]} is there; if it is meant, rename it to {piece})" if there else ""
 
 
 def read_classes(root: Path) -> tuple[str, ...]:

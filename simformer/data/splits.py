@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from simformer.atomic import atomic_write_text
 from simformer.config.layers import read_yaml
@@ -18,9 +17,14 @@ from simformer.config.settings import IGNORE, Draw
 from simformer.data.class_names import normal
 from simformer.data.layout import CLASSES, TAGS
 from simformer.errors import UserError, did_you_mean, if_made
+from simformer.text.plain_yaml import dump_plain
 
 WAYS = ("novel", "file", "seed", "full")
 """Keys of a specification of which each says by itself what is novel."""
+
+
+class DatasetLacks(UserError):
+    """A split asks for what the prepared dataset does not have, but another state of its source may have."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Split:
     def save(self, path: Path) -> None:
         """Write ids and names of both groups as YAML."""
         groups = {name: {i: self.classes[i] for i in getattr(self, name)} for name in ("novel", "base")}
-        atomic_write_text(path, yaml.safe_dump(groups | {"classes": list(self.classes)}, sort_keys=False))
+        atomic_write_text(path, dump_plain(groups | {"classes": list(self.classes)}))
 
     @classmethod
     def load(cls, path: Path) -> Split:
@@ -75,14 +79,14 @@ class Split:
         seen = {class_id for held in images for class_id in held}
         unseen = [f"'{self.classes[i]}' (id {i})" for i in self.novel if i not in seen]
         if unseen:
-            raise UserError(
+            raise DatasetLacks(
                 f"split: no training image shows the novel class{'es' * (len(unseen) > 1)} {', '.join(unseen)}, so "
                 "nothing can be learnt of it; choose other novel classes, or add images that show it to train.txt "
                 f"(if its pixels are labelled {IGNORE}, which means no class, label them with its id; if it is a class "
                 f"without masks, write 1 in {TAGS} for the images that show it)"
             )
         if seen.isdisjoint(self.base):
-            raise UserError(
+            raise DatasetLacks(
                 "split: no training image shows a base class, so no mask is left to learn from; choose fewer novel "
                 "classes, or add images that show a base class to train.txt"
             )
@@ -155,6 +159,11 @@ def make_split(classes: tuple[str, ...], spec: dict[str, Any]) -> Split:
 def _random_novel(count: int, draw: Draw) -> tuple[int, ...]:
     base, novel = draw.ratio
     size = round(count * novel / (base + novel))
+    if count < 2:
+        raise UserError(
+            f"split: the dataset has {count} class; a split needs one base and one novel class at least, so no `ratio` "
+            "works; use a dataset of more classes"
+        )
     if not 0 < size < count:
         raise UserError(f"split: ratio {base}:{novel} of {count} classes leaves one side empty; choose another ratio")
     return tuple(sorted(np.random.default_rng(draw.seed).permutation(count)[:size].tolist()))
@@ -167,8 +176,10 @@ def _ids(classes: tuple[str, ...], names: list[str], side: str) -> list[int]:
         raise UserError(f"split: {side} names given twice: {', '.join(doubled)}")
     for name in names:
         if name not in classes:
-            hint = did_you_mean(name, classes, f"The dataset has: {', '.join(classes)}")
-            raise UserError(f"split: unknown class '{name}' in {side}{hint}")
+            known = f"The dataset has: {', '.join(classes)}"
+            if near := did_you_mean(name, classes):
+                raise UserError(f"split: unknown class '{name}' in {side}{near} {known}")
+            raise DatasetLacks(f"split: unknown class '{name}' in {side}. {known}")
     return [classes.index(name) for name in names]
 
 
@@ -186,5 +197,6 @@ def _pinned(classes: tuple[str, ...], path: Path) -> list[int]:
     pairs = set(enumerate(classes))
     wrong = [f"{i}: {name}" for i, name in novel.items() if (i, normal(str(name))) not in pairs]
     if wrong:
-        raise UserError(f"{path}: these ids and names do not belong together in this dataset: {'; '.join(wrong[:5])}")
+        listed = "; ".join(wrong[:5])
+        raise DatasetLacks(f"{path}: these ids and names do not belong together in this dataset: {listed}")
     return sorted(novel)

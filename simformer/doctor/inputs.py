@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from simformer.config.fields import NO_FILES, TIMM
-from simformer.config.paths import elsewhere, expand_path, own_file, pip_install
+from simformer.config.paths import own_file, pip_install
 from simformer.config.sources import archives
 from simformer.doctor.check import Check
 from simformer.doctor.packages import installed
 from simformer.errors import UserError
 from simformer.study.catalogue import Catalogue
-from simformer.study.initial_weights import initial_weights, weights_file
+from simformer.study.initial_weights import initial_weights, weights_file, weights_key
 from simformer.study.plan import Plan
+from simformer.study.sources import absent_predictions, own_sources
 
 FETCH = "snakemake fetch_all --cores 1 --configfile {study} (on a machine with internet)"
 
@@ -32,7 +33,10 @@ def check_inputs(catalogue: Catalogue, plan: Plan) -> Iterator[Check]:
             yield Check("timm", "problem", f"not installed; needed by {words}", pip_install("timm"))
     for dataset, backbone, source in weights:
         if source != "none":
-            yield _backbone(catalogue, dataset, backbone, source)
+            key = "" if source in NO_FILES else weights_key(catalogue, cells, dataset, backbone, source)
+            yield _backbone(catalogue, dataset, backbone, source, key)
+    for problem in absent_predictions(catalogue, catalogue.study.experiments):
+        yield Check("predictions", "problem", *_split_fix(UserError(problem)))
 
 
 def _dataset(catalogue: Catalogue, dataset: str) -> Check:
@@ -42,22 +46,18 @@ def _dataset(catalogue: Catalogue, dataset: str) -> Check:
         return Check(name, "ok", f"prepared and audited: {index}")
     if source.kind == "scenes":
         return Check(name, "ok", "not prepared yet; it will be generated, without a download")
-    own = {"path": source.path} if source.kind == "folder" else {}
-    own |= {key: archive.path for key, archive in archives(source).items() if archive.path is not None}
     try:
-        paths = {key: expand_path(text, f"datasets.{dataset}.source.{key}") for key, text in own.items()}
+        paths = [own_file(text, where) for where, text in own_sources(catalogue, dataset).items()]
     except UserError as error:
         return Check(name, "problem", *_split_fix(error))
-    if absent := [f"{key}: {path}" for key, path in paths.items() if not path.exists()]:
-        return Check(name, "problem", f"not there: {', '.join(absent)}", elsewhere([*own.values()]))
     fetched = [key for key, archive in archives(source).items() if archive.path is None]
     if waiting := [key for key in fetched if not (root / "downloads" / dataset / key).exists()]:
         fix = FETCH.format(study=catalogue.source)
         return Check(name, "warning", f"not downloaded yet: {', '.join(waiting)}", fix)
-    return Check(name, "ok", f"not prepared yet; {', '.join([*map(str, paths.values()), *fetched])} there")
+    return Check(name, "ok", f"not prepared yet; {', '.join([*map(str, paths), *fetched])} there")
 
 
-def _backbone(catalogue: Catalogue, dataset: str, backbone: str, source: str) -> Check:
+def _backbone(catalogue: Catalogue, dataset: str, backbone: str, source: str, key: str) -> Check:
     name = f"weights {dataset}"
     file = weights_file(catalogue, dataset, backbone)
     if file.exists():
@@ -66,7 +66,7 @@ def _backbone(catalogue: Catalogue, dataset: str, backbone: str, source: str) ->
         fix = FETCH.format(study=catalogue.source)
         return Check(name, "warning", f"{backbone}, {source}: not downloaded yet", fix)
     try:
-        return Check(name, "ok", f"{backbone} from {own_file(source, 'model.weights')}")
+        return Check(name, "ok", f"{backbone} from {own_file(source, key)}")
     except UserError as error:
         return Check(name, "problem", *_split_fix(error))
 

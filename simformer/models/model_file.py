@@ -20,8 +20,9 @@ from simformer.config.settings import InferenceSettings
 from simformer.data.identity import Identity
 from simformer.data.palette import class_colours
 from simformer.data.transforms import PIXEL_MEAN, PIXEL_STD
-from simformer.errors import UserError, to_make
+from simformer.errors import UserError
 from simformer.text.strict_json import parse_json
+from simformer.text.to_make import to_make
 
 REMEDY = (
     "delete it and run snakemake again, which trains it; or take its weights over with `simformer export_weights` and "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping
 from functools import cache
@@ -20,6 +19,7 @@ from simformer.config.settings import ModelSettings, TrainSettings
 from simformer.data.splits import names_hash, read_pinned
 from simformer.errors import UserError, did_you_mean
 from simformer.study.files import DatasetFile, ExperimentFile, FigureFile, MethodFile, Study
+from simformer.study.names import refuse_misspelt_dataset, require_distinct_labels, require_file
 
 Cell = tuple[str, str, str, int]
 """(dataset, split, method, seed) of one result."""
@@ -46,6 +46,9 @@ class Catalogue:
                 "copy its `datasets` with the splits that you want"
             )
         self.study = parse(Study, content, source)
+        for key, names in ("datasets", self.study.datasets), ("experiments", self.study.experiments):
+            for name in names:
+                require_file(root, key, name, f"{source}: {key}")
         self.datasets = {name: self._dataset(name) for name in self.study.datasets}
         self._methods: dict[str, MethodFile] = {}
         self.experiment, self.baselines = cache(self._experiment), cache(self._baselines)
@@ -56,6 +59,7 @@ class Catalogue:
         for name in self.study.experiments:
             self.cells(name)
         for name in self.study.figures:
+            require_file(root, "figures", name, f"{source}: figures")
             self.figure(name)
 
     @classmethod
@@ -68,12 +72,13 @@ class Catalogue:
         path = self._path("experiments", name)
         table = parse(ExperimentFile, read_yaml(path), str(path))
         for method in table.methods:
+            require_file(self.root, "methods", method, f"{path}: methods")
             for needed in self.training_chain(method):
                 for dataset in self.datasets:
                     self.run(dataset, FULL_SPLIT, needed, 0)
         self._distinct_labels(path, table.methods)
         for dataset in (*table.splits, *table.reported, *table.published_std, *table.published_p):
-            self._no_misspelt_dataset(dataset, path)
+            refuse_misspelt_dataset(self.root, dataset, path)
         return table
 
     def cells(self, name: str) -> list[Cell]:
@@ -102,6 +107,7 @@ class Catalogue:
         path = self._path("figures", name)
         figure = parse(FigureFile, read_yaml(path), str(path))
         for method in figure.methods:
+            require_file(self.root, "methods", method, f"{path}: methods")
             self.method(method)
         self._distinct_labels(path, figure.methods)
         dataset = figure.dataset or next(iter(self.study.datasets))
@@ -170,14 +176,15 @@ class Catalogue:
     def run(self, dataset: str, split: str, method: str, seed: int) -> RunConfig:
         """Resolve the settings of one training (merge order: see `simformer.config.layers`)."""
         chosen = self.method(method)
-        layers = [
-            *self._dataset_layers(dataset),
-            *(layer for ancestor in self._lineage(method) for layer in self._layers(ancestor, dataset, split)),
-        ]
-        settings = parse_layers(TrainSettings, layers, "settings")
+        settings = parse_layers(TrainSettings, self.layers(dataset, split, method), "settings")
         return RunConfig(
             dataset=dataset, split=split, method=method, seed=seed, labels=chosen.labels, settings=settings
         )
+
+    def layers(self, dataset: str, split: str, method: str) -> list[tuple[str, dict[str, Any]]]:
+        """Return the settings of which those of a training are merged, each with its file; later ones win."""
+        own = (layer for ancestor in self._lineage(method) for layer in self._layers(ancestor, dataset, split))
+        return [*self._dataset_layers(dataset), *own]
 
     def _baselines(self, dataset: str, response: str = "classifier") -> BaselineSettings:
         """Resolve the settings of the weakly supervised baselines on a dataset, for the maps of one response."""
@@ -253,24 +260,8 @@ class Catalogue:
             content["file"] = str(self.root.parent / expand_path(spec.file, key))
         return json.dumps(content | {k: sorted(content[k]) for k in ("novel", "base") if content[k]}, sort_keys=True)
 
-    def _no_misspelt_dataset(self, name: str, path: Path) -> None:
-        """Raise UserError if a table means a dataset but misspells it; one that is not there at all does not matter."""
-        known = [file.stem for file in (self.root / "datasets").glob("*.yaml")]
-        near = difflib.get_close_matches(name, known, n=1)
-        if near and name not in known:
-            raise UserError(f"{path}: unknown dataset '{name}'; did you mean '{near[0]}'?")
-
     def _distinct_labels(self, path: Path, methods: tuple[str, ...]) -> None:
-        """Raise UserError if two rows or columns would have the same name."""
-        labels: dict[str, str] = {}
-        for method in methods:
-            label = self.method(method).label
-            if label in labels:
-                raise UserError(
-                    f"{path}: '{labels[label]}' and '{method}' have the same label '{label}'; "
-                    f"change `label` in {self._path('methods', method)}"
-                )
-            labels[label] = method
+        require_distinct_labels(self.root, path, ((method, self.method(method).label) for method in methods))
 
     def novel(self, dataset: str, split: str) -> str | dict[str, Any] | None:
         """Return the `names_hash` of a split's named novel classes, or how they are drawn (`Draw`); None of 'full'."""
@@ -327,7 +318,12 @@ class Catalogue:
         """Read one method file; its settings for a dataset must name a dataset, and none may choose weights."""
         file = parse(MethodFile, read_yaml(path), str(path))
         for dataset in (*file.datasets, *file.splits):
-            read_yaml(self._path("datasets", dataset))
+            require_file(
+                self.root, "datasets", dataset, f"{path}: {'datasets' if dataset in file.datasets else 'splits'}"
+            )
+        for key, method in ("inherits", file.inherits), ("teacher", file.teacher):
+            if method is not None:
+                require_file(self.root, "methods", method, f"{path}: {key}")
         layers = [(str(path), file.settings)]
         layers += [(f"{path}: datasets.{dataset}", given) for dataset, given in file.datasets.items()]
         for dataset, splits in file.splits.items():

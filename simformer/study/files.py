@@ -60,6 +60,14 @@ MEASURE_FILES = {"iou": "metrics.json", "simnet_f1": "simnet_f1.json"}
 """File of a run's numbers, by measure."""
 
 
+def _pattern(text: str) -> str:
+    try:
+        text.format(dataset="", split="", seed=0)
+    except (LookupError, ValueError, AttributeError, TypeError):
+        raise ValueError(f"is '{text}', but may hold only {{dataset}}, {{split}} and {{seed}}") from None
+    return text
+
+
 class SplitSpec(Settings):
     """How one base/novel split comes about: a list of names, a pinned file, or a seed and a ratio."""
 
@@ -145,7 +153,7 @@ class MethodFile(Settings):
     teacher: MethodName | None = Field(None, description="Method whose predictions label the novel pixels.")
     maps: MapChoice | None = Field(None, description="Which class maps label the novel pixels.")
     pseudo: PseudoSettings = Field(PseudoSettings(), description="How the predictions of the teacher become labels.")
-    predictions: Text | None = Field(
+    predictions: Annotated[Text, AfterValidator(_pattern)] | None = Field(
         None,
         description="For `labels: none`: folder with another program's predictions of the test images, as id PNGs "
         "(docs/predict.md). {dataset}, {split} and {seed} in it are replaced by those of the table's cell.",

@@ -10,6 +10,7 @@ from simformer.config.paths import own_file
 from simformer.config.settings import ModelSettings
 from simformer.errors import UserError
 from simformer.study.catalogue import Catalogue, Cell
+from simformer.text.explain import origin
 
 
 def initial_weights(catalogue: Catalogue, cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
@@ -23,12 +24,19 @@ def weights_file(catalogue: Catalogue, dataset: str, backbone: str) -> Path:
     return Path(catalogue.study.data, "weights", f"{dataset}.{backbone}.safetensors")
 
 
+def weights_key(catalogue: Catalogue, cells: Iterable[Cell], dataset: str, backbone: str, source: str) -> str:
+    """Return the file and the key that name the initial weights of some trainings, one of `initial_weights`."""
+    cell = next(cell for cell in cells if initial_weights(catalogue, [cell]) == [(dataset, backbone, source)])
+    return f"{origin(catalogue.layers(*cell[:3]), ('model', 'weights'))}: settings.model.weights"
+
+
 def absent_weights(catalogue: Catalogue, cells: Iterable[Cell]) -> Iterator[str]:
     """Yield a line for each file of initial weights that is to be read and is not there."""
+    cells = list(cells)
     for dataset, backbone, source in initial_weights(catalogue, cells):
         if source not in NO_FILES and not weights_file(catalogue, dataset, backbone).exists():
             try:
-                own_file(source, f"datasets.{dataset}.settings.model.weights")
+                own_file(source, weights_key(catalogue, cells, dataset, backbone, source))
             except UserError as error:
                 yield str(error)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
 from simformer.study.cost import data_bytes, result_bytes, training_time
 from simformer.study.initial_weights import absent_weights
 from simformer.study.problems import absent_masks, split_problems
+from simformer.study.sources import absent_predictions, absent_sources
 from simformer.study.speeds import Card, Measured, read_cards
 from simformer.text.visible import visible_lines
-from simformer.training.record import read_record
+from simformer.training.record import belongs, read_record, state_record
 
 SINGLE_LINES = 30
 """A plan of more trainings than this is summed up by dataset and method."""
@@ -31,10 +32,11 @@ class Training:
     Attributes:
         cell: (dataset, split, method, seed).
         folder: its run directory.
-        status: 'done', 'changed' (done with other settings), 'interrupted' or 'to do'.
+        status: 'done', 'changed' (done or begun with other settings or novel classes), 'interrupted' or 'to do'.
         steps: optimiser steps.
         images: images seen, repetitions included.
         gpu, cpu: estimated time on one GPU and on CPUs; None where no speed was measured.
+        stale: its saved state, if that is of other settings or novel classes, so that the training refuses it.
     """
 
     cell: Cell
@@ -44,6 +46,7 @@ class Training:
     images: int
     gpu: Measured | None
     cpu: Measured | None
+    stale: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,11 @@ class Plan:
         """Trainings that are not done."""
         return [training for training in self.trainings if training.status != "done"]
 
+    @property
+    def stale(self) -> list[Path]:
+        """Saved states that the next run refuses."""
+        return [training.stale for training in self.trainings if training.stale is not None]
+
     def text(self, gpu_here: bool) -> str:
         """Tell it in lines: counts, trainings (summed up if they are many), cost of what is missing."""
         missing, total = self.missing, len(self.trainings)
@@ -84,7 +92,7 @@ class Plan:
             lines.append(f"  besides: {count} networks for class maps, {done} done (not in the estimate)")
         if missing:
             lines += self._cost(gpu_here)
-        lines += [f"  problem: {line}" for line in self.absent]
+        lines += [f"  problem: {line}" for line in (*map(stale_state, self.stale), *self.absent)]
         return visible_lines("\n".join(lines))
 
     def _summed(self) -> list[str]:
@@ -121,6 +129,14 @@ class Plan:
         return lines
 
 
+def stale_state(folder: Path) -> str:
+    """Return what to do about a saved state of other settings or novel classes."""
+    return (
+        f"{folder}: of other settings or novel classes than the study's, so the next run refuses it; delete that "
+        "folder to train anew, or restore the settings to continue"
+    )
+
+
 def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) -> Plan:
     """List the trainings behind some experiments, look for their results, and estimate the cost.
 
@@ -141,7 +157,9 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
     records = {cell: folder / "train.json" for cell, folder in folders.items()}
     facts = {cell: read_record(path) if path.exists() else {} for cell, path in records.items()}
     cards = read_cards()
-    found = {cell: _training(catalogue, cell, folder, facts, cards) for cell, folder in folders.items()}
+    found: dict[Cell, Training] = {}
+    for cell, folder in folders.items():
+        found[cell] = _after_teacher(catalogue, found, _training(catalogue, cell, folder, facts, cards))
     wanted = [training.cell for training in found.values() if training.status != "done"]
     datasets = {dataset for dataset, *_ in wanted}
     return Plan(
@@ -151,7 +169,12 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
         result_bytes(catalogue, wanted) + data_bytes(catalogue, datasets),
         _downloads(catalogue, datasets),
         {path: path.exists() for path in _map_networks(catalogue, cells)},
-        (*absent_masks(catalogue, names), *absent_weights(catalogue, wanted)),
+        (
+            *absent_masks(catalogue, names),
+            *absent_sources(catalogue, sorted(datasets)),
+            *absent_weights(catalogue, wanted),
+            *absent_predictions(catalogue, names),
+        ),
     )
 
 
@@ -176,13 +199,27 @@ def _training(
     run = catalogue.run(*cell)
     like = [f for other, f in facts.items() if f and (other[0], other[2]) == (cell[0], cell[2])]
     mine = facts[cell]
+    state = folder / "state"
+    saved = (state / "state.pt").exists()
+    stale = saved and not belongs(state_record(folder), folder, run.hash, catalogue.novel(*cell[:2]))
     if mine and (folder / "model.safetensors").exists():
-        status = "done" if mine["hash"] == run.hash else "changed"
+        status = "done" if belongs(mine, folder, run.hash, catalogue.novel(*cell[:2])) else "changed"
     else:
-        status = "interrupted" if (folder / "state" / "state.pt").exists() else "to do"
-    times = (training_time(run, like, cards, gpu) for gpu in (True, False))
+        status = "changed" if stale else "interrupted" if saved else "to do"
+    gpu, cpu = (training_time(run, like, cards, on_gpu) for on_gpu in (True, False))
     optim = run.settings.optim
-    return Training(cell, folder, status, optim.steps, optim.steps * optim.batch_images, *times)
+    images = optim.steps * optim.batch_images
+    return Training(cell, folder, status, optim.steps, images, gpu, cpu, state if stale and status != "done" else None)
+
+
+def _after_teacher(catalogue: Catalogue, found: Mapping[Cell, Training], training: Training) -> Training:
+    """Return a training, 'changed' if its teacher is: from other predictions it is trained again."""
+    dataset, split, method, seed = training.cell
+    teacher = catalogue.method(method).teacher
+    if teacher is None or training.status != "done":
+        return training
+    changed = found[dataset, catalogue.trained_split(split, teacher), teacher, seed].status == "changed"
+    return replace(training, status="changed") if changed else training
 
 
 def _map_networks(catalogue: Catalogue, cells: Iterable[Cell]) -> list[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from simformer.data.index import DatasetIndex
 from simformer.data.layout import CLASSES, read_classes, read_tags_only
-from simformer.data.splits import make_split
+from simformer.data.splits import DatasetLacks, make_split
 from simformer.errors import UserError
 from simformer.study.catalogue import Catalogue
 from simformer.study.files import SplitSpec
@@ -33,8 +33,10 @@ def split_problems(catalogue: Catalogue) -> dict[tuple[str, int], str]:
                 novel = _resolve(catalogue, dataset, number, folder if prepared else None, index)
             except UserError as error:
                 told = str(error).removeprefix("split: ")
-                hint = f" (by {folder / CLASSES}; remove {folder} to make the dataset again)"
-                problems[dataset, number] = f"{where}: {told}{hint if prepared else ''}"
+                hint = ""
+                if isinstance(error, DatasetLacks):
+                    hint = f" (by {folder / CLASSES}; if its source has changed, remove {folder} to prepare it again)"
+                problems[dataset, number] = f"{where}: {told}{hint}"
                 continue
             for other in seen.setdefault(novel, []):
                 if _in_one_table(mine.splits[other], mine.splits[number]):

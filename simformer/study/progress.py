@@ -118,7 +118,10 @@ def _speed(path: Path) -> tuple[int, float | None, float | None]:
             for row in csv.DictReader(stream):
                 if not row.get("seconds"):
                     continue  # a row that is being written
-                step, seconds = int(row["step"]), float(row["seconds"])
+                try:
+                    step, seconds = int(row["step"]), float(row["seconds"])
+                except (KeyError, TypeError, ValueError):
+                    continue  # a damaged row, of which the training tells
                 if rows and seconds < rows[-1][1]:
                     rows, first_attempt = [], False
                 rows.append((step, seconds))

@@ -114,14 +114,10 @@ class Runs:
         return self.catalogue.method(cell[2]).labels != "none"
 
     def predictions(self, cell: Cell) -> str:
-        """Return the folder of another program's predictions that a cell scores; raises UserError for a bad pattern."""
+        """Return the folder of another program's predictions that a cell scores; UserError as `expand_path`."""
         dataset, split, method, seed = cell
-        pattern, where = str(self.catalogue.method(method).predictions), f"method '{method}': predictions"
-        try:
-            named = pattern.format(dataset=dataset, split=split, seed=seed)
-        except (LookupError, ValueError):
-            raise UserError(f"{where}: '{pattern}' may hold only {{dataset}}, {{split}} and {{seed}}") from None
-        return str(expand_path(named, where))
+        named = str(self.catalogue.method(method).predictions).format(dataset=dataset, split=split, seed=seed)
+        return str(expand_path(named, f"method '{method}': predictions"))
 
     def trained(self, name: str, cell: Cell) -> str:
         """Return a file of the training whose model a cell uses; raises UserError if it has none."""

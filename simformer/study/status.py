@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from simformer.machine import slurm
+from simformer.metrics import is_of
 from simformer.study.catalogue import Catalogue, Cell
 from simformer.study.end_time import hours_until_end
 from simformer.study.files import MEASURE_FILES
@@ -16,7 +17,7 @@ from simformer.study.progress import Progress, last_error, read_progress
 from simformer.study.runs import CELL
 
 STATES = ("done", "running", "queued", "interrupted", "failed", "changed", "missing")
-"""What a training can be; 'changed': done, but with other settings, so that it will be done again."""
+"""What a training can be; 'changed': done or begun with other settings or novel classes, so that it starts anew."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class TrainingStatus:
         results: those that are there.
         slurm_logs: folder of Slurm's own logs of the job; None without one.
         slurm_job: number and place of the job in Slurm's queue; None without one.
+        stale: folder of its saved state, if the next run refuses that; None otherwise.
     """
 
     cell: Cell
@@ -48,6 +50,7 @@ class TrainingStatus:
     results: tuple[Path, ...] = ()
     slurm_logs: Path | None = None
     slurm_job: str | None = None
+    stale: Path | None = None
 
     @property
     def name(self) -> str:
@@ -128,17 +131,20 @@ def make_status(
     numbers = {name: _numbers(catalogue, name) for name in names}
     needed: dict[Cell, dict[Path, None]] = {training.cell: {} for training in plan.trainings}
     there: set[Path] = set()
-    for file, cell in (pair for pairs in numbers.values() for pair in pairs):
+    usable: set[Path] = set()
+    for file, cell, split in (triple for triples in numbers.values() for triple in triples):
+        if file.exists() and is_of(file, catalogue.novel(cell[0], split)):
+            usable.add(file)
         if cell in needed:
             needed[cell][file] = None
-        elif file.exists():  # scores of another program's predictions, behind which there is no training
+        elif file in usable:  # scores of another program's predictions, behind which there is no training
             there.add(file)
     queue, logs = slurm.queue(Path.cwd()), slurm.logs_folder()
     found = []
     for training in plan.trainings:
         arguments = (training, tuple(needed[training.cell]), _log(catalogue, training.cell))
         if training.status == "done":
-            found.append(_done(*arguments))
+            found.append(_done(*arguments, usable))
         else:
             job = queue.get(slurm.comment("train", training.cell))
             job_logs = slurm.job_logs(logs, "train", training.cell)
@@ -151,7 +157,7 @@ def make_status(
     return Status(
         title=plan.title,
         trainings=tuple(found),
-        tables={name: (sum(file in there for file, _ in pairs), len(pairs)) for name, pairs in numbers.items()},
+        tables={name: (sum(file in there for file, *_ in triples), len(triples)) for name, triples in numbers.items()},
         failed_jobs=_failed_jobs(Path(catalogue.study.results, "logs")),
         device="GPU" if gpu else "CPU-core",
         hours=sum(known.values()),
@@ -160,9 +166,9 @@ def make_status(
     )
 
 
-def _done(training: Training, needed: tuple[Path, ...], log: Path) -> TrainingStatus:
+def _done(training: Training, needed: tuple[Path, ...], log: Path, usable: Container[Path]) -> TrainingStatus:
     model = (training.folder / "model.safetensors").stat().st_mtime
-    results = tuple(file for file in needed if file.exists() and file.stat().st_mtime >= model)
+    results = tuple(file for file in needed if file in usable and file.stat().st_mtime >= model)
     progress = Progress(training.steps)
     return TrainingStatus(training.cell, "done", training.steps, progress, 0.0, None, log, needed, results)
 
@@ -186,7 +192,7 @@ def _open(
         state = "running"
     elif progress.error:
         state, reason = "failed", progress.error
-    elif begun:
+    elif begun and training.stale is None:
         state, reason = "interrupted", slurm.last_words(slurm_logs) if slurm_logs else None
     else:
         state = "changed" if training.status == "changed" else "missing"
@@ -194,7 +200,7 @@ def _open(
     slurm_job = f"{job.number} ({job.where})" if job else None
     return TrainingStatus(
         training.cell, state, training.steps, progress, hours, reason, log, needed,
-        slurm_logs=slurm_logs, slurm_job=slurm_job,
+        slurm_logs=slurm_logs, slurm_job=slurm_job, stale=training.stale,
     )  # fmt: skip
 
 
@@ -212,13 +218,14 @@ def _log(catalogue: Catalogue, cell: Cell) -> Path:
     return Path(catalogue.study.results, "logs", "train", f"{dataset}.{split}.{method}.seed{seed}.log")
 
 
-def _numbers(catalogue: Catalogue, name: str) -> list[tuple[Path, Cell]]:
-    """Return the files of numbers that a table needs, each with the training behind it."""
+def _numbers(catalogue: Catalogue, name: str) -> list[tuple[Path, Cell, str]]:
+    """Return the files of numbers that a table needs, each with the training behind it, and the split that it is of."""
     file = MEASURE_FILES[catalogue.experiment(name).measure]
     return [
         (
             Path(catalogue.study.results, dataset, split, method, f"seed{seed}", file),
             (dataset, catalogue.trained_split(split, method), method, seed),
+            split,
         )
         for dataset, split, method, seed in catalogue.cells(name)
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard, get_args
 
@@ -13,7 +14,6 @@ from simformer.errors import did_you_mean
 SHOWN = 60
 """Characters of a faulty value that are shown."""
 PLAIN = {
-    "tuple_type": "should be a list, e.g. [1, 2]",
     "dict_type": "should be a mapping of keys to values",
     "model_type": "should be a mapping of keys to values",
     "model_attributes_type": "should be a mapping of keys to values",
@@ -74,8 +74,19 @@ def explain(model: type[BaseModel], item: Mapping[str, Any], prefix: str) -> str
         return f"{key}.kind: unknown kind '{tag}'{hint}"
     if not key:
         return f"expected a mapping of keys to values, or a list of them; found {shown(item['input'])}"
+    if item["type"] == "tuple_type":
+        return f"key '{key}': should be a list, {_as_list(item['input'])}found {shown(item['input'])}"
     message = PLAIN.get(item["type"]) or item["msg"][0].lower() + item["msg"][1:]
     return f"key '{key}': {message}, found {shown(item['input'])}"
+
+
+def _as_list(value: Any) -> str:
+    """Return a value as the list of it that may be meant, for messages."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)) or len(str(value)) > SHOWN:
+        return ""
+    items = re.split(r"\s*,\s*", value.strip()) if isinstance(value, str) else [str(value)]
+    plain = all(re.fullmatch(r"[\w.-]+( [\w.-]+)*", item) for item in items)
+    return f"e.g. [{', '.join(items)}], " if plain else ""
 
 
 def shown(value: Any) -> str:

@@ -47,6 +47,25 @@ def load_plain(text: str) -> Any:
     return None if node is None else _Values().of(node)
 
 
+def dump_plain(content: Any, width: int = 80) -> str:
+    """Return mappings, lists and values as YAML that `load_plain` reads as the same.
+
+    PyYAML writes `12e45` without quotes, since YAML 1.1 takes it for a word; here, and elsewhere, it is a number.
+    """
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=width)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes the text that a reader could take for something else."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, "'" if REAL.fullmatch(text) else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
 class _Composer(yaml.SafeLoader):
     """Composes the nodes of a document; refuses tags and too many levels."""
 

@@ -14,8 +14,9 @@ from types import MappingProxyType, UnionType
 from typing import Any
 
 from simformer.atomic import read_file
-from simformer.errors import MAKES_IT, UserError, if_made, to_make
+from simformer.errors import MAKES_IT, UserError, if_made
 from simformer.text.explain import shown
+from simformer.text.to_make import to_make
 
 Kind = type | UnionType
 """What `isinstance` takes; no value of ours is true or false."""

@@ -50,13 +50,18 @@ class CsvLog:
 
     def __init__(self, path: Path, step: int, columns: tuple[str, ...] = COLUMNS) -> None:
         kept: list[dict[str, str]] = []
-        if path.exists() and step:
-            with path.open(newline="") as stream:
-                kept = [row for row in csv.DictReader(stream) if row["step"] and int(row["step"]) <= step]
         head = io.StringIO()
         writer = csv.DictWriter(head, columns)
         writer.writeheader()
-        writer.writerows(kept)
+        try:
+            if path.exists() and step:
+                with path.open(newline="", encoding="utf-8") as stream:
+                    kept = [row for row in csv.DictReader(stream) if row["step"] and int(row["step"]) <= step]
+            writer.writerows(kept)
+        except (KeyError, ValueError, csv.Error):
+            raise UserError(
+                f"{path}: damaged: expected rows of numbers, the step first; delete {path.parent} to start over"
+            ) from None
         atomic_write_text(path, head.getvalue())
         self._stream = path.open("a", newline="")
         self._writer = csv.DictWriter(self._stream, columns)

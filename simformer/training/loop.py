@@ -16,6 +16,7 @@ from simformer.training.checkpoint import Stateful, file_hash, load_state, remov
 from simformer.training.job import Job
 from simformer.training.log import COLUMNS, CsvLog, TensorBoardLog
 from simformer.training.processes import ALONE, Processes
+from simformer.training.record import STATE_RECORD
 
 Batch = TypeVar("Batch")
 LOG_FILE = "log.csv"
@@ -35,6 +36,7 @@ class Loop:
         columns: of the log.
         collect: brings the parts up to date before they are saved.
         processes: those that train together; all of them call the same methods in the same order.
+        told: what else the records of the state and of the training tell of what they belong to.
 
     Attributes:
         first: number of steps that were done before.
@@ -52,11 +54,13 @@ class Loop:
         columns: tuple[str, ...] = COLUMNS,
         collect: Callable[[], None] = lambda: None,
         processes: Processes = ALONE,
+        told: Mapping[str, Any] | None = None,
     ) -> None:
         self.title, self.steps, self.job, self.parts = title, steps, job, parts
         self.collect, self.processes = collect, processes
         weights = file_hash(job.weights)
         self.identity = {"settings": settings, "labels": job.labels.hash, "initial weights": weights, **(inputs or {})}
+        self.belongs = {"hash": settings, **(told or {})}
         self.first = self._saved = load_state(job.state, parts, self.identity)
         self.last = min(steps, job.runtime.stop_after or steps)
         self._logs: list[CsvLog | TensorBoardLog] = []
@@ -131,6 +135,7 @@ class Loop:
         with self.processes.together():
             if self.processes.rank == 0:
                 save_state(self.job.state, self.parts, done, self.identity)
+                atomic_write_text(self.job.state / STATE_RECORD, json_text(self.belongs) + "\n")
         self._saved = done
 
     def complete(self) -> bool:
@@ -153,7 +158,7 @@ class Loop:
         with self.processes.together():
             if self.processes.rank == 0:
                 atomic_write_text(outputs.log, (self.job.state / LOG_FILE).read_text())
-                own = {"hash": self.identity["settings"], "steps": self.steps, "resumed_at": self.first}
+                own = {**self.belongs, "steps": self.steps, "resumed_at": self.first}
                 atomic_write_text(outputs.facts, json_text(own | facts, indent=2) + "\n")
                 write_weights(outputs.model)
-                remove_state(self.job.state, LOG_FILE)
+                remove_state(self.job.state, LOG_FILE, STATE_RECORD)

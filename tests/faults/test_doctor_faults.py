@@ -131,19 +131,37 @@ def test_weights_that_are_not_there_are_told_by_the_plan(folder, capsys, monkeyp
     write_study(folder, "{novel: [cow]}")
     monkeypatch.delenv("WEIGHTS", raising=False)
     assert told("none") == told("imagenet") == told("other.yaml") == []
-    key = "  problem: datasets.mydata.settings.model.weights"
-    assert told("gone.pth") == [f"{key}: not there: gone.pth; give its place in the study: gone.pth"]
+    name = "config/datasets/mydata.yaml: settings.model.weights"
+    key, place = f"  problem: {name}", f"or write its true place in {name}"
+    assert told("gone.pth") == [f"{key}: not there: gone.pth; put it there, {place}"]
     assert told("$WEIGHTS")[0].startswith(f"{key} needs environment variable WEIGHTS, which is not set; type WEIGHTS=")
     monkeypatch.setenv("WEIGHTS", "/gone")
-    assert told("$WEIGHTS") == [f"{key}: not there: /gone; set $WEIGHTS to where it is"]
+    assert told("$WEIGHTS") == [
+        f"{key}: not there: /gone; set the variable in $WEIGHTS, so that it leads to it, {place}"
+    ]
     touch(folder / "data/weights/mydata.resnet50.safetensors")
     assert told("gone.pth") == []
 
 
 def test_the_line_says_how_to_go_on_with_other_classes(folder, capsys):
     write_study(folder, "{novel: [cattle]}")
-    says = ["(by data/mydata/classes.json; remove data/mydata to make the dataset again)"]
+    says = ["(by data/mydata/classes.json; if its source has changed, remove data/mydata to prepare it again)"]
     refused(["plan", "--study", STUDY], folder, capsys, *says)
+
+
+@pytest.mark.parametrize(
+    "split", ["{novel: [cows]}", "{seed: 1, ratio: [100, 1]}", "{novel: [sky, sky ]}", "{file: config/mine.yaml}"]
+)
+def test_a_mistake_in_the_split_asks_nobody_to_remove_the_dataset(folder, capsys, split):
+    write_study(folder, split)
+    assert "remove" not in refused(["plan", "--study", STUDY], folder, capsys)
+
+
+def test_one_class_cannot_be_split(folder, capsys):
+    (folder / "data/mydata/classes.json").write_text('{"names": ["cow"]}')
+    write_study(folder, "{seed: 1, ratio: [1, 1]}")
+    line = refused(["plan", "--study", STUDY], folder, capsys, f"{STUDY}: datasets.mydata.splits.1: the dataset has 1 ")
+    assert "1 class;" in line and "no `ratio` works" in line
 
 
 def test_without_the_dataset_there_is_nothing_to_compare_with(folder, capsys):
@@ -213,3 +231,32 @@ def test_a_temporary_folder_that_is_not_there(blocked, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
     assert by_name(check_caches())["temporary files"].level == "problem"
+
+
+@pytest.mark.parametrize("by_study", [True, False])
+def test_a_source_that_is_not_there_is_told_with_its_file_and_key(folder, capsys, by_study):
+    write_study(folder, "{novel: [cow]}")
+    assert main(["plan", "--study", STUDY]) == 0
+    assert "problem" not in capsys.readouterr().out  # prepared
+    (folder / "data/mydata/index.json").unlink()
+    key, path = "config/datasets/mydata.yaml: source.path", "/x"
+    if by_study:
+        key, path = f"{STUDY}: datasets.mydata.source.path", "/gone"
+        text = (folder / STUDY).read_text().replace("    splits:", "    source: {path: /gone}\n    splits:")
+        (folder / STUDY).write_text(text)
+    fix = f"put it there, or write its true place in {key}"
+    assert main(["plan", "--study", STUDY]) == 0
+    assert f"  problem: {key}: not there: {path}; {fix}\n" in capsys.readouterr().out
+    check = next(check for check in examine(Path(STUDY)) if check.name == "data mydata")
+    assert (check.level, check.found, check.fix) == ("problem", f"{key}: not there: {path}", fix)
+
+
+def test_doctor_tells_what_has_changed_and_a_state_that_is_refused(folder):
+    write_study(folder, "{novel: [cow]}")
+    run = Path("results/mydata/split1/one/seed0")
+    touch(folder / run / "state/state.pt")
+    touch(folder / run / "state/state.json", json.dumps({"hash": "0" * 16, "novel": "0" * 8}))
+    checks = by_name(examine(Path(STUDY)))
+    assert checks["study"].found.endswith("1 still to be done, 1 of them since settings or novel classes have changed")
+    assert checks["saved state"].level == "problem" and f"{run}/state: of other settings" in checks["saved state"].found
+    assert checks["saved state"].fix.startswith("delete that folder")

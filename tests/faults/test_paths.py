@@ -11,8 +11,9 @@ import yaml
 
 from simformer.cli import main
 from simformer.config.paths import CHECKOUT, config_folder, expand_folder, expand_path
-from simformer.errors import UserError, to_make
+from simformer.errors import UserError
 from simformer.study.catalogue import Catalogue
+from simformer.text.to_make import to_make
 from tests.faults.harness import refused
 
 ROOT = Path(__file__).resolve().parents[2]

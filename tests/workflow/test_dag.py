@@ -62,7 +62,10 @@ def test_the_page_of_pinned_splits_is_in_sync(tmp_path):
 MISTAKES = [
     ("seeds: [0]\nsedes: [1]\n", "config/bad.yaml: unknown key 'sedes'; did you mean 'seeds'?"),
     ("seeds: [zero]\n", "config/bad.yaml: key 'seeds.0': "),
-    ("experiments: [tabel1]\n", "config/experiments/tabel1.yaml: no such file; did you mean"),
+    (
+        "experiments: [tabel1]\n",
+        "config/bad.yaml: experiments: no experiment 'tabel1' (there is no config/exp",
+    ),
     (
         "datasets: {scenes: {splits: {1: {novel: [sea], base: [sea, sky]}}}}\n",
         "config/bad.yaml: datasets.scenes.splits.1: classes both base and novel: sea",
@@ -73,7 +76,7 @@ MISTAKES = [
     ),
     (
         "datasets: {scens: {splits: {1: {seed: 1}}}}\n",
-        "config/datasets/scens.yaml: no such file; did you mean",
+        "config/bad.yaml: datasets: no dataset 'scens' (there is no config/datasets/scens.yaml); did you mean",
     ),
 ]
 """Lines of a study, and what is said of them."""

@@ -30,7 +30,7 @@ rule evaluate:
 rule score:
     """The same counts from another program's predictions, of methods with `labels: none`."""
     input:
-        predictions=lambda wildcards: RUNS.predictions(cell(wildcards)),
+        predictions=asked(lambda runs, *found: runs.predictions(found), *CELL),
         index=data_file("index.json"),
     output:
         run_file("evaluation/{shard}.npz"),
@@ -54,7 +54,7 @@ rule score:
 rule metrics:
     """Novel, base and all mean IoU of one model in one split."""
     input:
-        evaluation=lambda wildcards: RUNS.evaluated(cell(wildcards))["evaluation"],
+        evaluation=asked(lambda runs, *found: runs.evaluated(found)["evaluation"], *CELL),
         split=split_file("split.yaml"),
     output:
         run_file("metrics.json"),

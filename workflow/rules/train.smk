@@ -31,7 +31,7 @@ rule train:
     """Train one (dataset, split, method, seed); interrupted trainings continue from their state directory."""
     input:
         config=run_file("config.yaml"),
-        labels=lambda wildcards: RUNS.labels(cell(wildcards)),
+        labels=asked(lambda runs, *found: runs.labels(found), *CELL),
         weights=initial_weights,
     output:
         model=run_file("model.safetensors"),

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from simformer.analysis.figures.style import COLUMN, LINES, PAGE, draw_figure, figure_text
 from simformer.analysis.tables.intervals import metric_classes
-from simformer.analysis.tables.read_table import read_table
+from simformer.analysis.tables.read_table import read_results, require_lines
 from simformer.analysis.tables.statistics import ROUNDING, image_bootstrap
 from simformer.analysis.tables.table_text import METRIC_NAMES
 from simformer.data.identity import require_groups
@@ -37,7 +37,9 @@ def draw_comparison(spec: dict[str, Any], table: Path, output: Path) -> None:
         table: the csv of the experiment (see `tables.collect`).
         output: PDF to write, and beside it a PNG.
     """
-    results = with_bars(read_table(table, "dataset", "split", "method", "metric", "mean", "std", "n"), spec["runs"])
+    results = read_results(table, "label", "mean", "std", "n", "reported")
+    require_lines(table, results, [(run["dataset"], run["split"], run["method"]) for run in spec["runs"]])
+    results = with_bars(results, spec["runs"])
     draw_figure(output, spec["title"], comparison_figure, results)
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from simformer.analysis.figures.style import PAGE, draw_figure, figure_text
-from simformer.analysis.tables.read_table import read_table
+from simformer.analysis.tables.read_table import read_results, require_lines
 from simformer.analysis.tables.statistics import ROUNDING
 from simformer.data.palette import BASE_COLOUR, NOVEL_COLOUR
 
@@ -31,8 +31,20 @@ def draw_sweeps(table: Path, spec: dict[str, Any], output: Path) -> None:
             setting -> method -> value).
         output: PDF to write; a PNG is written beside it.
     """
-    results = read_table(table, "method", "metric", "mean", "std")
+    results = read_results(table, "mean", "std")
+    require_lines(table, results, _asked(spec))
     draw_figure(output, spec["title"], sweeps_figure, results, spec)
+
+
+def _asked(spec: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return every dataset, split and method that the figure shows."""
+    return [
+        (dataset, split, method)
+        for dataset, splits in spec["panels"].items()
+        for split, panels in splits.items()
+        for values in panels.values()
+        for method in values
+    ]
 
 
 def sweeps_figure(results: pd.DataFrame, spec: dict[str, Any]) -> Figure:

@@ -11,8 +11,9 @@ from pathlib import Path
 from PIL import Image
 
 from simformer.atomic import atomic_write_bytes
-from simformer.errors import UserError, to_make
+from simformer.errors import UserError
 from simformer.study.files import TAKEN
+from simformer.text.to_make import to_make
 
 PAGES = TAKEN["experiment"]
 """Tables that are no experiments."""
@@ -57,13 +58,14 @@ def kept_name(study: Path, results: Path) -> str:
     return results.name if study.with_stem(results.name).exists() else study.stem
 
 
-def keep_results(study: Path, results: Path, kept: Path) -> list[Path]:
+def keep_results(study: Path, results: Path, kept: Path, example: str = "table1") -> list[Path]:
     """Copy the small files that README and docs show; what was kept before and is not there now stays.
 
     Args:
         study: the study file; `kept_name` says by which name its results are kept.
         results: folder of the study's results.
         kept: folder of all kept results, e.g. docs/results.
+        example: a table that the study has, for messages.
     Returns: the copies that are new or changed.
     Raises: UserError if there is no table.
     """
@@ -75,7 +77,8 @@ def keep_results(study: Path, results: Path, kept: Path) -> list[Path]:
         if csv.stem not in LEFT_OUT and path.exists()
     ]
     if not tables:
-        raise UserError(f"{results}: no tables to keep; make some first, e.g. `{to_make(results / 'table1.csv')}`")
+        made = to_make(results / f"{example}.csv", [study])
+        raise UserError(f"{results}: no tables to keep; make some first, e.g. `{made}`")
     name, changed = kept_name(study, results), []
     for path in sorted([*tables, *(path for pattern in PICTURES for path in results.glob(pattern))]):
         copy, content = kept / name / path.relative_to(results), path.read_bytes()

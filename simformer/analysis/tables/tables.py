@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from simformer.analysis.markup import strong
 from simformer.analysis.tables.table_text import csv_text, latex, markdown, pivot
 from simformer.atomic import atomic_write_text
 from simformer.data.identity import OtherRun
-from simformer.errors import UserError, to_make
+from simformer.errors import UserError
 from simformer.metrics import run_metrics
+from simformer.text.to_make import to_make
 from simformer.text.visible import visible
 
 KEYS = ["dataset", "split", "method", "metric"]
@@ -68,7 +69,7 @@ def other_runs(spec: dict[str, Any]) -> list[str]:
     return found
 
 
-def write_table(spec: dict[str, Any], csv: Path, *, partial: bool = False) -> None:
+def write_table(spec: dict[str, Any], csv: Path, *, partial: bool = False, study: Sequence[Path] = ()) -> None:
     """Write a table as `csv`, and beside it as Markdown (.md) and LaTeX (.tex, booktabs).
 
     Args:
@@ -77,13 +78,15 @@ def write_table(spec: dict[str, Any], csv: Path, *, partial: bool = False) -> No
         csv: path of the csv.
         partial: make the table from the runs that are there; the others, and those of other settings than the study's,
             are shown as missing, and the commands that make them are listed below the table.
+        study: the study files, for what to type; default: found by the folder of the table.
     Raises: UserError if runs are missing and the table is not partial.
     """
     absent = [run["path"] for run in spec["runs"] if not Path(run["path"]).exists()]
     if absent and not partial:
+        whole, without = (to_make(file, study) for file in (csv, csv.parent / "partial" / csv.name))
         raise UserError(
-            f"{csv}: {len(absent)} of {len(spec['runs'])} runs are missing, first {absent[0]}; `{to_make(csv)}` makes "
-            f"them, `{to_make(csv.parent / 'partial' / csv.name)}` makes the table without them"
+            f"{csv}: {len(absent)} of {len(spec['runs'])} runs are missing, first {absent[0]}; `{whole}` makes them, "
+            f"`{without}` makes the table without them"
         )
     others = other_runs(spec) if partial else []
     table = collect(spec, {*absent, *others})

@@ -17,7 +17,8 @@ from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.class_maps.map_files import MapSet
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
-from simformer.errors import UserError, if_made, to_make
+from simformer.errors import UserError, if_made
+from simformer.text.to_make import to_make
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from simformer.atomic import atomic_write_bytes
 from simformer.baselines.settings import NetworkSettings, NetworkSettingsT, NetworkSpec, of_settings
 from simformer.data.identity import Identity
-from simformer.errors import UserError, if_made, to_make
+from simformer.errors import UserError, if_made
 from simformer.models.weight_files import misfits
 from simformer.text.strict_json import parse_json
+from simformer.text.to_make import to_make
 from simformer.training.checkpoint import file_hash
 
 REMEDY = "delete it and run snakemake again, which trains it"

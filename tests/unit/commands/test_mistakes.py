@@ -45,3 +45,11 @@ def test_what_follows_two_dashes_is_no_option(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["show", "--", "--table.md"]) == 1
     assert "--table.md: no such table" in capsys.readouterr().err
+
+
+def test_a_folder_is_no_table(tmp_path, capsys):
+    assert main(["show", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"error: {tmp_path}: a folder; name a table; there is none in this folder\n"
+    (tmp_path / "table1.md").touch()
+    assert main(["show", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"error: {tmp_path}: a folder; name a table in it, e.g. {tmp_path}/table1.md\n"

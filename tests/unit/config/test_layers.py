@@ -6,6 +6,7 @@ import yaml
 from simformer.baselines.dataset_settings import BaselineSettings
 from simformer.config.layers import RunConfig, merge, parse, parse_layers, read_yaml
 from simformer.config.settings import TrainSettings
+from simformer.data.splits import Split
 from simformer.errors import UserError
 from simformer.study.files import DatasetFile, MethodFile, Study
 from tests.conftest import SINGLE
@@ -248,3 +249,13 @@ def test_the_hash_is_that_of_equal_settings_however_written(new_config):
     written_out = new_config({"loss": {"beta": 0.2}, "optim": {"power": 0.9}})
     assert written_out.hash == new_config().hash
     assert new_config({"optim": {"lr": 1}}).hash == new_config({"optim": {"lr": 1.0}}).hash
+
+
+@pytest.mark.parametrize("word", ["12345e67", "1e5", "5e12", "-1e9"])
+def test_a_hash_or_a_class_that_looks_like_a_number_stays_text(new_config, tmp_path, word):
+    """PyYAML writes `12345e67` without quotes; one hash in seventy looks so."""
+    config = new_config().model_copy(update={"novel": word})
+    config.save(tmp_path / "config.yaml")
+    assert RunConfig.load(tmp_path / "config.yaml") == config
+    Split(("sky", word), (1,)).save(tmp_path / "split.yaml")
+    assert Split.load(tmp_path / "split.yaml").classes == ("sky", word)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from simformer.data.layout import IMAGES, LABELS, write_lists
+from simformer.data.layout import IMAGES, LABELS, missing_pieces, write_lists
 from simformer.data.staging import staged_layout
 from simformer.errors import UserError
 
@@ -54,3 +54,14 @@ def test_killed_amid_the_renaming_the_rest_is_done_again(tmp_path):
     begin(tmp_path / "out", "one", KeyboardInterrupt())
     (tmp_path / ".out.staging" / IMAGES).rmdir()
     assert end(tmp_path / "out", "one") == ["a.png"]
+
+
+def test_a_missing_piece_that_is_called_otherwise_is_noticed(tmp_path):
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    for name in ("val.txt", "train.txt", "classes.json"):
+        (tmp_path / name).touch()
+    assert missing_pieces(tmp_path) == [
+        "labels (masks is there; if it is meant, rename it to labels)",
+        "test.txt (val.txt is there; if it is meant, rename it to test.txt)",
+    ]

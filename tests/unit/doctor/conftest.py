@@ -1,5 +1,6 @@
 """Machines as `simformer doctor` finds them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -37,10 +38,10 @@ def here(tmp_path, monkeypatch):
 def study(here):
     """Factory: a catalogue of one dataset in the working directory, and its plan."""
 
-    def make(dataset: dict = SCENES, **keys):
+    def make(dataset: dict = SCENES, methods: Sequence[str] = ("weak",), **keys):
         touch(here / "config/datasets/toys.yaml", yaml.safe_dump(dataset))
         touch(here / "config/methods/weak.yaml", yaml.safe_dump({"label": "W"}))
-        touch(here / "config/experiments/one.yaml", yaml.safe_dump({"title": "1", "methods": ["weak"]}))
+        touch(here / "config/experiments/one.yaml", yaml.safe_dump({"title": "1", "methods": [*methods]}))
         content = {"datasets": {"toys": {"splits": {1: {"novel": ["sea"]}}}}, "experiments": ["one"]} | keys
         touch(here / "config/config.yaml", yaml.safe_dump(content))
         catalogue = Catalogue(content, "config/config.yaml", Path("config"))

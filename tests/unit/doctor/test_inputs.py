@@ -64,3 +64,15 @@ def test_timm_must_be_there_for_its_networks(study, monkeypatch):
     monkeypatch.setattr("simformer.doctor.inputs.installed", lambda name: None)
     assert check(vit).level == "problem" and ".[timm]" in check(vit).fix
     assert check({"backbone": "resnet18"}) is None
+
+
+def test_predictions_of_another_program_must_be_there(study, here):
+    def checks():
+        return by_name(check_inputs(*study(methods=["weak", "theirs"])))
+
+    touch(here / "config/methods/theirs.yaml", "label: T\nlabels: none\npredictions: p/{split}\n")
+    check = checks()["predictions"]
+    assert (check.level, check.found) == ("problem", "config/methods/theirs.yaml: predictions: not there: p/split1")
+    assert "put it there" in check.fix
+    (here / "p/split1").mkdir(parents=True)
+    assert "predictions" not in checks()

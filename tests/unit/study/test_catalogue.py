@@ -60,7 +60,7 @@ def test_a_method_has_settings_for_a_dataset_and_for_a_split_of_it(catalogue):
 
 def test_settings_for_a_dataset_that_is_not_there_are_refused(catalogue):
     text = error_of(catalogue, {"methods/plain": {"label": "P", "datasets": {"toyz": {}}}})
-    assert "datasets/toyz.yaml: no such file; did you mean" in text
+    assert "methods/plain.yaml: datasets: no dataset 'toyz' (there is no " in text and "did you mean 'toys'?" in text
 
 
 def test_backbone_weights_belong_to_the_dataset(catalogue):
@@ -161,10 +161,10 @@ def test_labels_and_teacher_are_inherited_unless_labels_are_named(catalogue):
             {"methods/plain": {"label": "P", "inherits": "b"}, "methods/b": {"label": "B", "inherits": "plain"}},
             "plain.yaml: methods inherit in a circle: plain -> b -> plain",
         ),
-        ({"methods/plain": {"label": "P", "inherits": "plan"}}, "plan.yaml: no such file; did you mean"),
+        ({"methods/plain": {"label": "P", "inherits": "plan"}}, "plain.yaml: inherits: no method 'plan' (there is no "),
         (
             {"methods/plain": {"label": "P", "labels": "pseudo", "teacher": "teachr"}},
-            "methods/teachr.yaml: no such file",
+            "methods/plain.yaml: teacher: no method 'teachr'",
         ),
         (
             {
@@ -285,3 +285,16 @@ def test_class_maps_are_not_made_with_networks_of_timm(catalogue):
     study = catalogue({"datasets/toys": {"title": "Toys", "source": {"kind": "scenes"}, "settings": TIMM}})
     with pytest.raises(UserError, match="'timm/test_vit', but class maps .* need one of resnet50"):
         study.network("toys", "classifier", 0)
+
+
+def test_a_name_without_a_file_is_told_with_the_file_that_names_it(catalogue, tmp_path):
+    table = BASIC["experiments/table1"] | {"methods": ["plian"]}
+    text = error_of(catalogue, {"experiments/table1": table})
+    path = tmp_path / "methods/plian.yaml"
+    assert text == (
+        f"{tmp_path}/experiments/table1.yaml: methods: no method 'plian' (there is no {path}); did you mean 'plain'?"
+    )
+    path.with_suffix(".yml").touch()
+    assert error_of(catalogue, {"experiments/table1": table}).endswith(
+        f"; rename {path.with_suffix('.yml')} to plian.yaml"
+    )

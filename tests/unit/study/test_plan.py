@@ -210,3 +210,51 @@ def test_retab_has_two_networks_per_split_and_a_seed_of_its_own_saves_some(catal
     assert networks(seed=3) == expected(3)
     own = {path.replace("classifier/affinity", "classifier.pamr/affinity") for path in expected(0, 7)}
     assert networks(clean="pamr") == own
+
+
+def resolve(catalogue, training, **changes) -> None:
+    """Write the config.yaml that the run had."""
+    config = catalogue.run(*training.cell)
+    training.folder.mkdir(parents=True, exist_ok=True)
+    config.model_copy(update={"novel": catalogue.novel(*training.cell[:2])} | changes).save(
+        training.folder / "config.yaml"
+    )
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_training_with_other_novel_classes_is_changed_and_so_are_its_students(catalogue, recorded):
+    """`novel` is outside the hash; a record of an older version lacks it, but the run's config.yaml has it."""
+    weak, again, *_ = make_plan(catalogue).trainings
+    for training, novel in ((weak, "0" * 8), (again, catalogue.novel("toys", "split1"))):
+        told = {"novel": novel} if recorded else {}
+        finish(training.folder, catalogue.run(*training.cell).hash, **told)
+        resolve(catalogue, training, novel=novel)
+    assert [t.status for t in make_plan(catalogue).trainings[:2]] == ["changed", "changed"]
+    resolve(catalogue, weak)
+    told = {"novel": catalogue.novel("toys", "split1")} if recorded else {}
+    record = {"hash": catalogue.run(*weak.cell).hash, "device": "cpu"} | told
+    (weak.folder / "train.json").write_text(json.dumps(record))
+    assert [t.status for t in make_plan(catalogue).trainings[:2]] == ["done", "done"]
+
+
+def save(training, record=None) -> None:
+    (training.folder / "state").mkdir(parents=True, exist_ok=True)
+    (training.folder / "state" / "state.pt").touch()
+    if record:
+        (training.folder / "state" / "state.json").write_text(json.dumps(record))
+
+
+def test_a_state_of_other_settings_or_novel_classes_is_no_interrupted_training(catalogue):
+    settings, novel, old, mine, *_ = make_plan(catalogue).trainings
+    right = {t.cell: {"hash": catalogue.run(*t.cell).hash, "novel": catalogue.novel(*t.cell[:2])} for t in
+             (settings, novel, old, mine)}  # fmt: skip
+    save(settings, right[settings.cell] | {"hash": "0" * 16})
+    save(novel, right[novel.cell] | {"novel": "0" * 8})
+    save(old)
+    resolve(catalogue, old, novel="0" * 8)
+    save(mine, right[mine.cell])
+    plan = make_plan(catalogue)
+    assert [t.status for t in plan.trainings[:4]] == ["changed", "changed", "changed", "interrupted"]
+    assert plan.stale == [t.folder / "state" for t in (settings, novel, old)]
+    problem = next(line for line in plan.text(gpu_here=True).splitlines() if "problem: " in line)
+    assert f"{settings.folder}/state: of other settings or novel classes" in problem and "delete that folder" in problem

@@ -143,3 +143,11 @@ def test_last_words_of_a_log(folder, log, text, error):
 def test_only_the_end_of_a_long_log_is_read(log):
     write(log, "error: old\n" + BAR * 2000 + "\nerror: new\n")
     assert last_error(log) == "error: new"
+
+
+def test_damaged_rows_of_a_log_are_passed_over(folder):
+    text = rows((20, 10), (40, 20))
+    write(folder / "state/log.csv", text + text.splitlines()[1].replace("20", "twenty") + "\n")
+    assert read_progress(folder, folder / "no.log", NOW).step == 40
+    write(folder / "state/log.csv", "lr,seconds\n1,2\n")
+    assert read_progress(folder, folder / "no.log", NOW).step == 0

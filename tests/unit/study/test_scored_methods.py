@@ -4,7 +4,7 @@ import pytest
 
 from simformer.errors import UserError
 from simformer.study import figure_runs, table_runs
-from simformer.study.plan import trainings
+from simformer.study.plan import make_plan, trainings
 from simformer.study.runs import Runs
 from simformer.study.status import make_status
 from tests.unit.conftest import BASIC, error_of
@@ -27,11 +27,22 @@ def test_it_is_a_row_of_tables_without_a_training(runs):
     assert runs.evaluated(CELL)["evaluation"] == ("results/toys/split1/theirs/seed0/evaluation/1of1.npz",)
 
 
-def test_its_predictions_lie_where_the_cell_says(runs, catalogue):
+def test_its_predictions_lie_where_the_cell_says(runs):
     assert runs.predictions(CELL) == "/p/toys/split1/0"
-    wrong = THEIRS["methods/theirs"] | {"predictions": "/p/{method}"}
-    with pytest.raises(UserError, match="may hold only {dataset}, {split} and {seed}"):
-        Runs(catalogue({"methods/theirs": wrong} | TABLE)).predictions(CELL)
+
+
+@pytest.mark.parametrize("pattern", ["/p/{method}", "/p/{}", "/p/{split", "/p/{split.x}", "/p/{seed[0]}"])
+def test_a_wrong_placeholder_is_refused_when_the_file_is_read(catalogue, pattern):
+    wrong = THEIRS["methods/theirs"] | {"predictions": pattern}
+    text = error_of(catalogue, {"methods/theirs": wrong} | TABLE)
+    assert f"theirs.yaml: predictions is '{pattern}', but may hold only {{dataset}}, {{split}} and {{seed}}" in text
+
+
+def test_predictions_that_are_not_there_are_told_by_the_plan(runs, catalogue, tmp_path):
+    (problem,) = make_plan(runs.catalogue).absent
+    assert problem.startswith(f"{tmp_path}/methods/theirs.yaml: predictions: not there: /p/toys/split1/0; put it there")
+    there = THEIRS["methods/theirs"] | {"predictions": f"{tmp_path}/methods"}
+    assert not make_plan(catalogue(BASIC | {"methods/theirs": there} | TABLE)).absent
 
 
 def test_pictures_and_checks_of_models_leave_it_out(runs):

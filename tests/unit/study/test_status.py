@@ -281,3 +281,26 @@ def test_the_command_prints_text_and_json(study, capsys):
     assert content["tables"] == {"two": {"there": 0, "needed": 8}}
     found = next(t for t in content["trainings"] if t["state"] == "interrupted")
     assert (found["method"], found["seed"], found["progress"]["step"], found["steps"]) == ("weak", 0, 40, 100)
+
+
+def test_a_state_that_the_next_run_refuses_is_no_interrupted_training(study):
+    touch(study.state / "log.csv", ROWS, age=1000)
+    touch(study.state / "state.pt", age=1000)
+    touch(study.state / "state.json", json.dumps({"hash": "0" * 16, "novel": "0" * 8}), age=1000)
+    assert study.one().state == "changed" and not study.look().of("interrupted")
+    text = study.text()
+    row = next(line for line in text.splitlines() if line.startswith("  weak"))
+    assert row.split() == ["weak", "!.", "..", "0/4"]
+    assert "the next run refuses their saved state: delete these folders" in text
+    assert f"\n  {study.state}\n" in text
+
+
+def test_numbers_of_other_novel_classes_do_not_count(study):
+    """The oracle is trained once for all splits, and stays done when a split is changed; its numbers are not."""
+    cell = ("toys", "full", "oracle", 0)
+    study.finish(cell)
+    file = study.folder("toys", "split1", "oracle", 0) / "metrics.json"
+    file.parent.mkdir(parents=True)
+    for novel, there in (("sea", 1), ("cow", 0)):
+        file.write_text(json.dumps({"run": "x", "classes": ["sea", "cow", "star"], "novel_classes": [novel]}))
+        assert study.look().tables["one"] == (there, 8)

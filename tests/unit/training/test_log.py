@@ -103,3 +103,10 @@ def test_missing_tensorboard_is_explained(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(UserError, match="pip install tensorboard"):
         TensorBoardLog(tmp_path, 0)
+
+
+@pytest.mark.parametrize("text", ["step,lr\nten,0.1\n", "lr\n0.1\n", "step,lr\n1,0.1,0.2,0.3\n", "\udcff"])
+def test_a_damaged_log_of_an_interrupted_training_is_told_in_one_line(tmp_path, text):
+    (tmp_path / "log.csv").write_text(text, encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(UserError, match=r"log\.csv: damaged: .* delete .* to start over$"):
+        CsvLog(tmp_path / "log.csv", 5, ("step", "lr"))

@@ -82,3 +82,10 @@ def test_what_fails_in_a_step_leaves_the_last_saved_state(tmp_path):
     with pytest.raises(UserError, match=r"other masks \(hash None, now m\)"):
         run(tmp_path, inputs={"masks": "m"})
     assert run(tmp_path) == [2, 3, 4, 5]
+
+
+def test_a_record_beside_the_state_says_what_it_belongs_to(tmp_path):
+    run(tmp_path, stop_after=2)
+    assert json.loads((tmp_path / "state/state.json").read_text()) == {"hash": "s"}
+    run(tmp_path)
+    assert not (tmp_path / "state").exists()

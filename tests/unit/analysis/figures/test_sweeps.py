@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from simformer.analysis.figures.sweeps import draw_panel, draw_sweeps
+from simformer.errors import UserError
 
 VALUES = {"plain": 0.1, "low": 0.01, "high": 0.5}
 
@@ -51,3 +52,12 @@ def test_the_figure_is_written_as_pdf_and_png(results, tmp_path):
     )
     assert (tmp_path / "fig6.pdf").read_bytes().startswith(b"%PDF")
     assert len(np.unique(np.array(Image.open(tmp_path / "fig6.png").convert("L")))) > 20
+
+
+def test_a_table_without_a_method_of_the_sweep_is_refused(results, tmp_path):
+    results[results["method"] != "low"].to_csv(tmp_path / "fig6.csv", index=False)
+    spec = {"title": "Fig. 6", "reference": "plain", "panels": {"toys": {"split1": {"loss.alpha": VALUES}}}}
+    with pytest.raises(
+        UserError, match=r"fig6\.csv: cut off, or of another study: no line of 'low' on toys split1; give"
+    ):
+        draw_sweeps(tmp_path / "fig6.csv", spec, tmp_path / "fig6.pdf")

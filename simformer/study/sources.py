@@ -1,0 +1,48 @@
+"""The user's own datasets and predictions: which key of which file names each, and which are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from simformer.config.paths import own_file
+from simformer.config.sources import archives
+from simformer.errors import UserError
+from simformer.study.catalogue import Catalogue
+from simformer.study.runs import Runs
+
+
+def own_sources(catalogue: Catalogue, dataset: str) -> dict[str, str]:
+    """Return the paths of a dataset's source as they are written, by file and key, e.g. `mine.yaml: source.path`."""
+    source, changed = catalogue.datasets[dataset].source, catalogue.study.datasets[dataset].source
+    named = {"path": source.path} if source.kind == "folder" else {}
+    for name, archive in archives(source).items():
+        if archive.path is not None:
+            named[f"{name}.path"] = archive.path
+    files = str(catalogue.root / "datasets" / f"{dataset}.yaml"), f"{catalogue.source}: datasets.{dataset}"
+    keys = {key: any(key.startswith(own) for own in changed) for key in named}
+    return {f"{files[keys[key]]}{'.' if keys[key] else ': '}source.{key}": text for key, text in named.items()}
+
+
+def absent_sources(catalogue: Catalogue, datasets: Iterable[str]) -> Iterator[str]:
+    """Yield a line for each source of a dataset that is to be prepared, and is not there."""
+    for dataset in datasets:
+        if not Path(catalogue.study.data, dataset, "index.json").exists():
+            for where, text in own_sources(catalogue, dataset).items():
+                try:
+                    own_file(text, where)
+                except UserError as error:
+                    yield str(error)
+
+
+def absent_predictions(catalogue: Catalogue, experiments: Iterable[str]) -> Iterator[str]:
+    """Yield a line for each method of another program whose predictions are not there: the first folder of them."""
+    told = set()
+    runs = Runs(catalogue)
+    for cell in (cell for name in experiments for cell in catalogue.cells(name) if not runs.is_trained(cell)):
+        try:
+            own_file(runs.predictions(cell), f"{catalogue.root / 'methods' / cell[2]}.yaml: predictions")
+        except UserError as error:
+            if cell[2] not in told:
+                yield str(error)
+            told.add(cell[2])
