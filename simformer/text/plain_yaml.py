@@ -50,7 +50,7 @@ def load_plain(text: str) -> Any:
 def dump_plain(content: Any, width: int = 80) -> str:
     """Return mappings, lists and values as YAML that `load_plain` reads as the same.
 
-    PyYAML writes `12e45` without quotes, since YAML 1.1 takes it for a word; here, and elsewhere, it is a number.
+    PyYAML writes `12e45` and `0b37c0` without quotes, since YAML 1.1 takes them for words; `load_plain` does not.
     """
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=width)
 
@@ -60,7 +60,15 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, "'" if REAL.fullmatch(text) else None)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, None if _is_plain(text) else "'")
+
+
+def _is_plain(text: str) -> bool:
+    """Return whether a text that is written without quotes is read as this text."""
+    try:
+        return _scalar(ScalarNode("", text, yaml.Mark("", 0, 0, 0, None, 0))) == text
+    except UserError:
+        return False
 
 
 _Dumper.add_representer(str, _text)
