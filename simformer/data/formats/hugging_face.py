@@ -21,7 +21,8 @@ from simformer.data.archive import Tree
 from simformer.data.coco_shapes import shown
 from simformer.data.convert import Member
 from simformer.data.formats.annotations import Annotations, Options, subset_of_folder
-from simformer.data.formats.names import picture_class, read_names
+from simformer.data.formats.name_files import read_names
+from simformer.data.formats.names import picture_class
 from simformer.data.formats.plain_csv import LABELS, add_list, split_list
 from simformer.data.formats.text_files import read_bytes, read_rows, read_text
 from simformer.data.layout import LINE_END

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,18 +14,15 @@ from simformer.config.settings import IGNORE
 from simformer.data.class_tables import INVALID, IdTable
 from simformer.data.convert import Member
 from simformer.data.formats.annotations import Options
+from simformer.data.formats.name_files import NAMES_FORM, read_names
 from simformer.data.formats.text_files import read_own
 from simformer.data.images import PNG_SIGNATURE, decode_image
 from simformer.data.layout import LINE_END
 from simformer.errors import UserError, some
-from simformer.text.strict_json import parse_json
 
-NUMBERED = re.compile(r"(\d{1,3})\s*[,;:\t ]\s*(.*)")
-"""`7,road`: an id and its name."""
 COLOUR = re.compile(r"(?<!\d)(\d{1,3})(?:\s*[,;]\s*|\s+)(\d{1,3})(?:\s*[,;]\s*|\s+)(\d{1,3})(?!\d)|#([0-9a-fA-F]{6})\b")
 """`128,64,128`, `128 64 128` or `#804080`, anywhere in a line; the rest of the line is the name."""
 
-NAMES_FORM = "one name per line in id order, lines `id,name`, or JSON"
 COLOURS_FORM = "lines `name,red,green,blue`, e.g. road,128,64,128; a colour without name means no class"
 SHOWN = 5
 """Colours that a message names."""
@@ -109,28 +105,6 @@ def picture_class(options: Options) -> tuple[type[IdPicture | ColourPicture], Ma
     )
 
 
-def read_names(path: Path, reduce_zero_label: bool) -> dict[int, str | None]:
-    """Return the names of ids.
-
-    Args:
-        path: NAMES_FORM; JSON is a list of names, {"names": [...]} or {"0": "wall", ...}, as in `id2label`.
-        reduce_zero_label: 0 means no class, and names without ids count from 1.
-
-    Raises:
-        UserError: it has another form.
-    """
-    text = read_own(path)
-    found = _names_of_json(path, text) if text.lstrip().startswith(("{", "[")) else _names_of_lines(text)
-    names: dict[int, str | None]
-    if isinstance(found, list):
-        names = {number: name or None for number, name in enumerate(found, int(reduce_zero_label))}
-    else:
-        names = found
-    if not names or max(names) > IGNORE or not any(names.values()):
-        raise UserError(f"{path}: {len(names)} names of ids up to {max(names, default=0)}; expected {NAMES_FORM}")
-    return names | {0: None} if reduce_zero_label else names
-
-
 def read_colours(path: Path) -> dict[int, str | None]:
     """Return the names of colours.
 
@@ -159,31 +133,6 @@ def read_colours(path: Path) -> dict[int, str | None]:
     if not any(colours.values()):
         raise UserError(f"{path}: no colours with names; expected {COLOURS_FORM}")
     return colours
-
-
-def _names_of_json(path: Path, text: str) -> list[str] | dict[int, str | None]:
-    try:
-        content: Any = parse_json(text)
-    except ValueError as error:
-        raise UserError(f"{path}: cannot be read as JSON ({error}); expected {NAMES_FORM}") from None
-    if isinstance(content, dict):
-        content = content.get("names", content.get("id2label", content))
-    if isinstance(content, list) and all(isinstance(name, str) for name in content):
-        return content
-    if isinstance(content, dict) and all(
-        key.isascii() and key.isdigit() and isinstance(name, str) for key, name in content.items()
-    ):
-        return {int(key): name or None for key, name in content.items()}
-    raise UserError(f'{path}: no names of ids; expected a list of names, or {{"0": "wall", "1": "road", ...}}')
-
-
-def _names_of_lines(text: str) -> list[str] | dict[int, str | None]:
-    """Return names in order, or by id where every line, a header aside, begins with one."""
-    lines = [line.strip() for line in LINE_END.split(text) if line.strip()]
-    numbered = [NUMBERED.fullmatch(line) for line in lines]
-    if len(lines) > 1 and all(numbered[1:]) and (numbered[0] or re.match(r"(?i)\W*(id|index|value)\b", lines[0])):
-        return {int(found[1]): found[2].strip("\"' \t,;") or None for found in numbered if found}
-    return lines
 
 
 def _triple(value: int) -> str:

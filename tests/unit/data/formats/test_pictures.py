@@ -106,7 +106,7 @@ def test_a_colour_without_name(tmp_path, capsys):
 BAD = {
     "no names": ([], "give their names with --names FILE"),
     "no file of names": (["--names", "nowhere.txt"], "nowhere.txt"),
-    "empty names": (["--names", ""], "0 names of ids"),
+    "empty names": (["--names", ""], "has no name; expected one name per line"),
     "broken JSON": (["--names", '{"a": 1}'], "no names of ids; expected a list of names"),
     "two tables": (["--names", "road", "--colours", "road,1,2,3"], "--names and --colours: two tables"),
     "a colour too large": (["--colours", "road,1,2,300"], "300 in a colour"),
