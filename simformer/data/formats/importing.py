@@ -15,8 +15,9 @@ from simformer.data.formats.annotations import Blank, Options
 from simformer.data.formats.dataset import Dataset, Source, join
 from simformer.data.formats.photographs import Photographs
 from simformer.data.formats.registry import FORMATS
+from simformer.data.formats.states import Written
 from simformer.data.formats.text_files import open_source
-from simformer.data.formats.write import Written, write
+from simformer.data.formats.write import write
 from simformer.data.layout import read_names
 from simformer.errors import UserError, describe_problems, did_you_mean, some
 
@@ -175,12 +176,7 @@ def _report(output: Path, dataset: Dataset, written: Written, notes: Sequence[st
         present, absent, unknown = (states[name, state] for state in (True, False, None))
         numbers = f"present in {present} images, absent in {absent}, unknown in {unknown}"
         lines.append(f"  without masks in training images: {name} ({numbers})")
-    notes = list(notes)
-    if written.contradictions:
-        notes.append(
-            f"{written.contradictions} tags of classes with masks do not agree with the mask of their image; a class "
-            "that the mask shows is present, any other is unknown"
-        )
+    notes = [*notes, *written.notes]
     if written.unseen:
         unseen = some(written.unseen, SHOWN)
         notes.append(f"shown by no mask and present in no tag: {unseen}; leave them out with --classes")

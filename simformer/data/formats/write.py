@@ -24,34 +24,13 @@ from simformer.data.archive import Tree
 from simformer.data.convert import CHUNK, Converter, Item, Member
 from simformer.data.formats.annotations import Blank, State
 from simformer.data.formats.dataset import Dataset
+from simformer.data.formats.states import Written, settle
 from simformer.data.layout import CLASSES, FOLDERS, TAGS, write_lists
 from simformer.data.pool import in_processes
 from simformer.data.staging import real_place, refuse_nesting
 from simformer.errors import UserError, describe_problems
 
 CELLS: Mapping[State, str] = {True: "1", False: "0", None: ""}
-
-
-@dataclass(frozen=True)
-class Written:
-    """What has been written.
-
-    Attributes:
-        train, test: names of the images.
-        masked: names of those with a mask.
-        tags_only: the classes that no label map of a training image shows and a tag speaks of.
-        states: states by image and class, of the classes in `TAGS`.
-        contradictions: tags that masks do not bear out.
-        unseen: classes that no label map shows and no tag calls present.
-    """
-
-    train: tuple[str, ...]
-    test: tuple[str, ...]
-    masked: frozenset[str]
-    tags_only: tuple[str, ...]
-    states: Mapping[str, Mapping[str, State]]
-    contradictions: int
-    unseen: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -114,7 +93,7 @@ def write(dataset: Dataset, trees: Sequence[Tree], test: frozenset[str], output:
             (folder / piece).mkdir()
         writer = Writer((dataset.photographs.tree, *trees), _no_decoder, folder, dataset.ids)
         shown = dict(zip((item.name for item in items), _convert(writer, items, workers), strict=True))
-        written = _tags(dataset, names, test, shown)
+        written = settle(dataset, names, test, shown)
         write_lists(folder, dataset.classes, written.train, written.test)
         if written.states:
             content = {"names": list(dataset.classes), "tags_only": list(written.tags_only)}
@@ -140,38 +119,6 @@ def _convert(writer: Writer, items: Sequence[Item], workers: int) -> list[tuple[
     if problems:
         raise UserError(describe_problems(", ".join(str(tree.path) for tree in writer.trees), problems))
     return [ids for _, ids in ordered]
-
-
-def _tags(
-    dataset: Dataset, names: Mapping[str, str], test: frozenset[str], shown: Mapping[str, tuple[int, ...]]
-) -> Written:
-    """Return the lists, and the states of the classes that need tags.
-
-    Classes that no training mask shows have their tags. Of the others masks tell, and a tag says no more than they do
-    (what it adds is counted); they get states as soon as there is an image without masks, of which they are unknown.
-    """
-    entries = {names[file]: entry for file, entry in dataset.entries.items()}
-    in_test = {names[file] for file in test}
-    masked = frozenset(name for name, entry in entries.items() if entry.mask is not None)
-    train = tuple(name for name in entries if name not in in_test)
-    taught = {k for name in train for k in shown[name]}
-    spoken = {name for entry in entries.values() for name in entry.tags}
-    tags_only = tuple(name for k, name in enumerate(dataset.classes) if k not in taught and name in spoken)
-    columns = [name for name in dataset.classes if name in tags_only or len(masked) < len(entries)]
-    states: dict[str, dict[str, State]] = {}
-    contradictions = 0
-    for image, entry in entries.items():
-        visible = {dataset.classes[k] for k in shown[image]}
-        for name in columns if spoken else ():
-            said = entry.tags.get(name, False if image in masked and name not in tags_only else None)
-            state = True if name in visible else None if said and name not in tags_only else said
-            contradictions += name in entry.tags and said is not None and said is not state
-            states.setdefault(image, {})[name] = state
-    present = {name for of in states.values() for name, state in of.items() if state}
-    seen = present | {dataset.classes[k] for ids in shown.values() for k in ids}
-    unseen = tuple(name for name in dataset.classes if name not in seen)
-    tests = tuple(name for name in entries if name in in_test)
-    return Written(train, tests, masked, tags_only, states, contradictions, unseen)
 
 
 def _table(states: Mapping[str, Mapping[str, State]]) -> str:
