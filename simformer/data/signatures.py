@@ -39,6 +39,19 @@ def describe_content(head: bytes) -> str | None:
     return next((kind for start, kind in SIGNATURES if head.startswith(start)), None)
 
 
+def spreadsheet(head: bytes) -> str | None:
+    """Return what a file of a spreadsheet program is, from its beginning; None for any other file."""
+    if head.startswith(b"\xd0\xcf\x11\xe0"):
+        return "an Excel file"
+    if not head.startswith(b"PK\x03\x04"):
+        return None
+    if b"opendocument.spreadsheet" in head:
+        return "an OpenDocument file"
+    if b".iwa" in head:
+        return "a Numbers file"
+    return "an Excel file" if any(mark in head for mark in (b"[Content_Types].xml", b"xl/", b"_rels/")) else None
+
+
 def is_web_page(head: bytes) -> bool:
     """Return whether a file begins like HTML, whatever white space or byte order mark stands before."""
     return head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(WEB_PAGE)

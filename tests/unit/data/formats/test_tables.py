@@ -1,5 +1,7 @@
 """Tags in tables: a plain CSV of both forms, Roboflow's `_classes.csv`; and folders per class."""
 
+import zipfile
+
 import pytest
 
 from tests.foreign import imported, photographs, refused, text
@@ -53,6 +55,11 @@ def test_the_column_of_many(tmp_path):
 
 
 BAD = {
+    "no header": ("a.jpg,1,0\nb.jpg,0,1\n", "line 1 has no header: a.jpg is a photograph; write a line above it"),
+    "no header, no ending": ("a,1,0\nb,0,1\n", "line 1 has no header: a is a photograph"),
+    "no header, unknown states": ("a,1,\nb,0,1\n", "line 1 has no header: a is a photograph"),
+    "no header of lists": ("a.jpg,cat\nb.jpg,dog\n", "line 1 has no header: a.jpg is a photograph"),
+    "uncertain": ("image,cat,dog\na,-1,1\nb,1,-1.0\n", "2 cells are -1, the first in line 2; it means absent in some"),
     "empty": ("", "empty; expected `image,label`"),
     "no class": ("image\na\n", "its columns are image; expected `image,label`"),
     "two of one name": ("image,cat,cat\na,1,1\n", "its columns are image, cat, cat"),
@@ -75,6 +82,30 @@ def test_bytes_and_columns_that_are_not_there(tmp_path, capsys):
     assert "cannot be read as UTF-8 text" in refused(tmp_path, capsys, *given)
     line = refused(tmp_path, capsys, *options(tmp_path, "image,label\na,cat\n"), "--column", "tag")
     assert "no column 'tag'; its columns are image, label; give one as --column" in line
+
+
+@pytest.mark.parametrize("name", ["tags.xlsx", "tags.csv", "folder/tags.csv", "tags.zip"])
+def test_a_file_of_a_spreadsheet_program(tmp_path, capsys, name):
+    given = options(tmp_path, "", name=name)
+    with zipfile.ZipFile(tmp_path / name, "w") as book:
+        for member in ("[Content_Types].xml", "_rels/.rels", "xl/workbook.xml"):
+            book.writestr(member, "<x/>")
+    if "/" in name:
+        given[-1] = tmp_path / "folder"
+    line = refused(tmp_path, capsys, *given)
+    assert f"{tmp_path / name}: an Excel file; save it as CSV UTF-8 and give that file" in line
+
+
+def test_an_old_excel_file(tmp_path, capsys):
+    given = options(tmp_path, "", name="tags.xls")
+    given[-1].write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600))
+    assert "tags.xls: an Excel file; save it as CSV UTF-8" in refused(tmp_path, capsys, *given)
+
+
+def test_a_first_column_that_is_called_like_a_photograph(tmp_path):
+    photographs(tmp_path / "photos", "image.jpg")
+    given = options(tmp_path, "image,cat,dog\na,1,0\nimage,0,1\n")
+    assert imported(tmp_path, *given).tags["image"] == {"cat": "0", "dog": "1"}
 
 
 def test_roboflow(tmp_path):
