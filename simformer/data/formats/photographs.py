@@ -65,12 +65,24 @@ class Photographs:
             common = {name: _common(parts, self._parts(name)) for name in found}
             best = [name for name in found if common[name] == max(common.values())]
             if len(best) > 1:
+                one_folder = len({name.rpartition("/")[0] for name in best}) < len(best)
+                remedy = "remove or rename one of the two" if one_folder else "name the folder of the right one"
                 raise UserError(
-                    f"'{reference}' may be {some(best, 2)} of {self.tree.path}; name the folder of the right one "
-                    "with --images"
+                    f"'{reference}' may be {some(best, 2)} of {self.tree.path}; {remedy}"
+                    f"{'' if one_folder else ' with --images'}"
                 )
             return best[0]
         return None
+
+    def merge(self, copy: str, original: str) -> None:
+        """Take a file for the same photograph as another one from now on."""
+        if copy == original or copy not in self.files:
+            return
+        self.files.remove(copy)
+        for known in (self._by_file, self._by_stem):
+            for names in known.values():
+                if copy in names:
+                    names[:] = dict.fromkeys(original if name == copy else name for name in names)
 
     def like(self, reference: str) -> str | None:
         """Return a photograph whose name begins or ends the reference's, for hints about a suffix."""

@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from tests.foreign import imported, photographs, refused, text
+from tests.foreign import halves, imported, photograph, photographs, png, refused, text
 
 
 def options(tmp_path, table, form="csv", name="tags.csv", **kind):
@@ -128,13 +128,48 @@ def test_roboflow_refuses(tmp_path, capsys):
 
 @pytest.mark.parametrize("subsets", [("", ""), ("train/", "val/")])
 def test_folders(tmp_path, subsets):
+    """Files of one name and different content are different photographs."""
     names = [f"{subsets[0]}cat/1.jpg", f"{subsets[0]}dog/1.jpg", f"{subsets[1]}dog/2.JPG"]
     root = photographs(tmp_path / "root", *names)
+    photograph(root / names[1], 20, 20)
     made = imported(tmp_path, "--images", root, "--tags", "folders", root)
     one, other, two = ("__".join(name[:-4].split("/")) for name in names)
     assert made.tags == {one: {"cat": "1", "dog": "0"}, other: {"cat": "0", "dog": "1"}, "2": {"cat": "0", "dog": "1"}}
     assert two.endswith("2") and (not subsets[0] or made.test == ["2"])
     assert sorted(path.suffix for path in (made.root / "images").iterdir()) == [".JPG", ".jpg", ".jpg"]
+
+
+@pytest.mark.parametrize("images", ["root", "photos"])
+def test_a_photograph_in_two_class_folders_shows_both_classes(tmp_path, capsys, images):
+    root = photographs(tmp_path / "root", "cat/1.jpg", "dog/1.jpg", "dog/2.jpg", "owl/3.jpg")
+    photographs(tmp_path / "photos", "1.jpg", "2.jpg", "3.jpg")
+    png(tmp_path / "maps/1.png", halves(0, 1))
+    masks = ["--masks", "ids", tmp_path / "maps", "--names", text(tmp_path / "names.txt", "sky\nsea\n")]
+    made = imported(
+        tmp_path, "--images", tmp_path / images, *masks, "--tags", "folders", root, "--test", text(tmp_path / "t", "2")
+    )
+    told = capsys.readouterr().out
+    assert {name: "".join(states[c] for c in ("cat", "dog", "owl")) for name, states in made.tags.items()} == {
+        "1": "110", "2": "010", "3": "001"
+    }  # fmt: skip
+    assert "1 photographs lie in several class folders, and show all these classes: cat/1.jpg" in told
+    assert "left out" not in told and made.names("1") == ["sky", "sea"]
+
+
+def test_two_pictures_in_class_folders_that_mean_one_photograph(tmp_path, capsys):
+    root = photographs(tmp_path / "root", "cat/1.jpg", "dog/1.jpg")
+    photograph(root / "dog/1.jpg", 20, 20)
+    given = ["--images", photographs(tmp_path / "photos", "1.jpg"), "--tags", "folders", root]
+    line = refused(tmp_path, capsys, *given)
+    assert "'cat/1.jpg' and 'dog/1.jpg' both mean" in line
+    assert "but their contents differ; give the folder above both with --images" in line
+
+
+def test_two_photographs_of_one_stem_in_a_folder(tmp_path, capsys):
+    given = options(tmp_path, "image,cat\na,1\nb,0\n")
+    photographs(tmp_path / "photos", "a.png")
+    line = refused(tmp_path, capsys, *given)
+    assert "'a' may be a.jpg, a.png of" in line and line.endswith("; remove or rename one of the two\n")
 
 
 def test_folders_refuse(tmp_path, capsys):
