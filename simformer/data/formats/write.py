@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -82,7 +83,9 @@ def write(dataset: Dataset, trees: Sequence[Tree], test: frozenset[str], output:
     place = real_place(output)
     refuse_nesting(place, [dataset.photographs.tree.path, *(tree.path for tree in trees)])
     if place.exists() and any(place.iterdir()):
-        raise UserError(f"{output}: this folder holds files; name another --output, or remove it: rm -r {output}")
+        raise UserError(
+            f"{output}: this folder holds files; name another --output, or remove it: rm -r {shlex.quote(str(output))}"
+        )
     names = dataset.photographs.names(dataset.entries)
     items = [
         Item(names[file], Member(0, file), entry.mask, os.path.splitext(file)[1])
