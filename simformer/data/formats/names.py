@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simformer.config.settings import IGNORE
-from simformer.data.class_tables import INVALID, IdTable
+from simformer.data.class_tables import INVALID
 from simformer.data.convert import Member
-from simformer.data.formats.annotations import Options
+from simformer.data.formats.annotations import Mask, Options
+from simformer.data.formats.id_pictures import IdPicture
 from simformer.data.formats.name_files import NAMES_FORM, read_names
 from simformer.data.formats.text_files import read_own
 from simformer.data.images import PNG_SIGNATURE, decode_image
@@ -26,27 +27,6 @@ COLOUR = re.compile(r"(?<!\d)(\d{1,3})(?:\s*[,;]\s*|\s+)(\d{1,3})(?:\s*[,;]\s*|\
 COLOURS_FORM = "lines `name,red,green,blue`, e.g. road,128,64,128; a colour without name means no class"
 SHOWN = 5
 """Colours that a message names."""
-
-
-@dataclass(frozen=True)
-class IdPicture:
-    """A label map whose values are ids.
-
-    Attributes:
-        where, member: see `Mask`.
-        names: name by value; None for no class, as 255 always is.
-    """
-
-    where: str
-    member: Member
-    names: Mapping[int, str | None]
-
-    def draw(self, data: bytes, ids: Mapping[str, int]) -> NDArray[np.uint8]:
-        """See `Mask`."""
-        known = {value: ids.get(name, IGNORE) if name else IGNORE for value, name in self.names.items()}
-        hint = "" if 0 not in known or None in self.names.values() else "; if yours count from 1: --reduce-zero-label"
-        expected = f"{_ranges(sorted(known))}, or {IGNORE} for no class{hint}"
-        return IdTable.make({IGNORE: IGNORE} | known, set(), expected).decode(data, self.where)
 
 
 @dataclass(frozen=True)
@@ -85,8 +65,8 @@ class ColourPicture:
         return label
 
 
-def picture_class(options: Options) -> tuple[type[IdPicture | ColourPicture], Mapping[int, str | None]]:
-    """Return the kind of label map that the options describe, and the names of its values.
+def picture_maker(options: Options) -> tuple[Callable[[str, Member], Mask], Mapping[int, str | None]]:
+    """Return what makes a label map, from what messages call it and its file, and the names of its values.
 
     Raises:
         UserError: neither --names nor --colours is given, or both, or the file cannot be read.
@@ -96,9 +76,11 @@ def picture_class(options: Options) -> tuple[type[IdPicture | ColourPicture], Ma
     if options.colours and options.reduce_zero_label:
         raise UserError("--reduce-zero-label is for ids; in the file of --colours, give no class a colour without name")
     if options.colours:
-        return ColourPicture, read_colours(options.colours)
+        colours = read_colours(options.colours)
+        return lambda where, member: ColourPicture(where, member, colours), colours
     if options.names:
-        return IdPicture, read_names(options.names, options.reduce_zero_label)
+        names, table = read_names(options.names, options.reduce_zero_label), str(options.names)
+        return lambda where, member: IdPicture(where, member, names, table), names
     raise UserError(
         "these label maps hold only numbers or colours: give their names with --names FILE "
         f"({NAMES_FORM}) or --colours FILE ({COLOURS_FORM})"
@@ -137,14 +119,3 @@ def read_colours(path: Path) -> dict[int, str | None]:
 
 def _triple(value: int) -> str:
     return f"{value >> 16},{value >> 8 & 255},{value & 255}"
-
-
-def _ranges(values: list[int]) -> str:
-    """Return sorted numbers as text: `0..3, 7`."""
-    parts: list[list[int]] = []
-    for value in values:
-        if parts and value == parts[-1][-1] + 1:
-            parts[-1].append(value)
-        elif value != IGNORE:
-            parts.append([value])
-    return ", ".join(f"{part[0]}..{part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts)

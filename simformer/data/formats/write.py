@@ -25,6 +25,7 @@ from simformer.data.archive import Tree
 from simformer.data.convert import CHUNK, Converter, Item, Member
 from simformer.data.formats.annotations import Blank, State
 from simformer.data.formats.dataset import Dataset
+from simformer.data.formats.id_pictures import IdPicture, describe_values
 from simformer.data.formats.states import Written, settle
 from simformer.data.layout import CLASSES, FOLDERS, TAGS, write_lists
 from simformer.data.pool import in_processes
@@ -32,6 +33,23 @@ from simformer.data.staging import real_place, refuse_nesting
 from simformer.errors import UserError, describe_problems
 
 CELLS: Mapping[State, str] = {True: "1", False: "0", None: ""}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What was found in one image.
+
+    Attributes:
+        problems: one line each.
+        ids: that its label map shows.
+        unnamed: the label map, if it holds colours, or ids without a name.
+        values: of this label map.
+    """
+
+    problems: list[str]
+    ids: tuple[int, ...]
+    unnamed: IdPicture | None
+    values: frozenset[int] | None
 
 
 @dataclass(frozen=True)
@@ -44,14 +62,23 @@ class Writer(Converter):
 
     ids: Mapping[str, int]
 
-    def shown(self, items: Sequence[Item]) -> list[tuple[list[str], tuple[int, ...]]]:
-        """Convert images; returns the problems of each, and the ids that its label map shows."""
+    def shown(self, items: Sequence[Item]) -> list[Shown]:
+        """Convert images; returns what was found of each."""
         results = []
         for item in items:
             problems, label = self.place(item)
             counts = np.zeros(IGNORE) if label is None else np.bincount(label.ravel(), minlength=IGNORE + 1)[:IGNORE]
-            results.append((problems, tuple(np.flatnonzero(counts).tolist())))
+            ids = tuple(np.flatnonzero(counts).tolist())
+            results.append(Shown(problems, ids, *self._values(item, problems)))
         return results
+
+    def _values(self, item: Item, problems: list[str]) -> tuple[IdPicture | None, frozenset[int] | None]:
+        """Return a label map whose values have no names and these, see `describe_values`."""
+        number, mask = item.label or (0, None)
+        if not isinstance(mask, IdPicture) or mask.complaint not in problems:
+            return None, None
+        problems.remove(mask.complaint)
+        return mask, mask.values(self.read(Member(1 + number, mask.member.name)))
 
     def label(self, item: Item, size: tuple[int, int] | None) -> NDArray[np.uint8] | None:
         """Draw the mask; without one, or a blank one, a label map of nothing but 255."""
@@ -112,16 +139,19 @@ def _no_decoder(data: Any, where: str) -> NDArray[np.uint8]:
 def _convert(writer: Writer, items: Sequence[Item], workers: int) -> list[tuple[int, ...]]:
     """Convert all images; returns the ids that the label map of each shows."""
     chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
-    results: dict[int, list[tuple[list[str], tuple[int, ...]]]] = {}
+    results: dict[int, list[Shown]] = {}
     with tqdm(total=len(items), unit="image", mininterval=2) as bar:
         for number, result in in_processes(writer.shown, chunks, workers, "import"):
             results[number] = result
             bar.update(len(chunks[number]))
     ordered = [one for number in sorted(results) for one in results[number]]
-    problems = [problem for found, _ in ordered for problem in found]
+    drawn = {k for one in ordered for k in one.ids}
+    unnamed = [(one.unnamed, one.values) for one in ordered if one.unnamed is not None]
+    zero = any(writer.ids.get(picture.names.get(0) or "") in drawn for picture, _ in unnamed)
+    problems = [*describe_values(unnamed, zero), *(problem for one in ordered for problem in one.problems)]
     if problems:
         raise UserError(describe_problems(", ".join(str(tree.path) for tree in writer.trees), problems))
-    return [ids for _, ids in ordered]
+    return [one.ids for one in ordered]
 
 
 def _table(states: Mapping[str, Mapping[str, State]]) -> str:
