@@ -77,8 +77,8 @@ def describe_values(maps: Sequence[tuple[IdPicture, frozenset[int] | None]], zer
     lines = []
     if coloured := [picture.where for picture, values in maps if values is None]:
         lines.append(
-            f"{some(coloured, SHOWN_MAPS)}: {_number(len(coloured))} of red, green and blue, not of ids; if the colours "
-            "are classes: --masks colours PATH --colours FILE; else save one 8-bit channel of ids"
+            f"{some(coloured, SHOWN_MAPS)}: {_number(len(coloured))} of red, green and blue, not of ids; if the "
+            "colours are classes: --masks colours PATH --colours FILE; else save one 8-bit channel of ids"
         )
     tables = {picture.table: picture for picture, _ in maps}
     holders: dict[str, dict[int, list[str]]] = {table: defaultdict(list) for table in tables}

@@ -108,6 +108,11 @@ def _test_images(dataset: Dataset, wanted: str | None) -> tuple[frozenset[str], 
     masks = {file: entry.mask[1] for file, entry in dataset.entries.items() if entry.mask is not None}
     masked = [file for file, mask in masks.items() if not isinstance(mask, Blank)] or files
     share = _share(wanted)
+    if len(files) == 1:
+        raise UserError(
+            f"{dataset.photographs.tree.path}: 1 image with masks or tags ({files[0]}); at least 2 are needed, one for "
+            "training and one for testing: add photographs with masks or tags"
+        )
     if wanted is not None and share is None:
         return _listed(dataset, Path(wanted)), []
     if share is None:
@@ -121,6 +126,11 @@ def _test_images(dataset: Dataset, wanted: str | None) -> tuple[frozenset[str], 
             note = f"test images are those that the source calls '{test}'; all others are for training{joined}"
             return frozenset(file for file, subset in subsets.items() if subset == test), [note]
         share = SHARE
+    if len(masked) == 1:
+        raise UserError(
+            f"{dataset.photographs.tree.where(masked[0])}: the only image with a mask; one is needed for training and "
+            "one for testing: add masks, or name test images, without masks too, in a file: --test LIST"
+        )
     names = dataset.photographs.names(files)
     ordered = sorted(masked, key=lambda file: hashlib.sha256(names[file].encode()).digest())
     note = (

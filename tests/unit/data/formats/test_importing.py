@@ -192,6 +192,18 @@ def test_what_is_refused(tmp_path, capsys, monkeypatch, case):
         assert message in refused(tmp_path, capsys, *options, *extra)
 
 
+def test_images_for_training_and_for_testing(tmp_path, capsys):
+    options = mixed(tmp_path, "a", tags="image,cow\na,1\n")
+    (tmp_path / "maps/b.png").unlink()
+    for share in ([], ["--test", "0.5"]):
+        line = refused(tmp_path, capsys, *options, *share)
+        assert "photos: 1 image with masks or tags (a.jpg); at least 2 are needed, one for training and one for" in line
+    options = mixed(tmp_path)
+    (tmp_path / "maps/b.png").unlink()
+    assert "photos/a.jpg: the only image with a mask; one is needed for training" in refused(tmp_path, capsys, *options)
+    assert imported(tmp_path, *options, "--test", text(tmp_path / "t", "b")).train == ["a", "c", "d"]
+
+
 def test_what_is_missing(tmp_path, capsys):
     options = mixed(tmp_path)
     assert "neither --masks nor --tags; give one of them" in refused(tmp_path, capsys, *options[:2])
