@@ -13,7 +13,7 @@ from collections import defaultdict
 from simformer.data.archive import Tree, is_hidden
 from simformer.data.formats.annotations import SUBSET_WORDS, Annotations, Options, Subset
 from simformer.data.formats.text_files import read_bytes
-from simformer.data.layout import SUFFIXES
+from simformer.data.layout import SUFFIXES, unread_pictures
 from simformer.errors import UserError, some
 
 SHOWN = 5
@@ -52,6 +52,8 @@ def tags(tree: Tree, options: Options) -> Annotations:
             f"{tree.path}: {len(firsts)} photographs lie in several class folders, and show all these classes: "
             f"{some(firsts, SHOWN)}"
         )
+    if unread := unread_pictures(name for name in tree.names() if not is_hidden(name)):
+        found.notes.append(f"{tree.path}: {unread}")
     return found
 
 

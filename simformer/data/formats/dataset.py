@@ -93,6 +93,8 @@ def join(
     names = {name: _new(name, renamed) for source in sources for name in source.found.classes}
     entries: dict[str, Entry] = {}
     notes = [note for source in sources for note in source.found.notes]
+    if photographs.unread:
+        notes.append(photographs.unread)
     _merge(photographs, sources)
     for number, source in enumerate(sources):
         files = _photographs(photographs, source, skip_missing, notes)
@@ -119,7 +121,7 @@ def join(
     if others:
         notes.append(f"{len(others)} photographs without masks and tags are left out: {some(others, SHOWN)}")
     ids = {name: classes.index(new) for name, new in names.items() if new in classes}
-    return Dataset(photographs, classes, ids, dict(sorted(entries.items())), tuple(notes))
+    return Dataset(photographs, classes, ids, dict(sorted(entries.items())), tuple(dict.fromkeys(notes)))
 
 
 def _new(name: str, renamed: Mapping[str, str]) -> str:

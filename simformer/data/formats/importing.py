@@ -108,11 +108,6 @@ def _test_images(dataset: Dataset, wanted: str | None) -> tuple[frozenset[str], 
     masks = {file: entry.mask[1] for file, entry in dataset.entries.items() if entry.mask is not None}
     masked = [file for file, mask in masks.items() if not isinstance(mask, Blank)] or files
     share = _share(wanted)
-    if len(files) == 1:
-        raise UserError(
-            f"{dataset.photographs.tree.path}: 1 image with masks or tags ({files[0]}); at least 2 are needed, one for "
-            "training and one for testing: add photographs with masks or tags"
-        )
     if wanted is not None and share is None:
         return _listed(dataset, Path(wanted)), []
     if share is None:
@@ -126,7 +121,7 @@ def _test_images(dataset: Dataset, wanted: str | None) -> tuple[frozenset[str], 
             note = f"test images are those that the source calls '{test}'; all others are for training{joined}"
             return frozenset(file for file, subset in subsets.items() if subset == test), [note]
         share = SHARE
-    if len(masked) == 1:
+    if len(masked) == 1 < len(files):
         raise UserError(
             f"{dataset.photographs.tree.where(masked[0])}: the only image with a mask; one is needed for training and "
             "one for testing: add masks, or name test images, without masks too, in a file: --test LIST"
@@ -136,7 +131,8 @@ def _test_images(dataset: Dataset, wanted: str | None) -> tuple[frozenset[str], 
     note = (
         f"test images: {share:.0%} of those with masks, drawn by their names; choose others with --test LIST or SHARE"
     )
-    return frozenset(ordered[: max(1, round(share * len(masked)))]), [note]
+    count = max(1, min(round(share * len(masked)), len(masked) - 1))  # one of each at least
+    return frozenset(ordered[:count]), [note]
 
 
 def _share(text: str | None) -> float | None:

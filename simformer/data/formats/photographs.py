@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from simformer.data.archive import Tree, is_hidden
 from simformer.data.class_names import normal
-from simformer.data.layout import SUFFIXES
+from simformer.data.layout import SUFFIXES, unread_pictures
 from simformer.data.named_files import list_name_problem
 from simformer.errors import UserError, some
 
@@ -27,6 +27,9 @@ class Photographs:
     Args:
         tree: where they are; hidden files, and those that macOS adds to archives, are passed over.
 
+    Attributes:
+        unread: what to tell of pictures of other formats, if there are any.
+
     Raises:
         UserError: there is none.
     """
@@ -34,8 +37,11 @@ class Photographs:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self.files: list[str] = [name for name in tree.names() if _is_picture(name)]
+        unread = unread_pictures(name for name in tree.names() if not is_hidden(name))
+        self.unread = unread and f"{tree.path}: {unread}"
         if not self.files:
-            raise UserError(f"{tree.path}: no photographs; expected files with the endings {', '.join(SUFFIXES)}")
+            also = f"; {unread}" if unread else ""
+            raise UserError(f"{tree.path}: no photographs; expected files with the endings {', '.join(SUFFIXES)}{also}")
         self._by_file: dict[str, list[str]] = defaultdict(list)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         for name in self.files:

@@ -13,8 +13,10 @@ from simformer.data.convert import Member
 from simformer.data.formats.annotations import Annotations, Options, subset_of_folder
 from simformer.data.formats.id_pictures import ranges
 from simformer.data.formats.names import picture_maker
-from simformer.data.layout import LABEL_SUFFIXES
+from simformer.data.layout import LABEL_SUFFIXES, OTHER_PICTURES, SUFFIXES, unread_pictures
 from simformer.errors import UserError
+
+OTHER_LABELS = tuple(ending for ending in (*SUFFIXES, *OTHER_PICTURES) if ending not in LABEL_SUFFIXES)
 
 
 def pictures(tree: Tree, options: Options) -> Annotations:
@@ -43,4 +45,6 @@ def pictures(tree: Tree, options: Options) -> Annotations:
         suffix = f" whose names end with '{options.mask_suffix}'" if options.mask_suffix else ""
         there = f"; there is '{others[0]}'" if others else ""
         raise UserError(f"{tree.path}: no label maps; expected PNG files{suffix}{there}")
+    if unread := unread_pictures(others, OTHER_LABELS, "PNG, which keeps ids and colours exactly"):
+        found.notes.append(f"{tree.path}: {unread}")
     return found

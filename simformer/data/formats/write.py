@@ -124,6 +124,12 @@ def write(dataset: Dataset, trees: Sequence[Tree], test: frozenset[str], output:
         writer = Writer((dataset.photographs.tree, *trees), _no_decoder, folder, dataset.ids)
         shown = dict(zip((item.name for item in items), _convert(writer, items, workers), strict=True))
         written = settle(dataset, names, test, shown)
+        if not written.train:
+            (only,) = dataset.entries
+            raise UserError(
+                f"{dataset.photographs.tree.path}: 1 image with masks or tags ({only}); "
+                "at least 2 are needed, one for training and one for testing: add photographs with masks or tags"
+            )
         write_lists(folder, dataset.classes, written.train, written.test)
         if written.states:
             content = {"names": list(dataset.classes), "tags_only": list(written.tags_only)}

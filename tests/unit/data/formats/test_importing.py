@@ -202,6 +202,19 @@ def test_images_for_training_and_for_testing(tmp_path, capsys):
     (tmp_path / "maps/b.png").unlink()
     assert "photos/a.jpg: the only image with a mask; one is needed for training" in refused(tmp_path, capsys, *options)
     assert imported(tmp_path, *options, "--test", text(tmp_path / "t", "b")).train == ["a", "c", "d"]
+    assert len(imported(tmp_path / "2", *mixed(tmp_path / "2"), "--test", "99%").test) == 1
+
+
+def test_pictures_that_are_not_read_are_named(tmp_path, capsys):
+    options = mixed(tmp_path)
+    for name in ("photos/IMG_2.heic", "photos/x/IMG_3.HEIC", "photos/.x.heic", "maps/c.tif", "only/a.heic"):
+        text(tmp_path / name, "")
+    imported(tmp_path, *options)
+    told = capsys.readouterr().out
+    assert "photos: 2 pictures are not read: IMG_2.heic, x/IMG_3.HEIC; save them as JPEG\n" in told
+    assert "maps: 1 picture is not read: c.tif; save it as PNG, which keeps ids and colours exactly\n" in told
+    line = refused(tmp_path / "only", capsys, "--images", tmp_path / "only", *options[2:])
+    assert "no photographs; expected files with the endings .jpg" in line and "1 picture is not read: a.heic" in line
 
 
 def test_what_is_missing(tmp_path, capsys):
