@@ -5,6 +5,8 @@ from __future__ import annotations
 WEB_PAGE = (b"<!doctype html", b"<html", b"<head", b"<?xml")
 LFS_POINTER = b"version https://git-lfs"
 TAR_MAGIC, TAR_OFFSET = b"ustar", 257
+ZIP_NAME = 30
+"""Offset of the first member's name in a zip archive."""
 HEAD = 512
 """Bytes that tell enough."""
 
@@ -45,11 +47,12 @@ def spreadsheet(head: bytes) -> str | None:
         return "an Excel file"
     if not head.startswith(b"PK\x03\x04"):
         return None
-    if b"opendocument.spreadsheet" in head:
-        return "an OpenDocument file"
-    if b".iwa" in head:
+    first = head[ZIP_NAME:]
+    if first.startswith(b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet"):
+        return "an OpenDocument spreadsheet"
+    if first.startswith(b"Index/") and b".iwa" in first[:100]:
         return "a Numbers file"
-    return "an Excel file" if any(mark in head for mark in (b"[Content_Types].xml", b"xl/", b"_rels/")) else None
+    return "an Excel file" if first.startswith((b"[Content_Types].xml", b"_rels/.rels", b"xl/", b"docProps/")) else None
 
 
 def is_web_page(head: bytes) -> bool:

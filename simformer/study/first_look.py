@@ -80,7 +80,7 @@ def refuse_prepared(data: Path, name: str) -> None:
     if source.is_relative_to(prepared) or prepared.is_relative_to(source):
         raise UserError(
             f"--output {data}: a study prepares its dataset '{name}' in {prepared}, from what is imported; name a "
-            f"folder that is neither in it nor above it, e.g. --output {shlex.quote(f'../{name}')}"
+            f"folder that is neither in it nor above it, e.g. --output {shlex.quote(f'../{name}_dataset')}"
         )
 
 

@@ -99,9 +99,9 @@ def describe_values(maps: Sequence[tuple[IdPicture, frozenset[int] | None]], zer
                 else "or, as none holds 0, if yours count from 1"
             )
             hint = f"; {why}: --reduce-zero-label"
-        count = len(picture.names)
+        count = sum(name is not None for name in picture.names.values())
         lines.append(
-            f"{table} has {count} name{'s' * (count != 1)}, of the ids {ranges(sorted(picture.names))}, but label "
+            f"{table} has {count} name{'s' * (count != 1)}, for ids {ranges(sorted(picture.names))}, but label "
             f"maps also hold {some(found, SHOWN)}; {picture.remedy}{hint}"
         )
     return lines

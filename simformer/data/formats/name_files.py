@@ -23,7 +23,7 @@ from simformer.errors import UserError, first_line
 from simformer.text.plain_yaml import load_plain
 from simformer.text.strict_json import parse_json
 
-NAMES_FORM = "one name per line in id order, lines `id,name`, or JSON"
+NAMES_FORM = "one name per line in id order, lines `id,name`, JSON or YAML"
 NUMBERED = re.compile(r"[\"']?(\d+)[\"']?(?:\s*([,;:\t=)])\s*|\.?\s+)(.*)|(\d+)[,;:\t]?")
 """`7,road`: an id, what separates, and its name; `7` alone has no name."""
 NUMBER_CELL = re.compile(r"(?:^|[,;:\t=])\s*[\"']?\d+[\"']?\s*(?:$|[,;:\t=])")

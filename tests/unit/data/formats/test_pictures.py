@@ -43,7 +43,7 @@ def test_ids_from_1_and_reduce_zero_label(tmp_path, names):
 def test_ids_from_1_without_the_option(tmp_path, capsys):
     options = dataset(tmp_path, a=halves(1, 2), b=halves(2, 1))
     line = refused(tmp_path, capsys, *options, "--names", text(tmp_path / "names.txt", "road\nsky\n"))
-    assert "names.txt has 2 names, of the ids 0..1, but label maps also hold 2 (2 label maps: " in line
+    assert "names.txt has 2 names, for ids 0..1, but label maps also hold 2 (2 label maps: " in line
     assert "/maps/b.png); add lines for them, without a name if they mean no class; or, as none holds 0, if" in line
     assert "if yours count from 1: --reduce-zero-label\n" in line and line.count("--reduce-zero-label") == 1
 

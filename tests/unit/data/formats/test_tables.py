@@ -102,6 +102,14 @@ def test_an_old_excel_file(tmp_path, capsys):
     assert "tags.xls: an Excel file; save it as CSV UTF-8" in refused(tmp_path, capsys, *given)
 
 
+def test_an_archive_is_no_spreadsheet(tmp_path):
+    given = options(tmp_path, "")
+    given[-1] = tmp_path / "pixl.zip"
+    with zipfile.ZipFile(given[-1], "w") as pack:
+        pack.writestr("pixl/_rels/tags.csv", "image,cat\na,1\nb,0\n")
+    assert imported(tmp_path, *given).tags == {"a": {"cat": "1"}, "b": {"cat": "0"}}
+
+
 def test_a_first_column_that_is_called_like_a_photograph(tmp_path):
     photographs(tmp_path / "photos", "image.jpg")
     given = options(tmp_path, "image,cat,dog\na,1,0\nimage,0,1\n")
