@@ -127,6 +127,13 @@ def test_a_colour_without_name(tmp_path, capsys):
     assert "maps/a.png: colours without a name: 1,2,3 (96 pixels); add them to the file of --colours" in line
 
 
+def test_ids_that_are_read_as_colours(tmp_path, capsys):
+    options = dataset(tmp_path, a=halves(0, 1), b=halves(2, 1))
+    options[3] = "colours"
+    line = refused(tmp_path, capsys, *options, "--colours", text(tmp_path / "c", "road,128,64,128\nsky,70,130,180"))
+    assert "; if these values are ids: --masks ids PATH --names FILE" in line
+
+
 BAD = {
     "no names": ([], "give their names with --names FILE"),
     "no file of names": (["--names", "nowhere.txt"], "nowhere.txt"),
