@@ -59,10 +59,10 @@ class ColourPicture:
             order = np.argsort(-counts)
             shown = [f"{_triple(int(wrong[i]))} ({counts[i]} pixels)" for i in order]
             gray = all(value == (value & 255) * 0x010101 for value in wrong.tolist())
-            ids = "; if these values are ids: --masks ids PATH --names FILE" if gray else ""
+            hint = "; if these values are ids: --masks ids PATH --names FILE" if gray else ""
             raise UserError(
                 f"{self.where}: colours without a name: {some(shown, SHOWN)}; add them to the file of --colours, "
-                f"without a name if they mean no class{ids}"
+                f"without a name if they mean no class{hint}"
             )
         return label
 

@@ -86,8 +86,15 @@ def settle(
     present = {name for of in states.values() for name, state in of.items() if state}
     seen = present.union(*visible.values()) | hidden.keys()
     unseen = tuple(name for name in dataset.classes if name not in seen)
-    drawn = {name: [image for image in train if name in visible[image]] for name in hidden}
-    notes = [
+    both = [name for name in dataset.classes if name in taught and name in spoken]
+    drawn = {name: [image for image in train if name in visible[image]] for name in both}
+    notes = []
+    if both:
+        notes.append(
+            "these classes have tags, but masks of training images show them, so they count as classes with masks, and "
+            f"the masks decide: {_counted(drawn)}"
+        )
+    notes += [
         f"'{name}' is drawn in {len(drawn[name])} training images ({some(drawn[name], SHOWN_IMAGES)}), but tags say "
         f"that {len(images)} other images show it, whose masks do not: {some(images, SHOWN_IMAGES)}. It counts as a "
         "class with masks, and is unknown in these images. Draw it there or correct the tags; or, if it is to have "

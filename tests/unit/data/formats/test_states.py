@@ -40,14 +40,18 @@ def test_a_class_with_tags_that_one_training_mask_shows(tmp_path, capsys):
     made = imported(tmp_path / "1", *given, text(tmp_path / "test.txt", "f"))
     told = capsys.readouterr().out
     assert "'cow' is drawn in 1 training images (e), but tags say that 3 other images show it" in told
+    assert "so they count as classes with masks, and the masks decide: 'cow' in 1 images (e)\n" in told
     assert "make every image whose mask shows it a test image: --test LIST" in told
     assert made.tags_only == [] and made.tags == {"d": {"cow": "0"}, "e": {"cow": "1"}, "f": {"cow": "1"}}
     made = imported(tmp_path / "2", *given, text(tmp_path / "test.txt", "e\nf"))
     assert made.tags_only == ["cow"] and made.tags["a"] == {"cow": "1"}
-    assert "note: 'cow'" not in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "note: 'cow'" not in told and "count as classes with masks" not in told
 
 
-def test_tags_that_agree_need_no_note_and_no_table(tmp_path, capsys):
+def test_tags_that_agree_need_no_table(tmp_path, capsys):
     options = masks(tmp_path, a=halves(0, 1), b=halves(0, 255))
     made = imported(tmp_path, *options, "--tags", "csv", text(tmp_path / "t.csv", "image,sky,sea\na,1,1\nb,1,0\n"))
-    assert not (made.root / "tags.csv").exists() and "tags say" not in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert not (made.root / "tags.csv").exists() and "tags say" not in told
+    assert "note: these classes have tags, but masks of training images show them" in told
