@@ -17,10 +17,12 @@ def import_(args: argparse.Namespace) -> None:
     """
     from simformer.data.formats.annotations import Options
     from simformer.data.formats.importing import Request, import_dataset
-    from simformer.study.first_look import places, printed_first_look, write_first_look
+    from simformer.study.first_look import dataset_name, places, printed_first_look, refuse_prepared, write_first_look
 
     if args.study is not None:
-        places(args.study)  # before the work, not after it
+        places(args.study, args.output)  # before the work, not after it
+    else:
+        refuse_prepared(args.output, dataset_name(args.output.resolve().name))
     options = Options(args.names, args.colours, args.reduce_zero_label, args.mask_suffix, args.column, args.confidence)
     request = Request(
         images=args.images,

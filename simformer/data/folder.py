@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -92,10 +93,18 @@ def _find_root(folder: Path, source: Path) -> Path:
     voc = next((path for path in (folder, *subfolders, *folder.glob("*/*")) if (path / VOC_LISTS).is_dir()), None)
     hint = ""
     if voc is not None:
-        hint = (
-            f". {voc} is laid out as PASCAL VOC; type: simformer import --images {voc}/JPEGImages --masks voc {voc} "
-            "--output mydata (docs/formats.md)"
-        )
+        words = [
+            "simformer",
+            "import",
+            "--images",
+            f"{voc}/JPEGImages",
+            "--masks",
+            "voc",
+            str(voc),
+            "--output",
+            "mydata",
+        ]
+        hint = f". {voc} is laid out as PASCAL VOC; type: {shlex.join(words)} (docs/formats.md)"
     raise UserError(
         f"{source}: missing {', '.join(missing_pieces(nearest))}{inside}; expected {EXPECTED} at the top "
         f"or inside one top folder{hint}"

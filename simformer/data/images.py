@@ -193,8 +193,9 @@ def decode_label(data: bytes, where: str) -> NDArray[np.uint8]:
             raise UserError(f"{where}: label map is a {image.format} file; expected PNG, which keeps ids exactly")
         depth = data[PNG_DEPTH]
         if image.mode != "P" and (image.mode != "L" or depth != 8):
+            bits = "1 bit" if depth == 1 else f"{depth} bits"
             raise UserError(
-                f"{where}: label map has mode '{image.mode}' with {depth} bits per channel; expected one "
+                f"{where}: label map has mode '{image.mode}' with {bits} per channel; expected one "
                 "8-bit channel (mode L, or P with the ids as palette indices)"
             )
         label_map = np.array(image)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from simformer.atomic import kind_of, read_file
@@ -35,10 +35,18 @@ FINISHED = ".prepared"
 MADE_FROM = (FINISHED, "index.json", "audit.json")
 """What is made from the pieces, in the same folder; it ends with them."""
 
+CLASSES_KEYS = ("names", "tags_only", "ignore_label")
+KEYS_SHOWN = ", ".join(CLASSES_KEYS)
 CLASSES_FORM = '{"names": ["first class", "second class", ...]} in id order'
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 """Endings of photographs, in upper or lower case."""
+
+OTHER_PICTURES = (
+    ".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".j2k", ".jpe", ".jfif", ".pjpeg", ".dng", ".cr2", ".cr3",
+    ".nef", ".arw", ".raf", ".orf", ".rw2", ".psd", ".xcf", ".svg", ".ppm", ".pgm", ".pnm", ".tga", ".exr", ".ico",
+)  # fmt: skip
+"""Endings of pictures that are not read; whoever has such files is told."""
 
 LABEL_SUFFIXES = (".png",)
 """Endings of label maps, in upper or lower case."""
@@ -57,6 +65,17 @@ SHOWN = 10
 
 LINE_END = re.compile(r"\r\n|\n|\r")
 """What ends a line of a list. Unicode knows more, which a file's name may hold."""
+
+
+def unread_pictures(
+    files: Iterable[str], endings: tuple[str, ...] = OTHER_PICTURES, instead: str = "JPEG"
+) -> str | None:
+    """Return a line about the pictures among some files that are not read, or None if there are none."""
+    unread = [file for file in files if file.lower().endswith(endings)]
+    if not unread:
+        return None
+    what, them = ("1 picture is", "it") if len(unread) == 1 else (f"{len(unread)} pictures are", "them")
+    return f"{what} not read: {some(unread, SHOWN)}; save {them} as {instead}"
 
 
 def missing_pieces(root: Path) -> list[str]:
@@ -93,6 +112,9 @@ def read_classes(root: Path) -> tuple[str, ...]:
     problem = name_problem(names)
     if problem:
         raise UserError(f"{path}: {problem}")
+    for key in data:
+        if key not in CLASSES_KEYS:
+            raise UserError(f"{path}: unknown key '{key}'{did_you_mean(key, CLASSES_KEYS, 'There are: ' + KEYS_SHOWN)}")
     if data.get("ignore_label", IGNORE) != IGNORE:
         raise UserError(
             f"{path}: ignore_label is {data['ignore_label']}; expected {IGNORE}: renumber the ignored pixels "

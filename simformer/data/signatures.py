@@ -5,6 +5,8 @@ from __future__ import annotations
 WEB_PAGE = (b"<!doctype html", b"<html", b"<head", b"<?xml")
 LFS_POINTER = b"version https://git-lfs"
 TAR_MAGIC, TAR_OFFSET = b"ustar", 257
+ZIP_NAME = 30
+"""Offset of the first member's name in a zip archive."""
 HEAD = 512
 """Bytes that tell enough."""
 
@@ -37,6 +39,20 @@ def describe_content(head: bytes) -> str | None:
     if head[TAR_OFFSET : TAR_OFFSET + len(TAR_MAGIC)] == TAR_MAGIC:
         return "a tar archive"
     return next((kind for start, kind in SIGNATURES if head.startswith(start)), None)
+
+
+def spreadsheet(head: bytes) -> str | None:
+    """Return what a file of a spreadsheet program is, from its beginning; None for any other file."""
+    if head.startswith(b"\xd0\xcf\x11\xe0"):
+        return "an Excel file"
+    if not head.startswith(b"PK\x03\x04"):
+        return None
+    first = head[ZIP_NAME:]
+    if first.startswith(b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet"):
+        return "an OpenDocument spreadsheet"
+    if first.startswith(b"Index/") and b".iwa" in first[:100]:
+        return "a Numbers file"
+    return "an Excel file" if first.startswith((b"[Content_Types].xml", b"_rels/.rels", b"xl/", b"docProps/")) else None
 
 
 def is_web_page(head: bytes) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -38,14 +39,14 @@ def real_place(destination: Path) -> Path:
                 target = os.path.realpath(path)
                 raise UserError(
                     f"{path}: a link to {target}, which is not there; mount its disk, or make the folder: "
-                    f"mkdir -p {target}"
+                    f"mkdir -p {shlex.quote(target)}"
                 ) from None
         except NotADirectoryError:
             continue  # the parent is a file, and will be named
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
-            raise UserError(f"{path}: a link that leads to itself; remove it: rm {path}") from None
+            raise UserError(f"{path}: a link that leads to itself; remove it: rm {shlex.quote(str(path))}") from None
     return Path(os.path.realpath(destination))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def _dataset(catalogue: Catalogue, dataset: str) -> Check:
         return Check(name, "problem", *_split_fix(error))
     fetched = [key for key, archive in archives(source).items() if archive.path is None]
     if waiting := [key for key in fetched if not (root / "downloads" / dataset / key).exists()]:
-        fix = FETCH.format(study=catalogue.source)
+        fix = FETCH.format(study=shlex.quote(str(catalogue.source)))
         return Check(name, "warning", f"not downloaded yet: {', '.join(waiting)}", fix)
     return Check(name, "ok", f"not prepared yet; {', '.join([*map(str, paths), *fetched])} there")
 
@@ -63,7 +64,7 @@ def _backbone(catalogue: Catalogue, dataset: str, backbone: str, source: str, ke
     if file.exists():
         return Check(name, "ok", str(file))
     if source in NO_FILES:
-        fix = FETCH.format(study=catalogue.source)
+        fix = FETCH.format(study=shlex.quote(str(catalogue.source)))
         return Check(name, "warning", f"{backbone}, {source}: not downloaded yet", fix)
     try:
         return Check(name, "ok", f"{backbone} from {own_file(source, key)}")

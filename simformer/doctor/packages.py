@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import sys
 import tomllib
@@ -86,7 +87,7 @@ def _commands() -> Check:
     here = Path(sys.executable).parent
     found = {name: shutil.which(name) for name in ("simformer", "snakemake")}
     strangers = [path for path in found.values() if path and not (here / Path(path).name).exists()]
-    fix = f"export PATH={here}:$PATH"
+    fix = f"export PATH={shlex.quote(str(here))}:$PATH"
     if missing := [name for name, path in found.items() if path is None]:
         return Check("commands", "problem", f"not on PATH: {', '.join(missing)}; rules call them", f"{INSTALL}; {fix}")
     if strangers:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from simformer.atomic import kind_of, read_file
-from simformer.data.layout import SUFFIXES
+from simformer.atomic import kind_of, read_file, say
+from simformer.data.layout import SUFFIXES, unread_pictures
 from simformer.errors import UserError
 
 LIST = ".txt"
@@ -96,24 +96,38 @@ def _of_folder(folder: Path, output: Path) -> Iterator[Source | str]:
         yield f"{folder}: both the photographs' folder and --output; give another folder with --output"
         return
     count = 0
+    others: list[str] = []
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(d for d in folders if not d.startswith(".") and not _same(Path(place, d), output))
         for file in sorted(files):
-            if not file.startswith(".") and file.lower().endswith(SUFFIXES):
-                path = Path(place, file)
+            path = Path(place, file)
+            if file.startswith("."):
+                continue
+            if file.lower().endswith(SUFFIXES):
                 count += 1
                 yield _of_file(path, path.relative_to(folder).as_posix(), output)
+            else:
+                others.append(path.relative_to(folder).as_posix())
+    unread = unread_pictures(others)
     if not count:
-        yield f"{folder}: no photograph in this folder or below it (endings: {', '.join(SUFFIXES)})"
+        also = f"; {unread}" if unread else ""
+        yield f"{folder}: no photograph in this folder or below it (endings: {', '.join(SUFFIXES)}){also}"
+    elif unread:
+        say(f"{folder}: {unread}")
 
 
 def _of_pattern(word: str, output: Path) -> Iterator[Source | str]:
     parts = Path(word).parts
     start = Path(*parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))])
-    files = [Path(file) for file in sorted(glob.glob(word, recursive=True)) if file.lower().endswith(SUFFIXES)]
+    found = sorted(glob.glob(word, recursive=True))
+    files = [Path(file) for file in found if file.lower().endswith(SUFFIXES)]
     files = [path for path in files if not path.is_dir() and output not in path.parents]
+    unread = unread_pictures(found)
     if not files:
-        yield f"{word}: no photograph fits this pattern (endings: {', '.join(SUFFIXES)})"
+        also = f"; {unread}" if unread else ""
+        yield f"{word}: no photograph fits this pattern (endings: {', '.join(SUFFIXES)}){also}"
+    elif unread:
+        say(f"{word}: {unread}")
     yield from (_of_file(path, path.relative_to(start).as_posix(), output) for path in files)
 
 

@@ -7,14 +7,16 @@ weights, few steps. Whoever leaves `inference` and `settings` out has the paper'
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from simformer.atomic import atomic_write_text
 from simformer.config.paths import config_folder
 from simformer.errors import UserError
-from simformer.study.files import TAKEN
+from simformer.study.files import TAKEN, Study
 
 DATASET = """\
 title: "{name}"
@@ -47,7 +49,7 @@ def dataset_name(text: str) -> str:
     return name if name[0].isalpha() and name not in TAKEN["dataset"] else f"data_{name}"
 
 
-def places(study: Path) -> tuple[Path, Path]:
+def places(study: Path, data: Path) -> tuple[Path, Path]:
     """Return where a new study and the file of its dataset, which bears the study's name, are to lie.
 
     Raises:
@@ -63,7 +65,23 @@ def places(study: Path) -> tuple[Path, Path]:
     for file in (study, dataset):
         if file.exists() or file.is_symlink():
             raise UserError(f"--study {study}: {file} exists already and was not changed; name another study")
+    refuse_prepared(data, dataset.stem)
     return study, dataset
+
+
+def refuse_prepared(data: Path, name: str) -> None:
+    """Raise UserError if a study of a dataset would prepare it in the folder in which its source is to lie.
+
+    Args:
+        data: folder of the source.
+        name: of the dataset in the study.
+    """
+    prepared, source = (Path(os.path.realpath(p)) for p in (Path(Study.model_fields["data"].default) / name, data))
+    if source.is_relative_to(prepared) or prepared.is_relative_to(source):
+        raise UserError(
+            f"--output {data}: a study prepares its dataset '{name}' in {prepared}, from what is imported; name a "
+            f"folder that is neither in it nor above it, e.g. --output {shlex.quote(f'../{name}_dataset')}"
+        )
 
 
 def first_look(name: str, data: Path, tags_only: Sequence[str]) -> tuple[str, str]:
@@ -81,15 +99,16 @@ def first_look(name: str, data: Path, tags_only: Sequence[str]) -> tuple[str, st
 
 def write_first_look(study: Path, data: Path, tags_only: Sequence[str]) -> str:
     """Write both files, and return what to type next; UserError as `places`."""
-    study, dataset = places(study)
+    study, dataset = places(study, data)
     name = dataset.stem
     texts = first_look(name, data, tags_only)
     for file, text in zip((dataset, study), texts, strict=True):
         atomic_write_text(file, text)
+    quoted = shlex.quote(str(study))
     return (
         f"{dataset} and {study} say how to train on it (docs/tutorial.md). Next:\n\n"
-        f"    simformer plan --study {study}\n"
-        f"    snakemake --configfile {study} --cores 2\n"
+        f"    simformer plan --study {quoted}\n"
+        f"    snakemake --configfile {quoted} --cores 2\n"
     )
 
 

@@ -192,7 +192,7 @@ LABELS_REFUSED = {
     "RGB": (saved(picture(), "PNG"), "mode 'RGB' with 8 bits per channel; expected one 8-bit channel"),
     "RGBA": (saved(rgba(ALPHA), "PNG"), "mode 'RGBA'"),
     "LA": (saved(Image.fromarray(np.dstack([LABEL, ALPHA])), "PNG"), "mode 'LA'"),
-    "1-bit": (saved(Image.fromarray(LABEL > 2), "PNG"), "mode '1' with 1 bits"),
+    "1-bit": (saved(Image.fromarray(LABEL > 2), "PNG"), "mode '1' with 1 bit per channel"),
     "2-bit gray": (png(PACKED[2], 2, 0), "mode 'L' with 2 bits per channel"),
     "16-bit": (png(deep(LABEL), 16, 0), "with 16 bits per channel"),
     "JPEG": (saved(Image.fromarray(LABEL), "JPEG"), "is a JPEG file; expected PNG, which keeps ids exactly"),

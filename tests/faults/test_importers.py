@@ -41,7 +41,7 @@ ADE_FILES = {
     "label in colour": (LABEL, picture(np.stack([ONES] * 3, -1), "PNG"), "label map has mode 'RGB'"),
     "label with transparency": (LABEL, picture(np.stack([ONES] * 2, -1), "PNG"), "label map has mode 'LA'"),
     "label of 16 bits": (LABEL, picture(ONES.astype(np.uint16), "PNG"), "label map has mode 'I;16' with 16 bits"),
-    "label of one bit": (LABEL, picture(ONES > 0, "PNG"), "label map has mode '1' with 1 bits"),
+    "label of one bit": (LABEL, picture(ONES > 0, "PNG"), "label map has mode '1' with 1 bit per channel"),
     "label as JPEG": (LABEL, picture(ONES, "JPEG"), "label map is a JPEG file; expected PNG, which keeps ids exactly"),
     "label as GIF": (LABEL, picture(ONES, "GIF"), "label map is a GIF file; expected PNG"),
     "label of ids too large": (LABEL, png(ONES * 151), "label ids out of range: 151; expected 1..150, or 0 for"),

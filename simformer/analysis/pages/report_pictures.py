@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 import zipfile
 from pathlib import Path
@@ -36,7 +37,8 @@ def report_screenshots(report: Path, folder: Path) -> None:
                 archive.extractall(place)
             (page,) = Path(place).glob("*/report.html")
         except (zipfile.BadZipFile, ValueError):
-            raise UserError(f"{report}: not a zipped report; make it with: snakemake --report {report}") from None
+            make = f"snakemake --report {shlex.quote(str(report))}"
+            raise UserError(f"{report}: not a zipped report; make it with: {make}") from None
         for name, category in CATEGORIES.items():
             tab = browser.new_page(viewport=SIZE)
             tab.goto(page.as_uri())

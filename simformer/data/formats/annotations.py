@@ -159,6 +159,8 @@ class Annotations:
         masks: by reference of the image.
         tags: by reference of the image: the classes of which the source says something.
         subsets: by reference, where the source tells them.
+        copies: references of pictures that are the same photograph as another reference, which has what is said of it.
+        differ: references of pictures that share their name with another one, and not its content.
         partial: the source lists images beyond those that the user has; these are passed over.
         notes: what the user should know, one line each.
         problems: what is broken, one line each.
@@ -169,6 +171,8 @@ class Annotations:
     masks: dict[str, Mask] = field(default_factory=dict)
     tags: dict[str, dict[str, State]] = field(default_factory=dict)
     subsets: dict[str, Subset] = field(default_factory=dict)
+    copies: dict[str, str] = field(default_factory=dict)
+    differ: set[str] = field(default_factory=set)
     partial: bool = False
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)

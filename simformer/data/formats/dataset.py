@@ -93,6 +93,9 @@ def join(
     names = {name: _new(name, renamed) for source in sources for name in source.found.classes}
     entries: dict[str, Entry] = {}
     notes = [note for source in sources for note in source.found.notes]
+    if photographs.unread:
+        notes.append(photographs.unread)
+    _merge(photographs, sources)
     for number, source in enumerate(sources):
         files = _photographs(photographs, source, skip_missing, notes)
         for reference, file in files.items():
@@ -118,7 +121,7 @@ def join(
     if others:
         notes.append(f"{len(others)} photographs without masks and tags are left out: {some(others, SHOWN)}")
     ids = {name: classes.index(new) for name, new in names.items() if new in classes}
-    return Dataset(photographs, classes, ids, dict(sorted(entries.items())), tuple(notes))
+    return Dataset(photographs, classes, ids, dict(sorted(entries.items())), tuple(dict.fromkeys(notes)))
 
 
 def _new(name: str, renamed: Mapping[str, str]) -> str:
@@ -167,6 +170,18 @@ def _classes(sources: Sequence[Source], renamed: Mapping[str, str], chosen: Sequ
     return tuple(names)
 
 
+def _merge(photographs: Photographs, sources: Sequence[Source]) -> None:
+    """Take pictures for one photograph of which a source says that they are; names that fit several are left alone."""
+    for source in sources:
+        for copy, original in source.found.copies.items():
+            try:
+                files = photographs.find(copy), photographs.find(original)
+            except UserError:
+                continue
+            if files[0] is not None and files[1] is not None:
+                photographs.merge(files[0], files[1])
+
+
 def _photographs(photographs: Photographs, source: Source, skip_missing: bool, notes: list[str]) -> dict[str, str]:
     """Return the photograph of every reference of a source."""
     found: dict[str, str] = {}
@@ -193,9 +208,11 @@ def _photographs(photographs: Photographs, source: Source, skip_missing: bool, n
     twice: dict[str, str] = {}
     for reference, file in found.items():
         if (other := twice.setdefault(file, reference)) != reference:
+            differ = "but their contents differ; " if {other, reference} <= source.found.differ else ""
+            remedy = "if they are one photograph, remove one of the two; if not, "
             problems.append(
-                f"{source.found.where}: '{other}' and '{reference}' both mean {photographs.tree.where(file)}; give the "
-                "folder above both with --images"
+                f"{source.found.where}: '{other}' and '{reference}' both mean {photographs.tree.where(file)}"
+                f"{', ' + differ if differ else '; ' + remedy}give the folder above both with --images"
             )
     if problems:
         raise UserError(describe_problems(source.found.where, problems))

@@ -21,7 +21,8 @@ from simformer.data.archive import Tree
 from simformer.data.coco_shapes import shown
 from simformer.data.convert import Member
 from simformer.data.formats.annotations import Annotations, Options, subset_of_folder
-from simformer.data.formats.names import picture_class, read_names
+from simformer.data.formats.name_files import read_names
+from simformer.data.formats.names import picture_maker
 from simformer.data.formats.plain_csv import LABELS, add_list, split_list
 from simformer.data.formats.text_files import read_bytes, read_rows, read_text
 from simformer.data.layout import LINE_END
@@ -36,7 +37,7 @@ FORM = f"metadata.jsonl, .csv or .parquet with `{IMAGE}`"
 def masks(tree: Tree, options: Options) -> Annotations:
     """Find the label maps that the table names; UserError if it has none, or their values have no names."""
     found = Annotations(str(tree.path))
-    kind, names = picture_class(options)
+    make, names = picture_maker(options)
     found.classes = list(dict.fromkeys(name for name in names.values() if name))
     files = set(tree.names())
     column = options.column or MASK
@@ -48,7 +49,7 @@ def masks(tree: Tree, options: Options) -> Annotations:
         if file is not None and file not in files:
             found.problems.append(f"{where}: no {tree.where(file)}, the `{column}`; add it, or leave the value empty")
         elif file is not None and reference is not None:
-            found.masks[reference] = kind(tree.where(file), Member(0, file), names)
+            found.masks[reference] = make(tree.where(file), Member(0, file))
             if subset := subset_of_folder(reference):
                 found.subsets[reference] = subset
     if not found.masks and not found.problems:

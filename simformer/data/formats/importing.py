@@ -15,8 +15,9 @@ from simformer.data.formats.annotations import Blank, Options
 from simformer.data.formats.dataset import Dataset, Source, join
 from simformer.data.formats.photographs import Photographs
 from simformer.data.formats.registry import FORMATS
+from simformer.data.formats.states import Written
 from simformer.data.formats.text_files import open_source
-from simformer.data.formats.write import Written, write
+from simformer.data.formats.write import write
 from simformer.data.layout import read_names
 from simformer.errors import UserError, describe_problems, did_you_mean, some
 
@@ -120,12 +121,18 @@ def _test_images(dataset: Dataset, wanted: str | None) -> tuple[frozenset[str], 
             note = f"test images are those that the source calls '{test}'; all others are for training{joined}"
             return frozenset(file for file, subset in subsets.items() if subset == test), [note]
         share = SHARE
+    if len(masked) == 1 < len(files):
+        raise UserError(
+            f"{dataset.photographs.tree.where(masked[0])}: the only image with a mask; one is needed for training and "
+            "one for testing: add masks, or name test images, without masks too, in a file: --test LIST"
+        )
     names = dataset.photographs.names(files)
     ordered = sorted(masked, key=lambda file: hashlib.sha256(names[file].encode()).digest())
     note = (
         f"test images: {share:.0%} of those with masks, drawn by their names; choose others with --test LIST or SHARE"
     )
-    return frozenset(ordered[: max(1, round(share * len(masked)))]), [note]
+    count = max(1, min(round(share * len(masked)), len(masked) - 1))  # one of each at least
+    return frozenset(ordered[:count]), [note]
 
 
 def _share(text: str | None) -> float | None:
@@ -175,12 +182,7 @@ def _report(output: Path, dataset: Dataset, written: Written, notes: Sequence[st
         present, absent, unknown = (states[name, state] for state in (True, False, None))
         numbers = f"present in {present} images, absent in {absent}, unknown in {unknown}"
         lines.append(f"  without masks in training images: {name} ({numbers})")
-    notes = list(notes)
-    if written.contradictions:
-        notes.append(
-            f"{written.contradictions} tags of classes with masks do not agree with the mask of their image; a class "
-            "that the mask shows is present, any other is unknown"
-        )
+    notes = [*notes, *written.notes]
     if written.unseen:
         unseen = some(written.unseen, SHOWN)
         notes.append(f"shown by no mask and present in no tag: {unseen}; leave them out with --classes")

@@ -3,54 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simformer.config.settings import IGNORE
-from simformer.data.class_tables import INVALID, IdTable
+from simformer.data.class_tables import INVALID
 from simformer.data.convert import Member
-from simformer.data.formats.annotations import Options
+from simformer.data.formats.annotations import Mask, Options
+from simformer.data.formats.id_pictures import IdPicture
+from simformer.data.formats.name_files import NAMES_FORM, read_names
 from simformer.data.formats.text_files import read_own
 from simformer.data.images import PNG_SIGNATURE, decode_image
 from simformer.data.layout import LINE_END
 from simformer.errors import UserError, some
-from simformer.text.strict_json import parse_json
 
-NUMBERED = re.compile(r"(\d{1,3})\s*[,;:\t ]\s*(.*)")
-"""`7,road`: an id and its name."""
 COLOUR = re.compile(r"(?<!\d)(\d{1,3})(?:\s*[,;]\s*|\s+)(\d{1,3})(?:\s*[,;]\s*|\s+)(\d{1,3})(?!\d)|#([0-9a-fA-F]{6})\b")
 """`128,64,128`, `128 64 128` or `#804080`, anywhere in a line; the rest of the line is the name."""
 
-NAMES_FORM = "one name per line in id order, lines `id,name`, or JSON"
 COLOURS_FORM = "lines `name,red,green,blue`, e.g. road,128,64,128; a colour without name means no class"
 SHOWN = 5
 """Colours that a message names."""
-
-
-@dataclass(frozen=True)
-class IdPicture:
-    """A label map whose values are ids.
-
-    Attributes:
-        where, member: see `Mask`.
-        names: name by value; None for no class, as 255 always is.
-    """
-
-    where: str
-    member: Member
-    names: Mapping[int, str | None]
-
-    def draw(self, data: bytes, ids: Mapping[str, int]) -> NDArray[np.uint8]:
-        """See `Mask`."""
-        known = {value: ids.get(name, IGNORE) if name else IGNORE for value, name in self.names.items()}
-        hint = "" if 0 not in known or None in self.names.values() else "; if yours count from 1: --reduce-zero-label"
-        expected = f"{_ranges(sorted(known))}, or {IGNORE} for no class{hint}"
-        return IdTable.make({IGNORE: IGNORE} | known, set(), expected).decode(data, self.where)
 
 
 @dataclass(frozen=True)
@@ -82,15 +58,17 @@ class ColourPicture:
             wrong, counts = np.unique(values[label == INVALID], return_counts=True)
             order = np.argsort(-counts)
             shown = [f"{_triple(int(wrong[i]))} ({counts[i]} pixels)" for i in order]
+            gray = all(value == (value & 255) * 0x010101 for value in wrong.tolist())
+            hint = "; if these values are ids: --masks ids PATH --names FILE" if gray else ""
             raise UserError(
                 f"{self.where}: colours without a name: {some(shown, SHOWN)}; add them to the file of --colours, "
-                "without a name if they mean no class"
+                f"without a name if they mean no class{hint}"
             )
         return label
 
 
-def picture_class(options: Options) -> tuple[type[IdPicture | ColourPicture], Mapping[int, str | None]]:
-    """Return the kind of label map that the options describe, and the names of its values.
+def picture_maker(options: Options) -> tuple[Callable[[str, Member], Mask], Mapping[int, str | None]]:
+    """Return what makes a label map, from what messages call it and its file, and the names of its values.
 
     Raises:
         UserError: neither --names nor --colours is given, or both, or the file cannot be read.
@@ -100,35 +78,15 @@ def picture_class(options: Options) -> tuple[type[IdPicture | ColourPicture], Ma
     if options.colours and options.reduce_zero_label:
         raise UserError("--reduce-zero-label is for ids; in the file of --colours, give no class a colour without name")
     if options.colours:
-        return ColourPicture, read_colours(options.colours)
+        colours = read_colours(options.colours)
+        return lambda where, member: ColourPicture(where, member, colours), colours
     if options.names:
-        return IdPicture, read_names(options.names, options.reduce_zero_label)
+        names, table = read_names(options.names, options.reduce_zero_label), str(options.names)
+        return lambda where, member: IdPicture(where, member, names, table), names
     raise UserError(
         "these label maps hold only numbers or colours: give their names with --names FILE "
         f"({NAMES_FORM}) or --colours FILE ({COLOURS_FORM})"
     )
-
-
-def read_names(path: Path, reduce_zero_label: bool) -> dict[int, str | None]:
-    """Return the names of ids.
-
-    Args:
-        path: NAMES_FORM; JSON is a list of names, {"names": [...]} or {"0": "wall", ...}, as in `id2label`.
-        reduce_zero_label: 0 means no class, and names without ids count from 1.
-
-    Raises:
-        UserError: it has another form.
-    """
-    text = read_own(path)
-    found = _names_of_json(path, text) if text.lstrip().startswith(("{", "[")) else _names_of_lines(text)
-    names: dict[int, str | None]
-    if isinstance(found, list):
-        names = {number: name or None for number, name in enumerate(found, int(reduce_zero_label))}
-    else:
-        names = found
-    if not names or max(names) > IGNORE or not any(names.values()):
-        raise UserError(f"{path}: {len(names)} names of ids up to {max(names, default=0)}; expected {NAMES_FORM}")
-    return names | {0: None} if reduce_zero_label else names
 
 
 def read_colours(path: Path) -> dict[int, str | None]:
@@ -161,41 +119,5 @@ def read_colours(path: Path) -> dict[int, str | None]:
     return colours
 
 
-def _names_of_json(path: Path, text: str) -> list[str] | dict[int, str | None]:
-    try:
-        content: Any = parse_json(text)
-    except ValueError as error:
-        raise UserError(f"{path}: cannot be read as JSON ({error}); expected {NAMES_FORM}") from None
-    if isinstance(content, dict):
-        content = content.get("names", content.get("id2label", content))
-    if isinstance(content, list) and all(isinstance(name, str) for name in content):
-        return content
-    if isinstance(content, dict) and all(
-        key.isascii() and key.isdigit() and isinstance(name, str) for key, name in content.items()
-    ):
-        return {int(key): name or None for key, name in content.items()}
-    raise UserError(f'{path}: no names of ids; expected a list of names, or {{"0": "wall", "1": "road", ...}}')
-
-
-def _names_of_lines(text: str) -> list[str] | dict[int, str | None]:
-    """Return names in order, or by id where every line, a header aside, begins with one."""
-    lines = [line.strip() for line in LINE_END.split(text) if line.strip()]
-    numbered = [NUMBERED.fullmatch(line) for line in lines]
-    if len(lines) > 1 and all(numbered[1:]) and (numbered[0] or re.match(r"(?i)\W*(id|index|value)\b", lines[0])):
-        return {int(found[1]): found[2].strip("\"' \t,;") or None for found in numbered if found}
-    return lines
-
-
 def _triple(value: int) -> str:
     return f"{value >> 16},{value >> 8 & 255},{value & 255}"
-
-
-def _ranges(values: list[int]) -> str:
-    """Return sorted numbers as text: `0..3, 7`."""
-    parts: list[list[int]] = []
-    for value in values:
-        if parts and value == parts[-1][-1] + 1:
-            parts[-1].append(value)
-        elif value != IGNORE:
-            parts.append([value])
-    return ", ".join(f"{part[0]}..{part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts)

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from simformer.data.archive import Tree, is_hidden
 from simformer.data.class_names import normal
-from simformer.data.layout import SUFFIXES
+from simformer.data.layout import SUFFIXES, unread_pictures
 from simformer.data.named_files import list_name_problem
 from simformer.errors import UserError, some
 
@@ -27,6 +27,9 @@ class Photographs:
     Args:
         tree: where they are; hidden files, and those that macOS adds to archives, are passed over.
 
+    Attributes:
+        unread: what to tell of pictures of other formats, if there are any.
+
     Raises:
         UserError: there is none.
     """
@@ -34,8 +37,11 @@ class Photographs:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self.files: list[str] = [name for name in tree.names() if _is_picture(name)]
+        unread = unread_pictures(name for name in tree.names() if not is_hidden(name))
+        self.unread = unread and f"{tree.path}: {unread}"
         if not self.files:
-            raise UserError(f"{tree.path}: no photographs; expected files with the endings {', '.join(SUFFIXES)}")
+            also = f"; {unread}" if unread else ""
+            raise UserError(f"{tree.path}: no photographs; expected files with the endings {', '.join(SUFFIXES)}{also}")
         self._by_file: dict[str, list[str]] = defaultdict(list)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         for name in self.files:
@@ -65,12 +71,24 @@ class Photographs:
             common = {name: _common(parts, self._parts(name)) for name in found}
             best = [name for name in found if common[name] == max(common.values())]
             if len(best) > 1:
+                one_folder = len({name.rpartition("/")[0] for name in best}) < len(best)
+                remedy = "remove or rename one of the two" if one_folder else "name the folder of the right one"
                 raise UserError(
-                    f"'{reference}' may be {some(best, 2)} of {self.tree.path}; name the folder of the right one "
-                    "with --images"
+                    f"'{reference}' may be {some(best, 2)} of {self.tree.path}; {remedy}"
+                    f"{'' if one_folder else ' with --images'}"
                 )
             return best[0]
         return None
+
+    def merge(self, copy: str, original: str) -> None:
+        """Take a file for the same photograph as another one from now on."""
+        if copy == original or copy not in self.files:
+            return
+        self.files.remove(copy)
+        for known in (self._by_file, self._by_stem):
+            for names in known.values():
+                if copy in names:
+                    names[:] = dict.fromkeys(original if name == copy else name for name in names)
 
     def like(self, reference: str) -> str | None:
         """Return a photograph whose name begins or ends the reference's, for hints about a suffix."""

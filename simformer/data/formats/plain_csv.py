@@ -1,7 +1,7 @@
 """A plain table of tags, in one of two forms.
 
 image,label        one row per image with a list, `a.jpg,"cat, dog"`, or one row per image and label; empty = no class
-image,cat,dog      one column per class: 1 present, 0 absent, empty unknown (as in tags.csv)
+image,cat,dog      one column per class: 1, true or yes: present; 0, false or no: absent; empty or ?: unknown
 
 Separated by commas, semicolons or tabs.
 """
@@ -14,16 +14,20 @@ from collections.abc import Mapping
 from simformer.data.archive import Tree
 from simformer.data.formats.annotations import Annotations, Options, State, subset_of_folder
 from simformer.data.formats.text_files import read_rows
+from simformer.data.layout import SUFFIXES
 from simformer.errors import UserError
 from simformer.text.strict_json import parse_json
 
 FORM = "`image,label` with lists in quotes, or `image,<class>,<class>,...` with 1, 0 or nothing"
+UNCLEAR = "-1"
+"""Absent in some tables (CelebA), uncertain in others (CheXpert)."""
 LABELS = ("label", "labels", "class", "classes", "tag", "tags", "category", "categories")
 """Names of the column that holds lists."""
 STATES: Mapping[str, State] = {
-    "1": True, "1.0": True, "true": True, "yes": True, "0": False, "0.0": False, "-1": False, "false": False,
-    "no": False, "": None, "?": None,
+    "1": True, "1.0": True, "true": True, "yes": True, "0": False, "0.0": False, "false": False, "no": False,
+    "": None, "?": None,
 }  # fmt: skip
+"""What a cell says, in lower case."""
 
 
 def tags(tree: Tree, options: Options) -> Annotations:
@@ -34,9 +38,10 @@ def tags(tree: Tree, options: Options) -> Annotations:
         raise UserError(f"{tree.path}: {len(tables)} tables; expected one, {FORM}; give the file")
     rows = read_rows(tree, tables[0], FORM)
     header = next(rows)[1]
+    refuse_headless(header, tree.where(tables[0]), options)
     column = list_column(header, options.column, tree.where(tables[0]))
     if column is None:
-        read_matrix(tree, tables[0], found, "")
+        read_matrix(tree, tables[0], found, "", options)
         return found
     for number, row in rows:
         if len(row) != len(header):
@@ -62,6 +67,26 @@ def list_column(header: list[str], wanted: str | None, where: str) -> int | None
     return 1 if len(header) == 2 and header[1].lower() in LABELS else None
 
 
+def refuse_headless(header: list[str], where: str, options: Options) -> None:
+    """Raise UserError if the first row of a table is about a photograph instead of naming the columns."""
+    first, *others = header
+    states = any(cell and cell.lower() in STATES for cell in others)
+    if first.lower().endswith(SUFFIXES) or (
+        states and (all(c.lower() in STATES for c in others) or _has(first, options))
+    ):
+        raise UserError(
+            f"{where}: line 1 has no header: {first} is a photograph; write a line above it that names the columns, "
+            "e.g. image,cow,sheep, or image,label for lists of classes"
+        )
+
+
+def _has(reference: str, options: Options) -> bool:
+    try:
+        return options.has(reference)
+    except UserError:  # several photographs fit
+        return True
+
+
 def split_list(text: str) -> list[str]:
     """Return the classes of a cell: separated by commas, semicolons or bars, or a list as in JSON or Python."""
     text = text.strip()
@@ -85,29 +110,35 @@ def add_list(found: Annotations, image: str, names: list[str]) -> None:
         found.subsets[image] = subset
 
 
-def read_matrix(tree: Tree, table: str, found: Annotations, folder: str) -> None:
+def read_matrix(tree: Tree, table: str, found: Annotations, folder: str, options: Options) -> None:
     """Read a table with a column per class.
 
     Args:
         tree, table: the file.
         found: gets the tags.
         folder: of the images, put before their names; it may name their subset.
+        options: to recognise a photograph.
 
     Raises:
-        UserError: fewer than two columns, or columns that share a name.
+        UserError: no header, fewer than two columns, or columns that share a name.
     """
     where = tree.where(table)
     rows = read_rows(tree, table, FORM)
-    image, *names = next(rows)[1]
+    image, *names = header = next(rows)[1]
+    refuse_headless(header, where, options)
     if not names or "" in names or len(set(names)) < len(names):
         raise UserError(f"{where}: its columns are {', '.join([image, *names])}; expected {FORM}")
     found.classes += [name for name in names if name not in found.classes]
+    unclear: list[int] = []
     for number, row in rows:
         if len(row) != 1 + len(names) or not row[0]:
             found.problems.append(f"{where}: line {number} has {len(row)} cells, the header {1 + len(names)}")
             continue
         reference = f"{folder}/{row[0]}" if folder else row[0]
         for name, cell in zip(names, row[1:], strict=True):
+            if cell in (UNCLEAR, f"{UNCLEAR}.0"):
+                unclear.append(number)
+                continue
             if cell.lower() not in STATES:
                 found.problems.append(
                     f"{where}: line {number}: '{name}' is {cell!r}; expected 1 (present), 0 (absent) or nothing "
@@ -117,3 +148,8 @@ def read_matrix(tree: Tree, table: str, found: Annotations, folder: str) -> None
             found.tag(reference, name, STATES[cell.lower()])
         if subset := subset_of_folder(reference):
             found.subsets[reference] = subset
+    if unclear:
+        found.problems.append(
+            f"{where}: {len(unclear)} cells are {UNCLEAR}, the first in line {unclear[0]}; it means absent in some "
+            "tables and uncertain in others: write 0 (absent) or nothing (unknown)"
+        )

@@ -20,5 +20,5 @@ def tags(tree: Tree, options: Options) -> Annotations:
     if not tables:
         raise UserError(f"{tree.path}: no {NAME}; expected an export 'Multi-Label Classification' of Roboflow")
     for table in tables:
-        read_matrix(tree, table, found, table.rpartition("/")[0])
+        read_matrix(tree, table, found, table.rpartition("/")[0], options)
     return found

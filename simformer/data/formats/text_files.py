@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from simformer.atomic import read_file
-from simformer.data.archive import BROKEN_ARCHIVE, FolderTree, Tree, open_tree
+from simformer.data.archive import BROKEN_ARCHIVE, FolderTree, Tree, open_tree, reading
+from simformer.data.signatures import HEAD, spreadsheet
 from simformer.errors import UserError
 from simformer.text.strict_json import parse_json
 
@@ -25,7 +26,16 @@ LARGEST_FIELD = 2**28
 def open_source(path: Path) -> Tree:
     """Open a file of annotations as it is, and anything else with `open_tree`, as archives and folders."""
     single = path.is_file() and path.suffix.lower() in ENDINGS
+    if path.is_file():
+        with reading(path), path.open("rb") as file:
+            refuse_spreadsheet(file.read(HEAD), str(path))
     return FolderTree(path) if single else open_tree(path)
+
+
+def refuse_spreadsheet(head: bytes, where: str) -> None:
+    """Raise UserError if a file that should be a table of text begins like that of a spreadsheet program."""
+    if kind := spreadsheet(head):
+        raise UserError(f"{where}: {kind}; save it as CSV UTF-8 and give that file")
 
 
 def read_bytes(tree: Tree, name: str) -> bytes:
@@ -72,7 +82,9 @@ def read_rows(tree: Tree, name: str, expected: str) -> Iterator[tuple[int, list[
     where = tree.where(name)
     csv.field_size_limit(LARGEST_FIELD)
     with tree.open(name) as file:
-        text = io.TextIOWrapper(file, _encoding(file.peek(4)), newline="")
+        start = file.peek(HEAD)
+        refuse_spreadsheet(start[:HEAD], where)
+        text = io.TextIOWrapper(file, _encoding(start), newline="")
         try:
             header = text.readline()
             while header and not header.strip():
@@ -92,6 +104,7 @@ def read_rows(tree: Tree, name: str, expected: str) -> Iterator[tuple[int, list[
 
 
 def _decoded(data: bytes, where: str) -> str:
+    refuse_spreadsheet(data[:HEAD], where)
     try:
         return data.decode(_encoding(data))
     except UnicodeDecodeError as error:

@@ -17,7 +17,8 @@ from collections.abc import Iterator, Mapping
 from simformer.data.archive import FolderTree, Tree
 from simformer.data.convert import Member
 from simformer.data.formats.annotations import Annotations, Options, State, Subset
-from simformer.data.formats.names import ColourPicture, IdPicture, read_colours
+from simformer.data.formats.id_pictures import IdPicture
+from simformer.data.formats.names import ColourPicture, read_colours
 from simformer.data.formats.text_files import read_text
 from simformer.data.layout import LINE_END
 from simformer.errors import UserError
@@ -29,6 +30,7 @@ CLASSES = (
 """Of the challenge, in id order."""
 OUTLINE = 224 << 16 | 224 << 8 | 192
 """Colour of id 255."""
+OTHER_IDS = "if they are of other classes: --masks ids PATH --names FILE"
 MAIN = re.compile(r"(.+)_(train|val|trainval|test|default)")
 STATES: Mapping[str, State] = {"1": True, "+1": True, "-1": False, "0": None}
 SUBSETS: Mapping[str, Subset] = {"train": "train", "val": "val", "test": "test"}
@@ -45,12 +47,11 @@ def masks(tree: Tree, options: Options) -> Annotations:
     if not pictures:
         raise UserError(f"{tree.path}: no SegmentationClass/*.png; expected the folder above it, e.g. VOC2012")
     label_map = next((name for name in tree.names() if name.rpartition("/")[2] == "labelmap.txt"), None)
-    kind: type[IdPicture | ColourPicture] = IdPicture
     names: dict[int, str | None] = dict(enumerate(CLASSES))
     if label_map is not None:
         if not isinstance(tree, FolderTree):
             raise UserError(f"{tree.where(label_map)}: colours in an archive; unpack it first and give the folder")
-        kind, names = ColourPicture, {OUTLINE: None, **read_colours(tree.root / label_map)}
+        names = {OUTLINE: None, **read_colours(tree.root / label_map)}
     if options.reduce_zero_label:
         names |= {0: None}
     found.classes = list(dict.fromkeys(name for name in names.values() if name))
@@ -64,7 +65,12 @@ def masks(tree: Tree, options: Options) -> Annotations:
         if image not in pictures:
             found.problems.append(f"{tree.path}: no SegmentationClass/{image}.png, which a list names; add the file")
             continue
-        found.masks[image] = kind(tree.where(pictures[image]), Member(0, pictures[image]), names)
+        where, member = tree.where(pictures[image]), Member(0, pictures[image])
+        found.masks[image] = (
+            IdPicture(where, member, names, "PASCAL VOC", OTHER_IDS)
+            if label_map is None
+            else ColourPicture(where, member, names)
+        )
         if subset := listed.get(image):
             found.subsets[image] = subset
     return found

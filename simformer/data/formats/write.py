@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,8 @@ from simformer.data.archive import Tree
 from simformer.data.convert import CHUNK, Converter, Item, Member
 from simformer.data.formats.annotations import Blank, State
 from simformer.data.formats.dataset import Dataset
+from simformer.data.formats.id_pictures import IdPicture, describe_values
+from simformer.data.formats.states import Written, settle
 from simformer.data.layout import CLASSES, FOLDERS, TAGS, write_lists
 from simformer.data.pool import in_processes
 from simformer.data.staging import real_place, refuse_nesting
@@ -33,25 +36,20 @@ CELLS: Mapping[State, str] = {True: "1", False: "0", None: ""}
 
 
 @dataclass(frozen=True)
-class Written:
-    """What has been written.
+class Shown:
+    """What was found in one image.
 
     Attributes:
-        train, test: names of the images.
-        masked: names of those with a mask.
-        tags_only: the classes that no label map of a training image shows and a tag speaks of.
-        states: states by image and class, of the classes in `TAGS`.
-        contradictions: tags that masks do not bear out.
-        unseen: classes that no label map shows and no tag calls present.
+        problems: one line each.
+        ids: that its label map shows.
+        unnamed: the label map, if it holds colours, or ids without a name.
+        values: of this label map.
     """
 
-    train: tuple[str, ...]
-    test: tuple[str, ...]
-    masked: frozenset[str]
-    tags_only: tuple[str, ...]
-    states: Mapping[str, Mapping[str, State]]
-    contradictions: int
-    unseen: tuple[str, ...]
+    problems: list[str]
+    ids: tuple[int, ...]
+    unnamed: IdPicture | None
+    values: frozenset[int] | None
 
 
 @dataclass(frozen=True)
@@ -64,14 +62,23 @@ class Writer(Converter):
 
     ids: Mapping[str, int]
 
-    def shown(self, items: Sequence[Item]) -> list[tuple[list[str], tuple[int, ...]]]:
-        """Convert images; returns the problems of each, and the ids that its label map shows."""
+    def shown(self, items: Sequence[Item]) -> list[Shown]:
+        """Convert images; returns what was found of each."""
         results = []
         for item in items:
             problems, label = self.place(item)
             counts = np.zeros(IGNORE) if label is None else np.bincount(label.ravel(), minlength=IGNORE + 1)[:IGNORE]
-            results.append((problems, tuple(np.flatnonzero(counts).tolist())))
+            ids = tuple(np.flatnonzero(counts).tolist())
+            results.append(Shown(problems, ids, *self._values(item, problems)))
         return results
+
+    def _values(self, item: Item, problems: list[str]) -> tuple[IdPicture | None, frozenset[int] | None]:
+        """Return a label map whose values have no names and these, see `describe_values`."""
+        number, mask = item.label or (0, None)
+        if not isinstance(mask, IdPicture) or mask.complaint not in problems:
+            return None, None
+        problems.remove(mask.complaint)
+        return mask, mask.values(self.read(Member(1 + number, mask.member.name)))
 
     def label(self, item: Item, size: tuple[int, int] | None) -> NDArray[np.uint8] | None:
         """Draw the mask; without one, or a blank one, a label map of nothing but 255."""
@@ -103,7 +110,9 @@ def write(dataset: Dataset, trees: Sequence[Tree], test: frozenset[str], output:
     place = real_place(output)
     refuse_nesting(place, [dataset.photographs.tree.path, *(tree.path for tree in trees)])
     if place.exists() and any(place.iterdir()):
-        raise UserError(f"{output}: this folder holds files; name another --output, or remove it: rm -r {output}")
+        raise UserError(
+            f"{output}: this folder holds files; name another --output, or remove it: rm -r {shlex.quote(str(output))}"
+        )
     names = dataset.photographs.names(dataset.entries)
     items = [
         Item(names[file], Member(0, file), entry.mask, os.path.splitext(file)[1])
@@ -114,7 +123,13 @@ def write(dataset: Dataset, trees: Sequence[Tree], test: frozenset[str], output:
             (folder / piece).mkdir()
         writer = Writer((dataset.photographs.tree, *trees), _no_decoder, folder, dataset.ids)
         shown = dict(zip((item.name for item in items), _convert(writer, items, workers), strict=True))
-        written = _tags(dataset, names, test, shown)
+        written = settle(dataset, names, test, shown)
+        if not written.train:
+            (only,) = dataset.entries
+            raise UserError(
+                f"{dataset.photographs.tree.path}: 1 image with masks or tags ({only}); "
+                "at least 2 are needed, one for training and one for testing: add photographs with masks or tags"
+            )
         write_lists(folder, dataset.classes, written.train, written.test)
         if written.states:
             content = {"names": list(dataset.classes), "tags_only": list(written.tags_only)}
@@ -130,48 +145,19 @@ def _no_decoder(data: Any, where: str) -> NDArray[np.uint8]:
 def _convert(writer: Writer, items: Sequence[Item], workers: int) -> list[tuple[int, ...]]:
     """Convert all images; returns the ids that the label map of each shows."""
     chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
-    results: dict[int, list[tuple[list[str], tuple[int, ...]]]] = {}
+    results: dict[int, list[Shown]] = {}
     with tqdm(total=len(items), unit="image", mininterval=2) as bar:
         for number, result in in_processes(writer.shown, chunks, workers, "import"):
             results[number] = result
             bar.update(len(chunks[number]))
     ordered = [one for number in sorted(results) for one in results[number]]
-    problems = [problem for found, _ in ordered for problem in found]
+    drawn = {k for one in ordered for k in one.ids}
+    unnamed = [(one.unnamed, one.values) for one in ordered if one.unnamed is not None]
+    zero = any(writer.ids.get(picture.names.get(0) or "") in drawn for picture, _ in unnamed)
+    problems = [*describe_values(unnamed, zero), *(problem for one in ordered for problem in one.problems)]
     if problems:
         raise UserError(describe_problems(", ".join(str(tree.path) for tree in writer.trees), problems))
-    return [ids for _, ids in ordered]
-
-
-def _tags(
-    dataset: Dataset, names: Mapping[str, str], test: frozenset[str], shown: Mapping[str, tuple[int, ...]]
-) -> Written:
-    """Return the lists, and the states of the classes that need tags.
-
-    Classes that no training mask shows have their tags. Of the others masks tell, and a tag says no more than they do
-    (what it adds is counted); they get states as soon as there is an image without masks, of which they are unknown.
-    """
-    entries = {names[file]: entry for file, entry in dataset.entries.items()}
-    in_test = {names[file] for file in test}
-    masked = frozenset(name for name, entry in entries.items() if entry.mask is not None)
-    train = tuple(name for name in entries if name not in in_test)
-    taught = {k for name in train for k in shown[name]}
-    spoken = {name for entry in entries.values() for name in entry.tags}
-    tags_only = tuple(name for k, name in enumerate(dataset.classes) if k not in taught and name in spoken)
-    columns = [name for name in dataset.classes if name in tags_only or len(masked) < len(entries)]
-    states: dict[str, dict[str, State]] = {}
-    contradictions = 0
-    for image, entry in entries.items():
-        visible = {dataset.classes[k] for k in shown[image]}
-        for name in columns if spoken else ():
-            said = entry.tags.get(name, False if image in masked and name not in tags_only else None)
-            state = True if name in visible else None if said and name not in tags_only else said
-            contradictions += name in entry.tags and said is not None and said is not state
-            states.setdefault(image, {})[name] = state
-    present = {name for of in states.values() for name, state in of.items() if state}
-    seen = present | {dataset.classes[k] for ids in shown.values() for k in ids}
-    unseen = tuple(name for name in dataset.classes if name not in seen)
-    tests = tuple(name for name in entries if name in in_test)
-    return Written(train, tests, masked, tags_only, states, contradictions, unseen)
+    return [one.ids for one in ordered]
 
 
 def _table(states: Mapping[str, Mapping[str, State]]) -> str:

@@ -45,6 +45,16 @@ def test_a_pattern_keeps_the_folders_behind_its_fixed_part(folder):
     assert "no photograph fits this pattern" in found(folder, "in/*.gif")[1][0]
 
 
+def test_pictures_that_are_not_read_are_named(folder, capsys):
+    (folder / "in/deep/IMG_2.HEIC").write_bytes(b"")
+    (folder / "empty/a.avif").write_bytes(b"")
+    assert len(found(folder, "in", output="in/out")[0]) == 2
+    assert capsys.readouterr().err == "in: 1 picture is not read: deep/IMG_2.HEIC; save it as JPEG\n"
+    assert len(found(folder, "in/**/*")[0]) == 3
+    assert capsys.readouterr().err == "in/**/*: 1 picture is not read: in/deep/IMG_2.HEIC; save it as JPEG\n"
+    assert found(folder, "empty")[1][0].endswith("); 1 picture is not read: a.avif; save it as JPEG")
+
+
 def test_a_file_whose_name_looks_like_a_pattern_is_a_file(folder):
     (folder / "in/[1].jpg").write_bytes(b"")
     assert found(folder, "in/[1].jpg")[0] == [("in/[1].jpg", "[1].jpg")]

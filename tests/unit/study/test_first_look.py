@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from simformer.cli import main
 from simformer.errors import UserError
 from simformer.study.catalogue import Catalogue
 from simformer.study.first_look import dataset_name, places, write_first_look
@@ -47,12 +48,37 @@ def test_a_file_that_is_there_stays_and_nothing_is_imported(tmp_path, capsys, co
     assert not {"mine.yaml", "datasets/mine.yaml"} - {taken} & {str(p.relative_to(config)) for p in config.rglob("*.*")}
 
 
+def test_commands_are_printed_as_a_shell_reads_them(config):
+    told = write_first_look(config / "my farm.yaml", config.parent / "out", [])
+    for command in ("simformer plan --study", "snakemake --configfile"):
+        assert f"    {command} '{config / 'my farm.yaml'}'" in told
+
+
+STUDY = ["--study", "config/farm.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("output", "study"),
+    [("data/farm", STUDY), ("data", STUDY), ("data/farm/x", STUDY), ("../here/data/farm/", STUDY), ("data/farm", [])],
+)
+def test_the_import_does_not_go_where_the_study_prepares_it(tmp_path, capsys, monkeypatch, config, output, study):
+    (tmp_path / "here").mkdir()
+    config.rename(tmp_path / "here/config")
+    monkeypatch.chdir(tmp_path / "here")
+    photographs(tmp_path / "photos", "a.jpg", "b.jpg")
+    tags = text(tmp_path / "tags.csv", "image,cow\na,1\nb,0\n")
+    given = ["--images", tmp_path / "photos", "--tags", "csv", tags, *study, "--output", output]
+    assert main(["import", *map(str, given)]) == 1
+    assert f"error: --output {output.rstrip('/')}: a study prepares its dataset 'farm' in " in capsys.readouterr().err
+    assert not (tmp_path / "here/data").exists()
+
+
 def test_a_study_needs_a_configuration(tmp_path, monkeypatch, config):
     with pytest.raises(UserError, match="it does not end with .yaml; start in the folder of this repository"):
-        places(config / "mine")
+        places(config / "mine", tmp_path / "out")
     monkeypatch.setattr("simformer.study.first_look.config_folder", lambda _: tmp_path / "nothing")
     with pytest.raises(UserError, match="there is no folder"):
-        places(tmp_path / "mine.yaml")
+        places(tmp_path / "mine.yaml", tmp_path / "out")
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,8 @@ def test_masks_and_tags_together(tmp_path, capsys):
     assert "images with masks: 2; with tags only: 2\n" in told
     assert "tags: 12, of which 5 are unknown\n" in told
     assert "without masks in training images: cow (present in 2 images, absent in 1, unknown in 1)" in told
-    assert "2 tags of classes with masks do not agree with the mask" in told
+    assert "'sky' is drawn in 1 training images (a), but tags say that 1 other images show it" in told
+    assert "so it is unknown in them: 'sky' in 1 images (d)" in told
 
 
 def test_the_yaml_can_be_put_into_a_study(tmp_path, capsys):
@@ -189,6 +190,31 @@ def test_what_is_refused(tmp_path, capsys, monkeypatch, case):
         assert message in capsys.readouterr().err
     else:
         assert message in refused(tmp_path, capsys, *options, *extra)
+
+
+def test_images_for_training_and_for_testing(tmp_path, capsys):
+    options = mixed(tmp_path, "a", tags="image,cow\na,1\n")
+    (tmp_path / "maps/b.png").unlink()
+    for share in ([], ["--test", "0.5"]):
+        line = refused(tmp_path, capsys, *options, *share)
+        assert "photos: 1 image with masks or tags (a.jpg); at least 2 are needed, one for training and one for" in line
+    options = mixed(tmp_path)
+    (tmp_path / "maps/b.png").unlink()
+    assert "photos/a.jpg: the only image with a mask; one is needed for training" in refused(tmp_path, capsys, *options)
+    assert imported(tmp_path, *options, "--test", text(tmp_path / "t", "b")).train == ["a", "c", "d"]
+    assert len(imported(tmp_path / "2", *mixed(tmp_path / "2"), "--test", "99%").test) == 1
+
+
+def test_pictures_that_are_not_read_are_named(tmp_path, capsys):
+    options = mixed(tmp_path)
+    for name in ("photos/IMG_2.heic", "photos/x/IMG_3.HEIC", "photos/.x.heic", "maps/c.tif", "only/a.heic"):
+        text(tmp_path / name, "")
+    imported(tmp_path, *options)
+    told = capsys.readouterr().out
+    assert "photos: 2 pictures are not read: IMG_2.heic, x/IMG_3.HEIC; save them as JPEG\n" in told
+    assert "maps: 1 picture is not read: c.tif; save it as PNG, which keeps ids and colours exactly\n" in told
+    line = refused(tmp_path / "only", capsys, "--images", tmp_path / "only", *options[2:])
+    assert "no photographs; expected files with the endings .jpg" in line and "1 picture is not read: a.heic" in line
 
 
 def test_what_is_missing(tmp_path, capsys):

@@ -150,13 +150,14 @@ def test_the_short_exports(tmp_path, form, key):
 
 
 def test_which_column(tmp_path, capsys):
-    photographs(tmp_path / "photos", "a.jpg")
-    path = text(tmp_path / "ls.json", [{"image": "a.jpg", "weather": "sun", "animal": "cat", "id": 1}])
+    photographs(tmp_path / "photos", "a.jpg", "b.jpg")
+    records = [{"image": f"{name}.jpg", "weather": "sun", "animal": "cat", "id": 1} for name in "ab"]
+    path = text(tmp_path / "ls.json", records)
     options = ["--images", tmp_path / "photos", "--tags", "label-studio", path]
     line = refused(tmp_path, capsys, *options)
     assert "which column holds the choices? Give one of these as --column: weather, animal" in line
     assert "no column 'plant'" in refused(tmp_path, capsys, *options, "--column", "plant")
-    assert imported(tmp_path, *options, "--column", "animal").tags == {"a": {"cat": "1"}}
+    assert imported(tmp_path, *options, "--column", "animal").tags == {"a": {"cat": "1"}, "b": {"cat": "1"}}
 
 
 SQUARE = [[0, 0], [50, 0], [50, 50]]

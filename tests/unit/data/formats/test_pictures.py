@@ -43,8 +43,32 @@ def test_ids_from_1_and_reduce_zero_label(tmp_path, names):
 def test_ids_from_1_without_the_option(tmp_path, capsys):
     options = dataset(tmp_path, a=halves(1, 2), b=halves(2, 1))
     line = refused(tmp_path, capsys, *options, "--names", text(tmp_path / "names.txt", "road\nsky\n"))
-    assert "maps/a.png: label ids out of range: 2; expected 0..1, or 255 for no class; if yours count from 1: " in line
-    assert "--reduce-zero-label" in line
+    assert "names.txt has 2 names, for ids 0..1, but label maps also hold 2 (2 label maps: " in line
+    assert "/maps/b.png); add lines for them, without a name if they mean no class; or, as none holds 0, if" in line
+    assert "if yours count from 1: --reduce-zero-label\n" in line and line.count("--reduce-zero-label") == 1
+
+
+def test_ids_without_a_name_are_said_once(tmp_path, capsys):
+    maps = {f"{i:02d}": halves(0, i % 3 + 1) for i in range(30)}
+    options = dataset(tmp_path, **maps)
+    line = refused(tmp_path, capsys, *options, "--names", text(tmp_path / "names.txt", "road\nsky\n"))
+    assert "1 problem found in this dataset" in line and "2 (10 label maps: " in line and " and 7 more), 3 (10" in line
+    assert "--reduce-zero-label" not in line
+    line = refused(tmp_path, capsys, *options, "--names", text(tmp_path / "names.txt", "road\nsky\ncow\n"))
+    assert "; or, if 0 means no class and yours count from 1: --reduce-zero-label" in line
+    made = imported(tmp_path, *options, "--names", text(tmp_path / "names.txt", "road\nsky\n\ncow\n"))
+    assert made.classes == ["road", "sky", "cow"] and made.names("01") == ["road", None]
+    assert "names.txt: ids without a name mean no class: 2\n" in capsys.readouterr().out
+
+
+def test_colours_that_are_read_as_ids(tmp_path, capsys):
+    options = dataset(tmp_path, **{f"{i:02d}": colour_map("road", "sky") for i in range(30)})
+    line = refused(tmp_path, capsys, *options, "--names", text(tmp_path / "names.txt", "road\nsky\n"))
+    assert (
+        "29.png" not in line
+        and " and 27 more: 30 label maps of red, green and blue, not of ids; if the colours" in line
+    )
+    assert "are classes: --masks colours PATH --colours FILE; else save one 8-bit channel of ids\n" in line
 
 
 def test_gaps_in_ids_and_values_without_class(tmp_path):
@@ -103,10 +127,17 @@ def test_a_colour_without_name(tmp_path, capsys):
     assert "maps/a.png: colours without a name: 1,2,3 (96 pixels); add them to the file of --colours" in line
 
 
+def test_ids_that_are_read_as_colours(tmp_path, capsys):
+    options = dataset(tmp_path, a=halves(0, 1), b=halves(2, 1))
+    options[3] = "colours"
+    line = refused(tmp_path, capsys, *options, "--colours", text(tmp_path / "c", "road,128,64,128\nsky,70,130,180"))
+    assert "; if these values are ids: --masks ids PATH --names FILE" in line
+
+
 BAD = {
     "no names": ([], "give their names with --names FILE"),
     "no file of names": (["--names", "nowhere.txt"], "nowhere.txt"),
-    "empty names": (["--names", ""], "0 names of ids"),
+    "empty names": (["--names", ""], "has no name; expected one name per line"),
     "broken JSON": (["--names", '{"a": 1}'], "no names of ids; expected a list of names"),
     "two tables": (["--names", "road", "--colours", "road,1,2,3"], "--names and --colours: two tables"),
     "a colour too large": (["--colours", "road,1,2,300"], "300 in a colour"),
