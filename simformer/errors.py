@@ -76,17 +76,18 @@ def some(items: Sequence[str], shown: int) -> str:
     return ", ".join(items[:shown]) + more
 
 
-def did_you_mean(name: str, known: Iterable[str], then: str = "") -> str:
+def did_you_mean(name: str, known: Iterable[str], then: str = "", nearness: float = 0.6) -> str:
     """Return the end of a message about an unknown name: `; did you mean '...'?` if a known name is near.
 
     Args:
         name: as given.
         known: the names that there are.
         then: a sentence that follows, whether one is near or not.
+        nearness: how much of the letters a near name shares, 0 to 1.
     """
     from difflib import get_close_matches  # here: the command line starts without it
 
-    near = get_close_matches(name, list(known), n=1)
+    near = get_close_matches(name, list(known), n=1, cutoff=nearness)
     hint = f"; did you mean '{near[0]}'?" if near else "." if then else ""
     return f"{hint} {then}" if then else hint
 

@@ -36,7 +36,6 @@ MADE_FROM = (FINISHED, "index.json", "audit.json")
 """What is made from the pieces, in the same folder; it ends with them."""
 
 CLASSES_KEYS = ("names", "tags_only", "ignore_label")
-KEYS_SHOWN = ", ".join(CLASSES_KEYS)
 CLASSES_FORM = '{"names": ["first class", "second class", ...]} in id order'
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
@@ -112,9 +111,10 @@ def read_classes(root: Path) -> tuple[str, ...]:
     problem = name_problem(names)
     if problem:
         raise UserError(f"{path}: {problem}")
-    for key in data:
-        if key not in CLASSES_KEYS:
-            raise UserError(f"{path}: unknown key '{key}'{did_you_mean(key, CLASSES_KEYS, 'There are: ' + KEYS_SHOWN)}")
+    absent = [key for key in CLASSES_KEYS if key not in data]
+    for key in data:  # one that is not ours may be somebody's own, if it is not a misspelt one
+        if key not in CLASSES_KEYS and (hint := did_you_mean(key, absent, nearness=0.8)):
+            raise UserError(f"{path}: unknown key '{key}'{hint}")
     if data.get("ignore_label", IGNORE) != IGNORE:
         raise UserError(
             f"{path}: ignore_label is {data['ignore_label']}; expected {IGNORE}: renumber the ignored pixels "
