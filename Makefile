@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 help:
 	@echo "make demo       set up .venv, train the embedded demo, print Table 1, all rows (about 20 minutes on 2 cores)"
 	@echo "make demo-quick Table 1 without the class-map baselines, and Table 2 (7 trainings)"
-	@echo "make test       set up .venv, run the default tests (5 to 6 minutes on 2 cores)"
+	@echo "make test       set up .venv, run the default tests (3 to 6 minutes on 2 cores)"
 	@echo "make test-slow  the slow tests: interrupted studies; a real Slurm and real photographs if they are there"
 	@echo "make coverage   the default tests, and which lines and branches they run, of which too few fail (build/coverage/index.html)"
 	@echo "make lint       ruff, codespell, import-linter, mypy, snakefmt and snakemake --lint"
@@ -52,7 +52,7 @@ demo demo-quick: $(VENV)/.ready
 	@echo "What next: docs/running.md"
 
 test: setup
-	@echo "Default tests: 5 to 6 minutes on 2 cores, no GPU, no network."
+	@echo "Default tests: 3 to 6 minutes on 2 cores, no GPU, no network."
 	@pytest -q -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 coverage: setup
