@@ -1,6 +1,8 @@
 """The negative controls change what they say, nothing else, and only while they train."""
 
+import json
 from collections import Counter
+from pathlib import Path
 
 from simformer.losses import complementary
 from tests.negative_controls import AS_IT_IS, SHUFFLED, TURNED, page, shuffled, turned_terms
@@ -32,3 +34,8 @@ def test_the_page_says_who_loses_and_who_does_not():
     text = page(result)
     assert f"With {SHUFFLED}, it loses 75.0 points" in text
     assert f"With {TURNED}, it does not lose" in text
+
+
+def test_the_kept_page_is_that_of_its_numbers():
+    numbers = Path("docs/results/demo_development/controls.json")
+    assert numbers.with_suffix(".md").read_text() == page(json.loads(numbers.read_text()))

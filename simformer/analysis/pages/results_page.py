@@ -60,9 +60,9 @@ def results_page(studies: Sequence[Path], results: Path, place: Path) -> str:
 
 
 def _links(table: Path, place: Path) -> str:
-    """A table by its title, which is in bold type in its first line, and what is about it."""
+    """A table by its title, which its first line has in bold type or as a heading, and what is about it."""
     first = table.read_text(encoding="utf-8").partition("\n")[0]
-    title = first.strip("*") if first.startswith("**") else markup.name(table.stem)
+    title = first.strip("*# ") if first.startswith(("**", "# ")) else markup.name(table.stem)
     about = {name: table.parent / name / table.name for name in FOLDERS[1:]}
     links = [f"[{ABOUT[name]}]({_target(path, place)})" for name, path in about.items() if path.exists()]
     return ": ".join([f"[{title}]({_target(table, place)})", *([", ".join(links)] if links else [])])
