@@ -1,13 +1,17 @@
 """Machines as `simformer doctor` finds them."""
 
+import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 import yaml
 
 from simformer.doctor import packages
+from simformer.machine import devices
 from simformer.models.torchvision_ops import torchvision
 from simformer.study.catalogue import Catalogue
 from simformer.study.plan import make_plan
@@ -15,6 +19,15 @@ from tests.stubs import SCENES, Programs, touch
 
 ROOT = Path(__file__).resolve().parents[3]
 PINS = packages._pins(ROOT / "envs/constraints.txt")
+
+
+@pytest.fixture(autouse=True)
+def roomy_machine(monkeypatch):
+    """A machine with free disks, 8 GB of shared memory, four cores and bf16, whichever machine runs the tests."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=8 * 2**30, free=1e12))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(4)), raising=False)
+    monkeypatch.setattr(devices, "has_bf16", lambda device: True)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
 
 @pytest.fixture
