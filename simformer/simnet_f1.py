@@ -74,7 +74,7 @@ def simnet_f1(
     require_split(trained.identity, weak.identity)
     require_truth(true.identity, weak.identity)
     counts = {(group, mode): torch.zeros(2, 2) for group in ("base", "novel") for mode in ("", "_train")}
-    for group, sample in _sample(trained, data, weak, true, device, pairs):
+    for group, sample in sample_pixels(trained, data, weak, true, device, pairs):
         for mode in ("", "_train"):
             counts[group, mode] += count_pairs(sample, trained.simnet, training=mode == "_train")
     result = owner(trained.config.hash, Split(weak.classes, weak.novel))
@@ -84,10 +84,10 @@ def simnet_f1(
     return result
 
 
-def _sample(
+def sample_pixels(
     trained: TrainedModel, data: Path, weak: LabelSet, true: LabelSet, device: torch.device, pairs: int
 ) -> Iterator[tuple[str, PixelPairs]]:
-    """Yield the base and the novel pixels of every image pair."""
+    """Yield the base and the novel pixels of each image pair, as ('base' or 'novel', pixels); see `simnet_f1`."""
     settings, seed = trained.config.settings, trained.config.seed + PAIR_SEED
     mode = settings.pairing.mode
     # none: an imported file has a SimNet although its method trains none
