@@ -15,6 +15,7 @@ from simformer.commands.options import (
     GAMMA,
     LABELS,
     OUTPUT,
+    OUTPUT_FOLDER,
     SHARD,
     THREADS,
     Option,
@@ -195,8 +196,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         LABELS,
         OUTPUT,
     )
-    command(commands, seeds, MAPS, DATA, LABELS, SETTINGS, OUTPUT)
+    command(commands, seeds, MAPS, DATA, LABELS, SETTINGS, OUTPUT_FOLDER)
     command(commands, affinity, *TRAINING)
     kind = ("--kind", {"required": True, "choices": WALKS, "help": "kind of the expansion"})
     command(commands, refine, NETWORK, kind, MAPS, *MAKING)
-    command(commands, mix, MAPS, LABELS, GAMMA, OUTPUT)
+    command(commands, mix, MAPS, LABELS, GAMMA, OUTPUT_FOLDER)

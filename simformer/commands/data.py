@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from simformer.commands.options import DATA, INDEX, LABELS, OUTPUT, SPLIT, WORKERS, command, parsed, path
+from simformer.commands.options import DATA, INDEX, LABELS, OUTPUT, OUTPUT_FOLDER, SPLIT, WORKERS, command, parsed, path
 
 # Heavy imports (torch, pydantic) stay inside the commands, so that `--help` and data stages start fast.
 
@@ -125,7 +125,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
                                          "help": "where the dataset comes from, JSON: `source` of its file"}),
         ("--archive", {"action": "append", "default": [], "metavar": "NAME=PATH",
                        "help": "archive that was fetched; may be repeated; default: none"}),
-        WORKERS, OUTPUT,
+        WORKERS, OUTPUT_FOLDER,
     )  # fmt: skip
     command(
         commands, audit, DATA, path("index", "index.json to write"), path("report", "report of the audit to write"),
@@ -148,7 +148,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         commands, splits_page, path("splits", "files of the pinned splits, <dataset>/split<k>.yaml", nargs="+"),
         ("--classes", {"required": True, "help": "number of classes by dataset, JSON"}), OUTPUT,
     )  # fmt: skip
-    command(commands, mask_labels, DATA, INDEX, SPLIT, OUTPUT)
-    command(commands, image_labels, INDEX, OUTPUT)
-    command(commands, crop_labels, LABELS, SPLIT, OUTPUT)
-    command(commands, fill_labels, LABELS, OUTPUT)
+    command(commands, mask_labels, DATA, INDEX, SPLIT, OUTPUT_FOLDER)
+    command(commands, image_labels, INDEX, OUTPUT_FOLDER)
+    command(commands, crop_labels, LABELS, SPLIT, OUTPUT_FOLDER)
+    command(commands, fill_labels, LABELS, OUTPUT_FOLDER)

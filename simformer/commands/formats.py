@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from simformer.commands.options import OUTPUT, WORKERS, command, path, some_path
+from simformer.commands.options import OUTPUT_FOLDER, WORKERS, command, path, some_path
 from simformer.errors import UserError
 
 FORMAT_PATH = ("FORMAT", "PATH")
@@ -96,5 +96,5 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         ("--skip-missing", {"action": "store_true", "help": "leave out images whose photograph is missing"}),
         path("study", "study to write, with the file of its dataset, e.g. config/mine.yaml; default: both are "
              "printed", required=False),
-        WORKERS, OUTPUT,
+        WORKERS, OUTPUT_FOLDER,
     )  # fmt: skip

@@ -191,8 +191,8 @@ def refuse_overwriting(args: argparse.Namespace) -> None:
             raise UserError(f"{output}: both --output and --{option}, which would be lost; name another --output")
 
 
-OUTPUT = path("output", "file or folder to write")
-OUTPUT_FILE = path("output", "file to write", read=new_file)
+OUTPUT = path("output", "file to write", read=new_file)
+OUTPUT_FOLDER = path("output", "folder to write")
 DATA = path("data", "folder of the prepared dataset")
 INDEX = path("index", "index.json that the audit of the dataset wrote", read=dataset_index)
 LABELS = path("labels", "labels.json of the label set to read", read=label_set)

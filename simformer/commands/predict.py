@@ -7,7 +7,7 @@ import sys
 
 from simformer.commands import options
 from simformer.commands.inputs import base_novel_split, dataset_index, new_file, take_device
-from simformer.commands.options import DATA, DEVICE, MODEL, OUTPUT_FILE, RUN, SHARD, command, count, path, unread
+from simformer.commands.options import DATA, DEVICE, MODEL, OUTPUT, RUN, SHARD, command, count, path, unread
 from simformer.errors import UserError
 
 # Heavy imports (torch) stay inside the commands, so that `--help` starts fast.
@@ -111,7 +111,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         split, *sizes,
     )  # fmt: skip
     command(
-        commands, export, MODEL, OUTPUT_FILE,
+        commands, export, MODEL, OUTPUT,
         ("--format", {"choices": ("onnx", "torch_export"), "required": True, "help": "format of the written file"}),
         ("--argmax", {"action": "store_true",
                       "help": "let the written network return class ids instead of scores"}),

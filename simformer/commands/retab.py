@@ -13,6 +13,7 @@ from simformer.commands.options import (
     GAMMA,
     LABELS,
     OUTPUT,
+    OUTPUT_FOLDER,
     SPLIT,
     THREADS,
     TRUTH,
@@ -151,13 +152,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add these subcommands to the parser."""
     command(commands, retab_boundary, *TRAINING)
     command(commands, retab_boundary_maps, NETWORK, *MAKING)
-    command(commands, retab_seeds, SEEDS, BOUNDARIES, LABELS, SETTINGS, OUTPUT)
+    command(commands, retab_seeds, SEEDS, BOUNDARIES, LABELS, SETTINGS, OUTPUT_FOLDER)
     command(commands, retab_affinity, *TRAINING, SPLIT)
     anchored = ("--anchored", {"action": "store_true", "help": "let the walk stay within the not-base region"})
     command(commands, retab_walk, NETWORK, MAPS, BOUNDARIES, anchored, *MAKING)
     control = ("--control", {"required": True, "help": "kind of the control: shuffled, base50 or base25"})
     seed = ("--seed", {"type": count(0, 2**31 - 1), "required": True, "help": "seed of the draw"})
-    command(commands, retab_control, LABELS, control, seed, OUTPUT)
+    command(commands, retab_control, LABELS, control, seed, OUTPUT_FOLDER)
     affinity = (
         "--affinity",
         {"type": named_path, "required": True, "nargs": "+", "help": "affinity networks to compare, NAME=FILE each"},

@@ -14,6 +14,7 @@ from simformer.commands.options import (
     LABELS,
     MODEL,
     OUTPUT,
+    OUTPUT_FOLDER,
     PREDICTING,
     RUN,
     SHARD,
@@ -237,5 +238,5 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "help": "how predictions become labels, JSON: `pseudo` of a method file; default: as in the released code",
         },
     )
-    command(commands, pseudo_labels, LABELS, SHARD, rule, *PREDICTING)
-    command(commands, join_labels, LABELS, path("shards", "folders of all shards", nargs="+"), OUTPUT)
+    command(commands, pseudo_labels, LABELS, SHARD, rule, *PREDICTING[:-1], OUTPUT_FOLDER)
+    command(commands, join_labels, LABELS, path("shards", "folders of all shards", nargs="+"), OUTPUT_FOLDER)
