@@ -12,6 +12,7 @@ from simformer.baselines.retab.propagation import (
     NONE_OF_THEM,
     Anchor,
     Propagation,
+    boundary_cells,
     own_labels,
     start,
     two_stages,
@@ -29,7 +30,7 @@ from tests.unit.baselines.expansion.test_walk import (
 )
 from tests.unit.baselines.expansion.test_walk import random_scores as scores_of
 from tests.unit.baselines.retab.retab_stages import WALK
-from tests.unit.baselines.stages import CPU
+from tests.unit.baselines.stages import CAM, CPU, cam
 
 SETTINGS = TwoStageSettings(steps=32)
 
@@ -134,6 +135,29 @@ def test_walked_maps_of_all_images(scenes, masked, stages, retab, tmp_path):
     assert part.identity == retab.walked.identity
     assert part.checksums.items() <= retab.walked.checksums.items() and len(part.checksums) == 8
     assert retab.anchored.identity != retab.walked.identity
+
+
+def test_maps_of_another_size_than_the_boundaries_are_walked_too(scenes, image_set, masked, stages, retab, tmp_path):
+    """A dataset may give a response sizes of its own; boundaries are made once, at those of the plain maps."""
+    smaller = CAM.model_copy(update={"short_edge": 34})
+    maps = cam(stages.classifier.model, scenes.data, image_set, tmp_path / "cam", settings=smaller)
+    job = MapJob(scenes.data, masked, CPU, tmp_path / "walked" / "maps.json")
+    walked = Propagation(retab.affinity.model, WALK, CPU).write(maps, retab.boundaries, False, job)
+    image = next(i for i in masked.images if masked.novel_labels(i))
+    found = walked.read(image.name)
+    assert found.classes == (*image.classes, NONE_OF_THEM) and found.extent == (34, 34)
+    assert found.scores.shape[1:] == (5, 5)
+
+
+def test_boundaries_keep_their_place_at_another_size():
+    scores = torch.zeros(1, 6, 9)
+    scores[0, :, 4] = 0.8
+    boundary = ClassMaps((NONE_OF_THEM,), scores, STRIDE, (48, 72))
+    assert torch.equal(boundary_cells(boundary, (48, 72)), scores[0])
+    found = boundary_cells(boundary, (38, 54))
+    assert found.shape == (5, 7) and found.argmax(dim=1).tolist() == [3] * 5 and (found[:, [0, 6]] == 0).all()
+    even = ClassMaps((NONE_OF_THEM,), torch.full((1, 6, 9), 0.6), STRIDE, (48, 72))
+    assert boundary_cells(even, (61, 90)) == pytest.approx(torch.full((8, 12), 0.6)), "padding too"
 
 
 def test_anchored_maps_have_no_novel_score_on_base_cells(masked, retab):
