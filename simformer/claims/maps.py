@@ -132,7 +132,8 @@ def measure(arms: Sequence[MapArm], masked: LabelSet, truth: LabelSet, filled: L
     for image in chosen_images(masked):
         base = read_label_map(masked, image)
         label = read_label_map(truth, true_images[image.name])
-        seen = _Image(image.name, base, label, tuple(masked.novel), tuple(masked.novel_labels(image)))
+        present = tuple(masked.novel_labels(image))
+        seen = _Image(image.name, base, label, tuple(masked.novel), present, image.unknown)
         for arm in arms:
             maps = arm.maps.read(image.name)
             _add_maps(values[arm.name], maps, seen, arm.gamma)
@@ -174,13 +175,14 @@ def shuffled_name(arm: MapArm) -> str:
 
 @dataclass(frozen=True)
 class _Image:
-    """One image: base map, truth, all novel classes, and the present ones."""
+    """One image: base map, truth, all novel classes, the present ones, and the classes that nobody knows of."""
 
     name: str
     base: np.ndarray
     truth: np.ndarray
     novel: tuple[int, ...]
     present: tuple[int, ...]
+    unknown: tuple[int, ...]
 
     @property
     def hidden(self) -> np.ndarray:
@@ -206,7 +208,7 @@ def _add_maps(values: Values, maps: ClassMaps, image: _Image, gamma: float) -> N
 def _mix(maps: ClassMaps, image: _Image, names: tuple[int, ...], gamma: float) -> np.ndarray:
     """Counts of mixed labels in which the maps of the present novel classes bear given names."""
     scores = maps.select(image.present).at_size(*image.truth.shape)
-    mixed = mix_scores(scores, list(names), torch.from_numpy(image.base), gamma).numpy()
+    mixed = mix_scores(scores, list(names), torch.from_numpy(image.base), gamma, image.unknown).numpy()
     return iou_counts(mixed, image.hidden, image.novel)
 
 

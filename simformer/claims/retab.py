@@ -330,7 +330,8 @@ def _merged(views: Sequence[tuple[LabelledImage, View]], inputs: Inputs) -> list
         plain = view.maps.select(present).at_size(*view.truth.shape)
         walked = inputs.walked.read(image.name).select(present).at_size(*view.truth.shape)
         for arm, scores, gamma in (("retab", walked, inputs.gamma), ("fill", plain, 0.0), ("cam", plain, inputs.gamma)):
-            found[arm].append(counts(mix_scores(scores, present, masked, gamma), view, inputs.masked.novel))
+            mixed = mix_scores(scores, present, masked, gamma, image.unknown)
+            found[arm].append(counts(mixed, view, inputs.masked.novel))
     if not images:
         return []
 

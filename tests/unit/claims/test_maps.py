@@ -12,9 +12,9 @@ from simformer.baselines.compared_maps import MapArm, read_arms
 from simformer.baselines.expansion.psa_irn import blurred_maps
 from simformer.baselines.settings import WalkSettings
 from simformer.claims.label_measures import class_precisions, iou_counts, own_argmax_counts, threshold_counts
-from simformer.claims.maps import chosen_images, map_claims
+from simformer.claims.maps import chosen_images, map_claims, measure
 from simformer.claims.table import evaluate
-from simformer.data.derived_labels import fill_labels
+from simformer.data.derived_labels import UNSURE, fill_labels
 from simformer.data.images import read_label
 from simformer.data.masking import mask_labels
 from simformer.data.splits import Split
@@ -166,6 +166,18 @@ def test_maps_made_at_different_image_sizes_are_not_compared(label_sets, tmp_pat
     mixed = [v for v in found if v["first"].startswith("rib") and v["second"] == "classifier"]
     assert len(mixed) == 5 and all(v["images"] == 0 and v["shown"] == "-" for v in mixed)
     assert all(v["images"] for v in found if v not in mixed), "what depends on no size is still measured"
+
+
+def test_mixed_labels_of_images_with_an_unknown_class_are_those_trained_on(label_sets, stages):
+    masked, full, filled = label_sets
+    doubtful = replace(masked, images=tuple(replace(image, unknown=(255,)) for image in masked.images))
+    low, sure = ([MapArm("classifier", "classifier", stages.maps, gamma)] for gamma in (0.1, UNSURE))
+    found, expected, plain = (
+        measure(arms, labels, full, filled)["classifier"].mixed
+        for arms, labels in ((low, doubtful), (sure, masked), (low, masked))
+    )
+    assert found and all(np.array_equal(found[name], expected[name]) for name in expected)
+    assert any(not np.array_equal(plain[name], expected[name]) for name in expected)
 
 
 def test_images_are_taken_evenly_from_those_with_novel_classes(label_sets):

@@ -13,6 +13,7 @@ from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.claims.claim import load_claims
 from simformer.claims.retab import Inputs, retab_claims
 from simformer.claims.retab_walks import View, counts, own_argmax, true_affinity
+from simformer.data.derived_labels import UNSURE
 from simformer.data.masking import mask_labels
 from simformer.data.splits import make_split
 from tests.unit.baselines.retab.retab_stages import WALK
@@ -64,6 +65,19 @@ def test_equal_networks_give_equal_arms(claims):
     assert len(same) == 6
     for claim in same:
         assert np.array_equal(claim.first_values, claim.second_values)
+
+
+def test_mixed_labels_of_images_with_an_unknown_class_are_those_trained_on(inputs, claims):
+    images = tuple(replace(image, unknown=(255,)) for image in inputs.masked.images)
+    doubtful, sure = replace(inputs.masked, images=images), replace(inputs, gamma=UNSURE)
+    mixed = [
+        [c for c in found if (c.check, c.first, c.second) == ("C3", "retab", "cam")]
+        for found in (retab_claims(replace(inputs, masked=doubtful)), retab_claims(sure), claims)
+    ]
+    (found,), (expected,), (plain,) = mixed
+    assert np.array_equal(found.first_values, expected.first_values)
+    assert np.array_equal(found.second_values, expected.second_values)
+    assert not np.array_equal(plain.second_values, expected.second_values)
 
 
 def test_fewer_images_are_spread_evenly(inputs):

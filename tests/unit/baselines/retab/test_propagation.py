@@ -176,14 +176,14 @@ def test_e9_mixed_labels_hold_present_novel_classes_in_r_and_the_base_masks_outs
     image = next(i for i in masked.images if len(masked.novel_labels(i)) > 0)
     base, novel = torch.from_numpy(read_label(masked.label_path(image))), masked.novel_labels(image)
     maps = retab.walked.read(image.name)
-    mixed = mix_scores(maps.select(novel).at_size(*base.shape), novel, base, 0.1)
+    mixed = mix_scores(maps.select(novel).at_size(*base.shape), novel, base, 0.1, ())
     region = base == 255
     assert torch.equal(mixed[~region], base[~region])
     assert set(mixed[region].tolist()) <= {*novel, 255}
-    filled = mix_scores(maps.select(novel).at_size(*base.shape), novel, base, 0.0)
+    filled = mix_scores(maps.select(novel).at_size(*base.shape), novel, base, 0.0, ())
     assert 255 not in filled[region].tolist()
     huge = ClassMaps((*maps.classes, 254), torch.cat([maps.scores, torch.full((1, 6, 6), 9.0)]), 8, maps.extent)
-    assert torch.equal(mix_scores(huge.select(novel).at_size(*base.shape), novel, base, 0.1), mixed)
+    assert torch.equal(mix_scores(huge.select(novel).at_size(*base.shape), novel, base, 0.1, ()), mixed)
 
 
 class Colours(torch.nn.Module):
@@ -207,7 +207,7 @@ def test_e11_a_mirrored_image_gives_mirrored_labels(scenes, masked, stages, reta
             mine = ClassMaps(maps.classes, maps.scores.flip(dims), maps.stride, maps.extent)
             walked = propagation.propagate(mine, boundary.flip(dims), pixels.flip(dims))
             novel, masks = masked.novel_labels(image), torch.from_numpy(base.copy()).flip(dims)
-            mixed = mix_scores(walked.select(novel).at_size(*base.shape), novel, masks, 0.1)
+            mixed = mix_scores(walked.select(novel).at_size(*base.shape), novel, masks, 0.1, ())
             found.append(mixed.flip(dims).numpy())
         agreeing.append(np.mean(found[0] == found[1]))
     assert min(agreeing) >= 0.99
