@@ -18,6 +18,8 @@ from simformer.config.layers import RECIPE_VERSION
 from simformer.errors import UserError
 
 Positive = Annotated[float, Field(gt=0)]
+Radius = Annotated[int, Field(ge=2, le=10**15)]
+"""Neighbours are nearer than this, in cells. With 1 there would be none."""
 if TYPE_CHECKING:  # which cannot read the names from the tables
     ResponseName = str
     ExpansionName = str
@@ -111,7 +113,7 @@ class ClassifierSettings(NetworkSettings):
 class AffinitySettings(NetworkSettings):
     """Network that tells which cells belong together, trained on seeds."""
 
-    radius: Count = Field(5, description="Training uses pairs of cells that are nearer than this, in cells.")
+    radius: Radius = Field(5, description="Training uses pairs of cells that are nearer than this, in cells.")
 
 
 class CamSettings(Settings):
@@ -156,7 +158,7 @@ class SeedSettings(Settings):
 class WalkSettings(Settings):
     """Random walk that expands the maps over cells of high affinity."""
 
-    radius: Count = Field(5, description="Cells nearer than this, in cells, are neighbours. 5 gives 68 neighbours.")
+    radius: Radius = Field(5, description="Cells nearer than this, in cells, are neighbours. 5 gives 68 neighbours.")
     beta: Positive = Field(8.0, description="Exponent of the affinities.")
     steps: Count = Field(64, description="Number of steps of the walk.")
     power: Positive = Field(1.0, description="Exponent that is applied to the maps before the walk.")
