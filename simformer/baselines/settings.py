@@ -44,7 +44,7 @@ class NetworkSettings(Settings):
     head_lr_factor: Positive = Field(10.0, description="Learning-rate factor of everything outside the backbone.")
     momentum: Share = Field(
         0.0,
-        description="Momentum. It is 0 because the released PSA, IRN, SEAM and CPN pass the weight decay in its place.",
+        description="Momentum. The released PSA, IRN, SEAM and CPN have none: they pass the weight decay in its place.",
     )
     weight_decay: Weight = Field(1e-4, description="L2 weight decay.")
     power: Weight = Field(0.9, description="Exponent of the schedule lr (1 - t/T)^power.")
