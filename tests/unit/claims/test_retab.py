@@ -12,7 +12,7 @@ from simformer.baselines.expansion.stencil import half_disc
 from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.claims.claim import load_claims
 from simformer.claims.retab import Inputs, retab_claims
-from simformer.claims.retab_walks import View, counts, own_argmax, true_affinity
+from simformer.claims.retab_walks import View, counts, own_argmax, true_affinity, true_boundaries
 from simformer.data.derived_labels import UNSURE
 from simformer.data.masking import mask_labels
 from simformer.data.splits import make_split
@@ -140,9 +140,20 @@ def test_arms_come_out_in_order_where_colours_tell_the_regions():
 
 def test_true_affinity_is_one_within_a_class():
     view = two_regions()
-    affinity = true_affinity(view.truth, (12, 12), half_disc(5))
+    affinity = true_affinity(view, (12, 12), half_disc(5))
     right = half_disc(5).index((0, 1))
     assert affinity[right, 3, 4] == 1 and affinity[right, 3, 5] == 0 and affinity[right, 3, 6] == 1
+
+
+@pytest.mark.parametrize(("border", "cell"), [(64, 7), (128, 15), (136, 16)])
+def test_true_affinity_lies_on_the_grid_of_the_walk_where_sizes_are_no_multiple_of_8(border, cell):
+    truth = torch.full((16, 145), 6, dtype=torch.uint8)
+    truth[:, border:] = 8
+    view = replace(two_regions(), truth=truth, maps=ClassMaps(NOVEL, torch.zeros(2, 4, 37), 4, (16, 145)))
+    affinity = true_affinity(view, (2, 19), half_disc(2))[half_disc(2).index((0, 1))]
+    assert (affinity[:, :18] == 0).nonzero()[:, 1].tolist() == [cell, cell], "of the cell before the border alone"
+    edges = true_boundaries(view, (2, 19))
+    assert set(edges.nonzero()[:, 1].tolist()) == {cell, cell + 1}, "as true boundaries do"
 
 
 def test_only_pixels_of_r_with_a_true_label_count():
