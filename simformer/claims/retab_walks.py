@@ -32,7 +32,7 @@ class View:
     Attributes:
         maps: class maps of the present classes.
         pixels: raw RGB of the maps' extent, uint8 [3, H, W].
-        boundary, other_boundary: probabilities of this image, and of another one of its size, [h, w].
+        boundary, other_boundary: probabilities of this image, and of another one brought to its size, [h, w].
         truth: true labels, uint8 [H', W'].
         region: the not-base region R, bool [H', W'].
     """
