@@ -14,7 +14,7 @@ from simformer.build import TrainedModel
 from simformer.config.pseudo import PseudoSettings
 from simformer.config.settings import IGNORE, InferenceSettings
 from simformer.data.checked import read_label_map
-from simformer.data.derived_labels import derive_labels, lowest_score, mix_scores
+from simformer.data.derived_labels import derive_labels, mix_scores
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelSet
 from simformer.data.shards import WHOLE, Shard
@@ -53,8 +53,7 @@ def label_region(
     Returns: uint8 [H, W]: base pixels keep their id, others have one of `novel` or IGNORE.
     """
     if choice.rule == "common":
-        gamma = lowest_score(choice.gamma, unknown)
-        return mix_scores(scores[novel].cpu(), novel, torch.from_numpy(masked), gamma).numpy()
+        return mix_scores(scores[novel].cpu(), novel, torch.from_numpy(masked), choice.gamma, unknown).numpy()
     if choice.rule == "released":
         return mix(scores.argmax(dim=0).to(torch.uint8).cpu().numpy(), masked, novel)
     own = np.union1d(masked[masked != IGNORE], [*novel, *unknown]).astype(np.uint8)

@@ -13,7 +13,7 @@ from simformer.atomic import atomic_write_text
 from simformer.baselines.class_maps.map_files import MapSet
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
-from simformer.data.derived_labels import derive_labels, lowest_score, mix_scores
+from simformer.data.derived_labels import derive_labels, mix_scores
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError
 from simformer.text.json_text import json_text
@@ -28,7 +28,7 @@ def mixed_labels(maps: MapSet, labels: LabelSet, gamma: float, destination: Path
     Args:
         maps: scores of every image's classes.
         labels: the masked label set.
-        gamma: see `mix_scores`, and `lowest_score`.
+        gamma: see `mix_scores`.
         destination: folder of the new label set.
     Raises: UserError if an image with novel labels has no maps of them, or the maps are not of the dataset and split of
         the labels.
@@ -46,8 +46,7 @@ def mixed_labels(maps: MapSet, labels: LabelSet, gamma: float, destination: Path
                     scores = maps.read(image.name).select(novel).at_size(*masked.shape)
                 except UserError as error:
                     raise UserError(f"image '{image.name}': {error}") from None
-                least = lowest_score(gamma, image.unknown)
-                result = mix_scores(scores, novel, torch.from_numpy(masked), least).numpy()
+                result = mix_scores(scores, novel, torch.from_numpy(masked), gamma, image.unknown).numpy()
                 facts[image.name] = _facts(masked, result, novel, labels.classes)
             yield position, result
 

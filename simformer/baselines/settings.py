@@ -18,6 +18,8 @@ from simformer.config.layers import RECIPE_VERSION
 from simformer.errors import UserError
 
 Positive = Annotated[float, Field(gt=0)]
+Radius = Annotated[int, Field(ge=2, le=10**15)]
+"""Neighbours are nearer than this, in cells. With 1 there would be none."""
 if TYPE_CHECKING:  # which cannot read the names from the tables
     ResponseName = str
     ExpansionName = str
@@ -42,7 +44,7 @@ class NetworkSettings(Settings):
     head_lr_factor: Positive = Field(10.0, description="Learning-rate factor of everything outside the backbone.")
     momentum: Share = Field(
         0.0,
-        description="Momentum. It is 0 because the released PSA, IRN, SEAM and CPN pass the weight decay in its place.",
+        description="Momentum. The released PSA, IRN, SEAM and CPN have none: they pass the weight decay in its place.",
     )
     weight_decay: Weight = Field(1e-4, description="L2 weight decay.")
     power: Weight = Field(0.9, description="Exponent of the schedule lr (1 - t/T)^power.")
@@ -111,7 +113,7 @@ class ClassifierSettings(NetworkSettings):
 class AffinitySettings(NetworkSettings):
     """Network that tells which cells belong together, trained on seeds."""
 
-    radius: Count = Field(5, description="Training uses pairs of cells that are nearer than this, in cells.")
+    radius: Radius = Field(5, description="Training uses pairs of cells that are nearer than this, in cells.")
 
 
 class CamSettings(Settings):
@@ -156,7 +158,7 @@ class SeedSettings(Settings):
 class WalkSettings(Settings):
     """Random walk that expands the maps over cells of high affinity."""
 
-    radius: Count = Field(5, description="Cells nearer than this, in cells, are neighbours. 5 gives 68 neighbours.")
+    radius: Radius = Field(5, description="Cells nearer than this, in cells, are neighbours. 5 gives 68 neighbours.")
     beta: Positive = Field(8.0, description="Exponent of the affinities.")
     steps: Count = Field(64, description="Number of steps of the walk.")
     power: Positive = Field(1.0, description="Exponent that is applied to the maps before the walk.")

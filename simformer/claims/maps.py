@@ -5,7 +5,7 @@ Scoring code: it reads the true masks of training images, and nothing that label
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Unpack
 
@@ -48,12 +48,23 @@ class Values:
         precision: (image, novel class) -> pixel average precision.
         argmax, thresholds, mixed: image -> [C, 2], [T, C, 2], [C, 2] of `iou_counts`; mixed labels only of images
             with two novel classes or more.
+        extents: image -> size at which its maps were made; none where no network made them.
     """
 
     precision: dict[tuple[str, int], float] = field(default_factory=dict)
     argmax: dict[str, np.ndarray] = field(default_factory=dict)
     thresholds: dict[str, np.ndarray] = field(default_factory=dict)
     mixed: dict[str, np.ndarray] = field(default_factory=dict)
+    extents: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def without(self, images: Collection[str]) -> Values:
+        """Return the values of all images but some."""
+
+        def others(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return {name: value for name, value in values.items() if name not in images}
+
+        pairs = {pair: value for pair, value in self.precision.items() if pair[0] not in images}
+        return Values(pairs, others(self.argmax), others(self.thresholds), others(self.mixed))
 
     def best(self) -> dict[str, np.ndarray]:
         """Counts at the threshold with the highest mean IoU over all images."""
@@ -121,7 +132,8 @@ def measure(arms: Sequence[MapArm], masked: LabelSet, truth: LabelSet, filled: L
     for image in chosen_images(masked):
         base = read_label_map(masked, image)
         label = read_label_map(truth, true_images[image.name])
-        seen = _Image(image.name, base, label, tuple(masked.novel), tuple(masked.novel_labels(image)))
+        present = tuple(masked.novel_labels(image))
+        seen = _Image(image.name, base, label, tuple(masked.novel), present, image.unknown)
         for arm in arms:
             maps = arm.maps.read(image.name)
             _add_maps(values[arm.name], maps, seen, arm.gamma)
@@ -141,6 +153,16 @@ def measure(arms: Sequence[MapArm], masked: LabelSet, truth: LabelSet, filled: L
     return values
 
 
+def of_equal_sizes(values: dict[str, Values], first: str, second: str) -> tuple[Values, Values]:
+    """Return the values of two arms, but for images whose maps they made at different sizes.
+
+    The size at which an image is inferred changes its maps; their difference would not be that of the arms alone.
+    """
+    mine, theirs = values[first], values[second]
+    different = {name for name, size in mine.extents.items() if theirs.extents.get(name, size) != size}
+    return mine.without(different), theirs.without(different)
+
+
 def blur_name(arm: MapArm) -> str:
     """Name of the control of a walk."""
     return f"{arm.name}, equal affinities"
@@ -153,13 +175,14 @@ def shuffled_name(arm: MapArm) -> str:
 
 @dataclass(frozen=True)
 class _Image:
-    """One image: base map, truth, all novel classes, and the present ones."""
+    """One image: base map, truth, all novel classes, the present ones, and the classes that nobody knows of."""
 
     name: str
     base: np.ndarray
     truth: np.ndarray
     novel: tuple[int, ...]
     present: tuple[int, ...]
+    unknown: tuple[int, ...]
 
     @property
     def hidden(self) -> np.ndarray:
@@ -175,6 +198,7 @@ def _add_maps(values: Values, maps: ClassMaps, image: _Image, gamma: float) -> N
     scores = maps.at_size(*image.truth.shape)
     arguments = scores, maps.classes, image.truth, image.novel
     values.precision |= {(image.name, c): ap for c, ap in class_precisions(*arguments).items()}
+    values.extents[image.name] = maps.extent
     values.argmax[image.name] = own_argmax_counts(*arguments)
     values.thresholds[image.name] = threshold_counts(*arguments, THRESHOLDS)
     if image.several:
@@ -184,7 +208,7 @@ def _add_maps(values: Values, maps: ClassMaps, image: _Image, gamma: float) -> N
 def _mix(maps: ClassMaps, image: _Image, names: tuple[int, ...], gamma: float) -> np.ndarray:
     """Counts of mixed labels in which the maps of the present novel classes bear given names."""
     scores = maps.select(image.present).at_size(*image.truth.shape)
-    mixed = mix_scores(scores, list(names), torch.from_numpy(image.base), gamma).numpy()
+    mixed = mix_scores(scores, list(names), torch.from_numpy(image.base), gamma, image.unknown).numpy()
     return iou_counts(mixed, image.hidden, image.novel)
 
 
@@ -192,7 +216,7 @@ def _all_measures(
     values: dict[str, Values], check: str, statement: str, first: str, second: str, **options: Unpack[Options]
 ) -> list[Claim]:
     """Claim the same of pixel average precision, own argmax and best threshold."""
-    mine, theirs = values[first], values[second]
+    mine, theirs = of_equal_sizes(values, first, second)
     arms = first, second
     iou: Options = {"statistic": "iou", **options}
     return [
@@ -211,6 +235,6 @@ def _mixed(
     expected: Side = "above",
     bound: float = 0.0,
 ) -> Claim:
-    mine, theirs = values[first].mixed, values[second].mixed
+    mine, theirs = of_equal_sizes(values, first, second)
     options: Options = {"statistic": "iou", "expected": expected, "bound": bound, "control": check == "X4"}
-    return compared(check, METHOD, statement, first, second, mine, theirs, **options)
+    return compared(check, METHOD, statement, first, second, mine.mixed, theirs.mixed, **options)

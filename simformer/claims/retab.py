@@ -27,6 +27,7 @@ from simformer.baselines.retab.cells import STRIDE, base_and_seeds
 from simformer.baselines.retab.controls import SHUFFLED, THINNED, partners
 from simformer.baselines.retab.edges import base_edges
 from simformer.baselines.retab.networks import AFFINITY_KIND
+from simformer.baselines.retab.propagation import boundary_cells
 from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.baselines.settings import AffinitySettings
 from simformer.baselines.training.network_file import read_network
@@ -126,7 +127,8 @@ def _views(inputs: Inputs) -> Iterator[tuple[LabelledImage, View]]:
     for image in chosen_images(inputs.masked, inputs.limit):
         maps = inputs.maps.read(image.name)
         base = torch.from_numpy(read_label_map(inputs.masked, image))
-        boundary, other = (inputs.boundaries.read(n).scores[0] for n in (image.name, others[image.name].name))
+        names = image.name, others[image.name].name
+        boundary, other = (boundary_cells(inputs.boundaries.read(name), maps.extent) for name in names)
         truth = torch.from_numpy(read_label_map(inputs.truth, true[image.name]))
         yield image, View(maps, pixels_of(inputs.data, image, maps.extent), boundary, other, truth, base == IGNORE)
 
@@ -330,7 +332,8 @@ def _merged(views: Sequence[tuple[LabelledImage, View]], inputs: Inputs) -> list
         plain = view.maps.select(present).at_size(*view.truth.shape)
         walked = inputs.walked.read(image.name).select(present).at_size(*view.truth.shape)
         for arm, scores, gamma in (("retab", walked, inputs.gamma), ("fill", plain, 0.0), ("cam", plain, inputs.gamma)):
-            found[arm].append(counts(mix_scores(scores, present, masked, gamma), view, inputs.masked.novel))
+            mixed = mix_scores(scores, present, masked, gamma, image.unknown)
+            found[arm].append(counts(mixed, view, inputs.masked.novel))
     if not images:
         return []
 

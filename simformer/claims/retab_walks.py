@@ -32,7 +32,7 @@ class View:
     Attributes:
         maps: class maps of the present classes.
         pixels: raw RGB of the maps' extent, uint8 [3, H, W].
-        boundary, other_boundary: probabilities of this image, and of another one of its size, [h, w].
+        boundary, other_boundary: probabilities of this image, and of another one brought to its size, [h, w].
         truth: true labels, uint8 [H', W'].
         region: the not-base region R, bool [H', W'].
     """
@@ -45,10 +45,20 @@ class View:
     region: Tensor
 
 
-def true_affinity(truth: Tensor, size: tuple[int, int], offsets: tuple[Offset, ...]) -> Tensor:
-    """1 between cells of one true class, else 0: the upper bound of a walk. Unlabelled cells are alike."""
-    height, width = size
-    cells = majority_cells(resized(truth, (height * STRIDE, width * STRIDE))[None], STRIDE)[0].int()
+def true_affinity(view: View, size: tuple[int, int], offsets: tuple[Offset, ...]) -> Tensor:
+    """1 between cells of one true class, else 0: the upper bound of a walk. Unlabelled cells are alike.
+
+    A cell that reaches beyond the image is what its part inside shows.
+
+    Args:
+        view: the image.
+        size: (h, w) of the walk's grid.
+        offsets: O offsets of the partners.
+    Returns: [O, h, w].
+    """
+    truth = resized(view.truth, view.maps.extent).float()[None, None]
+    whole = F.pad(truth, _beyond(view, size), mode="replicate")[0].to(torch.uint8)
+    cells = majority_cells(whole, STRIDE)[0].int()
     at = Windows(cells, offsets, -1)
     return torch.stack([(cells == at[offset]).float() for offset in offsets])
 
@@ -57,8 +67,13 @@ def true_boundaries(view: View, size: tuple[int, int]) -> Tensor:
     """Cells through which an edge of the truth passes, bool [h, w]: what a perfect boundary network would say."""
     truth = resized(view.truth, view.maps.extent)
     edges, _ = base_edges(truth[None], torch.zeros(1, *truth.shape, dtype=torch.bool), 1)
-    bottom, right = (STRIDE * cells - pixels for cells, pixels in zip(size, truth.shape, strict=True))
-    return F.avg_pool2d(F.pad(edges.float(), (0, right, 0, bottom)), STRIDE)[0] >= EDGE_SHARE
+    return F.avg_pool2d(F.pad(edges.float(), _beyond(view, size)), STRIDE)[0] >= EDGE_SHARE
+
+
+def _beyond(view: View, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Pixels by which the walk's grid reaches beyond the image: left, right, top, bottom."""
+    bottom, right = (STRIDE * cells - pixels for cells, pixels in zip(size, view.maps.extent, strict=True))
+    return 0, right, 0, bottom
 
 
 def resized(truth: Tensor, shape: tuple[int, int]) -> Tensor:
@@ -92,7 +107,7 @@ def own_argmax(view: View, networks: Mapping[str, nn.Module], settings: TwoStage
         "other_boundaries": two_stages(begun, mine, other, settings),
         "inverted_gate": _inverted(begun, mine, ring, settings),
         "true_boundaries": two_stages(begun, mine, true_boundaries(view, size), settings),
-        "true_affinity": two_stages(begun, true_affinity(view.truth, size, offsets), ring, one),
+        "true_affinity": two_stages(begun, true_affinity(view, size, offsets), ring, one),
         **{name: two_stages(begun, a, ring, one) for name, a in affinity.items()},
     }
     classes = (*view.maps.classes, NONE_OF_THEM)

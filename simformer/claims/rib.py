@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Unpack
@@ -70,8 +70,8 @@ class Inputs:
         labels: all images with image-level labels alone.
         truth: the same images with all masks.
         novel: ids of the split's novel classes.
-        plain, rib: maps of the classifier and of RIB.
-        settings, cam: those that made RIB's maps.
+        rib: maps of RIB.
+        settings, cam: those that made them. The maps of every other arm are made at the same sizes.
         amount: see there.
     """
 
@@ -80,20 +80,21 @@ class Inputs:
     labels: LabelSet
     truth: LabelSet
     novel: tuple[int, ...]
-    plain: MapSet
     rib: MapSet
     settings: RibSettings
     cam: CamSettings
     amount: RibCheckSettings
 
     def tuned(self, images: Sequence[LabelledImage], device: torch.device, **changes: object) -> Maps:
-        """Maps of some images with other settings."""
+        """Maps of some images with other settings, in half precision, as RIB's own are on disk."""
         settings = self.settings.model_copy(update=changes)
         tuner, _ = load_tuner(self.network, self.data, self.labels, settings, self.cam, device)
         made: Maps = {}
         for batch in equal_sizes(images, settings.images_at_once):
             found = tuner.trajectories(self.data, batch, len(self.labels.classes))
-            made |= {i.name: tuner.class_maps(i, t) for i, t in zip(batch, found, strict=True)}
+            for image, trajectory in zip(batch, found, strict=True):
+                maps = tuner.class_maps(image, trajectory)
+                made[image.name] = replace(maps, scores=maps.scores.half())
         return made
 
 
@@ -116,15 +117,16 @@ def find_pairs(truth: LabelSet, novel: Sequence[int], count: int) -> list[Pair]:
 def rib_checks(inputs: Inputs, device: torch.device) -> list[Claim]:
     """Measure RIB's properties R1 to R7 and R9 (CONTA and RIB, 5).
 
-    Precision counts all labelled pixels of an image, not those outside its base masks alone, where most images would
-    have no pixel of another class.
+    The plain maps are RIB's after one iteration, so that both are made at the same image size. Precision counts all
+    labelled pixels of an image, not those outside its base masks alone, where most images would have no pixel of
+    another class.
     """
     require_truth(inputs.truth.identity, inputs.labels.identity)
-    for maps in (inputs.plain, inputs.rib):
-        require_dataset(maps.source, inputs.labels.identity)
+    require_dataset(inputs.rib.source, inputs.labels.identity)
     pairs = find_pairs(inputs.truth, inputs.novel, inputs.amount.pairs)
     images = list({pair.image.name: pair.image for pair in pairs}.values())
-    plain, rib = ({image.name: maps.read(image.name) for image in images} for maps in (inputs.plain, inputs.rib))
+    plain = inputs.tuned(images, device, iterations=1, other_images=0)
+    rib = {image.name: inputs.rib.read(image.name) for image in images}
     arms = {"plain": plain, "rib": rib}
     for objective in ("average", "sigmoid"):
         arms[objective] = inputs.tuned(images, device, objective=objective)

@@ -40,7 +40,6 @@ def check_rib(args: argparse.Namespace) -> None:
         labels=args.labels,
         truth=args.truth,
         novel=args.masked.novel,
-        plain=args.plain,
         rib=args.maps,
         settings=parsed(RibSettings, args.settings, "--settings"),
         cam=parsed(CamSettings, args.cam, "--cam"),
@@ -64,6 +63,5 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )  # fmt: skip
     command(
         commands, check_rib, NETWORK, DATA, LABELS, *SETTINGS, path("maps", "maps.json of RIB's maps", read=map_set),
-        path("plain", "maps.json of the plain classifier's maps", read=map_set), TRUTH, MASKED,
-        ("--amount", {"required": True, "help": "how much to measure, JSON"}), *RUNNING,
+        TRUTH, MASKED, ("--amount", {"required": True, "help": "how much to measure, JSON"}), *RUNNING,
     )  # fmt: skip

@@ -10,6 +10,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from simformer.errors import did_you_mean
 
+MIN_SIDE = 16
+"""Shortest side of images and crops that networks get, pixels; four cells of the embedding grid."""
 MAX_SIDE = 8192
 """Longest side of images and crops that networks get, pixels; above it a single batch would not fit any memory."""
 
@@ -77,9 +79,9 @@ Weight = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1, le=10**15)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 """A seed; those that are derived from it must fit into the 64 bits of PyTorch's generators."""
-Side = Annotated[int, Field(ge=16, le=MAX_SIDE)]
-"""Side of an image or crop that a network gets, pixels; 16 are four cells of the embedding grid."""
-LongEdge = Annotated[int, Field(ge=16, le=10**6)]
+Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE)]
+"""Side of an image or crop that a network gets, pixels."""
+LongEdge = Annotated[int, Field(ge=MIN_SIDE, le=10**6)]
 """Bound of a longer side, pixels."""
 Text = Annotated[str, AfterValidator(_plain_text)]
 """A line of text for tables, pages and paths."""
@@ -116,6 +118,21 @@ def within(short_edges: tuple[int, ...], max_long_edge: int, names: str) -> None
     if short_edges and max(short_edges) > max_long_edge:
         raise ValueError(
             f"{names}: the shorter side ({max(short_edges)}) exceeds the bound of the longer one ({max_long_edge})"
+        )
+
+
+def leaving_enough(crop: int, factor: float, name: str) -> None:
+    """Raise ValueError if a resized view of a crop is smaller than what a network gets at least.
+
+    Args:
+        crop: its side, pixels.
+        factor: of that side.
+        name: key of the factor, beside `crop`.
+    """
+    if (side := round(crop * factor)) < MIN_SIDE:
+        raise ValueError(
+            f"{name} {factor} leaves {side} of the crop's {crop} pixels, and at least {MIN_SIDE} are needed; raise "
+            f"`{name}` or `crop`"
         )
 
 

@@ -83,7 +83,7 @@ def lowest_score(gamma: float, unknown: Collection[int]) -> float:
     return max(gamma, UNSURE) if unknown else gamma
 
 
-def mix_scores(scores: Tensor, novel: list[int], masked: Tensor, gamma: float) -> Tensor:
+def mix_scores(scores: Tensor, novel: list[int], masked: Tensor, gamma: float, unknown: Collection[int]) -> Tensor:
     """Fill the not-base region R of one image (Sec. 4.2, "mixed labels").
 
     Each class's scores are divided by their maximum over R. A pixel of R gets the class with the highest quotient if
@@ -94,6 +94,7 @@ def mix_scores(scores: Tensor, novel: list[int], masked: Tensor, gamma: float) -
         novel: class id of each row.
         masked: base class ids, IGNORE elsewhere, uint8 [H, W].
         gamma: constant score of 'none of them': 0 leaves no pixel of R out, above 1 leaves out all.
+        unknown: classes of which nobody says whether the image shows them; see `lowest_score`.
     Returns: uint8 [H, W].
     """
     region = masked == IGNORE
@@ -101,7 +102,7 @@ def mix_scores(scores: Tensor, novel: list[int], masked: Tensor, gamma: float) -
         return masked
     highest = scores[:, region].amax(dim=1).clamp_min(torch.finfo(torch.float32).tiny)
     best, winner = (scores / highest[:, None, None]).max(dim=0)
-    filled = torch.tensor(novel, dtype=torch.uint8)[winner].masked_fill(best < gamma, IGNORE)
+    filled = torch.tensor(novel, dtype=torch.uint8)[winner].masked_fill(best < lowest_score(gamma, unknown), IGNORE)
     return torch.where(region, filled, masked)
 
 

@@ -56,7 +56,7 @@ def main(backbone: str = "resnet50") -> None:
         "affinities": lambda: feature_affinity(features, half_disc(settings.radius)),
         "walk in two stages": lambda: two_stages(begun, affinity, boundary, settings),
         "mixed labels": lambda: mix_scores(
-            walked.select(range(NOVEL)).at_size(HEIGHT, WIDTH), list(range(NOVEL)), masked, 0.1
+            walked.select(range(NOVEL)).at_size(HEIGHT, WIDTH), list(range(NOVEL)), masked, 0.1, ()
         ),
     }
     seconds = {name: median(run) for name, run in stages.items()}

@@ -156,7 +156,6 @@ rule check_rib:
     input:
         network=maps_file("network.safetensors", "classifier"),
         maps=maps_file("cam/maps.json", "rib"),
-        plain=maps_file("cam/maps.json", "classifier"),
         labels=image_label_file,
         truth=full_labels,
         masked=split_file("masked/labels.json"),
@@ -173,10 +172,9 @@ rule check_rib:
         amount=baseline_settings("rib_checks", "rib"),
         data=dataset_folder,
     shell:
-        "simformer check_rib --network {input.network:q} --maps {input.maps:q} --plain {input.plain:q}"
-        " --data {params.data:q} --labels {input.labels:q} --truth {input.truth:q} --masked {input.masked:q}"
-        " --settings {params.settings:q} --cam {params.cam:q} --amount {params.amount:q} --threads {threads}"
-        " --output {output:q} > {log:q} 2>&1"
+        "simformer check_rib --network {input.network:q} --maps {input.maps:q} --data {params.data:q}"
+        " --labels {input.labels:q} --truth {input.truth:q} --masked {input.masked:q} --settings {params.settings:q}"
+        " --cam {params.cam:q} --amount {params.amount:q} --threads {threads} --output {output:q} > {log:q} 2>&1"
 
 
 rule check_retab:

@@ -130,7 +130,7 @@ def arm_pictures(
     """Return the scores of the named class, divided by their maximum, and the mixed labels, [H, W] both."""
     novel = sorted(masked.novel_labels(image))
     scores = arm.maps.read(image.name).select(novel).at_size(*base.shape)
-    mixed = mix_scores(scores, novel, torch.from_numpy(base), arm.gamma).numpy()
+    mixed = mix_scores(scores, novel, torch.from_numpy(base), arm.gamma, image.unknown).numpy()
     mine = scores[novel.index(named)]
     return (mine / mine.max().clamp_min(torch.finfo(mine.dtype).tiny)).numpy(), mixed
 

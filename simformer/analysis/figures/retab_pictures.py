@@ -74,9 +74,8 @@ def draw_retab_pictures(
         mine, novel = walked.read(image.name), sorted(masked.novel_labels(image))
         row[7].imshow(colours[own_labels(mine, *base.shape).numpy()], interpolation="nearest")
         scores = mine.select(novel).at_size(*base.shape)
-        row[8].imshow(
-            colours[mix_scores(scores, novel, torch.from_numpy(base), gamma).numpy()], interpolation="nearest"
-        )
+        mixed = mix_scores(scores, novel, torch.from_numpy(base), gamma, image.unknown).numpy()
+        row[8].imshow(colours[mixed], interpolation="nearest")
     for axis, title in zip(axes[0], TITLES, strict=True):
         axis.set_title(title, fontsize=9)
     for axis in axes.flat:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +34,17 @@ class Confounder:
     masks: Tensor
     known: Tensor
 
+    @property
+    def hash(self) -> str:
+        """First 16 hex digits of the sha256 of the average masks and of which classes have one."""
+        return hashlib.sha256(self._content()).hexdigest()[:16]
+
+    def _content(self) -> bytes:
+        return save({"masks": self.masks.contiguous(), "known": self.known.contiguous()})
+
     def save(self, path: Path) -> None:
         """Write the file, atomically."""
-        atomic_write_bytes(path, save({"masks": self.masks.contiguous(), "known": self.known}))
+        atomic_write_bytes(path, self._content())
 
     @classmethod
     def load(cls, path: Path) -> Confounder:

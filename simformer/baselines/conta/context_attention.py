@@ -42,7 +42,7 @@ class ContextAttention(nn.Module):
     """W1, W2 and the confounder set: from an image's predicted masks to its context map.
 
     Args:
-        confounder: average masks of the n classes.
+        confounder: average masks of the n classes; they are copied, because a saved state is loaded in their place.
     """
 
     confounder: Tensor
@@ -51,8 +51,8 @@ class ContextAttention(nn.Module):
     def __init__(self, confounder: Confounder):
         super().__init__()
         self.side = confounder.masks.shape[-1]
-        self.register_buffer("confounder", confounder.masks.flatten(1))
-        self.register_buffer("known", confounder.known)
+        self.register_buffer("confounder", confounder.masks.flatten(1).clone())
+        self.register_buffer("known", confounder.known.clone())
         self.first = nn.Parameter(INITIAL_DEVIATION * torch.randn_like(self.confounder))
         self.second = nn.Parameter(INITIAL_DEVIATION * torch.randn_like(self.confounder))
 

@@ -54,6 +54,8 @@ def train_context_classifier(
     if predicted is not None:
         require_split(predicted.source, labels.identity)
         inputs["predicted masks"] = predicted.hash
+    if confounder is not None:
+        inputs["average masks"] = confounder.hash
     count = len(labels.classes)
     network = new_network(spec, job, lambda: ContextClassifier(spec.backbone, settings.stride, count, confounder))
     network.trunk.widen()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from simformer.baselines.conta.rounds import MAX_ROUNDS
 from simformer.baselines.settings import ClassifierSettings, NetworkSettings, Positive, SeedSettings
-from simformer.config.fields import Count, Settings
+from simformer.config.fields import Count, Settings, leaving_enough
 
 Context = Literal["own", "zero", "shuffled", "constant"]
 
@@ -34,6 +34,11 @@ class SegmentationSettings(NetworkSettings):
         description="Sizes at which each image is seen. The loss is summed over the sizes and over their maximum, "
         "which is the prediction.",
     )
+
+    @model_validator(mode="after")
+    def _smallest_view(self) -> SegmentationSettings:
+        leaving_enough(self.crop, min(self.views), "views")
+        return self
 
 
 class ContaSettings(Settings):

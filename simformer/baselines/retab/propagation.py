@@ -118,6 +118,22 @@ def write_boundaries(path: Path, settings: CamSettings, job: MapJob) -> MapSet:
     return job.write_each(stored.hash, settings, boundaries)
 
 
+def boundary_cells(boundary: ClassMaps, extent: tuple[int, int]) -> Tensor:
+    """Bring boundary probabilities to the walk's grid for maps of a size, which need not be the boundaries' own.
+
+    Args:
+        boundary: probabilities at stride 8.
+        extent: (H, W) at which the maps were made.
+    Returns: [ceil(H / 8), ceil(W / 8)]; the mean over each cell's pixels, or the probabilities themselves at their own
+        size.
+    """
+    if boundary.extent == extent:
+        return boundary.scores[0]
+    bottom, right = (-side % STRIDE for side in extent)
+    pixels = F.pad(boundary.at_size(*extent)[None], (0, right, 0, bottom), mode="replicate")
+    return F.avg_pool2d(pixels, STRIDE)[0, 0]
+
+
 class Propagation:
     """A trained affinity network and the walk with it.
 
@@ -138,7 +154,7 @@ class Propagation:
 
         Args:
             maps: what the walk starts from, on a grid of stride 4.
-            boundaries: boundary probabilities at stride 8.
+            boundaries: boundary probabilities at stride 8; of the maps' size or another one.
             anchored: confine the walk to the not-base region.
             job: the images; its label set is the masked one.
         Raises: UserError if network, maps and labels are not of one dataset and split.
@@ -154,7 +170,8 @@ class Propagation:
                 return ClassMaps((), mine.scores[:0], STRIDE, mine.extent)
             masked = torch.from_numpy(read_label_map(labels, image)) if anchored else None
             pixels = pixels_of(job.data, image, mine.extent)
-            return self.propagate(mine, boundaries.read(image.name).scores[0], pixels, masked)
+            boundary = boundary_cells(boundaries.read(image.name), mine.extent)
+            return self.propagate(mine, boundary, pixels, masked)
 
         source = f"{self.stored.hash} {maps.hash} {boundaries.hash}" + (f" {labels.hash}" if anchored else "")
         return job.write_each(source, self.settings, walked)

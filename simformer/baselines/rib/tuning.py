@@ -58,7 +58,8 @@ class Trajectory:
     """What the fine-tuning of one image gave.
 
     Attributes:
-        maps: per scale, the weighted sum over iterations of ReLU(A) + mirrored ReLU(A of the mirror), [K, h, w].
+        maps: per scale, the sum over iterations of ReLU(A) + mirrored ReLU(A of the mirror), [K, h, w]. A scale that is
+            evaluated less often is multiplied up, class by class, so that all scales have equal weight.
         logits: mean logit of the labels fine-tuned toward, per iteration.
         stopped: iteration after which the logit was too high, None if it never was.
         exploded: class -> first iteration at which its map covered too much.
@@ -109,6 +110,8 @@ def fine_tune(
 
     gradient, inference = side_by_side(grad(loss, has_aux=True), images), side_by_side(forward, images)
     sums = [torch.zeros((), device=present.device) for _ in views]
+    iterations_counted = torch.zeros_like(present, dtype=torch.float32)
+    evaluations = [torch.zeros_like(iterations_counted) for _ in views]
     running = torch.ones(images, dtype=torch.bool, device=present.device)
     exploded = torch.full(present.shape, iterations, device=present.device)
     stopped = torch.full((images,), iterations, device=present.device)
@@ -136,11 +139,12 @@ def fine_tune(
             limit = (settings.explode_growth * first_cover).clamp_min(settings.explode_share)
             exploding = present & running[:, None] & (cover > limit) & (k > 0)
             exploded = torch.where(exploding, exploded.clamp_max(k), exploded)
-            counted = (running[:, None] & (exploded == iterations))[..., None, None]
+            counted = running[:, None] & (exploded == iterations)
+            iterations_counted += counted
             for s, maps in rectified.items():
                 if k in plan.evaluated[s]:
-                    weight = iterations / len(plan.evaluated[s])
-                    sums[s] = sums[s] + weight * torch.where(counted, maps, 0.0)
+                    sums[s] = sums[s] + torch.where(counted[..., None, None], maps, 0.0)
+                    evaluations[s] += counted
             logit = mean_logit([(raw[s], labels) for s in plan.loss], settings.objective, settings.tau)
             history.append(logit.where(running, torch.nan))
             if gradients is not None:
@@ -149,6 +153,8 @@ def fine_tune(
                 stopped, running = torch.where(ending, k, stopped), running & ~ending
                 if not running.any():
                     break
+    weights_of_scales = [iterations_counted / count for count in evaluations]
+    sums = [total * weight[..., None, None] for total, weight in zip(sums, weights_of_scales, strict=True)]
     return _trajectories(sums, torch.stack(history, dim=1), stopped, exploded, iterations)
 
 

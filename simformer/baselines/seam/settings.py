@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from simformer.baselines.stride8.settings import CrossSettings
-from simformer.config.fields import Weight
+from simformer.config.fields import Weight, leaving_enough
 
 
 class SeamSettings(CrossSettings):
@@ -20,3 +20,8 @@ class SeamSettings(CrossSettings):
     )
     er: Weight = Field(1.0, description="Weight of the equivariance of the class maps.")
     ecr: Weight = Field(1.0, description="Weight of the cross regularisation of class maps and spread maps.")
+
+    @model_validator(mode="after")
+    def _second_view(self) -> SeamSettings:
+        leaving_enough(self.crop, self.rescale, "rescale")
+        return self

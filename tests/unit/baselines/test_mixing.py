@@ -31,7 +31,7 @@ def example(seed: int = 0):
 @given(seed=st.integers(0, 10**6), gamma=st.sampled_from([0.0, 0.1, 0.6, 0.95, 1.5]))
 def test_u6_u7_e9_the_rule_pixel_by_pixel(seed, gamma):
     scores, masked = example(seed)
-    mixed = mix_scores(scores, NOVEL, masked, gamma)
+    mixed = mix_scores(scores, NOVEL, masked, gamma, ())
     region = masked == 255
     full = dict(zip(NOVEL, scores, strict=True))
     highest = {c: full[c][region].max() for c in NOVEL if region.any()}
@@ -49,30 +49,30 @@ def test_u6_u7_e9_the_rule_pixel_by_pixel(seed, gamma):
 def test_u6_u7_gamma_zero_fills_the_region_and_above_one_leaves_it_empty():
     scores, masked = example()
     region = masked == 255
-    assert set(mix_scores(scores, NOVEL, masked, 0.0)[region].tolist()) <= set(NOVEL)
-    assert set(mix_scores(scores, NOVEL, masked, 1.01)[region].tolist()) == {255}
+    assert set(mix_scores(scores, NOVEL, masked, 0.0, ())[region].tolist()) <= set(NOVEL)
+    assert set(mix_scores(scores, NOVEL, masked, 1.01, ())[region].tolist()) == {255}
 
 
 def test_u7_without_novel_classes_nothing_changes():
     scores, masked = example()
-    assert torch.equal(mix_scores(scores[:0], [], masked, 0.0), masked)
+    assert torch.equal(mix_scores(scores[:0], [], masked, 0.0, ()), masked)
     base = torch.full((7, 9), 4, dtype=torch.uint8)
-    assert torch.equal(mix_scores(scores, NOVEL, base, 0.0), base)
+    assert torch.equal(mix_scores(scores, NOVEL, base, 0.0, ()), base)
 
 
 def test_the_denominator_is_the_maximum_over_the_region_not_over_the_image():
     scores = torch.tensor([[[1.0, 0.1]], [[0.0, 0.09]]])
     masked = torch.tensor([[7, 255]], dtype=torch.uint8)
-    assert mix_scores(scores, [1, 2], masked, 0.5)[0, 1] == 1
-    assert mix_scores(scores[:1], [1], masked, 0.5)[0, 1] == 1, "0.1 of the image's maximum, 1 of the region's"
+    assert mix_scores(scores, [1, 2], masked, 0.5, ())[0, 1] == 1
+    assert mix_scores(scores[:1], [1], masked, 0.5, ())[0, 1] == 1, "0.1 of the image's maximum, 1 of the region's"
 
 
 def test_a_class_without_any_score_in_the_region_gets_nothing():
     scores = torch.zeros(2, 2, 2)
     scores[0] = 0.5
     masked = torch.full((2, 2), 255, dtype=torch.uint8)
-    assert (mix_scores(scores, [1, 2], masked, 0.1) == 1).all()
-    assert (mix_scores(scores[1:], [2], masked, 0.1) == 255).all()
+    assert (mix_scores(scores, [1, 2], masked, 0.1, ()) == 1).all()
+    assert (mix_scores(scores[1:], [2], masked, 0.1, ()) == 255).all()
 
 
 def test_e9_the_mixed_set_is_the_rule_image_by_image(scenes, masked, stages, tmp_path):
@@ -88,7 +88,7 @@ def test_e9_the_mixed_set_is_the_rule_image_by_image(scenes, masked, stages, tmp
         assert set(np.unique(found[seen == 255])) <= {*novel, 255}
         if novel:
             scores = stages.maps.read(image.name).select(novel).at_size(48, 48)
-            assert np.array_equal(found, mix_scores(scores, novel, torch.from_numpy(seen), 0.3).numpy())
+            assert np.array_equal(found, mix_scores(scores, novel, torch.from_numpy(seen), 0.3, ()).numpy())
             region = found[seen == 255]
             assert facts["images"][image.name]["ignored_share"] == pytest.approx((region == 255).mean())
             lost = [masked.classes[c] for c in novel if c not in region]

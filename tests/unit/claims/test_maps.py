@@ -12,9 +12,9 @@ from simformer.baselines.compared_maps import MapArm, read_arms
 from simformer.baselines.expansion.psa_irn import blurred_maps
 from simformer.baselines.settings import WalkSettings
 from simformer.claims.label_measures import class_precisions, iou_counts, own_argmax_counts, threshold_counts
-from simformer.claims.maps import chosen_images, map_claims
+from simformer.claims.maps import chosen_images, map_claims, measure
 from simformer.claims.table import evaluate
-from simformer.data.derived_labels import fill_labels
+from simformer.data.derived_labels import UNSURE, fill_labels
 from simformer.data.images import read_label
 from simformer.data.masking import mask_labels
 from simformer.data.splits import Split
@@ -81,22 +81,20 @@ def label_sets(scenes, masked, tmp_path_factory):
     return masked, full, fill_labels(masked, folder / "fill")
 
 
-def maps_of(label_set, folder, noise: float, keep: float = 1.0) -> MapSet:
-    """Maps at stride 4 that show the truth: `keep` of its cells, under noise."""
+def maps_of(label_set, folder, noise: float, keep: float = 1.0, shrink: int = 1) -> MapSet:
+    """Maps at stride 4 that show the truth: `keep` of its cells, under noise; of images of 1/`shrink` of their size."""
     rng = np.random.default_rng(0)
 
     def compute(images):
         for image in images:
-            label = read_label(label_set.label_path(image))[::4, ::4]
+            label = read_label(label_set.label_path(image))[:: 4 * shrink, :: 4 * shrink]
             scores = one_hot(label, image.classes).numpy()
             scores = scores * (rng.random(scores.shape) < keep) + noise * rng.random(scores.shape)
-            yield (
-                image,
-                ClassMaps(image.classes, torch.from_numpy(scores / (1 + noise)), 4, (image.height, image.width)),
-            )
+            extent = image.height // shrink, image.width // shrink
+            yield image, ClassMaps(image.classes, torch.from_numpy(scores / (1 + noise)), 4, extent)
 
     blind = replace(label_set, hidden=tuple(range(len(label_set.classes))))
-    return made_maps(blind, f"{noise} {keep}", compute, folder / "maps.json")
+    return made_maps(blind, f"{noise} {keep} {shrink}", compute, folder / "maps.json")
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +152,32 @@ def test_maps_of_other_images_are_not_better(label_sets, tmp_path):
     ]
     found = [evaluate([c]) for c in map_claims(arms, masked, full, filled) if c.check == "M1"]
     assert [v["shown"] for v in found] == ["opposite"] * 3
+
+
+def test_maps_made_at_different_image_sizes_are_not_compared(label_sets, tmp_path):
+    masked, full, filled = label_sets
+    small = maps_of(full, tmp_path / "small", 0.2, shrink=2)
+    arms = [
+        MapArm("classifier", "classifier", maps_of(full, tmp_path / "plain", 0.6, 0.6), 0.1),
+        MapArm("rib", "rib", small, 0.1),
+        MapArm("rib+psa", "rib", small, 0.1, ("psa", WALK)),
+    ]
+    found = [evaluate([claim]) for claim in map_claims(arms, masked, full, filled)]
+    mixed = [v for v in found if v["first"].startswith("rib") and v["second"] == "classifier"]
+    assert len(mixed) == 5 and all(v["images"] == 0 and v["shown"] == "-" for v in mixed)
+    assert all(v["images"] for v in found if v not in mixed), "what depends on no size is still measured"
+
+
+def test_mixed_labels_of_images_with_an_unknown_class_are_those_trained_on(label_sets, stages):
+    masked, full, filled = label_sets
+    doubtful = replace(masked, images=tuple(replace(image, unknown=(255,)) for image in masked.images))
+    low, sure = ([MapArm("classifier", "classifier", stages.maps, gamma)] for gamma in (0.1, UNSURE))
+    found, expected, plain = (
+        measure(arms, labels, full, filled)["classifier"].mixed
+        for arms, labels in ((low, doubtful), (sure, masked), (low, masked))
+    )
+    assert found and all(np.array_equal(found[name], expected[name]) for name in expected)
+    assert any(not np.array_equal(plain[name], expected[name]) for name in expected)
 
 
 def test_images_are_taken_evenly_from_those_with_novel_classes(label_sets):

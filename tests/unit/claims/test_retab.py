@@ -12,7 +12,8 @@ from simformer.baselines.expansion.stencil import half_disc
 from simformer.baselines.retab.settings import TwoStageSettings
 from simformer.claims.claim import load_claims
 from simformer.claims.retab import Inputs, retab_claims
-from simformer.claims.retab_walks import View, counts, own_argmax, true_affinity
+from simformer.claims.retab_walks import View, counts, own_argmax, true_affinity, true_boundaries
+from simformer.data.derived_labels import UNSURE
 from simformer.data.masking import mask_labels
 from simformer.data.splits import make_split
 from tests.unit.baselines.retab.retab_stages import WALK
@@ -64,6 +65,19 @@ def test_equal_networks_give_equal_arms(claims):
     assert len(same) == 6
     for claim in same:
         assert np.array_equal(claim.first_values, claim.second_values)
+
+
+def test_mixed_labels_of_images_with_an_unknown_class_are_those_trained_on(inputs, claims):
+    images = tuple(replace(image, unknown=(255,)) for image in inputs.masked.images)
+    doubtful, sure = replace(inputs.masked, images=images), replace(inputs, gamma=UNSURE)
+    mixed = [
+        [c for c in found if (c.check, c.first, c.second) == ("C3", "retab", "cam")]
+        for found in (retab_claims(replace(inputs, masked=doubtful)), retab_claims(sure), claims)
+    ]
+    (found,), (expected,), (plain,) = mixed
+    assert np.array_equal(found.first_values, expected.first_values)
+    assert np.array_equal(found.second_values, expected.second_values)
+    assert not np.array_equal(plain.second_values, expected.second_values)
 
 
 def test_fewer_images_are_spread_evenly(inputs):
@@ -126,9 +140,20 @@ def test_arms_come_out_in_order_where_colours_tell_the_regions():
 
 def test_true_affinity_is_one_within_a_class():
     view = two_regions()
-    affinity = true_affinity(view.truth, (12, 12), half_disc(5))
+    affinity = true_affinity(view, (12, 12), half_disc(5))
     right = half_disc(5).index((0, 1))
     assert affinity[right, 3, 4] == 1 and affinity[right, 3, 5] == 0 and affinity[right, 3, 6] == 1
+
+
+@pytest.mark.parametrize(("border", "cell"), [(64, 7), (128, 15), (136, 16)])
+def test_true_affinity_lies_on_the_grid_of_the_walk_where_sizes_are_no_multiple_of_8(border, cell):
+    truth = torch.full((16, 145), 6, dtype=torch.uint8)
+    truth[:, border:] = 8
+    view = replace(two_regions(), truth=truth, maps=ClassMaps(NOVEL, torch.zeros(2, 4, 37), 4, (16, 145)))
+    affinity = true_affinity(view, (2, 19), half_disc(2))[half_disc(2).index((0, 1))]
+    assert (affinity[:, :18] == 0).nonzero()[:, 1].tolist() == [cell, cell], "of the cell before the border alone"
+    edges = true_boundaries(view, (2, 19))
+    assert set(edges.nonzero()[:, 1].tolist()) == {cell, cell + 1}, "as true boundaries do"
 
 
 def test_only_pixels_of_r_with_a_true_label_count():

@@ -15,7 +15,7 @@ from simformer.config.settings import IGNORE
 from simformer.data.images import read_label
 from simformer.data.masking import mask_labels
 from simformer.data.splits import make_split
-from tests.unit.baselines.stages import CAM, CPU, cam
+from tests.unit.baselines.stages import CAM, CPU
 
 RIB = RibSettings(iterations=3, lr=0.02, other_images=2, pool=8, images_at_once=4)
 
@@ -85,22 +85,38 @@ def test_the_gain_is_found_where_it_is(pairs):
     assert (best.second_values.sum(axis=0)[:, 0] <= best.second_values.sum(axis=0)[:, 1]).all()
 
 
-def test_the_command_writes_every_property(scenes, image_set, masked, stages, truth, tmp_path):
-    manifest = tmp_path / "rib/maps.json"
-    model = stages.classifier.model
-    rib_maps(model, RIB, CAM, tmp_path / "rib/facts.json", MapJob(scenes.data, image_set, CPU, manifest))
-    cam(model, scenes.data, image_set, tmp_path / "cam")
-    files = {
-        "network": model, "data": scenes.data, "labels": image_set.root / "labels.json", "maps": manifest,
-        "plain": tmp_path / "cam/maps.json", "truth": truth.root / "labels.json", "masked": masked.root / "labels.json",
-        "settings": RIB.model_dump_json(), "cam": CAM.model_dump_json(), "amount": '{"pairs": 4, "exact_images": 2}',
-        "output": tmp_path / "claims.json", "device": "cpu",
-    }  # fmt: skip
-    options = [text for name, value in files.items() for text in (f"--{name}", str(value))]
-    assert cli.main(["check_rib", *options]) == 0
-    claims = load_claims(tmp_path / "claims.json")
+@pytest.fixture
+def check(scenes, image_set, masked, stages, truth, tmp_path):
+    """Make RIB's maps at some settings and sizes, and measure them with the command."""
+
+    def run(settings, sizes):
+        manifest = tmp_path / "rib/maps.json"
+        model = stages.classifier.model
+        rib_maps(model, settings, sizes, tmp_path / "rib/facts.json", MapJob(scenes.data, image_set, CPU, manifest))
+        files = {
+            "network": model, "data": scenes.data, "labels": image_set.root / "labels.json", "maps": manifest,
+            "truth": truth.root / "labels.json", "masked": masked.root / "labels.json",
+            "settings": settings.model_dump_json(), "cam": sizes.model_dump_json(),
+            "amount": '{"pairs": 4, "exact_images": 2}', "output": tmp_path / "claims.json", "device": "cpu",
+        }  # fmt: skip
+        options = [text for name, value in files.items() for text in (f"--{name}", str(value))]
+        assert cli.main(["check_rib", *options]) == 0
+        return load_claims(tmp_path / "claims.json")
+
+    return run
+
+
+def test_the_command_writes_every_property(check, image_set):
+    claims = check(RIB, CAM)
     assert [claim.check for claim in claims] == ["R1", "R2", "R3", "R4", "R4", "R4", "R5", "R6", "R6", "R7", "R9", "R9"]
     assert [claim.check for claim in claims if claim.control] == ["R7"]
     exact, kept = claims[-2:]
     assert bool(kept.images) == (exact.first_values.mean() > 0), "a gain that is none is not kept"
     assert len(claims[0].images) == len(image_set.images) and 4 <= len(claims[2].images) < 20
+
+
+def test_a_single_iteration_gains_nothing_over_plain_maps_whatever_the_size_of_the_images(check):
+    """The plain maps are made at RIB's own sizes, and in its precision."""
+    claims = check(RIB.model_copy(update={"iterations": 1}), CAM.model_copy(update={"short_edge": 40}))
+    gains = [c for c in claims if c.check in ("R3", "R4", "R7") or (c.check, c.first) == ("R9", "exact")]
+    assert len(gains) == 6 and all(np.array_equal(c.first_values, c.second_values) for c in gains)

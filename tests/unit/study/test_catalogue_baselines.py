@@ -41,6 +41,20 @@ def test_mistakes_in_the_baselines_settings_are_found_at_once(catalogue, tmp_pat
     assert "unknown key 'baselines.psa.epocs'; did you mean 'baselines.psa.epochs'?" in text
 
 
+@pytest.mark.parametrize(
+    ("faulty", "told"),
+    [
+        ({"psa": {"radius": 1}}, "'baselines.psa.radius': input should be greater than or equal to 2, found 1"),
+        ({"irn_walk": {"radius": 1}}, "'baselines.irn_walk.radius': input should be greater than or equal to 2"),
+        ({"seam": {"rescale": 0.001}}, "baselines.seam: rescale 0.001 leaves 0 of the crop's 448 pixels"),
+        ({"segmentation": {"views": [0.01]}}, "baselines.segmentation: views 0.01 leaves 3 of the crop's 321 pixels"),
+    ],
+)
+def test_settings_with_which_nothing_could_be_computed_are_refused(catalogue, faulty, told):
+    text = error_of(catalogue, {"datasets/toys": BASIC["datasets/toys"] | {"baselines": faulty}}, {})
+    assert told in text
+
+
 def test_maps_are_inherited_with_the_labels(catalogue):
     files = {
         "methods/cam": {"label": "C", "labels": "maps", "maps": {"expansion": "psa"}, "settings": SINGLE},

@@ -22,6 +22,16 @@ def test_every_shipped_study_resolves_every_method_and_experiment(path):
         assert study.experiment(experiment.stem).methods
 
 
+@pytest.mark.parametrize(("dataset", "stride8", "pairs"), [("coco_stuff_10k", 10, 8), ("ade20k", 8, 4)])
+def test_schedules_of_the_baselines_on_the_papers_datasets(dataset, stride8, pairs):
+    """SEAM and CPN, 6.4; RETAB, 4.4 and 4.5. Arms that are compared have equal schedules."""
+    study = REPOSITORY / "config/config.yaml"
+    shipped = Catalogue(read_yaml(study), study.name, study.parent).baselines(dataset)
+    assert [getattr(shipped, name).epochs for name in ("seam", "cpn", "plain")] == [stride8] * 3
+    assert [getattr(shipped, name).epochs for name in ("retab_boundary", "retab_affinity", "psa")] == [pairs] * 3
+    assert shipped.warm.epochs == 5
+
+
 @pytest.mark.parametrize(
     ("dataset", "number", "alpha", "beta", "form"),
     [

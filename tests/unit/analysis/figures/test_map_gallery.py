@@ -10,6 +10,7 @@ from PIL import Image
 from simformer.analysis.figures.map_gallery import arm_pictures, choose_scenes, draw_map_gallery, heat_overlay
 from simformer.baselines.class_maps.class_maps import ClassMaps
 from simformer.baselines.compared_maps import MapArm
+from simformer.data.derived_labels import UNSURE
 from simformer.data.images import read_label
 from simformer.data.masking import mask_labels
 from simformer.data.splits import Split
@@ -65,6 +66,17 @@ def test_drawn_scores_reach_one_and_labels_keep_base_masks(label_sets, tmp_path)
     assert scores.shape == mixed.shape == base.shape and scores.max() == 1
     assert np.array_equal(mixed[base != 255], base[base != 255])
     assert set(np.unique(mixed[base == 255])) <= {*masked.novel_labels(image), 255}
+
+
+def test_drawn_labels_of_an_image_with_an_unknown_class_are_those_trained_on(label_sets, stages):
+    masked, full = label_sets
+    image, named = choose_scenes(masked, full, 1)[0]
+    doubtful = replace(image, unknown=(next(c for c in masked.novel if c not in image.classes),))
+    base = read_label(masked.label_path(image))
+    low, sure = (MapArm("classifier", "classifier", stages.maps, gamma) for gamma in (0.1, UNSURE))
+    expected = arm_pictures(sure, image, named, base, masked)[1]
+    assert np.array_equal(arm_pictures(low, doubtful, named, base, masked)[1], expected)
+    assert not np.array_equal(arm_pictures(low, image, named, base, masked)[1], expected)
 
 
 def test_a_second_image_is_drawn_beside_the_first(scenes, label_sets, tmp_path):

@@ -1,11 +1,14 @@
 """Rounds: their networks and their trainings, what a stop leaves, and what is refused."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from simformer.baselines.conta.context_attention import ContextAttention
 from simformer.baselines.conta.deeplab import DeepLab, multiscale_logits, segmentation_loss
 from simformer.baselines.conta.round_classifier import ContextResponse
 from simformer.baselines.conta.rounds import ROUNDS, Round, networks_behind
@@ -104,6 +107,31 @@ def test_stopped_and_continued_equals_undisturbed(scenes, image_set, round1, tmp
     assert not parts.model.exists()
     train_round(tmp_path / "parts", spec, scenes.data, image_set, before)
     assert parts.model.read_bytes() == whole.model.read_bytes()
+
+
+@pytest.mark.parametrize("part", ["masks", "known"])
+def test_a_stopped_training_refuses_another_confounder_and_leaves_it_as_it_is(
+    scenes, image_set, round1, tmp_path, part
+):
+    old = round1.confounder
+    fewer = old.known.clone()
+    fewer[old.known.nonzero()[0]] = False
+    other = replace(old, **{part: {"masks": old.masks * 0.5, "known": fewer}[part]})
+    given = other.masks.clone(), other.known.clone()
+    train_round(tmp_path, CLASSIFIER, scenes.data, image_set, round1, stop_after=2)
+    before = SimpleNamespace(predicted=round1.predicted, confounder=other)
+    with pytest.raises(UserError, match=f"other average masks .hash {old.hash}, now {other.hash}"):
+        train_round(tmp_path, CLASSIFIER, scenes.data, image_set, before)
+    assert torch.equal(other.masks, given[0]) and torch.equal(other.known, given[1])
+
+
+def test_a_classifier_has_a_confounder_of_its_own(round1):
+    masks = round1.confounder.masks.clone()
+    attention = ContextAttention(round1.confounder)
+    state = attention.state_dict()
+    attention.load_state_dict(state | {"confounder": state["confounder"] + 1, "known": ~state["known"]})
+    assert torch.equal(round1.confounder.masks, masks)
+    assert not torch.equal(attention.known, round1.confounder.known)
 
 
 def test_segmentation_stopped_and_continued_equals_undisturbed(scenes, round1, tmp_path):

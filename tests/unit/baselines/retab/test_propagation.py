@@ -12,6 +12,7 @@ from simformer.baselines.retab.propagation import (
     NONE_OF_THEM,
     Anchor,
     Propagation,
+    boundary_cells,
     own_labels,
     start,
     two_stages,
@@ -29,7 +30,7 @@ from tests.unit.baselines.expansion.test_walk import (
 )
 from tests.unit.baselines.expansion.test_walk import random_scores as scores_of
 from tests.unit.baselines.retab.retab_stages import WALK
-from tests.unit.baselines.stages import CPU
+from tests.unit.baselines.stages import CAM, CPU, cam
 
 SETTINGS = TwoStageSettings(steps=32)
 
@@ -136,6 +137,29 @@ def test_walked_maps_of_all_images(scenes, masked, stages, retab, tmp_path):
     assert retab.anchored.identity != retab.walked.identity
 
 
+def test_maps_of_another_size_than_the_boundaries_are_walked_too(scenes, image_set, masked, stages, retab, tmp_path):
+    """A dataset may give a response sizes of its own; boundaries are made once, at those of the plain maps."""
+    smaller = CAM.model_copy(update={"short_edge": 34})
+    maps = cam(stages.classifier.model, scenes.data, image_set, tmp_path / "cam", settings=smaller)
+    job = MapJob(scenes.data, masked, CPU, tmp_path / "walked" / "maps.json")
+    walked = Propagation(retab.affinity.model, WALK, CPU).write(maps, retab.boundaries, False, job)
+    image = next(i for i in masked.images if masked.novel_labels(i))
+    found = walked.read(image.name)
+    assert found.classes == (*image.classes, NONE_OF_THEM) and found.extent == (34, 34)
+    assert found.scores.shape[1:] == (5, 5)
+
+
+def test_boundaries_keep_their_place_at_another_size():
+    scores = torch.zeros(1, 6, 9)
+    scores[0, :, 4] = 0.8
+    boundary = ClassMaps((NONE_OF_THEM,), scores, STRIDE, (48, 72))
+    assert torch.equal(boundary_cells(boundary, (48, 72)), scores[0])
+    found = boundary_cells(boundary, (38, 54))
+    assert found.shape == (5, 7) and found.argmax(dim=1).tolist() == [3] * 5 and (found[:, [0, 6]] == 0).all()
+    even = ClassMaps((NONE_OF_THEM,), torch.full((1, 6, 9), 0.6), STRIDE, (48, 72))
+    assert boundary_cells(even, (61, 90)) == pytest.approx(torch.full((8, 12), 0.6)), "padding too"
+
+
 def test_anchored_maps_have_no_novel_score_on_base_cells(masked, retab):
     found = 0
     for image in masked.images:
@@ -152,14 +176,14 @@ def test_e9_mixed_labels_hold_present_novel_classes_in_r_and_the_base_masks_outs
     image = next(i for i in masked.images if len(masked.novel_labels(i)) > 0)
     base, novel = torch.from_numpy(read_label(masked.label_path(image))), masked.novel_labels(image)
     maps = retab.walked.read(image.name)
-    mixed = mix_scores(maps.select(novel).at_size(*base.shape), novel, base, 0.1)
+    mixed = mix_scores(maps.select(novel).at_size(*base.shape), novel, base, 0.1, ())
     region = base == 255
     assert torch.equal(mixed[~region], base[~region])
     assert set(mixed[region].tolist()) <= {*novel, 255}
-    filled = mix_scores(maps.select(novel).at_size(*base.shape), novel, base, 0.0)
+    filled = mix_scores(maps.select(novel).at_size(*base.shape), novel, base, 0.0, ())
     assert 255 not in filled[region].tolist()
     huge = ClassMaps((*maps.classes, 254), torch.cat([maps.scores, torch.full((1, 6, 6), 9.0)]), 8, maps.extent)
-    assert torch.equal(mix_scores(huge.select(novel).at_size(*base.shape), novel, base, 0.1), mixed)
+    assert torch.equal(mix_scores(huge.select(novel).at_size(*base.shape), novel, base, 0.1, ()), mixed)
 
 
 class Colours(torch.nn.Module):
@@ -183,7 +207,7 @@ def test_e11_a_mirrored_image_gives_mirrored_labels(scenes, masked, stages, reta
             mine = ClassMaps(maps.classes, maps.scores.flip(dims), maps.stride, maps.extent)
             walked = propagation.propagate(mine, boundary.flip(dims), pixels.flip(dims))
             novel, masks = masked.novel_labels(image), torch.from_numpy(base.copy()).flip(dims)
-            mixed = mix_scores(walked.select(novel).at_size(*base.shape), novel, masks, 0.1)
+            mixed = mix_scores(walked.select(novel).at_size(*base.shape), novel, masks, 0.1, ())
             found.append(mixed.flip(dims).numpy())
         agreeing.append(np.mean(found[0] == found[1]))
     assert min(agreeing) >= 0.99

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from simformer.baselines.classifier import Classifier
+from simformer.baselines.rib import tuning
 from simformer.baselines.rib.pooling import PRESENT, rib_loss
 from simformer.baselines.rib.settings import RibSettings
 from simformer.baselines.rib.tuning import STAGES, Plan, cut, fine_tune
@@ -140,6 +141,47 @@ def test_seldom_evaluated_scales_keep_their_weight():
     fast, exact = (run(settings(tier=t, **still)) for t in ("fast", "exact"))
     for a, b in zip(fast, exact, strict=True):
         assert all(torch.allclose(x, y, rtol=1e-4, atol=1e-5) for x, y in zip(a.maps, b.maps, strict=True))
+
+
+def plain_maps():
+    """Maps of the classifier itself, summed with those of the mirror image, per scale [M, K, h, w]."""
+    views, _, _ = data()
+    both = [torch.stack([network()(pair) for pair in features]).detach().relu() for features in views]
+    return [maps[:, 0] + maps[:, 1].flip(-1) for maps in both]
+
+
+@pytest.mark.parametrize("tier", ["exact", "middle", "fast"])
+def test_u4_an_image_that_stops_at_the_first_iteration_has_the_plain_maps_to_the_bit(tier):
+    found = run(settings(tier=tier).model_copy(update={"stop_logit": -99.0}))
+    for m, trajectory in enumerate(found):
+        assert trajectory.stopped == 0
+        assert all(torch.equal(x, y[m]) for x, y in zip(trajectory.maps, plain_maps(), strict=True))
+
+
+@pytest.mark.parametrize("tier", ["exact", "middle", "fast"])
+def test_u4_a_class_that_ends_after_the_first_iteration_has_the_plain_maps_to_the_bit(tier):
+    found = run(settings(tier=tier, explode_share=0.0, explode_growth=1e-6))
+    ended = [(m, c) for m, t in enumerate(found) for c, k in t.exploded.items() if k == 1]
+    assert ended
+    for m, c in ended:
+        assert all(torch.equal(x[c], y[m, c]) for x, y in zip(found[m].maps, plain_maps(), strict=True))
+
+
+@pytest.mark.parametrize("tier", ["middle", "fast"])
+def test_scales_keep_equal_weight_wherever_an_image_ends(tier):
+    """Weights that hardly move: every scale is the plain one times the iterations that counted."""
+    for limit in range(1, 10):
+        logits = iter([0.0] * limit + [100.0] * 10)
+        views, present, _ = data()
+        still = settings(tier=tier, lr=1e-12, weight_decay=0.0, other_images=0)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tuning, "mean_logit", lambda *_, given=logits: torch.full((IMAGES,), next(given)))
+            plan = Plan.of(still, SCALES)
+            found = fine_tune(network(), views, present, present.float(), lambda k: None, still, plan)
+        for m, trajectory in enumerate(found):
+            assert trajectory.stopped == (limit if limit < 9 else None)
+            for maps, plain in zip(trajectory.maps, plain_maps(), strict=True):
+                assert torch.allclose(maps, min(limit + 1, 10) * plain[m], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("backbone", ["tiny", "mobilenet_v2", "resnet18", "resnet50"])
