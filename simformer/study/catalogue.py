@@ -17,7 +17,7 @@ from simformer.config.layers import RunConfig, check_layer, merge, parse, parse_
 from simformer.config.paths import config_folder, expand_path
 from simformer.config.settings import ModelSettings, TrainSettings
 from simformer.data.splits import names_hash, read_pinned
-from simformer.errors import UserError, did_you_mean
+from simformer.errors import UserError
 from simformer.study.files import DatasetFile, ExperimentFile, FigureFile, MethodFile, Study
 from simformer.study.names import refuse_misspelt_dataset, require_distinct_labels, require_file
 
@@ -118,30 +118,6 @@ class Catalogue:
         self.split_json(dataset, f"split{split}")
         seed = self.study.seeds[0] if figure.seed is None else figure.seed
         return figure.model_copy(update={"dataset": dataset, "split": split, "seed": seed})
-
-    def sweep(self, name: str, dataset: str, split: str) -> dict[str, dict[str, float]]:
-        """Return the value that each method of an experiment has for the keys that it sweeps: key -> method -> value.
-
-        The first method, which has the defaults, belongs to every key.
-        Raises: UserError when a method differs from the first in anything but one of these keys.
-        """
-        path, table = self._path("experiments", name), self.experiment(name)
-        if not table.sweep:
-            return {}
-        first, *others = [self.run(dataset, split, method, 0).flat(complete=True) for method in table.methods]
-        panels = {key: {table.methods[0]: first[key]} for key in table.sweep if key in first}
-        if unknown := sorted(set(table.sweep) - set(panels)):
-            hint = did_you_mean(unknown[0], first, "docs/configuration.md lists them")
-            raise UserError(f"{path}: sweep: unknown setting {unknown[0]}{hint}")
-        for method, flat in zip(table.methods[1:], others, strict=True):
-            differing = [key for key in flat if key != "method" and flat[key] != first[key]]
-            if len(differing) != 1 or differing[0] not in panels:
-                raise UserError(
-                    f"{path}: '{method}' differs from '{table.methods[0]}' in {', '.join(differing) or 'nothing'}; "
-                    f"in a sweep it must differ in one of {', '.join(table.sweep)}"
-                )
-            panels[differing[0]][method] = flat[differing[0]]
-        return panels
 
     def trained_split(self, split: str, method: str) -> str:
         """Return the split in which a method is trained: those that see every mask serve all splits."""

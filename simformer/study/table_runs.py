@@ -13,6 +13,7 @@ from simformer.errors import UserError
 from simformer.study.catalogue import Cell
 from simformer.study.files import MEASURE_FILES, ExperimentFile
 from simformer.study.runs import ClassRun, DiagnosedRun, EvaluatedRun, LabelRun, Run, Runs, ScoredRun
+from simformer.study.sweeps import swept
 
 Specification = dict[str, Any]
 ScoredT = TypeVar("ScoredT", bound=ScoredRun)
@@ -133,7 +134,7 @@ def sweep(runs: Runs, name: str) -> Specification:
     """Return what `draw_sweeps` takes: panels by dataset, split, setting and method."""
     panels: dict[str, dict[str, Any]] = {}
     for dataset, split in dict.fromkeys(cell[:2] for cell in runs.catalogue.cells(name)):
-        panels.setdefault(dataset, {})[split] = runs.catalogue.sweep(name, dataset, split)
+        panels.setdefault(dataset, {})[split] = swept(runs.catalogue, name, dataset, split)
     experiment = runs.catalogue.experiment(name)
     return {"title": experiment.title, "reference": experiment.methods[0], "panels": panels}
 
