@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,10 @@ class Catalogue:
         return table
 
     def cells(self, name: str) -> list[Cell]:
-        """Return every result that an experiment shows: datasets and splits first, then rows, then seeds."""
+        """Return every result that an experiment shows: datasets and splits first, then rows, then seeds.
+
+        A method whose predictions do not depend on the seed has one result, not one per seed.
+        """
         table = self.experiment(name)
         found = [
             (dataset, f"split{number}", method, seed)
@@ -92,7 +95,7 @@ class Catalogue:
                 number in table.splits[dataset] if dataset in table.splits else split.only is None or name in split.only
             )
             for method in table.methods
-            for seed in table.seeds or self.study.seeds
+            for seed in self._distinct_seeds(dataset, f"split{number}", method, table.seeds or self.study.seeds)
         ]
         if not found:
             asked = "; ".join(f"{dataset} {list(splits)}" for dataset, splits in table.splits.items()) or "any"
@@ -101,6 +104,17 @@ class Catalogue:
                 "add one under `datasets`, or take the experiment out of `experiments`"
             )
         return found
+
+    def _distinct_seeds(self, dataset: str, split: str, method: str, seeds: Sequence[int]) -> Sequence[int]:
+        """Return the seeds that have a result of their own: of those that score one folder of predictions, the first.
+
+        Copies of one result have no spread, and must not count as several trainings.
+        """
+        predictions = self.method(method).predictions
+        if predictions is None:
+            return seeds
+        folders = {predictions.format(dataset=dataset, split=split, seed=seed): seed for seed in reversed(seeds)}
+        return [seed for seed in seeds if seed in folders.values()]
 
     def figure(self, name: str) -> FigureFile:
         """Return a figure of images with the study's first dataset, split and seed where it names none."""
