@@ -121,11 +121,15 @@ def diagnostics(runs: Runs, name: str) -> Specification:
 
 
 def curves(runs: Runs, name: str, dataset: str, split: str) -> Specification:
-    """Return what `curves_figure` takes: the runs of one split with their training logs."""
-    cells = [cell for cell in runs.catalogue.cells(name) if cell[:2] == (dataset, split) and runs.is_trained(cell)]
+    """Return what `curves_figure` takes: the runs of one split with their training logs.
+
+    Raises: UserError for a split that the table does not use, and for one without a training.
+    """
+    cells = [cell for cell in runs.catalogue.cells(name) if cell[:2] == (dataset, split)]
     if not cells:
         raise UserError(f"experiment '{name}' has no {dataset} {split}")
-    found = [runs.of(cell, ScoredRun, path=runs.trained("log.csv", cell)) for cell in cells]
+    trained = runs.with_model(name, cells)
+    found = [runs.of(cell, ScoredRun, path=runs.trained("log.csv", cell)) for cell in trained]
     specification = _shown(runs, name, found)
     return specification | {"title": f"{specification['title']}: training"}
 
