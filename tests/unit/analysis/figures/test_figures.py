@@ -18,7 +18,7 @@ from simformer.analysis.figures.similarity import (
     named_example,
     similarity_figure,
     similarity_maps,
-    with_statistics,
+    with_pair_statistics,
 )
 from simformer.analysis.figures.style import draw_figure
 from simformer.build import TrainedModel, build_training
@@ -164,7 +164,7 @@ def test_statistics_are_those_of_the_teacher_on_the_same_pixels(trained):
     generator = torch.Generator().manual_seed(0)
     embeddings = [torch.randn(1, 32, 4, 4, generator=generator) for _ in range(2)]
     before = {name: value.clone() for name, value in trained.simnet.state_dict().items()}
-    copied = with_statistics(trained.simnet, embeddings, 16)
+    copied = with_pair_statistics(trained.simnet, embeddings, 16)
     features = torch.stack([e[0].flatten(1).T for e in embeddings])
     teacher = trained.simnet.train()(features, features.flip(0))
     trained.simnet.eval()
