@@ -42,7 +42,10 @@ def innermost(region: np.ndarray) -> tuple[int, int]:
 
 
 def choose_examples(scene: Scene, count: int) -> list[Example]:
-    """Choose pairs of test images, novel classes before base classes in turn, each time the first two that show it."""
+    """Choose pairs of test images, novel classes before base classes in turn, each time the first two that show it.
+
+    Raises: UserError if no two test images show much of the same class.
+    """
     base = [c for c in range(len(scene.index.classes)) if c not in scene.split.novel]
     turns = [c for pair in zip(scene.split.novel, base, strict=False) for c in pair]
     examples: list[Example] = []
@@ -56,6 +59,11 @@ def choose_examples(scene: Scene, count: int) -> list[Example]:
         if len(pair) == 2 and len(examples) < count:
             first, second = pair
             examples.append(Example(first, second, c, innermost(scene.truth(first) == c)))
+    if not examples:
+        raise UserError(
+            f"images: no class covers {SMALLEST_REGION:.0%} of two test images, so none can be chosen; name two in the "
+            "figure's file, and a pixel of the first, e.g. images: [one, another], pixel: [40, 25]"
+        )
     return examples
 
 

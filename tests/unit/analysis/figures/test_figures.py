@@ -149,6 +149,12 @@ def test_examples_show_their_class_in_both_images_and_the_pixel_is_of_it(scene):
         assert scene.truth(example.first)[example.pixel] == example.class_id
 
 
+def test_images_without_a_common_class_are_no_examples(scene):
+    alone = replace(scene, index=replace(scene.index, test=scene.index.test[:1]))
+    with pytest.raises(UserError, match=r"images: no class covers 2% of two test images, .* images: \[one, another\]"):
+        choose_examples(alone, 4)
+
+
 def test_a_named_pair_and_pixel(scene):
     first, second = scene.index.test[:2]
     example = named_example(scene, [first.name, second.name], [3, 40])
