@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,8 @@ SIZE_DIVISOR = 32
 
 RESIZED_BYTES = 2**28
 """Memory for scores at the size of a photograph: `best_classes` takes as many classes at a time as fit into it."""
+AVERAGED_BYTES = 2**31
+"""The same where scores of several views are averaged, which are computed again for each part of the classes."""
 
 
 @dataclass(frozen=True)
@@ -82,15 +84,28 @@ def best_classes(model: MaskFormer, images: Tensor, size: tuple[int, int]) -> tu
         model, images, size: see `class_scores`.
     Returns: class ids, uint8 [B, *size], of equal scores the lowest; scores >= 0, float32 [B, *size].
     """
-    fitting = max(1, RESIZED_BYTES // (4 * len(images) * size[0] * size[1]))
-    first, *others = _scores(model, images).split(fitting, dim=1)
-    best, ids = _resized(first, size).max(dim=1)
-    ids = ids.to(torch.uint8)
-    for number, part in enumerate(others, 1):
-        highest, places = _resized(part, size).max(dim=1)
+    parts = _scores(model, images).split(_fitting(RESIZED_BYTES, len(images), size), dim=1)
+    return _best(_resized(part, size) for part in parts)
+
+
+def _fitting(memory: int, count: int, size: tuple[int, int]) -> int:
+    """Return how many classes' scores of so many images of a size fit into some memory, at least one."""
+    return max(1, memory // (4 * count * size[0] * size[1]))
+
+
+@torch.inference_mode()
+def _best(parts: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return class and score of the highest score at every pixel; the parts [B, k, H, W] hold the classes in order."""
+    left = iter(parts)
+    part = next(left)
+    best, places = part.max(dim=1)
+    ids, first = places.to(torch.uint8), part.shape[1]
+    for part in left:
+        highest, places = part.max(dim=1)
         better = highest > best
         best[better] = highest[better]
-        ids[better] = places[better].add_(number * fitting).to(torch.uint8)
+        ids[better] = places[better].add_(first).to(torch.uint8)
+        first += part.shape[1]
     return ids, best
 
 
@@ -98,6 +113,15 @@ def _scores(model: MaskFormer, images: Tensor) -> Tensor:
     """Class scores of raw images at the size of the network's input, [B, K, h, w]."""
     height, width = images.shape[-2:]
     return fuse(*_padded_logits(model, images))[..., :height, :width]
+
+
+def _deferred_scores(model: MaskFormer, images: Tensor) -> Callable[[], Tensor]:
+    """Run the network on raw images, and return what computes `_scores` from its small masks, as often as asked."""
+    height, width = images.shape[-2:]
+    padded = _padded(images)
+    output = model(padded)
+    classes, masks, shape = output.class_logits[-1], output.mask_logits[-1], padded.shape[-2:]
+    return lambda: fuse(classes, _upsampled(masks, shape))[..., :height, :width]
 
 
 def _resized(scores: Tensor, size: tuple[int, int]) -> Tensor:
@@ -125,15 +149,24 @@ def proposals(model: MaskFormer, images: Tensor, size: tuple[int, int]) -> tuple
 
 def _padded_logits(model: MaskFormer, images: Tensor) -> tuple[Tensor, Tensor]:
     """Class logits [B, N, K + 1] and mask logits [B, N, H, W] of raw images; H and W are those of the padded input."""
+    return final_logits(model, _padded(images))
+
+
+def _padded(images: Tensor) -> Tensor:
+    """Normalise raw images and pad them to a multiple of SIZE_DIVISOR."""
     height, width = images.shape[-2:]
-    return final_logits(model, F.pad(normalise(images), (0, -width % SIZE_DIVISOR, 0, -height % SIZE_DIVISOR)))
+    return F.pad(normalise(images), (0, -width % SIZE_DIVISOR, 0, -height % SIZE_DIVISOR))
 
 
 def final_logits(model: MaskFormer, padded: Tensor) -> tuple[Tensor, Tensor]:
     """Class logits [B, N, K + 1] and mask logits [B, N, H, W] of normalised and padded images, [B, 3, H, W]."""
     output = model(padded)
-    masks = F.interpolate(output.mask_logits[-1].float(), size=padded.shape[-2:], mode="bilinear", align_corners=False)
-    return output.class_logits[-1], masks
+    return output.class_logits[-1], _upsampled(output.mask_logits[-1], padded.shape[-2:])
+
+
+def _upsampled(mask_logits: Tensor, size: Sequence[int]) -> Tensor:
+    """Bring mask logits, [B, N, h, w], to the size of the padded input."""
+    return F.interpolate(mask_logits.float(), size=tuple(size), mode="bilinear", align_corners=False)
 
 
 def network_input(image: ImageFile, settings: InferenceSettings, device: torch.device) -> Tensor:
@@ -166,8 +199,13 @@ def predict(
         average_short_edges: shorter sides whose scores are averaged, plain and flipped; empty: one plain pass.
     Yields: (position in `images`, class ids uint8 [H, W] at the original size), in order of size.
     """
-    for batch, scores in batch_scores(model, images, settings, device, average_short_edges):
-        yield from zip(batch, scores.argmax(dim=1).to(torch.uint8).cpu().numpy(), strict=True)
+    for batch, resized, size in _read(images, settings):
+        if average_short_edges:
+            fitting = _fitting(AVERAGED_BYTES, len(batch), size)
+            ids, _ = _best(_averaged(model, resized, size, average_short_edges, settings, device, fitting))
+        else:
+            ids, _ = best_classes(model, _stack(resized, device), size)
+        yield from zip(batch, ids.cpu().numpy(), strict=True)
 
 
 def batch_scores(
@@ -183,32 +221,45 @@ def batch_scores(
         model, images, settings, device, average_short_edges: see `predict`.
     Yields: (positions in `images`, class scores [B, K, H, W] at the original size), in order of size.
     """
-    for batch in _batches(images, settings.batch_images):
-        size = (images[batch[0]].height, images[batch[0]].width)
-        shape = resized_shape(*size, settings.short_edge, settings.max_long_edge)
-        resized = [resize_image(images[i].read(), *shape) for i in batch]
+    for batch, resized, size in _read(images, settings):
         if average_short_edges:
-            scores = _averaged(model, resized, size, average_short_edges, settings.pseudo_max_long_edge, device)
+            (scores,) = _averaged(model, resized, size, average_short_edges, settings, device)
         else:
             scores = class_scores(model, _stack(resized, device), size)
         yield batch, scores
 
 
+@torch.inference_mode()
 def _averaged(
     model: MaskFormer,
     images: list[np.ndarray],
     size: tuple[int, int],
     short_edges: Sequence[int],
-    max_long_edge: int,
+    settings: InferenceSettings,
     device: torch.device,
-) -> Tensor:
-    total = torch.zeros((), device=device)
+    fitting: int | None = None,
+) -> Iterator[Tensor]:
+    """Average the scores of several sizes, plain and flipped; yields `fitting` classes at a time, or all at once.
+
+    The network runs once for every view. For each part of the classes its masks are fused again, since the scores of
+    all views would need more memory than their sum.
+    """
+    views: list[Callable[[], Tensor]] = []
     height, width = images[0].shape[:2]
     for short_edge in short_edges:
-        shape = resized_shape(height, width, short_edge, max_long_edge)
+        shape = resized_shape(height, width, short_edge, settings.pseudo_max_long_edge)
         view = _stack([resize_image(image, *shape) for image in images], device)
-        total = total + class_scores(model, view, size) + class_scores(model, view.flip(-1), size).flip(-1)
-    return total / (2 * len(short_edges))
+        views += [_deferred_scores(model, view), _deferred_scores(model, view.flip(-1))]
+    first, classes = 0, None
+    while classes is None or first < classes:
+        total = torch.zeros((), device=device)
+        for number, view_scores in enumerate(views):
+            scores = view_scores()
+            classes = scores.shape[1]
+            part = _resized(scores[:, first : first + (fitting or classes)], size)
+            total = total + (part.flip(-1) if number % 2 else part)
+        yield total / len(views)
+        first += total.shape[1]
 
 
 def _batches(images: Sequence[ImageFile], size: int) -> Iterator[list[int]]:
@@ -218,6 +269,16 @@ def _batches(images: Sequence[ImageFile], size: int) -> Iterator[list[int]]:
     for positions in by_shape.values():
         for first in range(0, len(positions), size):
             yield positions[first : first + size]
+
+
+def _read(
+    images: Sequence[ImageFile], settings: InferenceSettings
+) -> Iterator[tuple[list[int], list[np.ndarray], tuple[int, int]]]:
+    """Yield batches of images at test size: positions, images, and their original size."""
+    for batch in _batches(images, settings.batch_images):
+        size = (images[batch[0]].height, images[batch[0]].width)
+        shape = resized_shape(*size, settings.short_edge, settings.max_long_edge)
+        yield batch, [resize_image(images[i].read(), *shape) for i in batch], size
 
 
 def _stack(images: list[np.ndarray], device: torch.device) -> Tensor:

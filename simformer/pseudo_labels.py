@@ -18,7 +18,7 @@ from simformer.data.derived_labels import derive_labels, mix_scores
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelSet
 from simformer.data.shards import WHOLE, Shard
-from simformer.inference import ImageFile, batch_scores
+from simformer.inference import ImageFile, batch_scores, predict
 
 RELEASED = PseudoSettings()
 """The rule of the released code."""
@@ -41,21 +41,19 @@ def mix(predicted: np.ndarray, masked: np.ndarray, novel: list[int]) -> np.ndarr
 def label_region(
     scores: Tensor, masked: np.ndarray, novel: list[int], choice: PseudoSettings, unknown: tuple[int, ...] = ()
 ) -> np.ndarray:
-    """Label the not-base region of an image by the scores of its classes.
+    """Label the not-base region of an image by the scores of its classes; the released rule needs none (see `mix`).
 
     Args:
         scores: of all K classes, >= 0, [K, H, W].
         masked: base class ids, IGNORE on everything else, uint8 [H, W].
         novel: ids of the novel classes in the image's labels, ascending.
-        choice: the rule.
+        choice: the rule, 'present' or 'common'.
         unknown: ids of the classes of which nobody says whether the image shows them. They compete as all classes do
-            ('released', 'present'), and what they win is IGNORE; for 'common' see `lowest_score`.
+            ('present'), and what they win is IGNORE; for 'common' see `lowest_score`.
     Returns: uint8 [H, W]: base pixels keep their id, others have one of `novel` or IGNORE.
     """
     if choice.rule == "common":
         return mix_scores(scores[novel].cpu(), novel, torch.from_numpy(masked), choice.gamma, unknown).numpy()
-    if choice.rule == "released":
-        return mix(scores.argmax(dim=0).to(torch.uint8).cpu().numpy(), masked, novel)
     own = np.union1d(masked[masked != IGNORE], [*novel, *unknown]).astype(np.uint8)
     return mix(own[scores[own.tolist()].argmax(dim=0).cpu().numpy()], masked, novel) if own.size else masked
 
@@ -90,11 +88,17 @@ def pseudo_labels(
     labels = replace(labels, images=mine, shard=shard)
     images = [ImageFile.of(data, i) for i in labels.images]
 
-    def mixed() -> Iterator[tuple[int, np.ndarray]]:
+    def released() -> Iterator[tuple[int, np.ndarray]]:
+        edges = settings.pseudo_short_edges
+        for position, predicted in predict(trained.model, images, settings, device, average_short_edges=edges):
+            image = labels.images[position]
+            yield position, mix(predicted, read_label_map(labels, image), sorted(labels.novel_labels(image)))
+
+    def scored() -> Iterator[tuple[int, np.ndarray]]:
         for batch, scores in batch_scores(trained.model, images, settings, device, settings.pseudo_short_edges):
             for position, own in zip(batch, scores, strict=True):
                 image = labels.images[position]
                 novel = sorted(labels.novel_labels(image))
                 yield position, label_region(own, read_label_map(labels, image), novel, choice, image.unknown)
 
-    return derive_labels(labels, destination, "pseudo", mixed())
+    return derive_labels(labels, destination, "pseudo", released() if choice.rule == "released" else scored())

@@ -48,7 +48,7 @@ class PixelPairs:
 @torch.no_grad()
 def simnet_f1(
     trained: TrainedModel, data: Path, weak: LabelSet, true: LabelSet, device: torch.device, pairs: int, output: Path
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """Measure F1 of SimNet (Sec. 4.3) on pixels of training image pairs, with the true labels of their novel pixels.
 
     Image pairs, augmentation and J are those of training. Base: pixels drawn as for L_sim with the released pairs,
@@ -64,7 +64,8 @@ def simnet_f1(
         device: of the network.
         pairs: image pairs (the paper: 100).
         output: JSON to write.
-    Returns: F1 in percent as `base_dis`, `base_sim`, `novel_dis`, `novel_sim` and with suffix `_train`.
+    Returns: F1 in percent as `base_dis`, `base_sim`, `novel_dis`, `novel_sim` and with suffix `_train`; None where
+        there is none (see `f1`), e.g. for dissimilar novel pairs of a split with one novel class.
     Raises: UserError if the method has no SimNet, or the files are not of one dataset and split.
     """
     if trained.simnet is None:
@@ -141,7 +142,12 @@ def count_pairs(sample: PixelPairs, simnet: SimNet, training: bool) -> Tensor:
     return torch.bincount(kinds, minlength=4).view(2, 2).float()
 
 
-def f1(counts: Tensor) -> list[float]:
-    """Return the F1 of 'dissimilar' and of 'similar' in percent from counts [2, 2]; 0 where undefined."""
-    hits = counts.diagonal()
-    return (100 * 2 * hits / (counts.sum(0) + counts.sum(1)).clamp(min=1)).tolist()
+def f1(counts: Tensor) -> list[float | None]:
+    """Return the F1 of 'dissimilar' and of 'similar', 2 TP / (2 TP + FP + FN), in percent.
+
+    Args:
+        counts: see `count_pairs`, [2, 2].
+    Returns: two values; None for a kind of pairs that neither occurs nor is predicted, which has no F1.
+    """
+    hits, every = 2 * counts.diagonal(), counts.sum(0) + counts.sum(1)
+    return [100 * hit / count if count else None for hit, count in zip(hits.tolist(), every.tolist(), strict=True)]

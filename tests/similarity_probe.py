@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from simformer.analysis.tables.numbers import number
 from simformer.build import load_model
 from simformer.config.settings import IGNORE
 from simformer.data.labels import LabelSet
@@ -36,7 +37,7 @@ ON = {group: f"a new SimNet, trained on {group} pixels" for group in GROUPS}
 COSINE = {group: f"cosine, best threshold of {group} pixels" for group in GROUPS}
 WIDTH, STEPS, RATE = 64, 600, 1e-3
 Probe = dict[str, list[PixelPairs]]
-Table = dict[str, dict[str, list[float]]]
+Table = dict[str, dict[str, list[float | None]]]
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,14 @@ class Compared:
             similar.append((first[:, None] == second)[valid])
         return cls(torch.cat(cosines), torch.cat(similar))
 
-    def f1_at(self, threshold: float) -> list[float]:
+    def f1_at(self, threshold: float) -> list[float | None]:
         """Return F1 of 'dissimilar' and 'similar' in percent if pairs of at least this cosine count as similar."""
         kinds = 2 * self.similar.long() + (self.cosine >= threshold).long()
         return f1(torch.bincount(kinds, minlength=4).view(2, 2).float())
 
     def best_threshold(self) -> float:
-        """Return the threshold, in steps of 0.02, with the highest mean of both F1."""
-        return max((t / 50 for t in range(-49, 50)), key=lambda t: sum(self.f1_at(t)))
+        """Return the threshold, in steps of 0.02, with the highest mean of both F1; one that is not there counts 0."""
+        return max((t / 50 for t in range(-49, 50)), key=lambda t: sum(value or 0.0 for value in self.f1_at(t)))
 
 
 def halves(run: Path, data: Path, weak: LabelSet, true: LabelSet, pairs: int) -> tuple[Probe, Probe, SimNet]:
@@ -158,7 +159,7 @@ def page(result: dict[str, Any]) -> str:
     ]
     for training, table in result["rows"].items():
         for name, found in table.items():
-            values = " | ".join("{:.1f} / {:.1f}".format(*found[group]) for group in GROUPS)
+            values = " | ".join(" / ".join(number(value, ".1f") for value in found[group]) for group in GROUPS)
             lines.append(f"| {training} | {name} | {values} |")
     return "\n".join(lines) + "\n"
 

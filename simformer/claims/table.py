@@ -40,8 +40,9 @@ NOTE = (
     "There are two 95 % intervals. The one over images is a paired bootstrap "
     f"({DRAWS} draws) with the networks as they are, and each arm is averaged over the seeds. The one over seeds is "
     f"Welch's, from {MANY_SEEDS} seeds on. `shown` is yes if the whole interval over images is beyond the bound, "
-    "opposite if all of it is on the wrong side of no difference, - if no image has what the measure needs, and no "
-    "otherwise. (control) marks a negative control: if it does not come out as stated, the measure is no good."
+    "opposite if all of it is on the wrong side of no difference, - if there is no value, or one image, and no "
+    "otherwise. Seeds without a value do not count. (control) marks a negative control: if it does not come out as "
+    "stated, the measure is no good."
 )
 
 
@@ -68,7 +69,7 @@ def check_table(spec: dict[str, Any]) -> pd.DataFrame:
 
 
 def evaluate(claims: Sequence[Claim], draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
-    """Evaluate one claim, measured with one or several seeds.
+    """Evaluate one claim, measured with one or several seeds; seeds without a value do not count.
 
     Args:
         claims: one per seed.
@@ -76,12 +77,13 @@ def evaluate(claims: Sequence[Claim], draws: int = DRAWS, seed: int = 0) -> dict
     Returns: the columns of `check_table` but for dataset and split.
     """
     claim = claims[0]
-    names = sorted({name for c in claims for name in c.images})
-    everything = np.ones((1, len(names)), np.int64)
-    per_seed = np.stack([_arms(c, names, everything)[:, 0] for c in claims])  # [seeds, 2]
-    first, second = per_seed.mean(axis=0)
+    means = [(c, _means(c)) for c in claims]
+    measured = [c for c, mean in means if np.isfinite(mean).all()]
+    names = sorted({name for c in measured for name in c.images})
+    per_seed = np.array([mean for _, mean in means if np.isfinite(mean).all()]).reshape(-1, 2)
+    first, second = per_seed.mean(axis=0) if measured else np.full(2, math.nan)
     value = float(_compared(first, second, claim))
-    images = _over_images(claims, names, draws, seed)
+    images = _over_images(measured, names, draws, seed)
     seeds = _over_seeds(per_seed, claim)
     return {
         **{name: getattr(claim, name) for name in ("method", "check", "statement", "first", "second", "statistic")},
@@ -95,8 +97,8 @@ def evaluate(claims: Sequence[Claim], draws: int = DRAWS, seed: int = 0) -> dict
         "expected": claim.expected,
         "bound": claim.bound,
         "images": len(names),
-        "seeds": len(claims),
-        "shown": verdict(images, value, claim) if len(names) > 1 else NONE,
+        "seeds": len(measured),
+        "shown": verdict(images, value, claim),
         "control": "yes" if claim.control else "no",
         "lack": images.lack,
         "seed_lack": seeds.lack,
@@ -104,13 +106,15 @@ def evaluate(claims: Sequence[Claim], draws: int = DRAWS, seed: int = 0) -> dict
 
 
 def verdict(interval: Interval, value: float, claim: Claim) -> str:
-    """Tell whether a claim of two images or more shows: yes, no or opposite.
+    """Tell whether a claim shows: yes, no or opposite, or NONE if nothing could be measured on two images or more.
 
     Args:
         interval: over images; where all of them agree there is none, and the value itself counts.
         value: what was measured.
         claim: what was expected.
     """
+    if interval.lack in ("no value", "one image"):
+        return NONE
     low, high = (value, value) if interval.lack == "no spread" else (interval.low, interval.high)
     neutral = 1.0 if claim.statistic == "ratio" else 0.0
     above = claim.expected == "above"
@@ -128,6 +132,13 @@ def _over_images(claims: Sequence[Claim], names: list[str], draws: int, seed: in
     values = _compared(first, second, claims[0])
     size = values if claims[0].statistic == "ratio" else np.maximum(abs(first), abs(second))
     return percentile_interval(values, CONFIDENCE, size)
+
+
+def _means(claim: Claim) -> np.ndarray:
+    """Value of both arms over all images of one seed, [2]; NaN without one."""
+    names = sorted(set(claim.images))
+    means: np.ndarray = _arms(claim, names, np.ones((1, len(names)), np.int64))[:, 0]
+    return means
 
 
 def _arms(claim: Claim, names: list[str], weights: np.ndarray) -> np.ndarray:

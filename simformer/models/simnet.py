@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from typing import cast
 
@@ -105,6 +106,23 @@ class SimNet(nn.Module):
     def residual_blocks(self) -> list[ResidualBlock]:
         """Return `blocks`, of which PyTorch forgets the type."""
         return list(cast("Iterable[ResidualBlock]", self.blocks))
+
+
+def with_statistics(simnet: SimNet, a: Tensor, b: Tensor) -> SimNet:
+    """Return a copy of SimNet, in eval mode, whose batch norm has the statistics of given pairs.
+
+    SimNet teaches with the statistics of the pairs at hand; its running ones are poor (docs/discrepancies.md, row 31).
+
+    Args:
+        simnet: the network, which stays as it is.
+        a, b: embeddings of the pixels whose pairs count, see `SimNet.forward`.
+    """
+    copied = copy.deepcopy(simnet).train()
+    for module in copied.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            module.momentum = 1.0
+    copied(a, b)
+    return copied.eval()
 
 
 def linear_on_pairs(linear: nn.Linear, a: Tensor, b: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from simformer.config.layers import RunConfig, check_layer, merge, parse, parse_
 from simformer.config.paths import config_folder, expand_path
 from simformer.config.settings import ModelSettings, TrainSettings
 from simformer.data.splits import names_hash, read_pinned
-from simformer.errors import UserError, did_you_mean
+from simformer.errors import UserError
 from simformer.study.files import DatasetFile, ExperimentFile, FigureFile, MethodFile, Study
 from simformer.study.names import refuse_misspelt_dataset, require_distinct_labels, require_file
 
@@ -82,7 +82,10 @@ class Catalogue:
         return table
 
     def cells(self, name: str) -> list[Cell]:
-        """Return every result that an experiment shows: datasets and splits first, then rows, then seeds."""
+        """Return every result that an experiment shows: datasets and splits first, then rows, then seeds.
+
+        A method whose predictions do not depend on the seed has one result, not one per seed.
+        """
         table = self.experiment(name)
         found = [
             (dataset, f"split{number}", method, seed)
@@ -92,7 +95,7 @@ class Catalogue:
                 number in table.splits[dataset] if dataset in table.splits else split.only is None or name in split.only
             )
             for method in table.methods
-            for seed in table.seeds or self.study.seeds
+            for seed in self._distinct_seeds(dataset, f"split{number}", method, table.seeds or self.study.seeds)
         ]
         if not found:
             asked = "; ".join(f"{dataset} {list(splits)}" for dataset, splits in table.splits.items()) or "any"
@@ -101,6 +104,17 @@ class Catalogue:
                 "add one under `datasets`, or take the experiment out of `experiments`"
             )
         return found
+
+    def _distinct_seeds(self, dataset: str, split: str, method: str, seeds: Sequence[int]) -> Sequence[int]:
+        """Return the seeds that have a result of their own: of those that score one folder of predictions, the first.
+
+        Copies of one result have no spread, and must not count as several trainings.
+        """
+        predictions = self.method(method).predictions
+        if predictions is None:
+            return seeds
+        folders = {predictions.format(dataset=dataset, split=split, seed=seed): seed for seed in reversed(seeds)}
+        return [seed for seed in seeds if seed in folders.values()]
 
     def figure(self, name: str) -> FigureFile:
         """Return a figure of images with the study's first dataset, split and seed where it names none."""
@@ -118,30 +132,6 @@ class Catalogue:
         self.split_json(dataset, f"split{split}")
         seed = self.study.seeds[0] if figure.seed is None else figure.seed
         return figure.model_copy(update={"dataset": dataset, "split": split, "seed": seed})
-
-    def sweep(self, name: str, dataset: str, split: str) -> dict[str, dict[str, float]]:
-        """Return the value that each method of an experiment has for the keys that it sweeps: key -> method -> value.
-
-        The first method, which has the defaults, belongs to every key.
-        Raises: UserError when a method differs from the first in anything but one of these keys.
-        """
-        path, table = self._path("experiments", name), self.experiment(name)
-        if not table.sweep:
-            return {}
-        first, *others = [self.run(dataset, split, method, 0).flat(complete=True) for method in table.methods]
-        panels = {key: {table.methods[0]: first[key]} for key in table.sweep if key in first}
-        if unknown := sorted(set(table.sweep) - set(panels)):
-            hint = did_you_mean(unknown[0], first, "docs/configuration.md lists them")
-            raise UserError(f"{path}: sweep: unknown setting {unknown[0]}{hint}")
-        for method, flat in zip(table.methods[1:], others, strict=True):
-            differing = [key for key in flat if key != "method" and flat[key] != first[key]]
-            if len(differing) != 1 or differing[0] not in panels:
-                raise UserError(
-                    f"{path}: '{method}' differs from '{table.methods[0]}' in {', '.join(differing) or 'nothing'}; "
-                    f"in a sweep it must differ in one of {', '.join(table.sweep)}"
-                )
-            panels[differing[0]][method] = flat[differing[0]]
-        return panels
 
     def trained_split(self, split: str, method: str) -> str:
         """Return the split in which a method is trained: those that see every mask serve all splits."""

@@ -30,10 +30,13 @@ def gallery(runs: Runs, experiment: str, dataset: str, split: str) -> Specificat
 
 
 def gallery_cells(runs: Runs, experiment: str, dataset: str, split: str) -> list[Cell]:
-    """Return the runs of an experiment's methods in one split, of its first seed, as far as they have a model."""
+    """Return the runs of an experiment's methods in one split, of its first seed, as far as they have a model.
+
+    Raises: UserError if none has one.
+    """
     seed = first_seed(runs, experiment)
-    cells = [(dataset, split, method, seed) for method in runs.catalogue.experiment(experiment).methods]
-    return [cell for cell in cells if runs.is_trained(cell)]
+    methods = runs.catalogue.experiment(experiment).methods
+    return runs.with_model(experiment, [(dataset, split, method, seed) for method in methods])
 
 
 def first_seed(runs: Runs, experiment: str) -> int:

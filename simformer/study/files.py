@@ -207,8 +207,8 @@ class ExperimentFile(Settings):
     )
     sweep: Annotated[tuple[str, ...], DISTINCT] = Field(
         (),
-        description="Settings that are swept, e.g. `loss.alpha`. Each gets a panel in the figure of this experiment. "
-        "The first row has the defaults, and every other row differs from it in one of these keys.",
+        description="Numbers among the settings that are swept, e.g. `loss.alpha`. Each gets a panel in the figure of "
+        "this experiment. The first row has the defaults, and every other row differs from it in one of these keys.",
     )
     compare: Annotated[tuple[tuple[Name, Name], ...], DISTINCT] = Field(
         (),
@@ -259,8 +259,9 @@ class ExperimentFile(Settings):
             raise ValueError(f"compare: {', '.join(unknown)} is no row of this table; rows: {', '.join(self.methods)}")
         if same := [left for left, right in self.compare if left == right]:
             raise ValueError(f"compare: {same[0]} is compared with itself; name two rows")
-        if self.compare and self.measure != "iou":
-            raise ValueError(f"compare needs measure 'iou', not '{self.measure}'")
+        for key in ("compare", "sweep"):
+            if getattr(self, key) and self.measure != "iou":
+                raise ValueError(f"{key} needs measure 'iou', not '{self.measure}'")
         return self
 
 

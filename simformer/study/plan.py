@@ -18,6 +18,7 @@ from simformer.study.initial_weights import absent_weights
 from simformer.study.problems import absent_masks, split_problems
 from simformer.study.sources import absent_predictions, absent_sources
 from simformer.study.speeds import Card, Measured, read_cards
+from simformer.study.sweeps import swept
 from simformer.text.visible import visible_lines
 from simformer.training.record import belongs, read_record, state_record
 
@@ -150,7 +151,7 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
         raise UserError("\n".join(problems.values()))
     for name in names:
         for dataset, split in dict.fromkeys(cell[:2] for cell in catalogue.cells(name)):
-            catalogue.sweep(name, dataset, split)
+            swept(catalogue, name, dataset, split)
     unshared = _unshared(catalogue, names)
     cells = list(dict.fromkeys(unshared))
     folders = {cell: Path(catalogue.study.results, *cell[:3], f"seed{cell[3]}") for cell in cells}

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from simformer.training.record import resumed_at
 
 PATIENCE = 120.0
 """Seconds without a sign of life after which a training counts as stopped, if three log rows take no longer."""
@@ -28,8 +31,8 @@ class Progress:
 
     Attributes:
         step: finished steps, as far as they are logged.
-        speed: steps per second over the last log rows; None before the first.
-        rows_every: seconds between the last log rows; None before the second.
+        speed: steps per second over the last log rows of the last attempt; None before the first.
+        rows_every: seconds between these rows; None before the second.
         quiet: seconds since the last sign of life (log row, progress bar, saved state); None: no file at all.
         saved: seconds since the state was saved; None: nothing saved, so that it would start over.
         stopped: whether it said that it stopped on a signal.
@@ -65,7 +68,7 @@ def read_progress(folder: Path, log: Path, now: float) -> Progress:
     """
     rows_file, state_file = folder / "state" / "log.csv", folder / "state" / "state.pt"
     lines = _tail(log)
-    row_step, speed, rows_every = _speed(rows_file)
+    row_step, speed, rows_every = _speed(rows_file, resumed_at(folder / "state"))
     bars = [int(match[1]) for line in lines for match in _BAR.finditer(line)]
     signs = [age for age in (_age(path, now) for path in (rows_file, state_file, log)) if age is not None]
     return Progress(
@@ -105,36 +108,33 @@ def _tail(log: Path) -> list[str]:
     return [line.rstrip() for line in re.split(r"[\r\n]+", text) if line.strip()]
 
 
-def _speed(path: Path) -> tuple[int, float | None, float | None]:
-    """Return the last logged step, steps per second, and seconds per row, of the last attempt's rows.
+def _speed(path: Path, first: int) -> tuple[int, float | None, float | None]:
+    """Return the last logged step, and of the last attempt alone steps per second and seconds per row.
 
-    The clock of the rows begins anew with every attempt; the first row of a later attempt is not used for the speed,
-    since some of its steps belong to the earlier one.
+    The clock of the rows goes on over all attempts. Between two of them it counts how long the later one needed to
+    begin, which is no training, and steps are done twice. So no speed is taken across them, nor from the first row of a
+    later attempt.
+
+    Args:
+        path: the log.
+        first: steps that were done when the last attempt began.
     """
     rows: list[tuple[int, float]] = []
-    first_attempt = True
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            for row in csv.DictReader(stream):
-                if not row.get("seconds"):
-                    continue  # a row that is being written
-                try:
-                    step, seconds = int(row["step"]), float(row["seconds"])
-                except (KeyError, TypeError, ValueError):
-                    continue  # a damaged row, of which the training tells
-                if rows and seconds < rows[-1][1]:
-                    rows, first_attempt = [], False
-                rows.append((step, seconds))
-    except FileNotFoundError:
-        pass
-    if not rows:
-        return 0, None, None
-    recent = rows[-RECENT_ROWS:]
+    with suppress(FileNotFoundError), path.open(newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            if not row.get("seconds"):
+                continue  # a row that is being written
+            with suppress(KeyError, TypeError, ValueError):  # a damaged row, of which the training tells
+                rows.append((int(row["step"]), float(row["seconds"])))
+    last = rows[-1][0] if rows else 0
+    recent = [row for row in rows if row[0] > first][-RECENT_ROWS:]
+    if not recent:
+        return last, None, None
     if len(recent) == 1:
         step, seconds = recent[0]
-        return step, (step / seconds if first_attempt and seconds else None), None
+        return last, (step / seconds if seconds and not first else None), None
     steps, seconds = recent[-1][0] - recent[0][0], recent[-1][1] - recent[0][1]
-    return recent[-1][0], (steps / seconds if seconds else None), seconds / (len(recent) - 1)
+    return last, (steps / seconds if seconds else None), seconds / (len(recent) - 1)
 
 
 def _age(path: Path, now: float) -> float | None:

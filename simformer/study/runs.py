@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any, TypeVar
@@ -112,6 +112,17 @@ class Runs:
     def is_trained(self, cell: Cell) -> bool:
         """Whether there is a training behind a cell, and not another program's predictions."""
         return self.catalogue.method(cell[2]).labels != "none"
+
+    def with_model(self, experiment: str, cells: Sequence[Cell]) -> list[Cell]:
+        """Return those of an experiment's cells on one split that have a model; raises UserError if none has one."""
+        found = [cell for cell in cells if self.is_trained(cell)]
+        if not found:
+            dataset, split, *_ = cells[0]
+            raise UserError(
+                f"{self.catalogue.root}/experiments/{experiment}.yaml: no row has a model on {dataset} {split}, only "
+                "predictions of another program: it has tables, but neither pictures nor training curves"
+            )
+        return found
 
     def predictions(self, cell: Cell) -> str:
         """Return the folder of another program's predictions that a cell scores; UserError as `expand_path`."""

@@ -13,6 +13,7 @@ from simformer.errors import UserError
 from simformer.study.catalogue import Cell
 from simformer.study.files import MEASURE_FILES, ExperimentFile
 from simformer.study.runs import ClassRun, DiagnosedRun, EvaluatedRun, LabelRun, Run, Runs, ScoredRun
+from simformer.study.sweeps import swept
 
 Specification = dict[str, Any]
 ScoredT = TypeVar("ScoredT", bound=ScoredRun)
@@ -120,11 +121,15 @@ def diagnostics(runs: Runs, name: str) -> Specification:
 
 
 def curves(runs: Runs, name: str, dataset: str, split: str) -> Specification:
-    """Return what `curves_figure` takes: the runs of one split with their training logs."""
-    cells = [cell for cell in runs.catalogue.cells(name) if cell[:2] == (dataset, split) and runs.is_trained(cell)]
+    """Return what `curves_figure` takes: the runs of one split with their training logs.
+
+    Raises: UserError for a split that the table does not use, and for one without a training.
+    """
+    cells = [cell for cell in runs.catalogue.cells(name) if cell[:2] == (dataset, split)]
     if not cells:
         raise UserError(f"experiment '{name}' has no {dataset} {split}")
-    found = [runs.of(cell, ScoredRun, path=runs.trained("log.csv", cell)) for cell in cells]
+    trained = runs.with_model(name, cells)
+    found = [runs.of(cell, ScoredRun, path=runs.trained("log.csv", cell)) for cell in trained]
     specification = _shown(runs, name, found)
     return specification | {"title": f"{specification['title']}: training"}
 
@@ -133,7 +138,7 @@ def sweep(runs: Runs, name: str) -> Specification:
     """Return what `draw_sweeps` takes: panels by dataset, split, setting and method."""
     panels: dict[str, dict[str, Any]] = {}
     for dataset, split in dict.fromkeys(cell[:2] for cell in runs.catalogue.cells(name)):
-        panels.setdefault(dataset, {})[split] = runs.catalogue.sweep(name, dataset, split)
+        panels.setdefault(dataset, {})[split] = swept(runs.catalogue, name, dataset, split)
     experiment = runs.catalogue.experiment(name)
     return {"title": experiment.title, "reference": experiment.methods[0], "panels": panels}
 

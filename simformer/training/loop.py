@@ -16,7 +16,7 @@ from simformer.training.checkpoint import Stateful, file_hash, load_state, remov
 from simformer.training.job import Job
 from simformer.training.log import COLUMNS, CsvLog, TensorBoardLog
 from simformer.training.processes import ALONE, Processes
-from simformer.training.record import STATE_RECORD
+from simformer.training.record import RESUMED_AT, STATE_RECORD
 
 Batch = TypeVar("Batch")
 LOG_FILE = "log.csv"
@@ -66,6 +66,7 @@ class Loop:
         self._logs: list[CsvLog | TensorBoardLog] = []
         if processes.rank == 0:
             self._logs.append(CsvLog(job.state / LOG_FILE, self.first, columns))
+            atomic_write_text(job.state / RESUMED_AT, f"{self.first}\n")
             if job.runtime.tensorboard:
                 self._logs.append(TensorBoardLog(job.runtime.tensorboard, self.first))
 
@@ -161,4 +162,4 @@ class Loop:
                 own = {**self.belongs, "steps": self.steps, "resumed_at": self.first}
                 atomic_write_text(outputs.facts, json_text(own | facts, indent=2) + "\n")
                 write_weights(outputs.model)
-                remove_state(self.job.state, LOG_FILE, STATE_RECORD)
+                remove_state(self.job.state, LOG_FILE, STATE_RECORD, RESUMED_AT)

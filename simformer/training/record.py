@@ -18,6 +18,10 @@ STATE_RECORD = "state.json"
 """File beside a saved state: to what settings and novel classes it belongs."""
 
 
+RESUMED_AT = "resumed_at"
+"""File beside a saved state: how many steps were done when the present attempt began."""
+
+
 def read_record(path: Path) -> dict[str, Any]:
     """Return a training's record; the hash of its settings and its device are in it, the numbers may be.
 
@@ -42,6 +46,13 @@ def state_record(folder: Path) -> dict[str, Any]:
         )
         return record
     return _resolved(folder)
+
+
+def resumed_at(state: Path) -> int:
+    """Return how many steps were done when the last attempt of a training began; 0 if its state does not tell."""
+    with suppress(OSError, ValueError):
+        return int((state / RESUMED_AT).read_text())
+    return 0
 
 
 def belongs(record: dict[str, Any], folder: Path, settings: str, novel: object) -> bool:

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from simformer import inference
 from simformer.config.settings import InferenceSettings, ModelSettings
 from simformer.inference import ImageFile, fuse, predict
 from simformer.models.maskformer import MaskFormer
@@ -117,6 +118,22 @@ def test_the_batch_size_changes_nothing(model, images, batch):
     settings = InferenceSettings(short_edge=48, max_long_edge=96, batch_images=batch)
     for position, predicted in predict(model, images, settings, CPU):
         assert (predicted != reference[position]).mean() < 0.01  # ties within rounding only
+
+
+@pytest.mark.parametrize("edges", [(), (24, 40)])
+@pytest.mark.parametrize("classes", [1, 2, 4])
+def test_classes_taken_a_few_at_a_time_change_no_bit(model, images, edges, classes, monkeypatch):
+    settings = InferenceSettings(short_edge=32, max_long_edge=100, pseudo_max_long_edge=100, batch_images=1)
+    whole = {}
+    for (position,), scores in inference.batch_scores(model, images, settings, CPU, edges):
+        whole[position] = scores[0].argmax(dim=0).numpy()
+    taken, best = [], inference._best
+    monkeypatch.setattr(inference, "_best", lambda parts: best(taken.append(part.shape[1]) or part for part in parts))
+    for memory in ("RESIZED_BYTES", "AVERAGED_BYTES"):
+        monkeypatch.setattr(inference, memory, 4 * 48 * 64 * classes)
+    for position, ids in predict(model, images, settings, CPU, average_short_edges=edges):
+        assert np.array_equal(ids, whole[position])
+    assert taken[0] == classes  # of the first photograph, 48 x 64
 
 
 def test_images_at_their_own_size_are_not_resized(model, images):

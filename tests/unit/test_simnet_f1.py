@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from simformer.analysis.tables.table_text import pivot
+from simformer.analysis.tables.tables import collect
 from simformer.build import load_model
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
@@ -60,7 +62,22 @@ def test_train_mode_uses_the_pairs_own_statistics_and_leaves_the_running_ones():
 def test_f1_by_hand():
     # Dissimilar: 3 hits of 4, 5 predicted; similar: 6 hits of 8, 7 predicted.
     assert f1(torch.tensor([[3.0, 1.0], [2.0, 6.0]])) == pytest.approx([100 * 6 / 9, 100 * 12 / 15])
-    assert f1(torch.zeros(2, 2)) == [0, 0]
+
+
+def test_pairs_of_a_kind_that_does_not_occur_have_no_f1():
+    assert f1(torch.zeros(2, 2)) == [None, None]
+    assert f1(torch.tensor([[0.0, 0.0], [0.0, 10.0]])) == [None, 100]  # one novel class, and a SimNet without fault
+    assert f1(torch.tensor([[0.0, 0.0], [4.0, 6.0]])) == [0, 75]
+
+
+def test_a_table_has_no_number_where_there_is_no_f1(scenes, full, masked, new_config, run_training, tmp_path):
+    trained = load_model(run_training(new_config(), masked, tmp_path).model, CPU)
+    path = tmp_path / "f1.json"
+    simnet_f1(trained, scenes.data, masked, full, CPU, 0, path)  # no image pair, and so no pair of pixels
+    run = {"dataset": "toys", "split": "split1", "method": "plain", "seed": 0, "path": path}
+    rows = [{"method": "plain", "label": "Plain", "ranked": True}]
+    table = collect({"rows": rows, "metrics": ["novel_dis"], "runs": [run], "reported": {}})
+    assert table["n"].tolist() == [0] and pivot(table, {"rows": rows}).values.tolist() == [["-"]]
 
 
 def test_crops_of_the_true_labels_are_those_of_training(scenes, masked, full, new_config):
@@ -90,7 +107,7 @@ def test_a_trained_model_is_measured_the_same_every_time(scenes, masked, full, n
     assert results[0].pop("classes") == list(masked.classes)
     assert results[0].pop("novel_classes") == [masked.classes[k] for k in masked.novel]
     assert set(results[0]) == set(METRICS["simnet_f1"])
-    assert all(0 <= value <= 100 for value in results[0].values()) and any(results[0].values())
+    assert all(value is None or 0 <= value <= 100 for value in results[0].values()) and any(results[0].values())
 
 
 def test_what_a_run_learns_from_does_not_choose_the_pixels_it_is_measured_on(

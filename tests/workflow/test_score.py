@@ -29,3 +29,18 @@ def test_predictions_become_a_row(new_pipeline, study_with):
     assert json.loads(metrics.read_text())["all"] == 100
     assert "Theirs" in (new_pipeline.folder / table).read_text()
     assert new_pipeline.planned(table) == set()
+
+
+def test_a_study_without_models_has_tables_but_no_pictures(new_pipeline, study_with):
+    config = new_pipeline.folder / "config"
+    (config / "methods/theirs.yaml").write_text(yaml.safe_dump(OTHER))
+    (config / "experiments/mine.yaml").write_text(yaml.safe_dump({"title": "Theirs", "methods": ["theirs"]}))
+    new_pipeline.study(study_with(experiments=["mine"]))
+    (new_pipeline.folder / "theirs/scenes").mkdir(parents=True)
+    rules = {rule for rule, _ in new_pipeline.planned()}
+    assert {"table", "comparison", "score"} < rules
+    assert not rules & {"gallery", "curves", "site", "site_images", "site_predictions", "train"}
+    for picture in ("gallery", "curves"):
+        refused = new_pipeline.snakemake("--dry-run", f"results/tiny/scenes/split1/{picture}.mine.png")
+        said = refused.stdout + refused.stderr
+        assert "experiments/mine.yaml: no row has a model on scenes split1, only predictions of another" in said

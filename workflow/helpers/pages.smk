@@ -32,13 +32,19 @@ def statistics(runs, about, name):
 
 
 def first_table_pages():
-    """More about the study's first table: every class, methods side by side; per split pictures and training curves."""
+    """More about the study's first table: every class, methods side by side, and of its models what `pages_of_models` has."""
     name = STUDY.experiments[0]
-    places = dict.fromkeys((dataset, split) for dataset, split, _, _ in CATALOGUE.cells(name))
     pages = [table_file(f"figures/comparison.{name}.png")]
     pages += [table_file(f"per_class/{name}.md")] if table_runs.has_iou(RUNS, name) else []
-    pictures = [split_file(f"{kind}.{name}.png") for kind in ("gallery", "curves")]
-    return pages + [picture.format(dataset=d, split=s) for d, s in places for picture in pictures]
+    return pages + pages_of_models(name)
+
+
+def pages_of_models(name):
+    """Of the models of a table, the study's first: pictures and training curves per split, and the gallery site."""
+    places = dict.fromkeys((cell[0], cell[1]) for cell in CATALOGUE.cells(name) if RUNS.is_trained(cell))
+    files = [split_file(f"{kind}.{name}.png") for kind in ("gallery", "curves")]
+    found = [file.format(dataset=dataset, split=split) for dataset, split in places for file in files]
+    return [*found, site_file("index.html")] if found else []
 
 
 def finished(wildcards):

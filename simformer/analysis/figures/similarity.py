@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from scipy.ndimage import distance_transform_edt
-from torch import Tensor, nn
+from torch import Tensor
 
 from simformer.analysis.figures.pictures import Scene, named_images, show
 from simformer.analysis.figures.style import PAGE, figure_text, picture_rows, set_gaps
@@ -19,7 +18,7 @@ from simformer.data.index import ImageRecord
 from simformer.data.transforms import normalise
 from simformer.errors import UserError
 from simformer.inference import network_input
-from simformer.models.simnet import SimNet
+from simformer.models.simnet import SimNet, with_statistics
 
 SMALLEST_REGION = 0.02
 """Share of an image that a class must cover in both images to be chosen."""
@@ -43,7 +42,10 @@ def innermost(region: np.ndarray) -> tuple[int, int]:
 
 
 def choose_examples(scene: Scene, count: int) -> list[Example]:
-    """Choose pairs of test images, novel classes before base classes in turn, each time the first two that show it."""
+    """Choose pairs of test images, novel classes before base classes in turn, each time the first two that show it.
+
+    Raises: UserError if no two test images show much of the same class.
+    """
     base = [c for c in range(len(scene.index.classes)) if c not in scene.split.novel]
     turns = [c for pair in zip(scene.split.novel, base, strict=False) for c in pair]
     examples: list[Example] = []
@@ -57,6 +59,11 @@ def choose_examples(scene: Scene, count: int) -> list[Example]:
         if len(pair) == 2 and len(examples) < count:
             first, second = pair
             examples.append(Example(first, second, c, innermost(scene.truth(first) == c)))
+    if not examples:
+        raise UserError(
+            f"images: no class covers {SMALLEST_REGION:.0%} of two test images, so none can be chosen; name two in the "
+            "figure's file, and a pixel of the first, e.g. images: [one, another], pixel: [40, 25]"
+        )
     return examples
 
 
@@ -104,14 +111,14 @@ def similarity_maps(trained: TrainedModel, scene: Scene, example: Example) -> tu
     column = min(w - 1, example.pixel[1] * w // example.first.width)
     chosen = embeddings[0][:, :, row, column][:, None]
     maps = []
-    simnet = with_statistics(trained.simnet, embeddings, trained.config.settings.similarity.points)
+    simnet = with_pair_statistics(trained.simnet, embeddings, trained.config.settings.similarity.points)
     for embedding in embeddings:
         similar = simnet(chosen, embedding.flatten(2).transpose(1, 2))
         maps.append(similar.view(embedding.shape[-2:]).cpu().numpy())
     return maps[0], maps[1]
 
 
-def with_statistics(simnet: SimNet, embeddings: Sequence[Tensor], points: int) -> SimNet:
+def with_pair_statistics(simnet: SimNet, embeddings: Sequence[Tensor], points: int) -> SimNet:
     """Return a copy of SimNet, in eval mode, whose batch norm has the statistics of pairs across an image pair.
 
     Args:
@@ -119,18 +126,13 @@ def with_statistics(simnet: SimNet, embeddings: Sequence[Tensor], points: int) -
         embeddings: pixel embeddings of the two images, [1, C, h, w] each.
         points: J, pixels of each image, evenly spaced; both directions of all their pairs count.
     """
-    copied = copy.deepcopy(simnet).train()
-    for module in copied.modules():
-        if isinstance(module, nn.BatchNorm1d):
-            module.momentum = 1.0
     sampled = []
     for embedding in embeddings:
         pixels = embedding[0].flatten(1)
         chosen = torch.linspace(0, pixels.shape[1] - 1, points, device=pixels.device).round().long()
         sampled.append(pixels[:, chosen].T)
     features = torch.stack(sampled)
-    copied(features, features.flip(0))
-    return copied.eval()
+    return with_statistics(simnet, features, features.flip(0))
 
 
 def similarity_figure(trained: TrainedModel, scene: Scene, examples: Sequence[Example]) -> Figure:

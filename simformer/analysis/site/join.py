@@ -10,6 +10,7 @@ from typing import Any
 from simformer.analysis.site.assets import write_script
 from simformer.atomic import atomic_write_bytes
 from simformer.data.splits import Split
+from simformer.errors import UserError
 
 
 def write_site(title: str, views: Sequence[Mapping[str, Any]], output: Path) -> None:
@@ -20,7 +21,13 @@ def write_site(title: str, views: Sequence[Mapping[str, Any]], output: Path) -> 
         views: one per dataset and split: `dataset`, `title`, `split`, `groups` (path of its split.yaml) and `methods`,
             a list of `method`, `label` and `folder` (below the site, with `predictions.js`).
         output: `index.html`.
+    Raises: UserError for a site without a view, in which there is nothing to look at.
     """
+    if not views:
+        raise UserError(
+            f"{output}: no method of the study's first table has a model to show; "
+            "name a table with a training first in `experiments`"
+        )
     content = [
         {key: view[key] for key in ("dataset", "title", "split", "methods")}
         | {"novel": Split.load(Path(view["groups"])).novel}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,7 +11,7 @@ from torch.nn.utils.fusion import fuse_linear_bn_eval
 from simformer.data.transforms import normalise
 from simformer.inference import SIZE_DIVISOR
 from simformer.models.maskformer import MaskFormer
-from simformer.models.simnet import SimNet, linear_on_pairs
+from simformer.models.simnet import SimNet, linear_on_pairs, with_statistics
 
 CELLS = 24
 """Cells on the longer side of the grid, at most; 24 x 24 cells make 331,776 similarities."""
@@ -91,20 +89,14 @@ def _folded(linear: torch.nn.Linear, norm: torch.nn.Module) -> torch.nn.Linear:
 def settle(simnet: SimNet, points: Tensor) -> SimNet | SettledSimNet:
     """Return SimNet with the statistics of an image's own pixel pairs in its batch norms.
 
-    SimNet teaches with the statistics of the pairs at hand, and its running ones are poor (docs/discrepancies.md, 31).
     They are those of all pairs with ROWS cells spread over the image, the same for every pixel that is asked about.
 
     Args:
         simnet: is not changed.
         points: embeddings of all cells, [1, cells, C].
     """
-    settled = copy.deepcopy(simnet).train()
-    for module in settled.modules():
-        if isinstance(module, torch.nn.BatchNorm1d):
-            module.momentum = 1.0
     some = torch.linspace(0, points.shape[1] - 1, min(ROWS, points.shape[1]), device=points.device).round().long()
-    settled(points[:, some], points)
-    settled.eval()
+    settled = with_statistics(simnet, points[:, some], points)
     foldable = isinstance(simnet.residual_blocks()[0].norm1, torch.nn.BatchNorm1d) and not simnet.relational
     return SettledSimNet(settled) if foldable else settled
 

@@ -21,6 +21,8 @@ METRIC_NAMES = {"novel": "novel mIoU", "base": "base mIoU", "all": "all mIoU"} |
     for group in ("base", "novel")
     for kind in ("dis", "sim")
 }
+FORM = ".1f"
+"""Format of the numbers of a table, in percent. Of equal printed numbers all are the best, or none."""
 BOLD = "**"
 """Mark of a bold cell, before and after it, as in Markdown."""
 BOLD_NUMBER = re.compile(r"\*\*(\d[^*]*)\*\*")
@@ -31,7 +33,8 @@ def pivot(table: pd.DataFrame, spec: Mapping[str, Any]) -> pd.DataFrame:
     """Arrange the cells as printed: one line per method, one column per dataset, split and metric.
 
     Beside the measured numbers stand the reported ones and the differences, where the paper has any. A cell with
-    fewer seeds than the others tells its n. The best measured number of a column is bold, among rows that are ranked.
+    fewer seeds than the others tells its n. The best measured number of a column is bold, as printed, among rows that
+    are ranked. While one of their runs is missing, none is.
 
     Args:
         table: see `tables.collect`.
@@ -41,10 +44,11 @@ def pivot(table: pd.DataFrame, spec: Mapping[str, Any]) -> pd.DataFrame:
     columns = [f"{d} {s} {METRIC_NAMES[m]}" for d, s, m in table[["dataset", "split", "metric"]].values]
     cells = table.assign(column=columns, cell=[_cell(line, seeds) for line in table.to_dict("records")])
     ranked = [row["method"] for row in spec["rows"] if row["ranked"]]
-    for _, rivals in cells[cells["method"].isin(ranked) & (cells["n"] > 0)].groupby("column", sort=False):
-        printed = rivals["mean"].round(1)
+    measured = (cells["n"] > 0) | (cells["missing"] > 0)
+    for _, rivals in cells[cells["method"].isin(ranked) & measured].groupby("column", sort=False):
+        printed = rivals["mean"].map(lambda mean: float(format(mean, FORM)))
         best = rivals.index[printed == printed.max()]
-        if len(best) < len(rivals):
+        if len(best) < len(rivals) and not rivals["missing"].any():
             cells.loc[best, "cell"] = BOLD + cells.loc[best, "cell"] + BOLD
     reported = cells[cells["reported"].notna()]
     beside = [
@@ -62,7 +66,7 @@ def pivot(table: pd.DataFrame, spec: Mapping[str, Any]) -> pd.DataFrame:
 def _cell(line: Mapping[Hashable, Any], seeds: int) -> str:
     if line["n"] == 0:
         return "missing" if line["missing"] else NONE
-    value = with_deviation(line["mean"], line["std"])
+    value = with_deviation(line["mean"], line["std"], FORM)
     return value if line["n"] == seeds else f"{value} (n={line['n']})"
 
 

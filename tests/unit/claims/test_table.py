@@ -42,7 +42,7 @@ def test_ratio_against_its_bound():
     assert found["value"] == pytest.approx(first.mean()) and found["shown"] == "yes"
     assert evaluate([claim(first, second, statistic="ratio", expected="below", bound=0.6)])["shown"] == "no"
     assert evaluate([claim(second, first, statistic="ratio", expected="below", bound=0.75)])["shown"] == "opposite"
-    assert evaluate([claim(second, 0 * second, statistic="ratio", expected="below", bound=1)])["shown"] == "no"
+    assert evaluate([claim(second, 0 * second, statistic="ratio", expected="below", bound=1)])["shown"] == "-"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,21 @@ def test_several_seeds_are_averaged_over_each_image():
 def test_claims_without_images_are_not_shown():
     for statistic in ("difference", "iou"):
         found = evaluate([claim([], [], statistic=statistic)])
-        assert math.isnan(found["value"]) and found["images"] == 0 and found["shown"] == "-"
+        assert math.isnan(found["value"]) and found["shown"] == "-"
+        assert (found["images"], found["seeds"]) == (0, 0)
+
+
+def test_a_seed_without_images_takes_nothing_from_the_others():
+    seeds = [claim(noisy(2.0, seed=s), noisy(0.0, seed=9 + s)) for s in range(3)]
+    found = evaluate([*seeds, claim([], [])])
+    assert found == evaluate(seeds) and (found["seeds"], found["shown"]) == (3, "yes")
+
+
+def test_a_seed_without_a_class_in_common_takes_nothing_from_the_others():
+    counts = np.tile([[[8, 10]], [[6, 10]]], (10, 1, 1))
+    seeds = [claim(counts, counts // 2 * [1, 2], statistic="iou"), claim(0 * counts, counts, statistic="iou")]
+    found = evaluate(seeds)
+    assert (found["seeds"], found["value"], found["shown"]) == (1, 35.0, "yes")
 
 
 def test_table_of_files(tmp_path):

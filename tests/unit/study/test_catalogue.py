@@ -6,6 +6,7 @@ import pytest
 
 from simformer.errors import UserError
 from simformer.study.initial_weights import weights_of_backbone
+from simformer.study.sweeps import swept
 from tests.conftest import SINGLE
 from tests.unit.conftest import BASIC, STUDY, error_of
 
@@ -231,9 +232,15 @@ SWEEP = {
 }
 
 
+WORDS = {
+    "methods/low": {"label": "L", "inherits": "plain", "settings": {"similarity": {"pairs": "paper"}}},
+    "experiments/table1": {"title": "S", "methods": ["plain", "low"], "sweep": ["similarity.pairs"]},
+}
+
+
 def test_a_sweep_finds_the_value_of_every_method(catalogue):
     study = catalogue(SWEPT | {"experiments/table1": SWEEP})
-    assert study.sweep("table1", "toys", "split1") == {
+    assert swept(study, "table1", "toys", "split1") == {
         "loss.alpha": {"plain": 0.1, "low": 0.01, "high": 0.5},
         "loss.gamma": {"plain": 0.1, "wide": 0.2},
     }
@@ -245,12 +252,22 @@ def test_a_sweep_finds_the_value_of_every_method(catalogue):
         ({"experiments/table1": SWEEP | {"sweep": ["loss.alfa"]}}, "sweep: unknown setting loss.alfa"),
         ({"experiments/table1": SWEEP | {"sweep": ["loss.alpha"]}}, "'wide' differs from 'plain' in loss.gamma"),
         ({"methods/low": {"label": "L", "inherits": "plain"}}, "'low' differs from 'plain' in nothing"),
+        (WORDS, "table1.yaml: sweep: similarity.pairs is 'release' for 'plain', but a sweep is drawn over numbers"),
     ],
 )
 def test_what_is_no_sweep_is_refused(catalogue, files, message):
     study = catalogue(SWEPT | {"experiments/table1": SWEEP} | files)
     with pytest.raises(UserError, match=message):
-        study.sweep("table1", "toys", "split1")
+        swept(study, "table1", "toys", "split1")
+
+
+@pytest.mark.parametrize("key", [{"compare": [["plain", "low"]]}, {"sweep": ["loss.alpha"]}])
+def test_a_table_of_simnet_compares_and_sweeps_nothing(catalogue, key):
+    table = {"title": "S", "methods": ["plain", "low"], "measure": "simnet_f1", "metrics": ["base_sim"]}
+    (name,) = key
+    assert f"{name} needs measure 'iou', not 'simnet_f1'" in error_of(
+        catalogue, SWEPT | {"experiments/table1": table | key}
+    )
 
 
 TIMM = {"model": {"backbone": "timm/test_vit", "weights": "timm"}}

@@ -7,6 +7,7 @@ import pytest
 
 from simformer.study.progress import PATIENCE, START_PATIENCE, last_error, read_progress
 from simformer.training.log import COLUMNS
+from simformer.training.record import resumed_at
 
 NOW = 1_000_000.0
 BAR = "\rtiny seed 0:  40%|████      | 402/1000 [01:10<01:40,  5.97it/s, loss 5.419]"
@@ -60,10 +61,33 @@ def test_speed_is_that_of_the_last_rows(folder, log):
 
 
 def test_speed_is_not_taken_across_attempts(folder, log):
-    write(folder / "state/log.csv", rows((20, 10), (40, 20), (60, 4), (80, 8)))
-    assert read_progress(folder, log, NOW).speed == 5.0
-    write(folder / "state/log.csv", rows((20, 10), (40, 20), (60, 4)))
-    assert read_progress(folder, log, NOW).speed is None
+    """The clock goes on: after 100 s of training, the second attempt took 60 s to begin."""
+    first = [(480, 96), (500, 100)]
+    write(folder / "state/resumed_at", "500\n")
+    write(folder / "state/log.csv", rows(*first, (520, 164), (540, 168)))
+    progress = read_progress(folder, log, NOW)
+    assert (progress.step, progress.speed, progress.rows_every) == (540, 5.0, 4.0)
+    write(folder / "state/log.csv", rows(*first, (520, 164)))
+    assert (read_progress(folder, log, NOW).step, read_progress(folder, log, NOW).speed) == (520, None)
+    write(folder / "state/log.csv", rows(*first))
+    assert (read_progress(folder, log, NOW).step, read_progress(folder, log, NOW).speed) == (500, None)
+
+
+def test_a_training_tells_where_its_attempt_began(scenes, masked, new_config, run_training, tmp_path):
+    config = new_config({"optim": {"steps": 8}})
+    for stop, first in ((4, 0), (6, 4)):
+        run_training(config, masked, tmp_path, stop_after=stop)
+        assert resumed_at(tmp_path / "state") == first
+    run_training(config, masked, tmp_path)
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("text", ["", "half", None])
+def test_a_state_that_does_not_tell_it_has_one_attempt(folder, log, text):
+    write(folder / "state/log.csv", rows((20, 10), (40, 20)))
+    if text is not None:
+        write(folder / "state/resumed_at", text)
+    assert read_progress(folder, log, NOW).speed == 2.0
 
 
 def test_a_row_that_is_being_written_does_no_harm(folder, log):

@@ -7,7 +7,7 @@ from simformer.study import figure_runs, table_runs
 from simformer.study.plan import make_plan, trainings
 from simformer.study.runs import Runs
 from simformer.study.status import make_status
-from tests.unit.conftest import BASIC, error_of
+from tests.unit.conftest import BASIC, STUDY, error_of
 
 THEIRS = {"methods/theirs": {"label": "Theirs", "labels": "none", "predictions": "/p/{dataset}/{split}/{seed}"}}
 TABLE = {"experiments/table1": {"title": "T", "methods": ["plain", "theirs"], "compare": [["plain", "theirs"]]}}
@@ -29,6 +29,15 @@ def test_it_is_a_row_of_tables_without_a_training(runs):
 
 def test_its_predictions_lie_where_the_cell_says(runs):
     assert runs.predictions(CELL) == "/p/toys/split1/0"
+
+
+@pytest.mark.parametrize(("pattern", "seeds"), [("/p/{split}/{seed}", [0, 1]), ("/p/{split}", [0])])
+def test_one_folder_of_predictions_is_one_result_whatever_the_number_of_seeds(catalogue, pattern, seeds):
+    theirs = {"methods/theirs": THEIRS["methods/theirs"] | {"predictions": pattern}}
+    runs = Runs(catalogue(BASIC | theirs | TABLE, STUDY | {"seeds": [0, 1]}))
+    for about in (table_runs.table, table_runs.t_test, table_runs.intervals, table_runs.comparison):
+        found = [(run.method, run.seed) for run in about(runs, "table1")["runs"] if run.split == "split1"]
+        assert found == [("plain", 0), ("plain", 1), *(("theirs", seed) for seed in seeds)]
 
 
 @pytest.mark.parametrize("pattern", ["/p/{method}", "/p/{}", "/p/{split", "/p/{split.x}", "/p/{seed[0]}"])

@@ -63,7 +63,14 @@ def test_a_study_that_is_known_is_named(workflow):
     assert to_make("out/one.md", [Path("config/config.yaml")]) == "snakemake --cores 1 out/one.md"
 
 
-@pytest.mark.parametrize("target", ["one", "results/one.md", "results/partial/one.csv", "results/figures/one.pdf"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "one", "results/one.md", "results/partial/one.csv", "results/figures/one.pdf",
+        "results/figures/comparison.one.pdf", "results/toys/split1/curves.one.pdf",
+        "results/toys/split1/gallery.one.png",
+    ],
+)  # fmt: skip
 def test_a_target_is_a_table_of_the_study(workflow, target):
     assert targeted(Catalogue.read(Path("config/config.yaml")), [target]) == ["one"]
 
@@ -81,6 +88,24 @@ def test_a_target_of_another_study_is_refused(workflow, target, hint):
     with pytest.raises(UserError) as error:
         targeted(Catalogue.read(Path("config/config.yaml")), [target])
     assert str(error.value) == f"{target}: not of config/config.yaml (its results folder is results); {hint}"
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "near"),
+    [
+        ("results/figures/fig3.pdf", "fig3", "."),
+        ("results/baseline_checks.md", "baseline_checks", "."),
+        ("results/toys/split1/maps.png", "maps", "."),
+        ("onne", "onne", "; did you mean 'one'?"),
+    ],
+)
+def test_a_target_that_is_no_table_is_told_from_a_table(workflow, target, name, near):
+    with pytest.raises(UserError) as error:
+        targeted(Catalogue.read(Path("config/config.yaml")), [target])
+    assert str(error.value) == (
+        f"{target}: '{name}' is not a table, and only tables have a plan and a status{near} "
+        "Name a table; config/config.yaml has one"
+    )
 
 
 @pytest.mark.parametrize("command", ["plan", "status"])

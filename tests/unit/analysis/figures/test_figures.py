@@ -18,7 +18,7 @@ from simformer.analysis.figures.similarity import (
     named_example,
     similarity_figure,
     similarity_maps,
-    with_statistics,
+    with_pair_statistics,
 )
 from simformer.analysis.figures.style import draw_figure
 from simformer.build import TrainedModel, build_training
@@ -149,6 +149,12 @@ def test_examples_show_their_class_in_both_images_and_the_pixel_is_of_it(scene):
         assert scene.truth(example.first)[example.pixel] == example.class_id
 
 
+def test_images_without_a_common_class_are_no_examples(scene):
+    alone = replace(scene, index=replace(scene.index, test=scene.index.test[:1]))
+    with pytest.raises(UserError, match=r"images: no class covers 2% of two test images, .* images: \[one, another\]"):
+        choose_examples(alone, 4)
+
+
 def test_a_named_pair_and_pixel(scene):
     first, second = scene.index.test[:2]
     example = named_example(scene, [first.name, second.name], [3, 40])
@@ -164,7 +170,7 @@ def test_statistics_are_those_of_the_teacher_on_the_same_pixels(trained):
     generator = torch.Generator().manual_seed(0)
     embeddings = [torch.randn(1, 32, 4, 4, generator=generator) for _ in range(2)]
     before = {name: value.clone() for name, value in trained.simnet.state_dict().items()}
-    copied = with_statistics(trained.simnet, embeddings, 16)
+    copied = with_pair_statistics(trained.simnet, embeddings, 16)
     features = torch.stack([e[0].flatten(1).T for e in embeddings])
     teacher = trained.simnet.train()(features, features.flip(0))
     trained.simnet.eval()

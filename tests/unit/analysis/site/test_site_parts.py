@@ -200,3 +200,9 @@ def test_no_static_file_names_another_place(site):
     assert [name for name, text in static.items() if "http:" in text or "https:" in text or "url(" in text] == []
     page = static["index.html"]
     assert {part.split('"')[0] for part in page.split('<script src="')[1:]} == {n for n in static if n.endswith(".js")}
+
+
+def test_a_site_without_models_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no method of the study's first table has a model to show; name a table with"):
+        write_site("Title", [], tmp_path / "index.html")
+    assert not list(tmp_path.iterdir())

@@ -114,6 +114,41 @@ def test_a_row_that_is_not_ranked_is_never_bold(new_spec):
     assert wide["toys split1 novel mIoU"].tolist() == ["33.0 ± 3.0", "11.0 ± 1.0", "11.0 ± 1.0"]  # equal as printed
 
 
+@pytest.fixture
+def column():
+    """Print a column of a table from (mean, n, missing) of each row; return its cells."""
+
+    def make(*rows):
+        names = ["a", "b", "c"][: len(rows)]
+        common = {"dataset": "toys", "split": "split1", "metric": "novel", "std": math.nan, "reported": math.nan}
+        lines = [
+            common | {"method": m, "mean": mean, "n": n, "missing": missing, "delta": math.nan}
+            for m, (mean, n, missing) in zip(names, rows, strict=True)
+        ]
+        wide = pivot(pd.DataFrame(lines), {"rows": [{"method": m, "label": m, "ranked": True} for m in names]})
+        return wide["toys split1 novel mIoU"].tolist()
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("means", "cells"),
+    [
+        ((22.05, 22.1, 0.0), ["**22.1**", "**22.1**", "0.0"]),
+        ((60.15, 60.17, 0.0), ["60.1", "**60.2**", "0.0"]),
+        ((0.25, 0.3, 0.0), ["0.2", "**0.3**", "0.0"]),
+    ],
+)
+def test_the_best_number_is_the_best_as_printed(column, means, cells):
+    assert column(*((mean, 1, 0) for mean in means)) == cells
+
+
+def test_one_seed_is_not_ranked_against_several(column):
+    assert column((61.0, 1, 4), (60.0, 5, 0)) == ["61.0 (n=1)", "60.0"]
+    assert column((math.nan, 0, 5), (60.0, 5, 0), (59.0, 5, 0)) == ["missing", "60.0", "59.0"]
+    assert column((math.nan, 0, 0), (60.0, 5, 0), (59.0, 5, 0)) == ["-", "**60.0**", "59.0"]
+
+
 def test_a_table_needs_its_runs_unless_it_is_partial(new_spec, tmp_path):
     spec = new_spec()
     for number in (0, 1, 2):
@@ -131,7 +166,7 @@ def test_a_table_needs_its_runs_unless_it_is_partial(new_spec, tmp_path):
     assert (gone["n"], gone["missing"]) == (0, 3) and math.isnan(gone["mean"])
     lines = (tmp_path / "t.md").read_text().splitlines()
     cells = [cell.strip() for cell in lines[4].split("|")[1:-1]]
-    assert cells[:4] == ["Best*", "**33.0 ± 4.2 (n=2)**", "32.5", "+0.5"]
+    assert cells[:4] == ["Best*", "33.0 ± 4.2 (n=2)", "32.5", "+0.5"]
     assert cells[-2:] == ["missing", "missing"]
     assert "Missing: 4 run(s), made by" in lines
     commands = [text.strip() for text in lines if text.startswith("    ")]
