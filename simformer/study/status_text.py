@@ -76,7 +76,7 @@ def _head(status: Status) -> list[str]:
 
 def _grids(trainings: Sequence[TrainingStatus], colour: bool) -> Iterator[list[str]]:
     """Yield one grid per dataset: rows methods, columns splits, one symbol per seed; wide ones in several pieces."""
-    label = max(len(t.cell[2]) for t in trainings)
+    label = max((len(t.cell[2]) for t in trainings), default=0)
     for dataset in dict.fromkeys(t.cell[0] for t in trainings):
         mine = [t for t in trainings if t.cell[0] == dataset]
         splits = sorted({t.cell[1] for t in mine}, key=lambda split: (split == FULL_SPLIT, len(split), split))

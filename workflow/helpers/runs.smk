@@ -11,6 +11,7 @@ from simformer.config.sources import archives, content_json
 from simformer.study.initial_weights import weights_of_backbone
 from simformer.study.plan import trainings
 from simformer.study.runs import CELL
+from simformer.study.sources import scored_folder
 
 FILES = RUNS.files
 data_file, dataset_file, split_file, run_file = FILES.data, FILES.dataset, FILES.split, FILES.run
