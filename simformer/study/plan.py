@@ -10,11 +10,12 @@ from typing import Any
 
 from simformer.baselines.conta.rounds import networks_behind
 from simformer.baselines.responses import EXPANSIONS, WALKS
+from simformer.config.fields import PUBLISHED
 from simformer.config.sources import archives
 from simformer.errors import UserError
 from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
 from simformer.study.cost import data_bytes, result_bytes, training_time
-from simformer.study.initial_weights import absent_weights
+from simformer.study.initial_weights import absent_weights, initial_weights, weights_file
 from simformer.study.problems import absent_masks, split_problems
 from simformer.study.sources import absent_predictions, absent_sources
 from simformer.study.speeds import Card, Measured, read_cards
@@ -58,7 +59,7 @@ class Plan:
         trainings: in an order in which teachers come before their students.
         unshared: the trainings of the same grid if every cell of every table were trained by itself.
         disk: bytes that the missing results will take, about.
-        downloads: archive -> bytes (None: size not published) that are still to be fetched.
+        downloads: archive or initial weights -> bytes (None: size not published) that are still to be fetched.
         map_networks: files of the networks behind class maps -> whether they are there; not in the estimates.
         absent: files of the user's own that the missing trainings need and that are not there, a line each.
     """
@@ -115,8 +116,9 @@ class Plan:
         missing = self.missing
         sizes = [size for size in self.downloads.values() if size is not None]
         unknown = len(self.downloads) - len(sizes)
-        downloads = f"{sum(sizes) / 1e9:.1f} GB to download" if self.downloads else "nothing to download"
-        downloads += f" and {unknown} file(s) of unknown size" if unknown else ""
+        parts = [f"{sum(sizes) / 1e9:.1f} GB"] if sizes else []
+        parts += [f"{unknown} file(s) of unknown size"] if unknown else []
+        downloads = f"{' and '.join(parts) or 'nothing'} to download"
         shared, alone = ([t.gpu for t in some] for some in (self.trainings, self.unshared))
         lines = [
             f"  time on GPUs: {_told([t.gpu for t in missing], 'GPU-hours')}",
@@ -167,7 +169,7 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
         tuple(found.values()),
         tuple(found[cell] for cell in unshared),
         result_bytes(catalogue, wanted) + data_bytes(catalogue, datasets),
-        _downloads(catalogue, datasets),
+        _downloads(catalogue, datasets) | _weights(catalogue, wanted),
         {path: path.exists() for path in _map_networks(catalogue, cells)},
         (
             *absent_masks(catalogue, names),
@@ -248,6 +250,15 @@ def _downloads(catalogue: Catalogue, datasets: Iterable[str]) -> dict[str, int |
         for dataset in sorted(datasets)
         for name, archive in archives(catalogue.datasets[dataset].source).items()
         if archive.path is None and not (Path(catalogue.study.data) / "downloads" / dataset / name).exists()
+    }
+
+
+def _weights(catalogue: Catalogue, cells: Iterable[Cell]) -> dict[str, int | None]:
+    """Return the initial weights of some trainings that are published elsewhere, and not there yet."""
+    return {
+        f"weights/{dataset}.{backbone}": None
+        for dataset, backbone, source in initial_weights(catalogue, cells)
+        if source in PUBLISHED and not weights_file(catalogue, dataset, backbone).exists()
     }
 
 
