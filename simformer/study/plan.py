@@ -13,6 +13,7 @@ from simformer.baselines.responses import EXPANSIONS, WALKS
 from simformer.config.fields import PUBLISHED
 from simformer.config.sources import archives
 from simformer.errors import UserError
+from simformer.machine.terminal import counted
 from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
 from simformer.study.cost import data_bytes, result_bytes, training_time
 from simformer.study.initial_weights import absent_weights, initial_weights, weights_file
@@ -85,12 +86,12 @@ class Plan:
     def text(self, gpu_here: bool) -> str:
         """Tell it in lines: counts, trainings (summed up if they are many), cost of what is missing."""
         missing, total = self.missing, len(self.trainings)
-        lines = [f"{self.title}: {total} trainings, {total - len(missing)} done, {len(missing)} to do"]
+        lines = [f"{self.title}: {counted(total, 'training')}, {total - len(missing)} done, {len(missing)} to do"]
         single = [f"  {t.status:<12} {t.steps:>7} steps  {t.folder}" for t in self.trainings]
         lines += single if total <= SINGLE_LINES else self._summed()
         if self.map_networks:
             count, done = len(self.map_networks), sum(self.map_networks.values())
-            lines.append(f"  besides: {count} networks for class maps, {done} done (not in the estimate)")
+            lines.append(f"  besides: {counted(count, 'network')} for class maps, {done} done (not in the estimate)")
         if missing:
             lines += self._cost(gpu_here)
         lines += [f"  problem: {line}" for line in (*map(stale_state, self.stale), *self.absent)]
@@ -122,8 +123,8 @@ class Plan:
         shared, alone = ([t.gpu for t in some] for some in (self.trainings, self.unshared))
         lines = [
             f"  time on GPUs: {_told([t.gpu for t in missing], 'GPU-hours')}",
-            f"  whole grid: {len(shared)} trainings{_hours(shared)}; without sharing between splits and tables: "
-            f"{len(alone)}{_hours(alone)}",
+            f"  whole grid: {counted(len(shared), 'training')}{_hours(shared)}; without sharing between splits and "
+            f"tables: {len(alone)}{_hours(alone)}",
             f"  disk: about {self.disk / 1e9:.1f} GB; {downloads}",
         ]
         if not gpu_here:
