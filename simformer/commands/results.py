@@ -29,8 +29,12 @@ KEPT = Path("docs/results")
 
 
 def plan(args: argparse.Namespace) -> None:
-    """Show what a study trains, what is done, and what the rest costs."""
+    """Show what a study trains, what is done, and what the rest costs.
+
+    The exit status is 1 if there is a problem.
+    """
     import shutil
+    import sys
 
     from simformer.study.catalogue import Catalogue
     from simformer.study.plan import make_plan
@@ -39,7 +43,10 @@ def plan(args: argparse.Namespace) -> None:
     with in_workflow(args):
         catalogue = Catalogue.read(args.study)
         names = targeted(catalogue, args.targets)
-        print(make_plan(catalogue, names).text(gpu_here=shutil.which("nvidia-smi") is not None))
+        found = make_plan(catalogue, names)
+    print(found.text(gpu_here=shutil.which("nvidia-smi") is not None))
+    if found.problems:
+        sys.exit(1)
 
 
 def table(args: argparse.Namespace) -> None:

@@ -47,14 +47,13 @@ def _dataset(catalogue: Catalogue, dataset: str) -> Check:
     index, source = root / dataset / "index.json", catalogue.datasets[dataset].source
     if index.exists():
         return Check(name, "ok", f"prepared and audited: {index}")
-    if (root / dataset / CLASSES).exists():
-        log = Path(catalogue.study.results, "logs", "audit", f"{dataset}.log")
-        if error := last_error(log):
-            fix = f"correct what {log} lists, as it says at its end, and type the same snakemake command"
-            return Check(name, "problem", f"prepared, but the audit has failed: {error}", fix)
-        return Check(name, "ok", f"prepared, not audited yet: {root / dataset}")
+    prepared, log = (root / dataset / CLASSES).exists(), Path(catalogue.study.results, f"logs/audit/{dataset}.log")
+    if prepared and (error := last_error(log)):
+        fix = f"correct what {log} lists, as it says at its end, and type the same snakemake command"
+        return Check(name, "problem", f"prepared, but the audit has failed: {error}", fix)
+    state = "prepared, not audited yet" if prepared else "not prepared yet"
     if source.kind == "scenes":
-        return Check(name, "ok", "not prepared yet; it will be generated, without a download")
+        return Check(name, "ok", state if prepared else f"{state}; it will be generated, without a download")
     try:
         paths = [own_file(text, where) for where, text in own_sources(catalogue, dataset).items()]
     except UserError as error:
@@ -65,7 +64,7 @@ def _dataset(catalogue: Catalogue, dataset: str) -> Check:
         return Check(name, "warning", f"not downloaded yet: {', '.join(waiting)}", fix)
     there = [*map(str, paths), *fetched]
     known = f"its source {there[0]} exists" if len(there) == 1 else f"its sources {', '.join(there)} exist"
-    return Check(name, "ok", f"not prepared yet; {known}")
+    return Check(name, "ok", f"{state}; {known}")
 
 
 def _backbone(catalogue: Catalogue, dataset: str, backbone: str, source: str, key: str) -> Check:

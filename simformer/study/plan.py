@@ -83,6 +83,11 @@ class Plan:
         """Saved states that the next run refuses."""
         return [training.stale for training in self.trainings if training.stale is not None]
 
+    @property
+    def problems(self) -> list[str]:
+        """What the user must do before everything can run, a line each."""
+        return [*map(stale_state, self.stale), *self.absent]
+
     def text(self, gpu_here: bool) -> str:
         """Tell it in lines: counts, trainings (summed up if they are many), cost of what is missing."""
         missing, total = self.missing, len(self.trainings)
@@ -94,7 +99,7 @@ class Plan:
             lines.append(f"  besides: {counted(count, 'network')} for class maps, {done} done (not in the estimate)")
         if missing:
             lines += self._cost(gpu_here)
-        lines += [f"  problem: {line}" for line in (*map(stale_state, self.stale), *self.absent)]
+        lines += [f"  problem: {line}" for line in self.problems]
         return visible_lines("\n".join(lines))
 
     def _summed(self) -> list[str]:

@@ -25,7 +25,7 @@ def test_archives_that_are_not_there_are_to_be_downloaded(study, here):
 def test_a_dataset_that_is_prepared_but_not_audited_is_called_so(study, here):
     touch(here / "data/toys/classes.json", '{"names": ["sea", "sky"]}')
     check = by_name(check_inputs(*study()))["data toys"]
-    assert (check.level, check.found) == ("ok", "prepared, not audited yet: data/toys")
+    assert (check.level, check.found) == ("ok", "prepared, not audited yet")
     touch(here / "results/logs/audit/toys.log", "error: data/toys: 1 problem found in this dataset: a.png is cut off\n")
     check = by_name(check_inputs(*study()))["data toys"]
     assert check.level == "problem" and "the audit has failed: error: data/toys: 1 problem found" in check.found
