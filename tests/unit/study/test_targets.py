@@ -99,7 +99,7 @@ def test_a_study_is_looked_at_from_any_folder(workflow, monkeypatch, capsys, tar
     told = capsys.readouterr()
     assert json.loads(told.out)["counts"]["interrupted"] == 1
     assert told.err == (
-        f"working in {workflow}, the folder of this study's workflow: paths and commands are of there\n"
+        f"working in {workflow}, the folder of this study's workflow; the paths and commands below start there\n"
     )
     assert main(["plan", "--study", "../config/mine.yaml"]) == 0
     assert "interrupted " in capsys.readouterr().out
