@@ -21,7 +21,7 @@ from simformer.errors import MAKES_IT, UserError, if_made
 from simformer.text.explain import shown
 from simformer.text.json_text import json_text
 from simformer.text.strict_json import NUMBER, parse_json, read_generated
-from simformer.text.to_make import to_make
+from simformer.text.to_make import made_by
 
 COUNTS = ("confusion", "hits", "truth", "predicted")
 OWNER = {"run": str, "classes": list, "novel_classes": list}
@@ -124,7 +124,7 @@ def read_shard(path: Path) -> Evaluation:
             names = set(content.files)
             arrays = {name: content[name] for name in (*COUNTS, "images", "facts") if name in names}
     except FileNotFoundError:
-        raise UserError(f"{path}: no such evaluation; `{to_make(path)}` makes it") from None
+        raise UserError(f"{path}: no such evaluation; {made_by(path)}") from None
     except Exception as error:  # what a killed writer or a bad disk leaves can fail in any way
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: not an evaluation, or a damaged one ({reason}); {if_made()}") from None
