@@ -38,8 +38,7 @@ wildcard_constraints:
     split=rf"split\d+|{FULL_SPLIT}",
     method="[a-z][a-z0-9_]*",
     seed=r"\d+",
-    # Other pages would be looked for among the experiment files.
-    experiment=rf"(?!(?:{'|'.join(PAGES)})\b)[a-z][a-z0-9_]*",
+    experiment="|".join(sorted({path.stem for path in (CONFIG / "experiments").glob("*.yaml")} - {*PAGES})) or "none/",
     response="[a-z][a-z0-9_]*",
     expansion="|".join(WALKS),
     cleaned=rf"(\.({'|'.join(get_args(Cleaning))}))?",
