@@ -17,7 +17,7 @@ from simformer.machine.terminal import counted
 from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
 from simformer.study.cost import data_bytes, result_bytes, training_time
 from simformer.study.initial_weights import absent_weights, initial_weights, weights_file
-from simformer.study.problems import absent_masks, split_problems
+from simformer.study.problems import absent_masks, split_problems, unwritable_folders
 from simformer.study.sources import absent_predictions, absent_sources
 from simformer.study.speeds import Card, Measured, read_cards
 from simformer.text.visible import visible_lines
@@ -62,7 +62,8 @@ class Plan:
         disk: bytes that the missing results will take, about.
         downloads: archive or initial weights -> bytes (None: size not published) that are still to be fetched.
         map_networks: files of the networks behind class maps -> whether they are there; not in the estimates.
-        absent: files of the user's own that the missing trainings need and that are not there, a line each.
+        absent: what is not there and the study needs: files of the user's own, folders that can be written; a line
+            each.
     """
 
     title: str
@@ -178,6 +179,7 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
         _downloads(catalogue, datasets) | _weights(catalogue, wanted),
         {path: path.exists() for path in _map_networks(catalogue, cells)},
         (
+            *unwritable_folders(catalogue),
             *absent_masks(catalogue, names),
             *absent_sources(catalogue, sorted(datasets)),
             *absent_weights(catalogue, wanted),

@@ -187,6 +187,17 @@ def test_initial_weights_that_are_published_are_downloads_until_they_are_there(c
     assert plan("imagenet").downloads == {}
 
 
+def test_folders_that_cannot_be_written_are_problems(catalogue, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)
+    assert [line for line in make_plan(catalogue).problems if "cannot be written" in line] == [
+        f"study.yaml: {key}: {tmp_path} cannot be written; change its permissions, or name another folder in `{key}`"
+        for key in ("results", "data")
+    ]
+    for folder in ("results", "data/toys"):
+        (tmp_path / folder).mkdir(parents=True)
+    assert not make_plan(catalogue).problems
+
+
 def test_the_networks_behind_class_maps_are_counted_once_for_all_splits_and_methods(catalogue, tmp_path):
     for name, expansion in (("cam", "none"), ("psa", "psa")):
         content = {"label": name, "inherits": "oracle", "labels": "maps", "maps": {"expansion": expansion}}
