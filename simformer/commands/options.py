@@ -110,9 +110,14 @@ def in_workflow(args: argparse.Namespace) -> Iterator[None]:
     import os
     import sys
 
-    from simformer.config.paths import workflow_folder
+    from simformer.config.paths import is_outside, workflow_folder
 
     folder, here = workflow_folder(args.study), Path.cwd()
+    if is_outside(args.study):
+        told = (
+            "neither this folder nor one above the study has a Snakefile; relative `results` and `data` are taken below"
+        )
+        print(f"{args.study}: {told} {here}", file=sys.stderr)
     if folder is None:
         yield
         return

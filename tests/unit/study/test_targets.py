@@ -49,6 +49,18 @@ def test_a_hint_is_given_only_for_what_a_study_makes(workflow, path, told):
     assert made_by(path).endswith(told)
 
 
+def test_a_study_outside_any_workflow_says_where_its_results_are_looked_for(workflow, tmp_path, monkeypatch, capsys):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (workflow / "Snakefile").unlink()
+    monkeypatch.chdir(elsewhere)
+    assert main(["status", "--study", "../workflow/config/mine.yaml"]) == 0
+    assert capsys.readouterr().err == (
+        "../workflow/config/mine.yaml: neither this folder nor one above the study has a Snakefile; relative `results` "
+        f"and `data` are taken below {elsewhere}\n"
+    )
+
+
 def test_show_takes_the_name_of_a_table_of_the_default_study(workflow, capsys):
     assert main(["show", "one"]) == 1
     assert "results/one.md: no such table; `snakemake --cores 1 results/one.md` makes it" in capsys.readouterr().err
