@@ -121,8 +121,8 @@ def in_workflow(args: argparse.Namespace) -> Iterator[None]:
     if folder is None:
         yield
         return
-    where = "the folder of this study's workflow; the paths and commands below start there"
-    print(f"working in {folder}, {where}", file=sys.stderr)
+    told = f"working in {folder}, the folder of this study's workflow; the paths and commands below start there"
+    print(told, file=sys.stderr)
     args.study = Path(os.path.relpath(args.study, folder))
     args.targets = [
         os.path.relpath(here / target, folder) if _climbs(here, target) else target
