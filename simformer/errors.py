@@ -18,6 +18,9 @@ OUTSIDE = (
 )
 """What to do about a missing file, for a person who is somewhere else than the workflow."""
 
+WORKFLOW_FOLDERS = ("config", "results", "data")
+"""Where the files of a workflow lie; a missing file elsewhere is the user's own."""
+
 
 def if_made(remedy: str = MAKES_IT) -> str:
     """Return what to do about a file of the wrong kind, which may be the user's own: only a generated one may go."""
@@ -65,9 +68,9 @@ def describe_problems(where: Path | str, problems: Sequence[str]) -> str:
 
 
 def from_here(path: Path) -> str:
-    """Return the end of a message about a missing file: `OUTSIDE` if its path begins where no workflow is."""
+    """Return the end of a message about a missing file: `OUTSIDE` if it is a workflow's, and there is none here."""
     here = any(Path(name).exists() for name in ("Snakefile", "workflow/Snakefile"))
-    return "" if path.is_absolute() or here else f"; {OUTSIDE}"
+    return f"; {OUTSIDE}" if path.parts[:1] in [(name,) for name in WORKFLOW_FOLDERS] and not here else ""
 
 
 def some(items: Sequence[str], shown: int) -> str:

@@ -71,7 +71,8 @@ def score(
     """
     identity = Identity(index.classes, index.hash, None, str(predictions))
     predicted = enumerate(_read_predictions(predictions, data, index, _records(index, shard)))
-    return _counted(predicted, data, index, shard, identity, run or OTHER_PROGRAM)
+    found = _counted(predicted, data, index, shard, identity, run or OTHER_PROGRAM)
+    return replace(found, predictions=str(predictions))
 
 
 def _records(index: DatasetIndex, shard: Shard) -> list[ImageRecord]:

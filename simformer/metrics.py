@@ -6,7 +6,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from simformer.errors import MAKES_IT, UserError, if_made
 from simformer.text.explain import shown
 from simformer.text.json_text import json_text
 from simformer.text.strict_json import NUMBER, parse_json, read_generated
-from simformer.text.to_make import to_make
+from simformer.text.to_make import made_by
 
 COUNTS = ("confusion", "hits", "truth", "predicted")
 OWNER = {"run": str, "classes": list, "novel_classes": list}
@@ -41,6 +41,7 @@ class Evaluation:
         model: hash of the run that trained the model.
         test: hash of the test images and their label maps.
         shard: which part of the test images this is.
+        predictions: folder of the predictions, if another program made them; None for those of a network.
     """
 
     confusion: np.ndarray
@@ -52,6 +53,7 @@ class Evaluation:
     model: str
     test: str
     shard: Shard = WHOLE
+    predictions: str | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -61,6 +63,7 @@ class Evaluation:
     def save(self, path: Path) -> None:
         """Write `.npz`, atomically."""
         facts = self.identity.content() | {"model": self.model, "test": self.test, "shard": str(self.shard)}
+        facts |= {} if self.predictions is None else {"predictions": self.predictions}
         arrays = {name: getattr(self, name) for name in COUNTS}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays, images=np.asarray(self.images, str), facts=np.asarray(json.dumps(facts)))
@@ -76,11 +79,16 @@ class Evaluation:
         Raises: UserError for a file that is missing, damaged, of an older version, or whose counts disagree, and for
             shards that are not all those of one model on one dataset, each once, or are of another run.
         """
-        parts = [_read(path) for path in shards]
+        parts = [read_shard(path) for path in shards]
         first = parts[0]
         require_run(first.identity.where, first.model, run)
         for part in parts[1:]:
             require_same_test(part, first)
+            if part.predictions != first.predictions:
+                raise UserError(
+                    f"{part.identity.where} scores other predictions than {first.identity.where} ({part.predictions} "
+                    f"and {first.predictions}); give the shards of one evaluation"
+                )
             if (part.model, part.identity.hidden) != (first.model, first.identity.hidden):
                 raise UserError(
                     f"{part.identity.where} comes from another model than {first.identity.where} (runs "
@@ -95,7 +103,8 @@ class Evaluation:
         counts = [np.concatenate([getattr(part, name) for part in parts])[order] for name in COUNTS[1:]]
         confusion = np.sum([part.confusion for part in parts], axis=0)
         hits, truth, predicted = counts
-        return cls(confusion, hits, truth, predicted, tuple(names.tolist()), first.identity, first.model, first.test)
+        joined = {"confusion": confusion, "hits": hits, "truth": truth, "predicted": predicted}
+        return replace(first, **joined, images=tuple(names.tolist()), shard=WHOLE)
 
 
 def require_same_test(first: Evaluation, second: Evaluation) -> None:
@@ -108,14 +117,14 @@ def require_same_test(first: Evaluation, second: Evaluation) -> None:
         )
 
 
-def _read(path: Path) -> Evaluation:
+def read_shard(path: Path) -> Evaluation:
     """Read one shard; see `Evaluation.load`."""
     try:
         with np.load(path, allow_pickle=False) as content:
             names = set(content.files)
             arrays = {name: content[name] for name in (*COUNTS, "images", "facts") if name in names}
     except FileNotFoundError:
-        raise UserError(f"{path}: no such evaluation; `{to_make(path)}` makes it") from None
+        raise UserError(f"{path}: no such evaluation; {made_by(path)}") from None
     except Exception as error:  # what a killed writer or a bad disk leaves can fail in any way
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: not an evaluation, or a damaged one ({reason}); {if_made()}") from None
@@ -127,7 +136,8 @@ def _read(path: Path) -> Evaluation:
         identity, shard = Identity.parse(facts, path, MAKES_IT), Shard.parse(facts["shard"])
         confusion, hits, truth, predicted = (arrays[name] for name in COUNTS)
         images, model, test = tuple(arrays["images"].tolist()), str(facts["model"]), str(facts["test"])
-        result = Evaluation(confusion, hits, truth, predicted, images, identity, model, test, shard)
+        theirs = str(facts["predictions"]) if "predictions" in facts else None
+        result = Evaluation(confusion, hits, truth, predicted, images, identity, model, test, shard, theirs)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not an evaluation of this version ({error}); {MAKES_IT}") from None
     if not _consistent(result):
@@ -220,6 +230,7 @@ def save_metrics(evaluation: Evaluation, split: Split, output: Path) -> dict[str
     """Write the percentages of an evaluation in one split (JSON), and return them; see `scores`."""
     require_groups(evaluation.identity, split)
     result = owner(evaluation.model, split)
+    result |= {} if evaluation.predictions is None else {"predictions": evaluation.predictions}
     result |= scores(evaluation.confusion, split.classes, split.novel)
     atomic_write_text(output, json_text(result, indent=2) + "\n")
     return result
@@ -249,6 +260,12 @@ def run_metrics(run: Mapping[str, Any], *names: str) -> dict[str, Any]:
     require_run(path, content["run"], run["hash"])
     require_novel(_split_of(content, path), told_novel(run.get("novel")), run["split"])
     return content
+
+
+def scored_predictions(path: Path) -> str | None:
+    """Return the folder of another program's predictions that a file of numbers scores; None if it does not say."""
+    found = read_generated(path, "file of metrics", {}, optional={"predictions": str}).get("predictions")
+    return None if found is None else str(found)
 
 
 def _is_percentage(value: Any) -> bool:

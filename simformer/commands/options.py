@@ -110,13 +110,19 @@ def in_workflow(args: argparse.Namespace) -> Iterator[None]:
     import os
     import sys
 
-    from simformer.config.paths import workflow_folder
+    from simformer.config.paths import is_outside, workflow_folder
 
     folder, here = workflow_folder(args.study), Path.cwd()
+    if is_outside(args.study):
+        told = (
+            "neither this folder nor one above the study has a Snakefile; relative `results` and `data` are taken below"
+        )
+        print(f"{args.study}: {told} {here}", file=sys.stderr)
     if folder is None:
         yield
         return
-    print(f"working in {folder}, the folder of this study's workflow: paths and commands are of there", file=sys.stderr)
+    told = f"working in {folder}, the folder of this study's workflow; the paths and commands below start there"
+    print(told, file=sys.stderr)
     args.study = Path(os.path.relpath(args.study, folder))
     args.targets = [
         os.path.relpath(here / target, folder) if _climbs(here, target) else target

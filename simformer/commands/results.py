@@ -20,7 +20,7 @@ from simformer.commands.options import (
     some_path,
 )
 from simformer.errors import UserError, from_here
-from simformer.text.to_make import to_make
+from simformer.text.to_make import DEFAULT, made_by, results_of, to_make
 
 KEPT = Path("docs/results")
 """Folder of the results that git keeps, from which a page is made."""
@@ -29,8 +29,12 @@ KEPT = Path("docs/results")
 
 
 def plan(args: argparse.Namespace) -> None:
-    """Show what a study trains, what is done, and what the rest costs."""
+    """Show what a study trains, what is done, and what the rest costs.
+
+    The exit status is 1 if there is a problem.
+    """
     import shutil
+    import sys
 
     from simformer.study.catalogue import Catalogue
     from simformer.study.plan import make_plan
@@ -39,7 +43,10 @@ def plan(args: argparse.Namespace) -> None:
     with in_workflow(args):
         catalogue = Catalogue.read(args.study)
         names = targeted(catalogue, args.targets)
-        print(make_plan(catalogue, names).text(gpu_here=shutil.which("nvidia-smi") is not None))
+        found = make_plan(catalogue, names)
+    print(found.text(gpu_here=shutil.which("nvidia-smi") is not None))
+    if found.problems:
+        sys.exit(1)
 
 
 def table(args: argparse.Namespace) -> None:
@@ -148,13 +155,21 @@ def show(args: argparse.Namespace) -> None:
     """Print finished tables."""
     for file in args.tables:
         try:
-            print(file.read_text(encoding="utf-8"))
+            print(_table_file(file).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise UserError(f"{file}: no such table; `{to_make(file)}` makes it{from_here(file)}") from None
+            wanted = _table_file(file)
+            raise UserError(f"{wanted}: no such table; {made_by(wanted)}{from_here(wanted)}") from None
         except IsADirectoryError:
-            tables = sorted(file.glob("*.md"))
+            tables = [path for path in sorted(file.glob("*.md")) if path.name != "README.md"]
             hint = f"name a table in it, e.g. {tables[0]}" if tables else "name a table; there is none in this folder"
             raise UserError(f"{file}: a folder; {hint}") from None
+
+
+def _table_file(named: Path) -> Path:
+    """Return the file of a table; a bare name, such as table1, is a table of the default study."""
+    if named.name != str(named) or named.suffix or named.exists():
+        return named
+    return Path(results_of(DEFAULT) or "results", f"{named}.md")
 
 
 def sweeps(args: argparse.Namespace) -> None:

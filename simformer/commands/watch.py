@@ -15,20 +15,19 @@ def status(args: argparse.Namespace) -> None:
 
     The command only reads: you can type it at any time.
     """
-    import shutil
     import time
     from datetime import datetime
 
+    from simformer.machine.slurm import gpus_here
     from simformer.machine.terminal import wants_colour
     from simformer.study.catalogue import Catalogue
     from simformer.study.status import make_status
     from simformer.study.status_text import status_text
     from simformer.study.targets import targeted
 
-    gpus = any(map(shutil.which, ("nvidia-smi", "sbatch")))
     with in_workflow(args):
         catalogue = Catalogue.read(args.study)
-        found = make_status(catalogue, targeted(catalogue, args.targets), time.time(), gpus, args.jobs)
+        found = make_status(catalogue, targeted(catalogue, args.targets), time.time(), gpus_here(), args.jobs)
     text = json_text(found.content(), indent=1, default=str) if args.json else ""
     print(text or status_text(found, datetime.now(), wants_colour()))
 

@@ -22,7 +22,9 @@ TIMM = "timm/"
 """What the name of a backbone begins with that is one of timm's."""
 Labels = Literal["weak", "crop", "full", "pseudo", "fill", "maps", "none"]
 """Label maps that a method trains on; `none` is not trained."""
-NO_FILES = ("none", "imagenet", "timm")
+PUBLISHED = ("imagenet", "timm")
+"""Values of `model.weights` that are downloaded."""
+NO_FILES = ("none", *PUBLISHED)
 """Values of `model.weights` that are no path."""
 
 

@@ -23,6 +23,8 @@ CHECKOUT = _SHIPPED if _SHIPPED.is_dir() else _PACKAGE.parent
 """The folder of `config/` and `workflow/`: the checkout, or the copy that the wheel has brought."""
 PARTS = ("datasets", "methods", "experiments")
 """Folders that make a folder the configuration of a study."""
+MARKS = (".snakemake", "Snakefile", "workflow/Snakefile")
+"""What shows that snakemake runs in a folder."""
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{([^}]*)\})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -110,14 +112,19 @@ def workflow_folder(study: Path) -> Path | None:
     It is the folder above the study's configuration, if the workflow lies there. A folder with a workflow of its own,
     or in which snakemake has run (`snakemake --directory`), is used itself; None is returned there.
     """
-    marks = (".snakemake", "Snakefile", "workflow/Snakefile")
     if not os.path.exists(study) or config_folder([study]) != study.parent:
         return None
-    if any(Path(mark).exists() for mark in marks):
+    if any(Path(mark).exists() for mark in MARKS):
         return None
     folder = Path(os.path.abspath(study)).parent.parent
-    there = any((folder / mark).exists() for mark in marks)
+    there = any((folder / mark).exists() for mark in MARKS)
     return folder if there and not folder.samefile(".") else None
+
+
+def is_outside(study: Path) -> bool:
+    """Return whether neither the working directory nor the folder above a study's configuration has a workflow."""
+    places = Path(), Path(os.path.abspath(study)).parent, Path(os.path.abspath(study)).parent.parent
+    return os.path.exists(study) and not any((place / mark).exists() for place in places for mark in MARKS)
 
 
 def pip_install(extra: str = "") -> str:

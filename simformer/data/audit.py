@@ -12,7 +12,7 @@ from simformer.config.settings import IGNORE
 from simformer.config.sources import Expected
 from simformer.data.audit_checks import count_problems, id_problems, list_problems, notes_on, photographs_in_both
 from simformer.data.audit_report import AuditReport, SubsetCounts
-from simformer.data.finished import named_with_sources
+from simformer.data.finished import how_to_mend, named_with_sources
 from simformer.data.index import DatasetIndex
 from simformer.data.inspection import Finding, Listed, inspect
 from simformer.data.layout import (
@@ -88,7 +88,8 @@ def audit(root: Path, workers: int, expect: Expected = NOTHING_EXPECTED) -> tupl
             if not any(any(finding.counts[:IGNORE]) for finding in found) and not (tags.only and name == TEST):
                 problems.append(f"{root / name}: every label map is entirely {IGNORE}; expected some labelled pixels")
     if problems:
-        raise UserError(describe_problems(named_with_sources(root), problems))
+        told = describe_problems(named_with_sources(root), problems)
+        raise UserError(f"{told}{'; ' if len(problems) == 1 else chr(10)}{how_to_mend(root)}")
     kept = list(map(_kept, (train, test)))
     counts = [_count(found, of_subset, len(classes)) for found, of_subset in zip((train, test), kept, strict=True)]
     notes = twice + notes_on(classes, (train, test), counts, images.unlisted(findings), tags.only)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -51,6 +52,16 @@ def named_with_sources(place: Path) -> str:
         return f"{place} (made from {', '.join(sources)})" if sources else str(place)
     except (OSError, ValueError, TypeError, KeyError):
         return str(place)
+
+
+def how_to_mend(place: Path) -> str:
+    """Return what to do about problems of a dataset: it is prepared again once it is gone, if it was prepared here."""
+    try:
+        sources = parse_json((place / FINISHED).read_bytes())["sources"]
+        where = f" in {', '.join(sources)}" if sources else ""
+    except (OSError, ValueError, TypeError, KeyError):
+        return f"correct it in {place}, then type the same command"
+    return f"correct it{where}, then `{shlex.join(['rm', '-r', str(place)])}` and type the same command"
 
 
 def is_finished(place: Path, origin: str) -> bool:

@@ -9,12 +9,14 @@ from pathlib import Path
 from simformer.config.fields import NO_FILES, TIMM
 from simformer.config.paths import own_file, pip_install
 from simformer.config.sources import archives
+from simformer.data.layout import CLASSES
 from simformer.doctor.check import Check
 from simformer.doctor.packages import installed
 from simformer.errors import UserError
 from simformer.study.catalogue import Catalogue
 from simformer.study.initial_weights import initial_weights, weights_file, weights_key
 from simformer.study.plan import Plan
+from simformer.study.progress import last_error
 from simformer.study.sources import absent_predictions, own_sources
 
 FETCH = "snakemake fetch_all --cores 1 --configfile {study} (on a machine with internet)"
@@ -45,8 +47,13 @@ def _dataset(catalogue: Catalogue, dataset: str) -> Check:
     index, source = root / dataset / "index.json", catalogue.datasets[dataset].source
     if index.exists():
         return Check(name, "ok", f"prepared and audited: {index}")
+    prepared, log = (root / dataset / CLASSES).exists(), Path(catalogue.study.results, f"logs/audit/{dataset}.log")
+    if prepared and (error := last_error(log)):
+        fix = f"correct what {log} lists, as it says at its end, and type the same snakemake command"
+        return Check(name, "problem", f"prepared, but the audit has failed: {error}", fix)
+    state = "prepared, not audited yet" if prepared else "not prepared yet"
     if source.kind == "scenes":
-        return Check(name, "ok", "not prepared yet; it will be generated, without a download")
+        return Check(name, "ok", state if prepared else f"{state}; it will be generated, without a download")
     try:
         paths = [own_file(text, where) for where, text in own_sources(catalogue, dataset).items()]
     except UserError as error:
@@ -55,7 +62,9 @@ def _dataset(catalogue: Catalogue, dataset: str) -> Check:
     if waiting := [key for key in fetched if not (root / "downloads" / dataset / key).exists()]:
         fix = FETCH.format(study=shlex.quote(str(catalogue.source)))
         return Check(name, "warning", f"not downloaded yet: {', '.join(waiting)}", fix)
-    return Check(name, "ok", f"not prepared yet; {', '.join([*map(str, paths), *fetched])} there")
+    there = [*map(str, paths), *fetched]
+    known = f"its source {there[0]} exists" if len(there) == 1 else f"its sources {', '.join(there)} exist"
+    return Check(name, "ok", f"{state}; {known}")
 
 
 def _backbone(catalogue: Catalogue, dataset: str, backbone: str, source: str, key: str) -> Check:

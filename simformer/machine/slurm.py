@@ -58,6 +58,11 @@ def ask(*command: str) -> Answer:
     return Answer(done.returncode, done.stdout, (done.stderr.strip().splitlines() or [""])[-1])
 
 
+def gpus_here() -> bool:
+    """Return whether jobs that are started here can have a GPU: of this machine, or of a node of Slurm."""
+    return shutil.which("nvidia-smi") is not None or "gpu" in ask("sinfo", "--noheader", "--format=%G").output
+
+
 def queue(folder: Path) -> dict[str, Job]:
     """Return this user's jobs that Snakemake submitted from a folder, by the comment that names rule and wildcards.
 

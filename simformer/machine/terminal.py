@@ -20,6 +20,11 @@ def paint(text: str, colour: str | None) -> str:
     return f"\033[{CODES[colour]}m{text}\033[0m" if colour else text
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: '1 training', '2 trainings'."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def duration(seconds: float) -> str:
     """Return a time in its two largest units: '3 s', '4 min', '5 h 06 min', '2 d 03 h'."""
     minutes = round(seconds / 60)

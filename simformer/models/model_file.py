@@ -22,7 +22,7 @@ from simformer.data.palette import class_colours
 from simformer.data.transforms import PIXEL_MEAN, PIXEL_STD
 from simformer.errors import UserError
 from simformer.text.strict_json import parse_json
-from simformer.text.to_make import to_make
+from simformer.text.to_make import made_by
 
 REMEDY = (
     "delete it and run snakemake again, which trains it; or take its weights over with `simformer export_weights` and "
@@ -96,7 +96,7 @@ def read_model(path: Path, any_version: bool = False) -> StoredModel:
     """
     if (kind := kind_of(path)) is not None:
         if kind == "nothing" and path.name == MODEL:
-            raise UserError(f"{path}: no such model; `{to_make(path)}` trains it")
+            raise UserError(f"{path}: no such model; {made_by(path, 'trains it')}")
         raise UserError(f"{path}: {'no such file' if kind == 'nothing' else kind}; expected the {MODEL} of a training")
     try:
         with safe_open(path, framework="pt") as stream:

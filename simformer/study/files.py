@@ -96,6 +96,8 @@ class SplitSpec(Settings):
             raise ValueError(f"give exactly one of novel, file, seed (found {found}), e.g. {{seed: 7, ratio: [3, 1]}}")
         if self.novel is not None and not self.novel:
             raise ValueError("the list of novel classes is empty; name at least one class")
+        if self.seed is None and self.ratio != (3, 1):  # the default, which files of older versions spell out
+            raise ValueError(f"ratio belongs to a random split (seed), but {given[0]} names the classes; remove ratio")
         if self.seed is not None and self.base is not None:
             raise ValueError("a random split (seed) draws the base classes itself; remove base")
         both = sorted(set(self.novel or ()) & set(self.base or ()))

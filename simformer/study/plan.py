@@ -10,12 +10,14 @@ from typing import Any
 
 from simformer.baselines.conta.rounds import networks_behind
 from simformer.baselines.responses import EXPANSIONS, WALKS
+from simformer.config.fields import PUBLISHED
 from simformer.config.sources import archives
 from simformer.errors import UserError
+from simformer.machine.terminal import counted
 from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
 from simformer.study.cost import data_bytes, result_bytes, training_time
-from simformer.study.initial_weights import absent_weights
-from simformer.study.problems import absent_masks, split_problems
+from simformer.study.initial_weights import absent_weights, initial_weights, weights_file
+from simformer.study.problems import absent_masks, split_problems, unwritable_folders
 from simformer.study.sources import absent_predictions, absent_sources
 from simformer.study.speeds import Card, Measured, read_cards
 from simformer.study.sweeps import swept
@@ -59,9 +61,10 @@ class Plan:
         trainings: in an order in which teachers come before their students.
         unshared: the trainings of the same grid if every cell of every table were trained by itself.
         disk: bytes that the missing results will take, about.
-        downloads: archive -> bytes (None: size not published) that are still to be fetched.
+        downloads: archive or initial weights -> bytes (None: size not published) that are still to be fetched.
         map_networks: files of the networks behind class maps -> whether they are there; not in the estimates.
-        absent: files of the user's own that the missing trainings need and that are not there, a line each.
+        absent: what is not there and the study needs: files of the user's own, folders that can be written; a line
+            each.
     """
 
     title: str
@@ -82,18 +85,23 @@ class Plan:
         """Saved states that the next run refuses."""
         return [training.stale for training in self.trainings if training.stale is not None]
 
+    @property
+    def problems(self) -> list[str]:
+        """What the user must do before everything can run, a line each."""
+        return [*map(stale_state, self.stale), *self.absent]
+
     def text(self, gpu_here: bool) -> str:
         """Tell it in lines: counts, trainings (summed up if they are many), cost of what is missing."""
         missing, total = self.missing, len(self.trainings)
-        lines = [f"{self.title}: {total} trainings, {total - len(missing)} done, {len(missing)} to do"]
+        lines = [f"{self.title}: {counted(total, 'training')}, {total - len(missing)} done, {len(missing)} to do"]
         single = [f"  {t.status:<12} {t.steps:>7} steps  {t.folder}" for t in self.trainings]
         lines += single if total <= SINGLE_LINES else self._summed()
         if self.map_networks:
             count, done = len(self.map_networks), sum(self.map_networks.values())
-            lines.append(f"  besides: {count} networks for class maps, {done} done (not in the estimate)")
+            lines.append(f"  besides: {counted(count, 'network')} for class maps, {done} done (not in the estimate)")
         if missing:
             lines += self._cost(gpu_here)
-        lines += [f"  problem: {line}" for line in (*map(stale_state, self.stale), *self.absent)]
+        lines += [f"  problem: {line}" for line in self.problems]
         return visible_lines("\n".join(lines))
 
     def _summed(self) -> list[str]:
@@ -116,13 +124,14 @@ class Plan:
         missing = self.missing
         sizes = [size for size in self.downloads.values() if size is not None]
         unknown = len(self.downloads) - len(sizes)
-        downloads = f"{sum(sizes) / 1e9:.1f} GB to download" if self.downloads else "nothing to download"
-        downloads += f" and {unknown} file(s) of unknown size" if unknown else ""
+        parts = [f"{sum(sizes) / 1e9:.1f} GB"] if sizes else []
+        parts += [f"{unknown} file(s) of unknown size"] if unknown else []
+        downloads = f"{' and '.join(parts) or 'nothing'} to download"
         shared, alone = ([t.gpu for t in some] for some in (self.trainings, self.unshared))
         lines = [
             f"  time on GPUs: {_told([t.gpu for t in missing], 'GPU-hours')}",
-            f"  whole grid: {len(shared)} trainings{_hours(shared)}; without sharing between splits and tables: "
-            f"{len(alone)}{_hours(alone)}",
+            f"  whole grid: {counted(len(shared), 'training')}{_hours(shared)}; without sharing between splits and "
+            f"tables: {len(alone)}{_hours(alone)}",
             f"  disk: about {self.disk / 1e9:.1f} GB; {downloads}",
         ]
         if not gpu_here:
@@ -168,9 +177,10 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
         tuple(found.values()),
         tuple(found[cell] for cell in unshared),
         result_bytes(catalogue, wanted) + data_bytes(catalogue, datasets),
-        _downloads(catalogue, datasets),
+        _downloads(catalogue, datasets) | _weights(catalogue, wanted),
         {path: path.exists() for path in _map_networks(catalogue, cells)},
         (
+            *unwritable_folders(catalogue),
             *absent_masks(catalogue, names),
             *absent_sources(catalogue, sorted(datasets)),
             *absent_weights(catalogue, wanted),
@@ -249,6 +259,15 @@ def _downloads(catalogue: Catalogue, datasets: Iterable[str]) -> dict[str, int |
         for dataset in sorted(datasets)
         for name, archive in archives(catalogue.datasets[dataset].source).items()
         if archive.path is None and not (Path(catalogue.study.data) / "downloads" / dataset / name).exists()
+    }
+
+
+def _weights(catalogue: Catalogue, cells: Iterable[Cell]) -> dict[str, int | None]:
+    """Return the initial weights of some trainings that are published elsewhere, and not there yet."""
+    return {
+        f"weights/{dataset}.{backbone}": None
+        for dataset, backbone, source in initial_weights(catalogue, cells)
+        if source in PUBLISHED and not weights_file(catalogue, dataset, backbone).exists()
     }
 
 

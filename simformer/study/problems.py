@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -101,3 +102,19 @@ def _without_masks(folder: Path) -> str:
         return ""
     classes = read_classes(folder)
     return ", ".join(f"'{classes[k]}'" for k in read_tags_only(folder))
+
+
+def unwritable_folders(catalogue: Catalogue) -> Iterator[str]:
+    """Yield a line for each folder of the study that jobs write to and that this user may not write to.
+
+    A folder of data may be read-only once all datasets are prepared.
+    """
+    study = catalogue.study
+    prepared = all(Path(study.data, name, "index.json").exists() for name in study.datasets)
+    for key, folder in ({"results": study.results} | ({} if prepared else {"data": study.data})).items():
+        place = next(place for place in (Path(folder), *Path(folder).absolute().parents) if place.is_dir())
+        if not os.access(place, os.W_OK | os.X_OK):
+            yield (
+                f"{catalogue.source}: {key}: {place} cannot be written; change its permissions, or name another folder "
+                f"in `{key}`"
+            )

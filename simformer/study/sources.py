@@ -7,8 +7,10 @@ from pathlib import Path
 
 from simformer.config.paths import own_file
 from simformer.config.sources import archives
+from simformer.data.identity import OtherRun
 from simformer.errors import UserError
-from simformer.study.catalogue import Catalogue
+from simformer.metrics import read_shard, scored_predictions
+from simformer.study.catalogue import Catalogue, Cell
 from simformer.study.runs import Runs
 
 
@@ -46,3 +48,31 @@ def absent_predictions(catalogue: Catalogue, experiments: Iterable[str]) -> Iter
             if cell[2] not in told:
                 yield str(error)
             told.add(cell[2])
+
+
+def scored_folder(runs: Runs, dataset: str, split: str, method: str, seed: int, shard: str) -> list[str]:
+    """Return the folder of another program's predictions, as the input of the job that scores a shard of them.
+
+    Snakemake leaves an output alone whose input is missing. This is right for scores of a folder that was removed
+    later, and wrong if the study names another folder now. Such a folder is no input until it is there, so that the
+    job runs and says what is missing.
+    """
+    cell = dataset, split, method, seed
+    folder, scores = runs.predictions(cell), Path(runs.file(f"evaluation/{shard}.npz", cell))
+    if Path(folder).exists() or not scores.exists():
+        return [folder]
+    try:
+        return [folder] if read_shard(scores).predictions == folder else []
+    except UserError:
+        return []
+
+
+def require_predictions(runs: Runs, cell: Cell, numbers: Path) -> None:
+    """Raise UserError if a file of numbers scores other predictions of another program than the study names."""
+    named = runs.predictions(cell)
+    if (found := scored_predictions(numbers)) != named:
+        where = f"{runs.catalogue.root / 'methods' / cell[2]}.yaml: predictions"
+        raise OtherRun(
+            f"{numbers}: scores {found or 'predictions of an older version, which did not say where they were'}, but "
+            f"{where} names {named}; run snakemake again, or name the folder that was scored"
+        )

@@ -17,7 +17,8 @@ from simformer.config.layers import RECIPE_VERSION, read_study
 from simformer.config.paths import config_folder
 from simformer.errors import UserError
 from simformer.study.catalogue import Catalogue
-from simformer.study.runs import Runs
+from simformer.study.runs import Runs, ScoredRun
+from simformer.study.sources import require_predictions
 
 
 def read_runs(files: Sequence[Path], configuration: Path | None = None, overrides: Sequence[str] = ()) -> Runs:
@@ -46,7 +47,8 @@ def specification(runs: Runs, expected: str | None, describe: Callable[..., Any]
         runs: of the study.
         expected: hash of it in the plan; None: not compared.
         describe: function of the runs and of the names.
-    Raises: UserError if the files of the study have changed since the plan.
+    Raises: UserError if the files of the study have changed since the plan, or numbers of another program's
+        predictions are of another folder than the study names.
     """
     found = describe(runs, *names)
     if expected is not None and digest(found) != expected:
@@ -54,4 +56,9 @@ def specification(runs: Runs, expected: str | None, describe: Callable[..., Any]
             f"{runs.catalogue.source}: the study, or a file that it names, has changed since this job was planned; "
             "run snakemake again"
         )
+    named = found.get("runs", ()) if isinstance(found, dict) else ()
+    for run in (run for run in named if isinstance(run, ScoredRun)):
+        cell = run.dataset, run.split, run.method, run.seed
+        if not runs.is_trained(cell) and Path(run.path).exists():
+            require_predictions(runs, cell, Path(run.path))
     return json.loads(json.dumps(found, default=asdict))

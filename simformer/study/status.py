@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from simformer.errors import UserError
 from simformer.machine import slurm
 from simformer.metrics import is_of
 from simformer.study.catalogue import Catalogue, Cell
@@ -14,7 +15,8 @@ from simformer.study.end_time import hours_until_end
 from simformer.study.files import MEASURE_FILES
 from simformer.study.plan import Training, make_plan
 from simformer.study.progress import Progress, last_error, read_progress
-from simformer.study.runs import CELL
+from simformer.study.runs import CELL, Runs
+from simformer.study.sources import require_predictions
 
 STATES = ("done", "running", "queued", "interrupted", "failed", "changed", "missing")
 """What a training can be; 'changed': done or begun with other settings or novel classes, so that it starts anew."""
@@ -124,7 +126,7 @@ def make_status(
         gpu_here: whether GPUs will train, where no finished training tells.
         jobs: trainings at a time for the estimated end; default: as many as run now, at least one.
     """
-    names = tuple(experiments or catalogue.study.experiments)
+    names, runs = tuple(experiments or catalogue.study.experiments), Runs(catalogue)
     plan = make_plan(catalogue, names)
     own = {kind for t in plan.trainings for kind, time in (("gpu", t.gpu), ("cpu", t.cpu)) if time and time.in_study}
     gpu = "gpu" in own if own else gpu_here
@@ -133,7 +135,7 @@ def make_status(
     there: set[Path] = set()
     usable: set[Path] = set()
     for file, cell, split in (triple for triples in numbers.values() for triple in triples):
-        if file.exists() and is_of(file, catalogue.novel(cell[0], split)):
+        if file.exists() and is_of(file, catalogue.novel(cell[0], split)) and _scores_named(runs, file, cell):
             usable.add(file)
         if cell in needed:
             needed[cell][file] = None
@@ -164,6 +166,16 @@ def make_status(
         jobs=jobs,
         end=hours_until_end(known, _teachers(catalogue, plan.trainings), jobs) if len(known) == len(left) else None,
     )
+
+
+def _scores_named(runs: Runs, file: Path, cell: Cell) -> bool:
+    """Whether a file of numbers is of a training, or of the folder of predictions that the study names."""
+    try:
+        if not runs.is_trained(cell):
+            require_predictions(runs, cell, file)
+    except UserError:
+        return False
+    return True
 
 
 def _done(training: Training, needed: tuple[Path, ...], log: Path, usable: Container[Path]) -> TrainingStatus:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from simformer.machine.terminal import WIDTH, duration, paint
+from simformer.machine.terminal import WIDTH, counted, duration, paint
 from simformer.study.catalogue import FULL_SPLIT
 from simformer.study.status import Status, TrainingStatus
 from simformer.text.visible import visible, visible_lines
@@ -67,7 +67,9 @@ def _head(status: Status) -> list[str]:
     tables = ", ".join(f"{name} {there}/{needed}" for name, (there, needed) in status.tables.items())
     return [
         *textwrap.wrap(
-            f"{visible(status.title, None)}: {len(status.trainings)} trainings", WIDTH, subsequent_indent="  "
+            f"{visible(status.title, None)}: {counted(len(status.trainings), 'training')}",
+            WIDTH,
+            subsequent_indent="  ",
         ),
         *textwrap.wrap(f"  trainings: {counts}", WIDTH, subsequent_indent="    "),
         *textwrap.wrap(f"  numbers for tables: {tables}", WIDTH, subsequent_indent="    "),
@@ -76,7 +78,7 @@ def _head(status: Status) -> list[str]:
 
 def _grids(trainings: Sequence[TrainingStatus], colour: bool) -> Iterator[list[str]]:
     """Yield one grid per dataset: rows methods, columns splits, one symbol per seed; wide ones in several pieces."""
-    label = max(len(t.cell[2]) for t in trainings)
+    label = max((len(t.cell[2]) for t in trainings), default=0)
     for dataset in dict.fromkeys(t.cell[0] for t in trainings):
         mine = [t for t in trainings if t.cell[0] == dataset]
         splits = sorted({t.cell[1] for t in mine}, key=lambda split: (split == FULL_SPLIT, len(split), split))
@@ -182,7 +184,7 @@ def _left(status: Status, now: datetime) -> list[str]:
     if unknown == len(unfinished):
         return ["left: no training of these methods was measured; the first one that runs will show it"]
     total = f"{status.hours:.1f}" if status.hours >= 1 else f"{status.hours:.2f}"
-    more = f", and {unknown} trainings whose speed was not measured" if unknown else ""
+    more = f", and {counted(unknown, 'training')} whose speed was not measured" if unknown else ""
     lines = [f"left: {total} {status.device}-hours of training, at measured speeds{more}"]
     if status.end is None:
         return lines

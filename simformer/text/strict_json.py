@@ -16,7 +16,7 @@ from typing import Any
 from simformer.atomic import read_file
 from simformer.errors import MAKES_IT, UserError, if_made
 from simformer.text.explain import shown
-from simformer.text.to_make import to_make
+from simformer.text.to_make import made_by
 
 Kind = type | UnionType
 """What `isinstance` takes; no value of ours is true or false."""
@@ -108,7 +108,7 @@ def generated_bytes(path: Path, what: str, remedy: str = MAKES_IT, missing: str 
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise UserError(f"{path}: no such {what}; {missing or f'`{to_make(path)}` makes it'}") from None
+        raise UserError(f"{path}: no such {what}; {missing or made_by(path)}") from None
     except IsADirectoryError:
         raise UserError(f"{path}: a folder; expected a {what}, which is a file; give that") from None
     except OSError as error:

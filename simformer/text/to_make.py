@@ -25,6 +25,14 @@ class _Study:
     datasets: tuple[str, ...]
     tables: tuple[str, ...]
 
+    def makes(self, path: Path | str) -> bool:
+        """Return whether a file is called like one of this study's: below a dataset, or a page of a table."""
+        for folder in (self.results, self.data):
+            parts = Path(os.path.relpath(os.path.abspath(path), os.path.abspath(folder))).parts
+            if parts and parts[0] != ".." and not self.rank(parts, folder)[0]:
+                return True
+        return False
+
     def rank(self, parts: Sequence[str], inside: str) -> tuple[bool, ...]:
         """Return how well a file fits, better ones first; its path below `results` or `data` is given in parts."""
         if inside == self.data:
@@ -46,6 +54,14 @@ def to_make(path: Path | str, study: Sequence[Path | str] = ()) -> str:
     named = [] if not study or [*map(Path, study)] == [DEFAULT] else ["--configfile", *map(str, study)]
     # Between the study files and the target stands an option, else the target would be one more study file.
     return shlex.join(["snakemake", *named, "--cores", "1", str(path)])
+
+
+def made_by(path: Path | str, verb: str = "makes it") -> str:
+    """Return which command makes a missing file, or what to give instead if no study of `config/` makes it."""
+    if any(study.makes(path) for study in _studies()):
+        return f"`{to_make(path)}` {verb}"
+    expected = "; expected a prepared dataset, e.g. data/msrc21" if Path(path).name == "index.json" else ""
+    return f"check the path, since no study in {DEFAULT.parent}/ has a dataset or a table of that name{expected}"
 
 
 def study_of(path: Path | str) -> Path | None:

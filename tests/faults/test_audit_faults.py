@@ -44,7 +44,9 @@ def test_the_line_names_what_the_dataset_was_made_from(source, tmp_path, capsys,
     if not note:
         (data / ".prepared").write_text('{"origin": "of an older version", "files": ""}')
     made_from = f" (made from {source})" if note else ""
-    refused(audit_arguments(data), tmp_path, capsys, f"{data}{made_from}: 1 problem found in this dataset: ")
+    how = f"; correct it in {source}, then `rm -r {data}` and" if note else f"; correct it in {data}, then"
+    says = f"{data}{made_from}: 1 problem found in this dataset: ", f"{how} type the same command"
+    refused(audit_arguments(data), tmp_path, capsys, *says)
 
 
 FROM_ONE = {i: i + 1 for i in range(5)}

@@ -47,6 +47,7 @@ def test_scores_are_those_of_the_pixels(scenes, split, groups, predictions, tmp_
         np.add.at(confusion, (ids_of(scenes, record)[known], truth[known]), 1)
     expected = scores(confusion, split.classes, split.novel)
     found = json.loads((tmp_path / "m.json").read_text())
+    assert found["predictions"] == str(predictions)
     assert {name: found[name] for name in expected} == expected
     means = ", ".join(f"{name} {expected[name]:.1f}" for name in ("novel", "base", "all"))
     assert capsys.readouterr().out == f"mean IoU, percent: {means} (8 test images): {tmp_path}/m.json\n"

@@ -45,10 +45,11 @@ def test_broken_files_are_all_named_before_anything_is_trained(user):
     failed = user.snakemake("--cores", "2", "--show-failed-logs", INDEX)
     text = failed.stdout + failed.stderr
     assert failed.returncode != 0
-    assert "3 problems found in this dataset" in text
+    assert "3 problems found in this dataset" in text and "Cannot restore" not in text
     for name, fault in ((names[0], "truncated"), (names[1], "out of range: 99"), (names[2], "not found")):
         assert any(name in line and fault in line for line in text.splitlines()), (name, fault, text)
     assert not (user.folder / INDEX).exists()
+    assert f"correct it in {user.source}, then `rm -r data/mine` and type the same command" in text
 
 
 @pytest.mark.slow

@@ -22,3 +22,9 @@ def test_a_hint_is_a_command_that_makes_the_file(pipeline, command):
         done = pipeline.shell(f"python -m {hint} --dry-run --quiet")
         assert done.returncode == 0, (hint, done.stdout + done.stderr)
         assert "config/tiny.yaml" in done.stderr
+
+
+def test_a_mistyped_table_is_no_rule_and_no_traceback(pipeline):
+    told = pipeline.snakemake("--dry-run", "--", "results/tiny/spyne.md")
+    said = told.stdout + told.stderr
+    assert told.returncode == 1 and "No rule to produce results/tiny/spyne.md" in said and "Traceback" not in said

@@ -29,6 +29,9 @@ def test_predictions_become_a_row(new_pipeline, study_with):
     assert json.loads(metrics.read_text())["all"] == 100
     assert "Theirs" in (new_pipeline.folder / table).read_text()
     assert new_pipeline.planned(table) == set()
+    (config / "methods/theirs.yaml").write_text(yaml.safe_dump(OTHER | {"predictions": "absent/{dataset}"}))
+    again = new_pipeline.snakemake("--cores", "2", "--", table)
+    assert again.returncode != 0 and "absent/scenes: no such folder" in again.stdout + again.stderr
 
 
 def test_a_study_without_models_has_tables_but_no_pictures(new_pipeline, study_with):

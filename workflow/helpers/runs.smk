@@ -11,6 +11,7 @@ from simformer.config.sources import archives, content_json
 from simformer.study.initial_weights import weights_of_backbone
 from simformer.study.plan import trainings
 from simformer.study.runs import CELL
+from simformer.study.sources import scored_folder
 
 FILES = RUNS.files
 data_file, dataset_file, split_file, run_file = FILES.data, FILES.dataset, FILES.split, FILES.run
@@ -37,8 +38,7 @@ wildcard_constraints:
     split=rf"split\d+|{FULL_SPLIT}",
     method="[a-z][a-z0-9_]*",
     seed=r"\d+",
-    # Other pages would be looked for among the experiment files.
-    experiment=rf"(?!(?:{'|'.join(PAGES)})\b)[a-z][a-z0-9_]*",
+    experiment="|".join(sorted({path.stem for path in (CONFIG / "experiments").glob("*.yaml")} - {*PAGES})) or "none/",
     response="[a-z][a-z0-9_]*",
     expansion="|".join(WALKS),
     cleaned=rf"(\.({'|'.join(get_args(Cleaning))}))?",

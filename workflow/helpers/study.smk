@@ -16,7 +16,7 @@ from simformer.errors import UserError
 from simformer.study.catalogue import FULL_SPLIT
 from simformer.study.last_words import was_interrupted
 from simformer.study.plan import make_plan
-from simformer.study.problems import split_problems
+from simformer.study.problems import split_problems, unwritable_folders
 from simformer.study.runs import files_of
 from simformer.study.specification import digest, read_runs
 
@@ -39,7 +39,10 @@ try:
     CATALOGUE = RUNS.catalogue
     if workflow.is_main_process and (problems := split_problems(CATALOGUE)):
         raise UserError("\n".join(problems.values()))
-    if workflow.is_main_process and workflow.output_settings.dryrun:
+    dry = workflow.output_settings.dryrun
+    if workflow.is_main_process and not dry and (problems := list(unwritable_folders(CATALOGUE))):
+        raise UserError("\n".join(problems))
+    if workflow.is_main_process and dry:
         print(make_plan(CATALOGUE).text(gpu_here=False), file=sys.stderr)
 except UserError as error:
     raise WorkflowError(str(error)) from None

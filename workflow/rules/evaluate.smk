@@ -30,7 +30,7 @@ rule evaluate:
 rule score:
     """The same counts from another program's predictions, of methods with `labels: none`."""
     input:
-        predictions=asked(lambda runs, *found: runs.predictions(found), *CELL),
+        predictions=asked(scored_folder, *CELL, "shard"),
         index=data_file("index.json"),
     output:
         run_file("evaluation/{shard}.npz"),
@@ -46,8 +46,9 @@ rule score:
         version=RECIPE_VERSION,
         data=subpath(input.index, parent=True),
         run=run_hash,
+        predictions=asked(lambda runs, *found: runs.predictions(found), *CELL),
     shell:
-        "simformer score --predictions {input.predictions:q} --data {params.data:q} --index {input.index:q}"
+        "simformer score --predictions {params.predictions:q} --data {params.data:q} --index {input.index:q}"
         " --run-hash {params.run:q} --shard {wildcards.shard} --evaluation {output:q} > {log:q} 2>&1"
 
 

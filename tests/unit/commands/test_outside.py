@@ -38,6 +38,13 @@ def test_it_is_not_said_where_the_workflow_is(given, tmp_path, monkeypatch, caps
     assert OUTSIDE not in capsys.readouterr().err
 
 
+def test_it_is_not_said_of_a_file_of_the_users_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["plan", "--study", "nope.yaml"]) == 1
+    told = capsys.readouterr().err
+    assert "nope.yaml: no such file" in told and OUTSIDE not in told
+
+
 def test_it_is_not_said_of_a_whole_path(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["plan", "--study", str(tmp_path / "mine.yaml")]) == 1

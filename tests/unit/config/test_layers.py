@@ -63,6 +63,7 @@ def test_a_constant_teacher_needs_no_similarity_loss():
         (Study, study({"novl": ["a"]}), "unknown key 'datasets.scenes.splits.1.novl'; did you mean"),
         (Study, study({"novel": ["a", "b"], "base": ["b"]}), "classes both base and novel: b"),
         (Study, study({}), "give exactly one of novel, file, seed (found none)"),
+        (Study, study({"novel": ["a"], "ratio": [5, 3]}), "ratio belongs to a random split (seed), but novel names"),
         (Study, study({"novel": ["a"], "seed": 1}), "give exactly one of novel, file, seed (found novel and seed)"),
         (Study, study({"novel": []}), "the list of novel classes is empty"),
         (Study, study({"seed": 1, "base": ["a"]}), "draws the base classes itself; remove base"),

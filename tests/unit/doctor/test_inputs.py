@@ -22,6 +22,16 @@ def test_archives_that_are_not_there_are_to_be_downloaded(study, here):
     assert by_name(check_inputs(*study(LARGE)))["data toys"].level == "ok"
 
 
+def test_a_dataset_that_is_prepared_but_not_audited_is_called_so(study, here):
+    touch(here / "data/toys/classes.json", '{"names": ["sea", "sky"]}')
+    check = by_name(check_inputs(*study()))["data toys"]
+    assert (check.level, check.found) == ("ok", "prepared, not audited yet")
+    touch(here / "results/logs/audit/toys.log", "error: data/toys: 1 problem found in this dataset: a.png is cut off\n")
+    check = by_name(check_inputs(*study()))["data toys"]
+    assert check.level == "problem" and "the audit has failed: error: data/toys: 1 problem found" in check.found
+    assert "results/logs/audit/toys.log" in check.fix
+
+
 @pytest.mark.parametrize(
     "source",
     [{"kind": "folder", "path": "$TOYS/toys.tar"}, {"kind": "ade20k", "archive": {"path": "$TOYS/toys.tar"}}],
@@ -36,7 +46,7 @@ def test_own_copies_must_be_where_the_study_says(study, tmp_path, monkeypatch, s
     monkeypatch.setenv("TOYS", str(tmp_path))
     assert check().level == "problem" and "toys.tar" in check().found and "$TOYS" in check().fix
     touch(tmp_path / "toys.tar")
-    assert check().level == "ok"
+    assert check().level == "ok" and check().found == f"not prepared yet; its source {tmp_path}/toys.tar exists"
 
 
 def test_weights_are_looked_for_where_the_rules_put_them(study, here, tmp_path, monkeypatch):

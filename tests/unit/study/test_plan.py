@@ -153,9 +153,11 @@ def test_the_acceptance_check_of_a_card_tells_until_a_finished_run_does(catalogu
 
 
 def test_downloads_are_those_that_are_not_there_and_not_the_users_own(catalogue, tmp_path):
+    toys = {"title": "Toys", "settings": {"model": {"weights": "none"}}}
+
     def downloads(**archive):
         (tmp_path / "config/datasets/toys.yaml").write_text(
-            yaml.safe_dump({"title": "Toys", "source": {"kind": "ade20k", "archive": archive}})
+            yaml.safe_dump(toys | {"source": {"kind": "ade20k", "archive": archive}})
         )
         return make_plan(Catalogue(catalogue.study.model_dump(mode="json"), "s", tmp_path / "config"))
 
@@ -168,6 +170,32 @@ def test_downloads_are_those_that_are_not_there_and_not_the_users_own(catalogue,
     fetched.parent.mkdir(parents=True)
     fetched.touch()
     assert downloads(**published).downloads == {}
+
+
+def test_initial_weights_that_are_published_are_downloads_until_they_are_there(catalogue, tmp_path):
+    def plan(weights):
+        toys = FILES["datasets/toys"] | {"settings": {"model": {"backbone": "resnet50", "weights": weights}}}
+        (tmp_path / "config/datasets/toys.yaml").write_text(yaml.safe_dump(toys))
+        return make_plan(Catalogue(catalogue.study.model_dump(mode="json"), "s", tmp_path / "config"))
+
+    assert plan("imagenet").downloads == {"weights/toys.resnet50": None}
+    assert "GB; 1 file(s) of unknown size to download" in plan("imagenet").text(True)
+    assert plan("none").downloads == {} and "GB; nothing to download" in plan("none").text(True)
+    file = tmp_path / "data/weights/toys.resnet50.safetensors"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    assert plan("imagenet").downloads == {}
+
+
+def test_folders_that_cannot_be_written_are_problems(catalogue, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)
+    assert [line for line in make_plan(catalogue).problems if "cannot be written" in line] == [
+        f"study.yaml: {key}: {tmp_path} cannot be written; change its permissions, or name another folder in `{key}`"
+        for key in ("results", "data")
+    ]
+    for folder in ("results", "data/toys"):
+        (tmp_path / folder).mkdir(parents=True)
+    assert not make_plan(catalogue).problems
 
 
 def test_the_networks_behind_class_maps_are_counted_once_for_all_splits_and_methods(catalogue, tmp_path):

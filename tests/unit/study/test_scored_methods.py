@@ -1,12 +1,21 @@
 """A method that stands for another program's predictions: rows of tables, no training, no model."""
 
+import json
+from datetime import datetime
+
+import numpy as np
 import pytest
 
+from simformer.data.identity import Identity, OtherRun
 from simformer.errors import UserError
+from simformer.metrics import Evaluation
 from simformer.study import figure_runs, table_runs
 from simformer.study.plan import make_plan, trainings
 from simformer.study.runs import Runs
+from simformer.study.sources import scored_folder
+from simformer.study.specification import specification
 from simformer.study.status import make_status
+from simformer.study.status_text import status_text
 from tests.unit.conftest import BASIC, STUDY, error_of
 
 THEIRS = {"methods/theirs": {"label": "Theirs", "labels": "none", "predictions": "/p/{dataset}/{split}/{seed}"}}
@@ -72,8 +81,44 @@ def test_status_counts_its_scores(runs, tmp_path, monkeypatch):
     assert make_status(runs.catalogue, [], 0, False).tables == {"table1": (0, 4)}
     file = tmp_path / "results/toys/split1/theirs/seed0/metrics.json"
     file.parent.mkdir(parents=True)
-    file.write_text("{}")
-    assert make_status(runs.catalogue, [], 0, False).tables == {"table1": (1, 4)}
+    for folder, counted in (("/p/toys/split1/0", 1), ("/other", 0)):
+        file.write_text(json.dumps({"predictions": folder}))
+        assert make_status(runs.catalogue, [], 0, False).tables == {"table1": (counted, 4)}
+
+
+def test_status_of_a_study_without_a_training_has_a_page(catalogue, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    alone = {"experiments/table1": {"title": "T", "methods": ["theirs"]}}
+    status = make_status(catalogue(BASIC | THEIRS | alone), [], 0, False)
+    assert "numbers for tables: table1 0/2" in status_text(status, datetime(2026, 1, 1), False)
+
+
+def test_numbers_of_other_predictions_make_no_table(runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "results/toys/split1/theirs/seed0/metrics.json"
+    file.parent.mkdir(parents=True)
+    for content, told in (({"predictions": "/other"}, "/other"), ({}, "predictions of an older version")):
+        file.write_text(json.dumps(content))
+        with pytest.raises(OtherRun, match=f"metrics.json: scores {told}.* names /p/toys/split1/0; run snakemake"):
+            specification(runs, None, table_runs.table, "table1")
+    file.write_text(json.dumps({"predictions": "/p/toys/split1/0"}))
+    assert specification(runs, None, table_runs.table, "table1")["runs"]
+
+
+def test_a_missing_folder_is_left_out_only_if_another_was_scored(runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    named, scores = "/p/toys/split1/0", tmp_path / "results/toys/split1/theirs/seed0/evaluation/1of1.npz"
+    assert scored_folder(runs, *CELL, "1of1") == [named]
+    scores.parent.mkdir(parents=True)
+    scores.write_bytes(b"damaged")
+    assert scored_folder(runs, *CELL, "1of1") == []
+    for folder, expected in ((named, [named]), ("/other", [])):
+        evaluation = Evaluation(
+            *(np.zeros(shape, int) for shape in ((3, 3), (1, 2), (1, 2), (1, 2))), images=("a",),
+            identity=Identity(("x", "y"), None, None), model="m", test="t", predictions=folder,
+        )  # fmt: skip
+        evaluation.save(scores)
+        assert scored_folder(runs, *CELL, "1of1") == expected
 
 
 def test_what_does_not_go_together_is_refused(catalogue):

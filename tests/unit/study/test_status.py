@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import yaml
 from simformer.cli import main
 from simformer.machine import slurm
 from simformer.study.catalogue import Catalogue
-from simformer.study.plan import trainings
+from simformer.study.plan import make_plan, trainings
 from simformer.study.status import make_status
 from simformer.study.status_text import SYMBOLS, status_text
 from tests.stubs import Programs, touch
@@ -223,6 +224,29 @@ def test_finished_trainings_tell_device_and_speed(study):
     assert len(like) == 3 and all(t.hours == pytest.approx(100 / 3600) for t in like)
     assert status.end is None
     assert "left: 0.08 GPU-hours of training, at measured speeds, and 6 trainings whose speed was not" in study.text()
+
+
+@pytest.mark.parametrize(
+    ("program", "output", "device"),
+    [
+        ("sbatch", "", "CPU-core"),
+        ("sinfo", "(null)", "CPU-core"),
+        ("sinfo", "gpu:h100:8", "GPU"),
+        ("nvidia-smi", "", "GPU"),
+    ],
+)
+def test_the_machine_tells_the_device_until_a_training_does(study, capsys, program, output, device):
+    study.programs.add(program, output)
+    assert main(["status", "--study", "config/study.yaml", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["left"]["device"] == device
+
+
+def test_one_training_is_no_plural(study):
+    for cell in trainings(study.catalogue, ["one", "two"])[1:]:
+        study.finish(cell, steps_per_second=1.0)
+    status = replace(study.look(), trainings=study.look().trainings[:1])
+    assert "study.yaml (one, two): 1 training\n" in status_text(status, CLOCK, colour=False)
+    assert make_plan(study.catalogue).text(True).startswith("study.yaml (one, two): 10 trainings, 9 done, 1 to do")
 
 
 def test_the_grid_has_a_row_per_method_and_a_symbol_per_seed(study):

@@ -10,7 +10,7 @@ from simformer.cli import main
 from simformer.errors import UserError
 from simformer.study.catalogue import Catalogue
 from simformer.study.targets import targeted
-from simformer.text.to_make import to_make
+from simformer.text.to_make import made_by, to_make
 from tests.stubs import touch
 from tests.unit.study.test_plan import FILES
 
@@ -35,6 +35,39 @@ def workflow(tmp_path, monkeypatch):
     touch(folder / "Snakefile", "")
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("results/mine/one.md", "`snakemake --configfile config/mine.yaml --cores 1 results/mine/one.md` makes it"),
+        ("results/farm/nope.md", "check the path, since no study in config/ has a dataset or a table of that name"),
+        ("photos/index.json", "that name; expected a prepared dataset, e.g. data/msrc21"),
+    ],
+)
+def test_a_hint_is_given_only_for_what_a_study_makes(workflow, path, told):
+    assert made_by(path).endswith(told)
+
+
+def test_a_study_outside_any_workflow_says_where_its_results_are_looked_for(workflow, tmp_path, monkeypatch, capsys):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (workflow / "Snakefile").unlink()
+    monkeypatch.chdir(elsewhere)
+    assert main(["status", "--study", "../workflow/config/mine.yaml"]) == 0
+    assert capsys.readouterr().err == (
+        "../workflow/config/mine.yaml: neither this folder nor one above the study has a Snakefile; relative `results` "
+        f"and `data` are taken below {elsewhere}\n"
+    )
+
+
+def test_show_takes_the_name_of_a_table_of_the_default_study(workflow, capsys):
+    assert main(["show", "one"]) == 1
+    assert "results/one.md: no such table; `snakemake --cores 1 results/one.md` makes it" in capsys.readouterr().err
+    touch(workflow / "results/one.md", "a table")
+    touch(workflow / "results/README.md", "no table")
+    assert main(["show", "one"]) == 0 and "a table" in capsys.readouterr().out
+    assert main(["show", "results"]) == 1 and "e.g. results/one.md" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -124,7 +157,7 @@ def test_a_study_is_looked_at_from_any_folder(workflow, monkeypatch, capsys, tar
     told = capsys.readouterr()
     assert json.loads(told.out)["counts"]["interrupted"] == 1
     assert told.err == (
-        f"working in {workflow}, the folder of this study's workflow: paths and commands are of there\n"
+        f"working in {workflow}, the folder of this study's workflow; the paths and commands below start there\n"
     )
     assert main(["plan", "--study", "../config/mine.yaml"]) == 0
     assert "interrupted " in capsys.readouterr().out
