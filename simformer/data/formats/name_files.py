@@ -11,12 +11,14 @@ A number never becomes part of a name, and a line of headings never becomes a na
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from simformer.config.settings import IGNORE
+from simformer.data.class_names import normal
 from simformer.data.formats.text_files import read_own
 from simformer.data.layout import LINE_END
 from simformer.errors import UserError, first_line
@@ -46,7 +48,7 @@ def read_names(path: Path, reduce_zero_label: bool) -> dict[int, str | None]:
         reduce_zero_label: 0 means no class, and names without ids count from 1.
 
     Raises:
-        UserError: it has another form.
+        UserError: it has another form, or two ids share a name.
     """
     text = read_own(path)
     lines = [line.strip() for line in LINE_END.split(text.rstrip())]
@@ -66,7 +68,27 @@ def read_names(path: Path, reduce_zero_label: bool) -> dict[int, str | None]:
         raise UserError(f"{path}: has no name; expected {NAMES_FORM}")
     if max(names) > IGNORE:
         raise UserError(f"{path}: {len(names)} names of ids up to {max(names)}; an id is a number from 0 to {IGNORE}")
-    return names | {0: None} if reduce_zero_label else names
+    if reduce_zero_label:
+        names[0] = None
+    refuse_shared_names(path, names, lambda value: f"id {value}")
+    return names
+
+
+def refuse_shared_names(path: Path, names: Mapping[int, str | None], show: Callable[[int], str]) -> None:
+    """Raise UserError if two values of label maps have one name, since their classes would become one.
+
+    Args:
+        path: the file of the names.
+        names: name by value; None for no class.
+        show: what messages call a value.
+    """
+    first: dict[str, int] = {}
+    for value, name in names.items():
+        if name and (other := first.setdefault(normal(name), value)) != value:
+            raise UserError(
+                f"{path}: {show(other)} and {show(value)} have the same name, '{name}'; give each its own name (if "
+                f"both are one class, call the second one e.g. '{name} 2' and add --rename '{name} 2={name}')"
+            )
 
 
 def _json(path: Path, text: str) -> Any:
