@@ -106,7 +106,8 @@ def _test_images(dataset: Dataset, wanted: str | None) -> tuple[frozenset[str], 
     """Return the photographs of the test images, and what to say of the choice."""
     files = list(dataset.entries)
     masks = {file: entry.mask[1] for file, entry in dataset.entries.items() if entry.mask is not None}
-    masked = [file for file, mask in masks.items() if not isinstance(mask, Blank)] or files
+    drawn = [file for file, mask in masks.items() if not isinstance(mask, Blank)]
+    masked = drawn or files
     share = _share(wanted)
     if wanted is not None and share is None:
         return _listed(dataset, Path(wanted)), []
@@ -128,9 +129,8 @@ def _test_images(dataset: Dataset, wanted: str | None) -> tuple[frozenset[str], 
         )
     names = dataset.photographs.names(files)
     ordered = sorted(masked, key=lambda file: hashlib.sha256(names[file].encode()).digest())
-    note = (
-        f"test images: {share:.0%} of those with masks, drawn by their names; choose others with --test LIST or SHARE"
-    )
+    which = "the images with masks" if drawn else "the images, none of which has a mask"
+    note = f"test images: {share:.0%} of {which}, drawn by their names; choose others with --test LIST or SHARE"
     count = max(1, min(round(share * len(masked)), len(masked) - 1))  # one of each at least
     return frozenset(ordered[:count]), [note]
 
@@ -186,6 +186,4 @@ def _report(output: Path, dataset: Dataset, written: Written, notes: Sequence[st
     if written.unseen:
         unseen = some(written.unseen, SHOWN)
         notes.append(f"shown by no mask and present in no tag: {unseen}; leave them out with --classes")
-    if not written.masked:
-        notes.append("no image has a mask; a study needs masks of its base classes")
     return "\n".join([*lines, *(f"  note: {note}" for note in notes)])
