@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from simformer.atomic import atomic_write_bytes, atomic_write_text, kind_of
+from simformer.atomic import ANOTHER, atomic_write_bytes, atomic_write_text, kind_of, refuse_unwritable
 from simformer.data.images import encode_label, encode_png, read_image
 from simformer.errors import UserError
 from simformer.predict.coco import CocoFile
@@ -105,8 +105,7 @@ def refuse_output(output: Path) -> None:
     if not place.is_dir():
         found = kind_of(place) or "a file"
         raise UserError(f"{place}: {found}; expected a folder for the predictions, name another one with --output")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise UserError(f"{place}: nothing can be written into this folder; name another one with --output")
+    refuse_unwritable(place, f"{ANOTHER} with --output")
 
 
 def _record(source: Source, prediction: Prediction, wanted: Wanted) -> dict[str, Any]:

@@ -266,3 +266,12 @@ def test_the_documentation_has_every_format():
     assert table.keys() == FORMATS.keys()
     for name, form in FORMATS.items():
         assert table[name] == ("-" if form.tags is None else "unknown" if form.unlisted is None else "absent"), name
+
+
+def test_an_output_that_cannot_be_written_is_named_as_it_was_typed(tmp_path, capsys, monkeypatch):
+    def refuse(**options):
+        raise OSError(errno.EACCES, "Permission denied", str(tmp_path / ".out.x.part"))
+
+    monkeypatch.setattr("simformer.data.formats.write.tempfile.mkdtemp", refuse)
+    line = refused(tmp_path, capsys, *mixed(tmp_path))
+    assert line == f"error: {tmp_path}: nothing can be written into this folder; name another one with --output\n"
