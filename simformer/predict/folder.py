@@ -50,6 +50,8 @@ class Wanted:
 def predict_folder(segmenter: Segmenter, sources: Sequence[Source], output: Path, wanted: Wanted) -> int:
     """Predict photographs and write the wanted files. For a photograph that cannot be read, print a line and go on.
 
+    If none can be read, what is in the folder stays as it is.
+
     Args:
         segmenter: the model.
         sources: the photographs.
@@ -91,9 +93,13 @@ def predict_folder(segmenter: Segmenter, sources: Sequence[Source], output: Path
                 coco.add(source.name, prediction.ids, prediction.scores)
             records.append(_record(source, prediction, wanted))
             progress.update()
-    atomic_write_text(output / RECORDS, _records_text(segmenter, records))
-    if coco is not None:
-        atomic_write_text(output / COCO, json_text(coco.content()) + "\n")
+    if records:
+        atomic_write_text(output / RECORDS, _records_text(segmenter, records))
+        if coco is not None:
+            atomic_write_text(output / COCO, json_text(coco.content()) + "\n")
+        elif (output / COCO).exists():
+            earlier = "of an earlier run; this run did not change it (--format coco writes a new one)"
+            tell(f"{output / COCO}: {earlier}", "note")
     return unread
 
 
@@ -123,6 +129,6 @@ def _records_text(segmenter: Segmenter, records: Sequence[dict[str, Any]]) -> st
     return f'{{"model": {json_text(segmenter.training)},\n' + ",\n".join(parts) + "\n}\n"
 
 
-def tell(problem: str) -> None:
-    """Report a photograph that is left out, on a line of its own above the progress bar."""
-    tqdm.write(f"error: {visible(problem, None)}", file=sys.stderr)
+def tell(what: str, kind: str = "error") -> None:
+    """Report a photograph that is left out, or a note, on a line of its own above the progress bar."""
+    tqdm.write(f"{kind}: {visible(what, None)}", file=sys.stderr)
