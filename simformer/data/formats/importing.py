@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from simformer.data.archive import Tree, open_tree
+from simformer.data.coco_shapes import shown
 from simformer.data.formats.annotations import Blank, Options
 from simformer.data.formats.dataset import Dataset, Source, join
 from simformer.data.formats.photographs import Photographs
@@ -156,7 +157,7 @@ def _listed(dataset: Dataset, path: Path) -> frozenset[str]:
         file = dataset.photographs.find(name)
         if file is None or file not in dataset.entries:
             why = "no photograph has this name" if file is None else "no mask and no tag is of this photograph"
-            problems.append(f"{name!r}: {why}; take it from the list")
+            problems.append(f"{shown(name)}: {why}; take it from the list")
         else:
             found.add(file)
     if problems:
@@ -185,5 +186,8 @@ def _report(output: Path, dataset: Dataset, written: Written, notes: Sequence[st
     notes = [*notes, *written.notes]
     if written.unseen:
         unseen = some(written.unseen, SHOWN)
-        notes.append(f"shown by no mask and present in no tag: {unseen}; leave them out with --classes")
+        notes.append(
+            f"No mask shows these classes and no tag says that they are present: {unseen}. Leave them out with "
+            "--classes."
+        )
     return "\n".join([*lines, *(f"  note: {note}" for note in notes)])

@@ -19,6 +19,7 @@ import yaml
 
 from simformer.config.settings import IGNORE
 from simformer.data.class_names import normal
+from simformer.data.coco_shapes import shown
 from simformer.data.formats.text_files import read_own
 from simformer.data.layout import LINE_END
 from simformer.errors import UserError, first_line
@@ -151,7 +152,7 @@ def _check_headings(path: Path, number: int, line: str, separator: str | None) -
     known = any(cell.lower() in HEADINGS for cell in [*cells, line.lower()])
     if not known and not (separator in (",", ";", "\t") and len(cells) > 1 and all(cells)):
         raise UserError(
-            f"{path}: line {number} has no id: {line!r}, but all lines below it have one; write id,name in it, or "
+            f"{path}: line {number} has no id: {shown(line)}, but all lines below it have one; write id,name in it, or "
             "remove it"
         )
 
@@ -166,8 +167,8 @@ def _by_id(path: Path, found: dict[int, re.Match[str]]) -> dict[int, str | None]
             name = name.rstrip(",;\t ")
             if match[2] in (",", ";", "\t") and match[2] in name:
                 raise UserError(
-                    f"{path}: line {number} has more than two cells: {match[0]!r}; expected id,name, and quotes around "
-                    f'a name that holds a separator: {key},"a, b"'
+                    f"{path}: line {number} has more than two cells: {shown(match[0])}; expected id,name, and quotes "
+                    f'around a name that holds a separator: {key},"a, b"'
                 )
         if key in first:
             raise UserError(f"{path}: id {key} stands there twice, in lines {first[key]} and {number}; keep one line")
@@ -182,11 +183,11 @@ def _in_order(path: Path, lines: list[str]) -> list[str]:
     cells = [cell.strip(" \"':").lower() for cell in re.split("[,;\t]", first)]
     if len(lines) > 1 and HEADINGS.intersection(cells):
         raise UserError(
-            f"{path}: begins with {first!r}, which looks like a heading and would be the name of an id; remove this "
-            "line, or, if it is a class, write id,name in every line"
+            f"{path}: begins with {shown(first)}, which looks like a heading and would be the name of an id; remove "
+            "this line, or, if it is a class, write id,name in every line"
         )
     for number, line in enumerate(lines, 1):
-        where = f"{path}: line {number} is {line!r}"
+        where = f"{path}: line {number} is {shown(line)}"
         if line.startswith("#"):
             raise UserError(f"{where}, a comment, which would be the name of an id; remove it")
         if NUMBER_CELL.search(line):

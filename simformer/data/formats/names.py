@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from simformer.config.settings import IGNORE
 from simformer.data.class_tables import INVALID
+from simformer.data.coco_shapes import shown
 from simformer.data.convert import Member
 from simformer.data.formats.annotations import Mask, Options
 from simformer.data.formats.id_pictures import IdPicture
@@ -103,7 +104,7 @@ def read_colours(path: Path) -> dict[int, str | None]:
         found = COLOUR.search(line)
         if found is None:
             if line.strip() and not line.lstrip().startswith("#") and colours:
-                raise UserError(f"{path}: line {number} has no colour: {line.strip()!r}; expected {COLOURS_FORM}")
+                raise UserError(f"{path}: line {number} has no colour: {shown(line.strip())}; expected {COLOURS_FORM}")
             continue
         rgb = [int(found[4][i : i + 2], 16) for i in (0, 2, 4)] if found[4] else [int(found[i]) for i in (1, 2, 3)]
         if max(rgb) > 255:
