@@ -55,7 +55,7 @@ def masks(tree: Tree, options: Options) -> Annotations:
                 if name not in found.classes:
                     found.classes.append(name)
         found.masks[reference] = Shapes(where, *size, tuple(shapes)) if size else Blank(where)
-    found.notes += [f"{count} regions of type '{kind}' are no masks; not read" for kind, count in others.items()]
+    found.notes += [f"not read, since they are no masks: '{kind}' ({count} regions)" for kind, count in others.items()]
     return found
 
 

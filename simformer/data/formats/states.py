@@ -126,10 +126,10 @@ def settle(
             f"the masks decide: {_counted(drawn)}"
         )
     notes += [
-        f"'{name}' is drawn in {len(drawn[name])} training images ({some(drawn[name], SHOWN_IMAGES)}), but tags say "
-        f"that {len(images)} other images show it, whose masks do not: {some(images, SHOWN_IMAGES)}. It counts as a "
-        "class with masks, and is unknown in these images. Draw it there or correct the tags; or, if it is to have "
-        "tags alone, make every image whose mask shows it a test image: --test LIST"
+        f"'{name}' is drawn in {_images(drawn[name], 'training ')} ({some(drawn[name], SHOWN_IMAGES)}), but not "
+        f"in {_images(images, 'other ')} where tags say that it is: {some(images, SHOWN_IMAGES)}. "
+        "It counts as a class with masks, and is unknown where it is not drawn. Draw it there or correct the tags; or, "
+        "if it is to have tags alone, make every image whose mask shows it a test image: --test LIST"
         for name, images in hidden.items()
     ]
     if denied:
@@ -149,7 +149,11 @@ def settle(
     )
 
 
+def _images(names: list[str], kind: str = "") -> str:
+    return f"{len(names)} {kind}image{'s' * (len(names) != 1)}"
+
+
 def _counted(images: Mapping[str, list[str]]) -> str:
     """Return classes with the number of their images and the first of them."""
-    parts = [f"'{name}' in {len(found)} images ({some(found, SHOWN_IMAGES)})" for name, found in images.items()]
+    parts = [f"'{name}' in {_images(found)} ({some(found, SHOWN_IMAGES)})" for name, found in images.items()]
     return some(parts, SHOWN_CLASSES)
