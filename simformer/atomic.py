@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import stat
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from simformer.errors import UserError
 
 NAME_PART = 200
 """Bytes of a file's name that its temporary file repeats: most disks allow 255 in all."""
+
+ANOTHER = "name another one"
+"""What to do about a folder that cannot be written."""
 
 OTHER_KINDS = {
     stat.S_IFDIR: "a folder",
@@ -62,6 +68,41 @@ def refuse_folder(path: Path) -> None:
         raise UserError(f"{path}: a folder; expected the name of a file to write, for example {path / 'name'}")
 
 
+def refuse_unwritable(folder: Path, remedy: str = ANOTHER) -> None:
+    """Raise UserError if nothing can be written into a folder, or into the one in which it would be made."""
+    place = _existing(folder)
+    if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
+        raise _unwritable(place, remedy)
+
+
+@contextmanager
+def writing_into(folder: Path, remedy: str = ANOTHER) -> Iterator[None]:
+    """Name the folder if the system refuses to write into it: the user knows no temporary file.
+
+    Args:
+        folder: which need not be there yet.
+        remedy: what to do, for the message.
+
+    Raises:
+        UserError: permission is denied, or the file system is read-only; for all else the error stays what it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise _unwritable(_existing(folder), remedy) from error
+        raise
+
+
+def _existing(folder: Path) -> Path:
+    """Return a folder, or the nearest above it that is there."""
+    return next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+
+
+def _unwritable(folder: Path, remedy: str) -> UserError:
+    return UserError(f"{folder}: nothing can be written into this folder; {remedy}")
+
+
 def atomic_write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
     """Write a file so that a reader sees the old content or all of the new one, never a part.
 
@@ -69,12 +110,14 @@ def atomic_write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
         path: the file; missing folders above it are made.
         data: its new content.
         durable: wait until the disk has it, so that it also survives a power cut.
-    Raises: UserError if a folder has that name; OSError with the name of the file, if the disk refuses it.
+    Raises: UserError if a folder has that name, or its folder cannot be written; OSError with the name of the file, if
+        the disk refuses it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    refuse_folder(path)
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix=".part")
+        with writing_into(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            refuse_folder(path)
+            descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix=".part")
     except OSError as error:
         error.filename = str(path)  # the user does not know the temporary file
         raise

@@ -56,11 +56,11 @@ class AlreadyTold(Exception):
         self.status = status
 
 
-def describe_problems(where: Path | str, problems: Sequence[str]) -> str:
+def describe_problems(where: Path | str, problems: Sequence[str], what: str = "this dataset") -> str:
     """Return one message for all problems of a dataset: a single one in one line, else the first 20, a line each."""
     if len(problems) == 1:
-        return f"{where}: 1 problem found in this dataset: {problems[0]}"
-    lines = [f"{where}: {len(problems)} problems found in this dataset:"]
+        return f"{where}: 1 problem found in {what}: {problems[0]}"
+    lines = [f"{where}: {len(problems)} problems found in {what}:"]
     lines += [f"  {problem}" for problem in problems[:SHOWN_PROBLEMS]]
     if len(problems) > SHOWN_PROBLEMS:
         lines.append(f"  ... and {len(problems) - SHOWN_PROBLEMS} more")

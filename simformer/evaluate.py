@@ -18,7 +18,7 @@ from simformer.data.index import DatasetIndex, ImageRecord
 from simformer.data.named_files import NamedFiles
 from simformer.data.shards import WHOLE, Shard
 from simformer.data.truth import read_truth
-from simformer.errors import UserError
+from simformer.errors import UserError, describe_problems
 from simformer.inference import ImageFile, predict
 from simformer.metrics import Evaluation, confusion_matrix
 
@@ -68,6 +68,7 @@ def score(
         run: hash of the run of a study that they stand for.
         shard: which of the test images.
     Raises: UserError if a prediction is missing, has another size, an id that is no class, or pixels without a class.
+        All such predictions are named, up to 20.
     """
     identity = Identity(index.classes, index.hash, None, str(predictions))
     predicted = enumerate(_read_predictions(predictions, data, index, _records(index, shard)))
@@ -119,16 +120,28 @@ def _read_predictions(
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; expected the folder with <name>.png of every test image")
     files, count = NamedFiles(folder, (".png",), "prediction"), len(index.classes)
+    problems = []
     for record in records:
-        path = files.find(record.name)
-        ids = read_label(path)
-        if ids.shape != (record.height, record.width):
-            found, expected = f"{ids.shape[1]}x{ids.shape[0]}", f"{record.width}x{record.height}"
-            raise UserError(f"{path}: {found} pixels, the image has {expected}; write it at the image's own size")
         known = read_truth(data, record) != IGNORE
-        if len(wrong := np.unique(ids[known & (ids >= count)])):
-            what = f"pixels without a class ({IGNORE})" if wrong[0] == IGNORE else f"id {wrong[0]}"
-            raise UserError(
-                f"{path}: {what}; expected ids 0 to {count - 1} at every pixel, in the order of {data / 'classes.json'}"
-            )
-        yield np.where(known, ids, 0)
+        try:
+            ids = _read_prediction(files.find(record.name), known, count, data)
+        except UserError as error:
+            problems.append(str(error))
+        else:
+            yield ids
+    if problems:
+        raise UserError(describe_problems(folder, problems, "these predictions"))
+
+
+def _read_prediction(path: Path, known: NDArray[np.bool_], count: int, data: Path) -> NDArray[np.uint8]:
+    """Read one prediction, ids [H, W]; 0 where the truth is not `known`, bool [H, W]. UserError says what is wrong."""
+    ids = read_label(path)
+    if ids.shape != known.shape:
+        found, expected = f"{ids.shape[1]}x{ids.shape[0]}", f"{known.shape[1]}x{known.shape[0]}"
+        raise UserError(f"{path}: {found} pixels, the image has {expected}; write it at the image's own size")
+    if len(wrong := np.unique(ids[known & (ids >= count)])):
+        what = f"pixels without a class ({IGNORE})" if wrong[0] == IGNORE else f"id {wrong[0]}"
+        raise UserError(
+            f"{path}: {what}; expected ids 0 to {count - 1} at every pixel, in the order of {data / 'classes.json'}"
+        )
+    return np.where(known, ids, 0)

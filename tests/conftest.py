@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 from types import SimpleNamespace
 
+import hypothesis
 import pytest
 import torch
 
@@ -21,6 +22,9 @@ from simformer.training.job import Job, Runtime, TrainOutputs
 from tests.pipeline import NOVEL_NAMES
 from tests.specifications import SUFFIX
 from tests.web import Web
+
+hypothesis.settings.register_profile("busy machine", deadline=None)  # a test must not fail because others run beside it
+hypothesis.settings.load_profile("busy machine")
 
 TINY = {
     "model": {

@@ -17,10 +17,20 @@ def import_(args: argparse.Namespace) -> None:
     """
     from simformer.data.formats.annotations import Options
     from simformer.data.formats.importing import Request, import_dataset
-    from simformer.study.first_look import dataset_name, places, printed_first_look, refuse_prepared, write_first_look
+    from simformer.study.first_look import (
+        dataset_name,
+        first_look,
+        places,
+        printed_first_look,
+        refuse_prepared,
+        write_first_look,
+    )
+    from simformer.text.plain_yaml import load_plain
 
     if args.study is not None:
         places(args.study, args.output)  # before the work, not after it
+        if not args.masks:
+            raise UserError(f"--study {args.study}: a study needs masks of at least one class; add --masks FORMAT PATH")
     else:
         refuse_prepared(args.output, dataset_name(args.output.resolve().name))
     options = Options(args.names, args.colours, args.reduce_zero_label, args.mask_suffix, args.column, args.confidence)
@@ -39,6 +49,15 @@ def import_(args: argparse.Namespace) -> None:
     written, report = import_dataset(request, args.workers)
     print(report, end="\n\n")
     about = args.output, written.tags_only
+    name = dataset_name(args.output.resolve().name)
+    try:
+        written.refuse_split(load_plain(first_look(name, *about)[1])["datasets"][name]["splits"][1])
+    except UserError as error:
+        lacks = f"{args.output} is complete, but a first study of it is impossible: {error}"
+        if args.study is not None:
+            raise UserError(f"--study {args.study}: not written. {lacks}") from None
+        print(lacks)
+        return
     print(printed_first_look(*about) if args.study is None else write_first_look(args.study, *about), end="")
 
 

@@ -11,9 +11,11 @@ from simformer.commands.options import command, some_path
 
 def init(args: argparse.Namespace) -> None:
     """Write the workflow and its configuration into a folder."""
+    from simformer.atomic import writing_into
     from simformer.study.project import write_project
 
-    write_project(args.folder)
+    with writing_into(args.folder):
+        write_project(args.folder)
     inside = "" if args.folder == Path() else f"cd {shlex.quote(str(args.folder))}; "
     print(f"next: {inside}snakemake --configfile config/demo_quick.yaml --cores 2")
 

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 
 def new_file(file: Path) -> Path:
-    """Return the name of a file to write; refuse a folder before the work begins."""
-    from simformer.atomic import refuse_folder
+    """Return the name of a file to write; before the work begins, refuse a folder, and a place that takes no file."""
+    from simformer.atomic import refuse_folder, refuse_unwritable
 
     refuse_folder(file)
+    refuse_unwritable(file.parent)
     return file
 
 

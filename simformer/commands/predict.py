@@ -36,9 +36,11 @@ def predict(args: argparse.Namespace) -> None:
     wanted = Wanted(tuple(args.format), args.overlay, args.classes, args.threshold, args.batch)
     unread = predict_folder(segmenter, sources, args.output, wanted)
     done = len(sources) - unread
-    print(f"{done} image{'' if done == 1 else 's'} predicted: {args.output / RECORDS}")
+    if done:
+        print(f"{done} image{'s' * (done > 1)} predicted: {args.output / RECORDS}")
     if failed := len(problems) + unread:
-        raise UserError(f"{failed} of the inputs could not be used, see above; all others are predicted")
+        others = "The others were predicted." if done else "No photograph was predicted."
+        raise UserError(f"{failed} input{'s' * (failed > 1)} could not be used (see above). {others}")
 
 
 def export(args: argparse.Namespace) -> None:

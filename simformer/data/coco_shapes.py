@@ -34,6 +34,13 @@ MOST_CHARACTERS = 6
 """Characters of one number: enough for 2**29."""
 
 
+LONGEST_QUOTE = 80
+"""Characters of a value that a message quotes."""
+
+_QUOTE = reprlib.Repr()
+_QUOTE.maxlevel, _QUOTE.maxstring = 2, LONGEST_QUOTE - 5
+
+
 @dataclass(frozen=True, slots=True)
 class Runs:
     """Run lengths as in the file: int64, or compressed; of an image of that height and width."""
@@ -89,8 +96,9 @@ def encode(shape: Shape, height: int, width: int) -> RunLengths:
 
 
 def shown(value: Any) -> str:
-    """Return a value for a message: short, in one line."""
-    return "null" if value is None else reprlib.repr(value)
+    """Return a value for a message, in one line of at most LONGEST_QUOTE characters."""
+    text = "null" if value is None else _QUOTE.repr(value)
+    return text if len(text) <= LONGEST_QUOTE else f"{text[: LONGEST_QUOTE - 3]}..."
 
 
 def _polygons(segmentation: list[Any]) -> Shape:

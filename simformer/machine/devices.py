@@ -24,7 +24,7 @@ _LEASES: list[IO[bytes]] = []
 """Open lock files of this process. The system releases the locks when it ends, in whatever way."""
 
 
-def choose_device(wanted: str) -> torch.device:
+def choose_device(wanted: str, option: bool = True) -> torch.device:
     """Return the device of this process: with 'auto' a CUDA GPU, else Apple's GPU (MPS), else the CPU.
 
     One of several processes that torchrun has started takes the visible GPU of its number; any other command
@@ -33,20 +33,23 @@ def choose_device(wanted: str) -> torch.device:
     Args:
         wanted: 'auto', 'cuda' (a GPU), 'mps', 'cpu', or 'cuda:N' (the GPU of this number among the visible ones,
             whoever else uses it).
+        option: it was typed as `--device`; if not, it is an argument of a function in Python. For messages.
     Raises: UserError if there is no such GPU, or no such word.
     """
+    called = f"--device {wanted}" if option else f"device {wanted!r}"
+    remedy = "type --device auto" if option else "use device='auto'"
     if not re.fullmatch(DEVICES, wanted):
-        raise UserError(f"--device {wanted}: expected {EXPECTED}; type --device auto")
+        raise UserError(f"{called}: expected {EXPECTED}; {remedy}")
     visible, local_rank = torch.cuda.device_count(), int(os.environ.get("LOCAL_RANK", -1))
     if wanted == "auto" and not visible:
         wanted = "mps" if torch.backends.mps.is_available() else "cpu"
     if wanted == "mps" and not torch.backends.mps.is_available():
-        raise UserError("--device mps: PyTorch finds no GPU of Apple here; type --device auto")
+        raise UserError(f"{called}: PyTorch finds no GPU of Apple here; {remedy}")
     if wanted in ("cpu", "mps"):
         return torch.device(wanted)
     number = int(wanted.removeprefix("cuda:")) if wanted.startswith("cuda:") else local_rank
     if number >= visible or not visible:
-        raise UserError(f"--device {wanted}: PyTorch finds {visible} GPU(s) here, numbered from 0; type --device auto")
+        raise UserError(f"{called}: PyTorch finds {visible} GPU(s) here, numbered from 0; {remedy}")
     return torch.device("cuda", lease(1)[0] if number < 0 else number)
 
 

@@ -6,6 +6,7 @@ import importlib.util
 import io
 import json
 import logging
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable
@@ -33,6 +34,12 @@ Run = Callable[[NDArray[np.float32]], NDArray[Any]]
 NEEDS = ("onnx", "onnxscript", "onnxruntime")
 """Packages that write and run ONNX."""
 INPUT, FACTS = "image", "simformer.json"
+OUTPUTS = {False: "scores", True: "classes"}
+"""Name of what an ONNX file returns, by `argmax`."""
+SIDES = {0: "batch", 2: "rows", 3: "columns"}
+"""Names of the sides of the input that may vary; rows and columns count in units of SIZE_DIVISOR."""
+ENDINGS: dict[Format, str] = {"onnx": ".onnx", "torch_export": ".pt2"}
+"""How files of a format are named; another format's ending is refused, any other one is the user's choice."""
 LEAST, MOST = 2, 256
 """Sides of an image that the file takes, in units of SIZE_DIVISOR."""
 CHECKED = ((1, 64, 64), (1, 160, 96), (2, 128, 224), (3, 96, 64))
@@ -87,8 +94,15 @@ def export(
         argmax: whether the file returns class ids instead of scores.
         size: height and width of the images that the file takes, in pixels, multiples of SIZE_DIVISOR; default: all
             multiples.
-    Raises: UserError if a package is missing, the network cannot be exported, or the file does not agree with PyTorch.
+    Raises: UserError if the file's ending is another format's, a package is missing, the network cannot be exported, or
+        the file does not agree with PyTorch.
     """
+    other = next((name for name, ending in ENDINGS.items() if name != form and output.suffix.lower() == ending), None)
+    if other is not None:
+        raise UserError(
+            f"--output {output}: this ending is of --format {other}; name it {output.with_suffix(ENDINGS[form])}, or "
+            f"take --format {other}"
+        )
     backbone = segmenter.trained.config.settings.model.backbone
     if size is not None and any(side % SIZE_DIVISOR for side in size):
         larger = " ".join(str(-(-side // SIZE_DIVISOR) * SIZE_DIVISOR) for side in size)
@@ -107,9 +121,9 @@ def export(
             "or take --format torch_export"
         )
     module = Exported(segmenter.trained.model, argmax).eval()
-    axes = {0: Dim("batch", min=1, max=1024)}
+    axes = {0: Dim(SIDES[0], min=1, max=1024)}
     if size is None:
-        axes |= {axis: SIZE_DIVISOR * Dim(name, min=LEAST, max=MOST) for axis, name in ((2, "rows"), (3, "columns"))}
+        axes |= {axis: SIZE_DIVISOR * Dim(SIDES[axis], min=LEAST, max=MOST) for axis in (2, 3)}
     checked = CHECKED if size is None else [(count, *size) for count in COUNTS]
     facts = json.dumps(_facts(segmenter, argmax, size))
     with warnings.catch_warnings(), torch.no_grad():
@@ -117,16 +131,19 @@ def export(
         example = (torch.zeros(2, 3, *(size or (SIZE_DIVISOR * LEAST, SIZE_DIVISOR * (LEAST + 1)))),)
         try:
             program = torch.export.export(module, example, dynamic_shapes=(axes,))
-            content, run = (_onnx if form == "onnx" else _torch_export)(program, example, facts)
+            if form == "onnx":
+                content, run = _onnx(program, example, facts, OUTPUTS[argmax])
+            else:
+                content, run = _torch_export(program, facts)
             found = compare(segmenter, argmax, run, checked)
         except MemoryError:
             raise
         except Exception as error:  # each exporter, and each operation that it does not know, refuses in its own way
             images = "any size" if size is None else f"{size[0]} x {size[1]} pixels"
-            other = f"--format {'torch_export' if form == 'onnx' else 'onnx'}"
+            another = f"--format {'torch_export' if form == 'onnx' else 'onnx'}"
             raise UserError(
                 f"--format {form}: a network with the backbone '{backbone}' cannot be exported for images of {images} "
-                f"({first_line(error)}); try {other}{', or --image-size 512 512' if size is None else ''}, or use "
+                f"({first_line(error)}); try {another}{', or --image-size 512 512' if size is None else ''}, or use "
                 "`simformer predict`"
             ) from error
     if found.difference > TOLERANCE or found.equal < 1:
@@ -166,13 +183,14 @@ def compare(
     return Agreement(difference, equal / pixels)
 
 
-def _onnx(program: ExportedProgram, example: tuple[Tensor], facts: str) -> tuple[bytes, Run]:
+def _onnx(program: ExportedProgram, example: tuple[Tensor], facts: str, output: str) -> tuple[bytes, Run]:
     """Return the bytes of an ONNX file, and how onnxruntime runs it."""
     import onnxruntime
 
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
-    made = torch.onnx.export(program, example, dynamo=True, verbose=False, input_names=[INPUT])
+    made = torch.onnx.export(program, example, dynamo=True, verbose=False, input_names=[INPUT], output_names=[output])
     assert made is not None, "an export with `dynamo` returns a program"
+    _name_sides(made.model.graph)
     made.model.metadata_props["simformer"] = facts
     with tempfile.TemporaryDirectory() as folder:
         made.save(Path(folder, "model.onnx"))
@@ -181,7 +199,18 @@ def _onnx(program: ExportedProgram, example: tuple[Tensor], facts: str) -> tuple
     return content, lambda image: session.run(None, {INPUT: image})[0]
 
 
-def _torch_export(program: ExportedProgram, example: tuple[Tensor], facts: str) -> tuple[bytes, Run]:
+def _name_sides(graph: Any) -> None:
+    """Give the sides of all tensors their names of SIDES, where PyTorch has written symbols such as `32*s30`."""
+    (image,) = graph.inputs
+    names = {symbol: name for axis, name in SIDES.items() for symbol in re.findall(r"\bs\d+\b", str(image.shape[axis]))}
+    for value in (image, *(made for node in graph for made in node.outputs)):
+        for axis, side in enumerate(value.shape or ()):
+            for symbol, name in names.items():
+                side = re.sub(rf"\b{symbol}\b", name, str(side)) if symbol in str(side) else side
+            value.shape[axis] = side
+
+
+def _torch_export(program: ExportedProgram, facts: str) -> tuple[bytes, Run]:
     """Return the bytes of a file for `torch.export.load`, and how PyTorch runs it."""
     buffer = io.BytesIO()
     torch.export.save(program, buffer, extra_files={FACTS: facts})

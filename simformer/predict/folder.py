@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from simformer.atomic import atomic_write_bytes, atomic_write_text, kind_of
+from simformer.atomic import ANOTHER, atomic_write_bytes, atomic_write_text, kind_of, refuse_unwritable
 from simformer.data.images import encode_label, encode_png, read_image
 from simformer.errors import UserError
 from simformer.predict.coco import CocoFile
@@ -49,6 +49,8 @@ class Wanted:
 
 def predict_folder(segmenter: Segmenter, sources: Sequence[Source], output: Path, wanted: Wanted) -> int:
     """Predict photographs and write the wanted files. For a photograph that cannot be read, print a line and go on.
+
+    If none can be read, what is in the folder stays as it is.
 
     Args:
         segmenter: the model.
@@ -91,9 +93,13 @@ def predict_folder(segmenter: Segmenter, sources: Sequence[Source], output: Path
                 coco.add(source.name, prediction.ids, prediction.scores)
             records.append(_record(source, prediction, wanted))
             progress.update()
-    atomic_write_text(output / RECORDS, _records_text(segmenter, records))
-    if coco is not None:
-        atomic_write_text(output / COCO, json_text(coco.content()) + "\n")
+    if records:
+        atomic_write_text(output / RECORDS, _records_text(segmenter, records))
+        if coco is not None:
+            atomic_write_text(output / COCO, json_text(coco.content()) + "\n")
+        elif (output / COCO).exists():
+            earlier = "of an earlier run; this run did not change it (--format coco writes a new one)"
+            tell(f"{output / COCO}: {earlier}", "note")
     return unread
 
 
@@ -105,8 +111,7 @@ def refuse_output(output: Path) -> None:
     if not place.is_dir():
         found = kind_of(place) or "a file"
         raise UserError(f"{place}: {found}; expected a folder for the predictions, name another one with --output")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise UserError(f"{place}: nothing can be written into this folder; name another one with --output")
+    refuse_unwritable(place, f"{ANOTHER} with --output")
 
 
 def _record(source: Source, prediction: Prediction, wanted: Wanted) -> dict[str, Any]:
@@ -124,6 +129,6 @@ def _records_text(segmenter: Segmenter, records: Sequence[dict[str, Any]]) -> st
     return f'{{"model": {json_text(segmenter.training)},\n' + ",\n".join(parts) + "\n}\n"
 
 
-def tell(problem: str) -> None:
-    """Report a photograph that is left out, on a line of its own above the progress bar."""
-    tqdm.write(f"error: {visible(problem, None)}", file=sys.stderr)
+def tell(what: str, kind: str = "error") -> None:
+    """Report a photograph that is left out, or a note, on a line of its own above the progress bar."""
+    tqdm.write(f"{kind}: {visible(what, None)}", file=sys.stderr)

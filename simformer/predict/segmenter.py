@@ -176,7 +176,7 @@ def _sizes(path: Path, trained: TrainedModel, short_edge: int | None, max_long_e
         raise UserError(
             f"{path}: does not say at which size images are predicted (it is of an older version, or imported without "
             "--inference); give the sizes of its dataset's file (config/datasets/, key `inference`), e.g. "
-            "--short-edge 640 --max-long-edge 2560"
+            "--short-edge 640 --max-long-edge 2560 (in Python: short_edge=640, max_long_edge=2560)"
         )
     return parse(InferenceSettings, sizes, "test-time size")
 
@@ -184,7 +184,7 @@ def _sizes(path: Path, trained: TrainedModel, short_edge: int | None, max_long_e
 @cache
 def _device(wanted: str) -> torch.device:
     """Return the device of this process; a GPU is leased once, however many models are loaded."""
-    return choose_device(wanted)
+    return choose_device(wanted, option=False)
 
 
 def as_rgb(image: Picture) -> NDArray[np.uint8]:
@@ -195,6 +195,11 @@ def as_rgb(image: Picture) -> NDArray[np.uint8]:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
         return turn_upright(to_rgb(image, 8, "the picture"), orientation)
     pixels = np.asarray(image)
+    if pixels.ndim == 0:
+        raise UserError(
+            f"image: found an object of type '{type(image).__name__}'; expected a path, an array (RGB, uint8 "
+            "[H, W, 3], or gray, uint8 [H, W]) or a picture of Pillow"
+        )
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:

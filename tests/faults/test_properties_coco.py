@@ -138,7 +138,7 @@ def imported(folder, files):
         shutil.rmtree(folder / "out", ignore_errors=True)
 
 
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 
 
 @QUICK

@@ -118,7 +118,7 @@ def root(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("examples", [40, pytest.param(500, marks=pytest.mark.slow)])
 def test_a_changed_configuration_means_what_it_says_or_is_refused(root, examples):
-    settings(max_examples=examples, deadline=None)(given(changes=CHANGES)(means_what_it_says))(root)
+    settings(max_examples=examples)(given(changes=CHANGES)(means_what_it_says))(root)
 
 
 def means_what_it_says(root, changes):

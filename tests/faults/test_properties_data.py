@@ -40,7 +40,7 @@ SEEDS = {
 }
 """Whole files, from which broken ones are made."""
 
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 text = st.text(st.characters(exclude_categories=()), max_size=12)
 json_values = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | text,
@@ -147,7 +147,6 @@ def test_a_name_finds_its_own_file_or_none(tmp_path_factory, name, ending, entry
     assert (found is not None) == (names[0] == names[1])
 
 
-@settings(deadline=None)
 @given(st.integers(1, 250), st.sampled_from("aé字"))
 def test_every_name_that_a_list_may_hold_can_be_written(tmp_path_factory, length, letter):
     name = letter * length
@@ -174,7 +173,7 @@ sides = st.integers(1, 64) | st.sampled_from([1, 600, 4000])
 SMALL = AugmentSettings(crop=16, short_edges=(16, 24), max_long_edge=32)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(sides, sides, st.integers(0, 99))
 def test_training_crops_of_any_size_of_image_exist(height, width, seed):
     image = np.zeros((height, width, 3), np.uint8)

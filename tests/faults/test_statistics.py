@@ -72,7 +72,7 @@ results = st.lists(
 
 
 @given(results, results)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_there_is_a_test_only_where_results_vary(a, b):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -144,7 +144,7 @@ def test_no_interval_over_images_that_say_nothing(a, b, chosen, lack):
 
 
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 3)), max_size=5), st.integers(0, 2**31))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_bootstrap_intervals_have_a_width_or_a_reason(pixels, seed):
     truth = np.array([[100, size] for _, size in pixels]).reshape(-1, 2)
     first = np.array([[hit, size] for hit, size in pixels]).reshape(-1, 2)

@@ -139,7 +139,7 @@ def test_tables_in_markdown_and_html(name):
 
 
 @given(any_text)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_any_text_is_one_cell(name):
     check_markdown(name)
 
@@ -161,7 +161,7 @@ def test_titles_and_lines(name):
 
 
 @given(any_text)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_text_in_bold_and_as_code(name):
     (paragraph,) = [token for token in PARSER.parse(markup.strong(f"a{name}z")) if token.type == "inline"]
     assert [c.type for c in paragraph.children if c.type != "text"] == ["strong_open", "strong_close"]

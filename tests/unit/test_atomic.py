@@ -1,5 +1,6 @@
 """Reading and writing of single files."""
 
+import errno
 import io
 import os
 import struct
@@ -13,6 +14,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from simformer.atomic import atomic_write_bytes, atomic_write_text, remove_leftovers
+from simformer.commands.inputs import new_file
 from simformer.data.images import encode_label, encode_png, photograph_size, read_image, read_label, write_label
 from simformer.errors import UserError
 
@@ -72,12 +74,34 @@ def test_a_folder_where_a_file_is_to_be_written_is_named_and_kept(tmp_path):
 
 def test_a_disk_that_refuses_names_the_file_and_not_a_temporary_one(tmp_path, monkeypatch):
     def refuse(**options):
-        raise OSError(30, "Read-only file system", str(tmp_path / ".file.x.part"))
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / ".file.x.part"))
 
     monkeypatch.setattr("simformer.atomic.tempfile.mkstemp", refuse)
     with pytest.raises(OSError) as raised:
         atomic_write_text(tmp_path / "file", "content")
     assert raised.value.filename == str(tmp_path / "file")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+@pytest.mark.parametrize("function", ["tempfile.mkstemp", "Path.mkdir"])
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch, number, function):
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number), str(tmp_path / ".file.x.part"))
+
+    monkeypatch.setattr(f"simformer.atomic.{function}", refuse)
+    with pytest.raises(UserError) as raised:
+        atomic_write_text(tmp_path / "new/file", "content")
+    assert str(raised.value) == f"{_made(tmp_path)}: nothing can be written into this folder; name another one"
+
+
+def _made(folder):
+    return folder / "new" if (folder / "new").exists() else folder
+
+
+def test_a_file_for_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(UserError, match=f"^{tmp_path}: nothing can be written into this folder; name another one$"):
+        new_file(tmp_path / "a/b/model.onnx")
 
 
 def test_atomic_write_gives_the_usual_permissions(tmp_path):

@@ -101,6 +101,17 @@ def test_a_faulty_prediction_is_named(scenes, groups, predictions, tmp_path, cap
     assert f"{scenes.index.test[3].name}.png" in line and says in line and not (tmp_path / "m.json").exists()
 
 
+def test_all_faulty_predictions_are_named_at_once(scenes, groups, predictions, tmp_path, capsys):
+    first, second, *_ = (predictions / f"{record.name}.png" for record in scenes.index.test)
+    first.unlink()
+    second.write_bytes(b"hello")
+    assert command(scenes, predictions, "--split", groups, "--output", tmp_path / "m.json") == 1
+    head, *lines = capsys.readouterr().err.splitlines()
+    assert head == f"error: {predictions}: 2 problems found in these predictions:" and len(lines) == 2
+    assert f"{first}: listed prediction not found" in lines[0] and f"{second}: not an image" in lines[1]
+    assert not (tmp_path / "m.json").exists()
+
+
 def test_what_is_asked_for_must_be_said(scenes, groups, predictions, tmp_path, capsys):
     for words in ((), ("--split", groups), ("--output", tmp_path / "m.json")):
         assert command(scenes, predictions, *words) == 1

@@ -10,11 +10,13 @@ cocodataset.org/#format-data.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from simformer.data.archive import Tree
+from simformer.data.class_names import normal
 from simformer.data.coco_shapes import LONGEST_SIDE, MOST_PIXELS, BrokenShape, RunLengths, compact, encode, shown
 from simformer.data.coco_shapes import Shape as Segmentation
 from simformer.data.formats.annotations import Annotations, Blank, Options, Shape, Shapes, subset_of, subset_of_folder
@@ -133,6 +135,10 @@ def _tables(found: Annotations, file: str, content: dict[str, list[Any]]) -> tup
         if key in classes:
             found.problems.append(f"{file}: two categories with the id {shown(key)}; give each its own")
         classes[key] = name.strip()
+    for name, count in Counter(map(normal, classes.values())).items():
+        if count > 1:
+            ids = " and ".join(shown(key) for key, other in classes.items() if normal(other) == name)
+            found.notes.append(f"{file}: the categories {ids} have one name, '{name}'; they are read as one class")
     found.classes += [name for name in dict.fromkeys(classes.values()) if name not in found.classes]
     return images, classes
 

@@ -86,7 +86,7 @@ def masks(tree: Tree, options: Options) -> Annotations:
         found.masks[image.attrib["name"]] = Shapes(where, int(height), int(width), tuple(s for _, s in ordered))
     found.classes = [name for name, kind in labels.items() if name in used or (kind != "tag" and name not in tagged)]
     found.classes += sorted(used - set(labels))
-    found.notes += [f"{count} shapes '{kind}' are no masks; not read" for kind, count in others.items()]
+    found.notes += [f"not read, since they are no masks: '{kind}' ({count} shapes)" for kind, count in others.items()]
     return found
 
 

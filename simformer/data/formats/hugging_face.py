@@ -24,7 +24,7 @@ from simformer.data.formats.annotations import Annotations, Options, subset_of_f
 from simformer.data.formats.name_files import read_names
 from simformer.data.formats.names import picture_maker
 from simformer.data.formats.plain_csv import LABELS, add_list, split_list
-from simformer.data.formats.text_files import read_bytes, read_rows, read_text
+from simformer.data.formats.text_files import read_bytes, read_rows, read_text, refuse_doubled
 from simformer.data.layout import LINE_END
 from simformer.errors import UserError
 from simformer.text.strict_json import parse_json
@@ -105,6 +105,7 @@ def _rows(tree: Tree, table: str) -> Iterator[tuple[int, Any]]:
     if table.endswith(".csv"):
         rows = read_rows(tree, table, FORM)
         header = next(rows)[1]
+        refuse_doubled(header, tree.where(table))
         for number, row in rows:
             if len(row) != len(header):
                 raise UserError(f"{tree.where(table)}: line {number} has {len(row)} cells, the header {len(header)}")

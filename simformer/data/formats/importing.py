@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from simformer.data.archive import Tree, open_tree
+from simformer.data.coco_shapes import shown
 from simformer.data.formats.annotations import Blank, Options
 from simformer.data.formats.dataset import Dataset, Source, join
 from simformer.data.formats.photographs import Photographs
@@ -106,7 +107,8 @@ def _test_images(dataset: Dataset, wanted: str | None) -> tuple[frozenset[str], 
     """Return the photographs of the test images, and what to say of the choice."""
     files = list(dataset.entries)
     masks = {file: entry.mask[1] for file, entry in dataset.entries.items() if entry.mask is not None}
-    masked = [file for file, mask in masks.items() if not isinstance(mask, Blank)] or files
+    drawn = [file for file, mask in masks.items() if not isinstance(mask, Blank)]
+    masked = drawn or files
     share = _share(wanted)
     if wanted is not None and share is None:
         return _listed(dataset, Path(wanted)), []
@@ -128,9 +130,8 @@ def _test_images(dataset: Dataset, wanted: str | None) -> tuple[frozenset[str], 
         )
     names = dataset.photographs.names(files)
     ordered = sorted(masked, key=lambda file: hashlib.sha256(names[file].encode()).digest())
-    note = (
-        f"test images: {share:.0%} of those with masks, drawn by their names; choose others with --test LIST or SHARE"
-    )
+    which = "the images with masks" if drawn else "the images, none of which has a mask"
+    note = f"test images: {share:.0%} of {which}, drawn by their names; choose others with --test LIST or SHARE"
     count = max(1, min(round(share * len(masked)), len(masked) - 1))  # one of each at least
     return frozenset(ordered[:count]), [note]
 
@@ -156,7 +157,7 @@ def _listed(dataset: Dataset, path: Path) -> frozenset[str]:
         file = dataset.photographs.find(name)
         if file is None or file not in dataset.entries:
             why = "no photograph has this name" if file is None else "no mask and no tag is of this photograph"
-            problems.append(f"{name!r}: {why}; take it from the list")
+            problems.append(f"{shown(name)}: {why}; take it from the list")
         else:
             found.add(file)
     if problems:
@@ -185,7 +186,8 @@ def _report(output: Path, dataset: Dataset, written: Written, notes: Sequence[st
     notes = [*notes, *written.notes]
     if written.unseen:
         unseen = some(written.unseen, SHOWN)
-        notes.append(f"shown by no mask and present in no tag: {unseen}; leave them out with --classes")
-    if not written.masked:
-        notes.append("no image has a mask; a study needs masks of its base classes")
+        notes.append(
+            f"No mask shows these classes and no tag says that they are present: {unseen}. Leave them out with "
+            "--classes."
+        )
     return "\n".join([*lines, *(f"  note: {note}" for note in notes)])

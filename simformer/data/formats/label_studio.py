@@ -20,7 +20,7 @@ from simformer.data.formats.annotations import Annotations, Blank, Options, Shap
 from simformer.data.formats.brush import Brush
 from simformer.data.formats.coco import Outline
 from simformer.data.formats.plain_csv import split_list
-from simformer.data.formats.text_files import read_json, read_rows
+from simformer.data.formats.text_files import listed, read_json, read_rows, refuse_doubled
 from simformer.data.layout import SUFFIXES
 from simformer.errors import UserError
 
@@ -55,7 +55,7 @@ def masks(tree: Tree, options: Options) -> Annotations:
                 if name not in found.classes:
                     found.classes.append(name)
         found.masks[reference] = Shapes(where, *size, tuple(shapes)) if size else Blank(where)
-    found.notes += [f"{count} regions of type '{kind}' are no masks; not read" for kind, count in others.items()]
+    found.notes += [f"not read, since they are no masks: '{kind}' ({count} regions)" for kind, count in others.items()]
     return found
 
 
@@ -131,6 +131,7 @@ def _choices(tree: Tree, options: Options, found: Annotations) -> Iterator[tuple
     name = _file(tree)
     if name.lower().endswith((".csv", ".tsv")):
         header, *rows = [row for _, row in read_rows(tree, name, FORM)]
+        refuse_doubled(header, tree.where(name))
         if wrong := [row for row in rows if len(row) != len(header)]:
             raise UserError(f"{tree.where(name)}: a row of {len(wrong[0])} cells, the header has {len(header)}; {FORM}")
         yield from _minimal(tree.where(name), [dict(zip(header, row, strict=True)) for row in rows], options, found)
@@ -171,12 +172,12 @@ def _columns(where: str, records: list[dict[str, Any]], wanted: str | None) -> l
     others = [key for key in keys if key not in OWN_KEYS and key != _image_key(records[0])] if records else []
     if wanted is not None:
         if wanted not in keys:
-            raise UserError(f"{where}: no column '{wanted}'; its columns are {', '.join(keys)}; give one as --column")
+            raise UserError(f"{where}: no column '{wanted}'; its columns are {listed(keys)}; give one as --column")
         return [wanted]
     certain = [key for key in others if any("choices" in str(record.get(key)) for record in records)]
     certain += [key for key in others if key in ("choice", "choices") and key not in certain]
     if not certain and len(others) != 1:
-        raise UserError(f"{where}: which column holds the choices? Give one of these as --column: {', '.join(others)}")
+        raise UserError(f"{where}: which column holds the choices? Give one of these as --column: {listed(others)}")
     return certain or others
 
 

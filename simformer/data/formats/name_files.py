@@ -11,12 +11,15 @@ A number never becomes part of a name, and a line of headings never becomes a na
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from simformer.config.settings import IGNORE
+from simformer.data.class_names import normal
+from simformer.data.coco_shapes import shown
 from simformer.data.formats.text_files import read_own
 from simformer.data.layout import LINE_END
 from simformer.errors import UserError, first_line
@@ -46,7 +49,7 @@ def read_names(path: Path, reduce_zero_label: bool) -> dict[int, str | None]:
         reduce_zero_label: 0 means no class, and names without ids count from 1.
 
     Raises:
-        UserError: it has another form.
+        UserError: it has another form, or two ids share a name.
     """
     text = read_own(path)
     lines = [line.strip() for line in LINE_END.split(text.rstrip())]
@@ -66,7 +69,27 @@ def read_names(path: Path, reduce_zero_label: bool) -> dict[int, str | None]:
         raise UserError(f"{path}: has no name; expected {NAMES_FORM}")
     if max(names) > IGNORE:
         raise UserError(f"{path}: {len(names)} names of ids up to {max(names)}; an id is a number from 0 to {IGNORE}")
-    return names | {0: None} if reduce_zero_label else names
+    if reduce_zero_label:
+        names[0] = None
+    refuse_shared_names(path, names, lambda value: f"id {value}")
+    return names
+
+
+def refuse_shared_names(path: Path, names: Mapping[int, str | None], show: Callable[[int], str]) -> None:
+    """Raise UserError if two values of label maps have one name, since their classes would become one.
+
+    Args:
+        path: the file of the names.
+        names: name by value; None for no class.
+        show: what messages call a value.
+    """
+    first: dict[str, int] = {}
+    for value, name in names.items():
+        if name and (other := first.setdefault(normal(name), value)) != value:
+            raise UserError(
+                f"{path}: {show(other)} and {show(value)} have the same name, '{name}'; give each its own name (if "
+                f"both are one class, call the second one e.g. '{name} 2' and add --rename '{name} 2={name}')"
+            )
 
 
 def _json(path: Path, text: str) -> Any:
@@ -129,7 +152,7 @@ def _check_headings(path: Path, number: int, line: str, separator: str | None) -
     known = any(cell.lower() in HEADINGS for cell in [*cells, line.lower()])
     if not known and not (separator in (",", ";", "\t") and len(cells) > 1 and all(cells)):
         raise UserError(
-            f"{path}: line {number} has no id: {line!r}, but all lines below it have one; write id,name in it, or "
+            f"{path}: line {number} has no id: {shown(line)}, but all lines below it have one; write id,name in it, or "
             "remove it"
         )
 
@@ -144,8 +167,8 @@ def _by_id(path: Path, found: dict[int, re.Match[str]]) -> dict[int, str | None]
             name = name.rstrip(",;\t ")
             if match[2] in (",", ";", "\t") and match[2] in name:
                 raise UserError(
-                    f"{path}: line {number} has more than two cells: {match[0]!r}; expected id,name, and quotes around "
-                    f'a name that holds a separator: {key},"a, b"'
+                    f"{path}: line {number} has more than two cells: {shown(match[0])}; expected id,name, and quotes "
+                    f'around a name that holds a separator: {key},"a, b"'
                 )
         if key in first:
             raise UserError(f"{path}: id {key} stands there twice, in lines {first[key]} and {number}; keep one line")
@@ -160,11 +183,11 @@ def _in_order(path: Path, lines: list[str]) -> list[str]:
     cells = [cell.strip(" \"':").lower() for cell in re.split("[,;\t]", first)]
     if len(lines) > 1 and HEADINGS.intersection(cells):
         raise UserError(
-            f"{path}: begins with {first!r}, which looks like a heading and would be the name of an id; remove this "
-            "line, or, if it is a class, write id,name in every line"
+            f"{path}: begins with {shown(first)}, which looks like a heading and would be the name of an id; remove "
+            "this line, or, if it is a class, write id,name in every line"
         )
     for number, line in enumerate(lines, 1):
-        where = f"{path}: line {number} is {line!r}"
+        where = f"{path}: line {number} is {shown(line)}"
         if line.startswith("#"):
             raise UserError(f"{where}, a comment, which would be the name of an id; remove it")
         if NUMBER_CELL.search(line):

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from simformer.config.settings import IGNORE
 from simformer.data.class_tables import INVALID
+from simformer.data.coco_shapes import shown
 from simformer.data.convert import Member
 from simformer.data.formats.annotations import Mask, Options
 from simformer.data.formats.id_pictures import IdPicture
-from simformer.data.formats.name_files import NAMES_FORM, read_names
+from simformer.data.formats.name_files import NAMES_FORM, read_names, refuse_shared_names
 from simformer.data.formats.text_files import read_own
 from simformer.data.images import PNG_SIGNATURE, decode_image
 from simformer.data.layout import LINE_END
@@ -96,14 +97,14 @@ def read_colours(path: Path) -> dict[int, str | None]:
         path: COLOURS_FORM, in any order and with any separators; CVAT's labelmap.txt has this form, too.
 
     Raises:
-        UserError: a line has no colour, or a colour stands there twice.
+        UserError: a line has no colour, a colour stands there twice, or two colours share a name.
     """
     colours: dict[int, str | None] = {}
     for number, line in enumerate(LINE_END.split(read_own(path)), 1):
         found = COLOUR.search(line)
         if found is None:
             if line.strip() and not line.lstrip().startswith("#") and colours:
-                raise UserError(f"{path}: line {number} has no colour: {line.strip()!r}; expected {COLOURS_FORM}")
+                raise UserError(f"{path}: line {number} has no colour: {shown(line.strip())}; expected {COLOURS_FORM}")
             continue
         rgb = [int(found[4][i : i + 2], 16) for i in (0, 2, 4)] if found[4] else [int(found[i]) for i in (1, 2, 3)]
         if max(rgb) > 255:
@@ -116,6 +117,7 @@ def read_colours(path: Path) -> dict[int, str | None]:
         colours[value] = name or None
     if not any(colours.values()):
         raise UserError(f"{path}: no colours with names; expected {COLOURS_FORM}")
+    refuse_shared_names(path, colours, lambda value: f"colour {_triple(value)}")
     return colours
 
 

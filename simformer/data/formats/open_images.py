@@ -10,8 +10,9 @@ so is every class that no row names. Source: storage.googleapis.com/openimages/w
 from __future__ import annotations
 
 from simformer.data.archive import FolderTree, Tree, is_hidden
+from simformer.data.coco_shapes import shown
 from simformer.data.formats.annotations import Annotations, Options, State, combined
-from simformer.data.formats.text_files import read_rows
+from simformer.data.formats.text_files import listed, read_rows, refuse_doubled
 from simformer.errors import UserError
 
 DESCRIPTIONS = "class-descriptions"
@@ -31,9 +32,10 @@ def tags(tree: Tree, options: Options) -> Annotations:
     for table in tables:
         rows = read_rows(tree, table, FORM)
         header = next(rows)[1]
+        refuse_doubled(header, tree.where(table))
         columns = {name: header.index(name) for name in ("ImageID", "LabelName", "Confidence") if name in header}
         if len(columns) < 3:
-            raise UserError(f"{tree.where(table)}: its columns are {', '.join(header)}; expected {FORM}")
+            raise UserError(f"{tree.where(table)}: its columns are {listed(header)}; expected {FORM}")
         source = header.index("Source") if "Source" in header else None
         for number, row in rows:
             where = f"{tree.where(table)}: line {number}"
@@ -41,7 +43,9 @@ def tags(tree: Tree, options: Options) -> Annotations:
                 raise UserError(f"{where} has {len(row)} cells; expected {FORM}")
             image, label = row[columns["ImageID"]], row[columns["LabelName"]]
             if label not in names:
-                raise UserError(f"{where}: label {label!r} has no name in *{DESCRIPTIONS}*.csv; give the table of it")
+                raise UserError(
+                    f"{where}: label {shown(label)} has no name in *{DESCRIPTIONS}*.csv; give the table of it"
+                )
             name = names[label]
             if not options.keeps(name) or not options.has(image):
                 continue
@@ -81,5 +85,5 @@ def _confidence(text: str, where: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise UserError(f"{where}: confidence {text!r}; expected a number from 0 to 1")
+        raise UserError(f"{where}: confidence {shown(text)}; expected a number from 0 to 1")
     return value

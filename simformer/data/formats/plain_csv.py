@@ -9,16 +9,20 @@ Separated by commas, semicolons or tabs.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 
 from simformer.data.archive import Tree
+from simformer.data.coco_shapes import shown
 from simformer.data.formats.annotations import Annotations, Options, State, subset_of_folder
-from simformer.data.formats.text_files import read_rows
+from simformer.data.formats.text_files import listed, read_rows, refuse_doubled
 from simformer.data.layout import SUFFIXES
-from simformer.errors import UserError
+from simformer.errors import UserError, some
 from simformer.text.strict_json import parse_json
 
 FORM = "`image,label` with lists in quotes, or `image,<class>,<class>,...` with 1, 0 or nothing"
+SHOWN = 5
+"""Contradictions that a note names."""
 UNCLEAR = "-1"
 """Absent in some tables (CelebA), uncertain in others (CheXpert)."""
 LABELS = ("label", "labels", "class", "classes", "tag", "tags", "category", "categories")
@@ -62,7 +66,7 @@ def list_column(header: list[str], wanted: str | None, where: str) -> int | None
     """
     if wanted is not None:
         if wanted not in header[1:]:
-            raise UserError(f"{where}: no column '{wanted}'; its columns are {', '.join(header)}; give one as --column")
+            raise UserError(f"{where}: no column '{wanted}'; its columns are {listed(header)}; give one as --column")
         return header.index(wanted)
     return 1 if len(header) == 2 and header[1].lower() in LABELS else None
 
@@ -124,30 +128,47 @@ def read_matrix(tree: Tree, table: str, found: Annotations, folder: str, options
     """
     where = tree.where(table)
     rows = read_rows(tree, table, FORM)
-    image, *names = header = next(rows)[1]
+    header = next(rows)[1]
+    names = header[1:]
     refuse_headless(header, where, options)
-    if not names or "" in names or len(set(names)) < len(names):
-        raise UserError(f"{where}: its columns are {', '.join([image, *names])}; expected {FORM}")
+    refuse_doubled(names, where)
+    if not names or "" in names:
+        nameless = f"column {1 + header.index('', 1)} has no name" if names else f"its columns are {listed(header)}"
+        raise UserError(f"{where}: {nameless}; expected {FORM}")
     found.classes += [name for name in names if name not in found.classes]
     unclear: list[int] = []
+    lines: dict[str, list[int]] = defaultdict(list)
+    contradicted: dict[tuple[str, str], list[int]] = {}
     for number, row in rows:
         if len(row) != 1 + len(names) or not row[0]:
             found.problems.append(f"{where}: line {number} has {len(row)} cells, the header {1 + len(names)}")
             continue
         reference = f"{folder}/{row[0]}" if folder else row[0]
+        lines[reference].append(number)
         for name, cell in zip(names, row[1:], strict=True):
             if cell in (UNCLEAR, f"{UNCLEAR}.0"):
                 unclear.append(number)
                 continue
             if cell.lower() not in STATES:
                 found.problems.append(
-                    f"{where}: line {number}: '{name}' is {cell!r}; expected 1 (present), 0 (absent) or nothing "
+                    f"{where}: line {number}: '{name}' is {shown(cell)}; expected 1 (present), 0 (absent) or nothing "
                     "(unknown); for a list of classes: --column"
                 )
                 continue
-            found.tag(reference, name, STATES[cell.lower()])
+            state, before = STATES[cell.lower()], found.tags.get(reference, {}).get(name)
+            if state is not None and before not in (None, state):
+                contradicted[reference, name] = lines[reference]
+            found.tag(reference, name, state)
         if subset := subset_of_folder(reference):
             found.subsets[reference] = subset
+    for reference, name in contradicted:
+        found.tags[reference][name] = None
+    if contradicted:
+        told = [
+            f"{shown(name)} in {reference} (lines {', '.join(map(str, numbers))})"
+            for (reference, name), numbers in contradicted.items()
+        ]
+        found.notes.append(f"{where}: lines contradict each other, so it is unknown: {some(told, SHOWN)}")
     if unclear:
         found.problems.append(
             f"{where}: {len(unclear)} cells are {UNCLEAR}, the first in line {unclear[0]}; it means absent in some "

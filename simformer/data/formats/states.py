@@ -6,13 +6,16 @@ silence: every one is counted, and a class that a tag calls present where no mas
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from simformer.data.formats.annotations import State
 from simformer.data.formats.dataset import Dataset
-from simformer.errors import some
+from simformer.data.splits import make_split
+from simformer.errors import UserError, some
 
 SHOWN_CLASSES = 10
 SHOWN_IMAGES = 3
@@ -30,6 +33,9 @@ class Written:
         states: states by image and class, of the classes in `TAGS`.
         notes: tags that masks do not bear out, one line each.
         unseen: classes that no label map shows and no tag calls present.
+        classes: all classes in id order.
+        drawn: those that the mask of a training image shows.
+        learnt: those, and what a tag calls present in a training image.
     """
 
     train: tuple[str, ...]
@@ -39,6 +45,31 @@ class Written:
     states: Mapping[str, Mapping[str, State]]
     notes: tuple[str, ...]
     unseen: tuple[str, ...]
+    classes: tuple[str, ...]
+    drawn: frozenset[str]
+    learnt: frozenset[str]
+
+    def refuse_split(self, spec: dict[str, Any]) -> None:
+        """Raise UserError if a study of this split would be refused later, as `split` and `mask_labels` would do it.
+
+        Args:
+            spec: see `make_split`.
+        """
+        if not self.drawn:
+            raise UserError(
+                "no training image has a mask, and a study needs masks of at least one class, its base class; add "
+                "--masks FORMAT PATH"
+            )
+        try:
+            split = make_split(self.classes, spec)
+            split.refuse_maskless([self.classes.index(name) for name in self.tags_only])
+            split.refuse_unseen([[self.classes.index(name) for name in self.learnt]])
+        except UserError as error:
+            hint = "; or leave such classes out of the import with --classes" if self.tags_only else ""
+            if not self.tags_only and len(self.drawn) > 1:
+                novel = json.dumps([max(self.drawn, key=self.classes.index)], ensure_ascii=False)
+                hint = f"; a study that you write yourself may have e.g. `1: {{novel: {novel}}}` (docs/custom_data.md)"
+            raise UserError(f"{error}{hint}") from None
 
 
 def settle(
@@ -95,10 +126,10 @@ def settle(
             f"the masks decide: {_counted(drawn)}"
         )
     notes += [
-        f"'{name}' is drawn in {len(drawn[name])} training images ({some(drawn[name], SHOWN_IMAGES)}), but tags say "
-        f"that {len(images)} other images show it, whose masks do not: {some(images, SHOWN_IMAGES)}. It counts as a "
-        "class with masks, and is unknown in these images. Draw it there or correct the tags; or, if it is to have "
-        "tags alone, make every image whose mask shows it a test image: --test LIST"
+        f"'{name}' is drawn in {_images(drawn[name], 'training ')} ({some(drawn[name], SHOWN_IMAGES)}), but not "
+        f"in {_images(images, 'other ')} where tags say that it is: {some(images, SHOWN_IMAGES)}. "
+        "It counts as a class with masks, and is unknown where it is not drawn. Draw it there or correct the tags; or, "
+        "if it is to have tags alone, make every image whose mask shows it a test image: --test LIST"
         for name, images in hidden.items()
     ]
     if denied:
@@ -111,10 +142,18 @@ def settle(
             f"known, so it is unknown in them: {_counted(unused)}"
         )
     tests = tuple(name for name in entries if name in in_test)
-    return Written(train, tests, masked, tags_only, states, tuple(notes), unseen)
+    stated = {name for image in train for name, state in states.get(image, {}).items() if state}
+    drawn_classes, learnt = frozenset(taught), frozenset(taught | stated)
+    return Written(
+        train, tests, masked, tags_only, states, tuple(notes), unseen, dataset.classes, drawn_classes, learnt
+    )
+
+
+def _images(names: list[str], kind: str = "") -> str:
+    return f"{len(names)} {kind}image{'s' * (len(names) != 1)}"
 
 
 def _counted(images: Mapping[str, list[str]]) -> str:
     """Return classes with the number of their images and the first of them."""
-    parts = [f"'{name}' in {len(found)} images ({some(found, SHOWN_IMAGES)})" for name, found in images.items()]
+    parts = [f"'{name}' in {_images(found)} ({some(found, SHOWN_IMAGES)})" for name, found in images.items()]
     return some(parts, SHOWN_CLASSES)

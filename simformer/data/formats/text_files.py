@@ -5,14 +5,16 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from simformer.atomic import read_file
 from simformer.data.archive import BROKEN_ARCHIVE, FolderTree, Tree, open_tree, reading
+from simformer.data.coco_shapes import shown
 from simformer.data.signatures import HEAD, spreadsheet
-from simformer.errors import UserError
+from simformer.errors import UserError, some
 from simformer.text.strict_json import parse_json
 
 MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -21,6 +23,8 @@ ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".txt", ".xml", ".parquet")
 """Of files of annotations that stand for themselves."""
 LARGEST_FIELD = 2**28
 """Characters of one cell: brushes in a CSV of Label Studio are long."""
+SHOWN, LONGEST_NAME = 10, 40
+"""Columns that a message names, and characters of each."""
 
 
 def open_source(path: Path) -> Tree:
@@ -101,6 +105,17 @@ def read_rows(tree: Tree, name: str, expected: str) -> Iterator[tuple[int, list[
         except csv.Error as error:
             ends = f"{where}: line {rows.line_num}: {error}; do its quotes end? Expected {expected}"
             raise UserError(ends) from None
+
+
+def refuse_doubled(header: list[str], where: str) -> None:
+    """Raise UserError if two columns of a table have one name."""
+    if doubled := [name for name, count in Counter(header).items() if name and count > 1]:
+        raise UserError(f"{where}: column {shown(doubled[0])} is there twice; remove one, or rename it")
+
+
+def listed(names: list[str]) -> str:
+    """Return the names of columns for a message, in one short line."""
+    return some([name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..." for name in names], SHOWN)
 
 
 def _decoded(data: bytes, where: str) -> str:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from simformer.data.archive import FolderTree, Tree
+from simformer.data.coco_shapes import shown
 from simformer.data.convert import Member
 from simformer.data.formats.annotations import Annotations, Options, State, Subset
 from simformer.data.formats.id_pictures import IdPicture
@@ -89,8 +90,8 @@ def tags(tree: Tree, options: Options) -> Annotations:
             image, *flags = line.split() or [""]
             if image and (len(flags) != 1 or flags[0] not in STATES):
                 found.problems.append(
-                    f"{tree.where(name)}: line {number} is {line.strip()!r}; expected an image and 1 (shown), -1 (not "
-                    "shown) or 0 (difficult)"
+                    f"{tree.where(name)}: line {number} is {shown(line.strip())}; expected an image and 1 (shown), -1 "
+                    "(not shown) or 0 (difficult)"
                 )
             elif image:
                 found.tag(image, match[1], STATES[flags[0]])

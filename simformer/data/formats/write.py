@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from simformer.atomic import umask
+from simformer.atomic import ANOTHER, umask, writing_into
 from simformer.config.settings import IGNORE
 from simformer.data.archive import Tree
 from simformer.data.convert import CHUNK, Converter, Item, Member
@@ -174,8 +174,9 @@ def _table(states: Mapping[str, Mapping[str, State]]) -> str:
 @contextmanager
 def _new_folder(place: Path) -> Iterator[Path]:
     """Yield a folder that becomes `place` at the end, and is removed after any error."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.", suffix=".part"))
+    with writing_into(place.parent, f"{ANOTHER} with --output"):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.", suffix=".part"))
     try:
         folder.chmod(0o777 & ~umask())
         yield folder

@@ -39,7 +39,12 @@ def test_onnx_takes_images_of_any_multiple(write_tiny, tmp_path, capsys, backbon
     for name, *argmax in (("scores",), ("classes", "--argmax")):
         assert export(model, tmp_path / f"{name}.onnx", "--format", "onnx", *argmax) == 0
         assert f"{name}.onnx: agrees with PyTorch" in capsys.readouterr().out
+    sides = ["batch", "32*rows", "32*columns"]
     sessions = {name: onnxruntime.InferenceSession(tmp_path / f"{name}.onnx") for name in ("scores", "classes")}
+    for name, session in sessions.items():
+        (taken,), (given,) = session.get_inputs(), session.get_outputs()
+        assert (taken.name, taken.shape) == ("image", [sides[0], 3, *sides[1:]])
+        assert (given.name, given.shape) == (name, [sides[0], *[5] * (name == "scores"), *sides[1:]])
     for count, height, width in SIZES:
         image = np.random.default_rng(1).uniform(0, 255, (count, 3, height, width)).astype(np.float32)
         expected = scores(segmenter, image)
@@ -70,7 +75,7 @@ def test_a_network_with_windows_is_exported_for_one_image_size(write_tiny, tmp_p
     if importlib.util.find_spec("timm") is None:
         pytest.skip("timm is not installed")
     importlib.import_module("tests.tiny_timm")
-    model, output = write_tiny(tmp_path / "model.safetensors", backbone="timm/tiny_swin"), tmp_path / "model.pt2"
+    model, output = write_tiny(tmp_path / "model.safetensors", backbone="timm/tiny_swin"), tmp_path / "model"
     assert export(model, output, "--format", form) == 1
     assert "for one image size only" in capsys.readouterr().err and not output.exists()
     assert export(model, output, "--format", form, "--image-size", "64", "160") == 0
@@ -83,10 +88,20 @@ def test_a_network_with_windows_is_exported_for_one_image_size(write_tiny, tmp_p
 
 
 def test_a_size_that_no_network_takes_is_refused(model_file, tmp_path, capsys):
-    output = tmp_path / "model.onnx"
+    output = tmp_path / "model.pt2"
     assert export(model_file, output, "--format", "torch_export", "--image-size", "500", "640") == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "multiples of 32" in line and "--image-size 512 640" in line and not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "better", "other"),
+    [("m.onnx", "torch_export", "m.pt2", "onnx"), ("m.PT2", "onnx", "m.onnx", "torch_export")],
+)
+def test_the_ending_of_another_format_is_refused(model_file, tmp_path, capsys, name, form, better, other):
+    assert export(model_file, tmp_path / name, "--format", form) == 1
+    says = f"this ending is of --format {other}; name it {tmp_path / better}, or take --format {other}"
+    assert capsys.readouterr().err == f"error: --output {tmp_path / name}: {says}\n" and not (tmp_path / name).exists()
 
 
 def test_a_network_that_cannot_be_exported_says_so_in_one_line(model_file, tmp_path, monkeypatch, capsys):

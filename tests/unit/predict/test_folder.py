@@ -107,11 +107,33 @@ def test_odd_photographs_end_with_a_prediction_or_a_line(predict, tmp_path, caps
     bad = [name for name, shape in shapes.items() if shape is None] + ["none.jpg"]
     assert len(lines) == len(bad) + 1 and all(any(name in line for line in lines) for name in bad)
     assert all(line.startswith("error: ") for line in lines)
-    assert lines[-1] == "error: 5 of the inputs could not be used, see above; all others are predicted"
+    assert lines[-1] == "error: 5 inputs could not be used (see above). The others were predicted."
     good = {name: shape for name, shape in shapes.items() if shape}
     assert files(output) == sorted([*(name.rpartition(".")[0] + ".png" for name in good), "predictions.json"])
     for name, shape in good.items():
         assert read_label(output / (name.rpartition(".")[0] + ".png")).shape == shape
+
+
+def test_a_run_that_predicts_nothing_leaves_earlier_predictions_as_they_are(predict, photos, tmp_path, capsys):
+    _, output = predict(photos.folder, "--format", "png", "coco")
+    before = {name: (output / name).read_bytes() for name in files(output)}
+    (tmp_path / "text.jpg").write_text("hello")
+    capsys.readouterr()
+    status, _ = predict(tmp_path / "text.jpg", "--format", "coco")
+    told = capsys.readouterr()
+    assert status == 1 and told.out == ""
+    assert told.err.endswith("error: 1 input could not be used (see above). No photograph was predicted.\n")
+    assert {name: (output / name).read_bytes() for name in files(output)} == before
+
+
+def test_the_file_of_coco_of_an_earlier_run_is_mentioned(predict, photos, capsys):
+    _, output = predict(photos.folder, "--format", "coco")
+    before = (output / "coco.json").read_bytes()
+    assert capsys.readouterr().err == ""
+    assert predict(photos.files["a.jpg"])[0] == 0
+    says = "of an earlier run; this run did not change it (--format coco writes a new one)"
+    assert capsys.readouterr().err == f"note: {output / 'coco.json'}: {says}\n"
+    assert (output / "coco.json").read_bytes() == before
 
 
 REFUSED = {

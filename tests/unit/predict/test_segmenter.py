@@ -195,3 +195,16 @@ def test_the_package_is_imported_without_pytorch():
     assert callable(simformer.load)
     with pytest.raises(AttributeError, match="has no attribute 'loads'"):
         simformer.loads  # noqa: B018
+
+
+@pytest.mark.parametrize("image", [5, None, b"photo.jpg"])
+def test_what_is_no_picture_is_told_by_its_type(model_file, image):
+    with pytest.raises(UserError, match=f"found an object of type '{type(image).__name__}'; expected a path, an array"):
+        simformer.load(model_file, "cpu").predict(image)
+
+
+def test_a_device_that_is_not_there_is_told_in_the_words_of_python(model_file, monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    for device, says in (("cuda:7", r"PyTorch finds 0 GPU\(s\) here, numbered from 0"), ("gpu", "expected auto, cpu")):
+        with pytest.raises(UserError, match=f"^device '{device}': {says}.*; use device='auto'$"):
+            simformer.load(model_file, device)

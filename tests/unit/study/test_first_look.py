@@ -48,6 +48,57 @@ def test_a_file_that_is_there_stays_and_nothing_is_imported(tmp_path, capsys, co
     assert not {"mine.yaml", "datasets/mine.yaml"} - {taken} & {str(p.relative_to(config)) for p in config.rglob("*.*")}
 
 
+def masks(tmp_path, names, **maps):
+    photographs(tmp_path / "photos", *(f"{name}.jpg" for name in maps))
+    for name, label in maps.items():
+        png(tmp_path / f"maps/{name}.png", label)
+    given = ["--masks", "ids", tmp_path / "maps", "--names", text(tmp_path / "names.txt", names)]
+    return [str(o) for o in ["--images", tmp_path / "photos", *given, "--output", tmp_path / "out"]]
+
+
+TWO = (
+    "split: ratio 3:1 of 2 classes leaves one side empty",
+    'may have e.g. `1: {novel: ["sea"]}` (docs/custom_data.md)',
+)
+
+
+def test_a_study_whose_split_would_be_refused_is_not_written(tmp_path, capsys, config):
+    given = masks(tmp_path, "sky\nsea\n", a=halves(0, 1), b=halves(0, 1))
+    study = config / "mine.yaml"
+    assert main(["import", *given, "--study", str(study)]) == 1
+    told = capsys.readouterr().err
+    assert f"error: --study {study}: not written. {tmp_path / 'out'} is complete, but" in told
+    assert all(part in told for part in TWO) and not study.exists() and not (config / "datasets/mine.yaml").exists()
+    assert (tmp_path / "out/classes.json").exists()
+
+
+def test_a_study_whose_split_would_be_refused_is_not_printed(tmp_path, capsys):
+    assert main(["import", *masks(tmp_path, "sky\nsea\n", a=halves(0, 1), b=halves(0, 1))]) == 0
+    told = capsys.readouterr().out
+    assert all(part in told for part in TWO) and "datasets:" not in told
+
+
+def test_no_training_image_shows_a_class_that_has_tags(tmp_path, capsys):
+    given = masks(tmp_path, "sky\nsea\n", a=halves(0, 1), b=halves(0, 1))
+    tags = text(tmp_path / "tags.csv", "image,cow\na,0\nb,0\n")
+    assert main(["import", *given, "--tags", "csv", str(tags)]) == 0
+    told = capsys.readouterr().out
+    assert "no training image shows the novel class 'cow'" in told and "out of the import with --classes" in told
+
+
+def test_a_study_of_tags_alone_is_refused_before_the_work(tmp_path, capsys, config):
+    photographs(tmp_path / "photos", "a.jpg", "b.jpg")
+    tags = text(tmp_path / "tags.csv", "image,cow\na,1\nb,0\n")
+    given = ["--images", tmp_path / "photos", "--tags", "csv", tags]
+    study = config / "mine.yaml"
+    line = refused(tmp_path, capsys, *given, "--study", study)
+    assert f"--study {study}: a study needs masks of at least one class; add --masks FORMAT PATH" in line
+    assert main(["import", *map(str, given), "--output", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr().out
+    assert "test images: 20% of the images, none of which has a mask, drawn by" in told
+    assert "impossible: no training image has a mask" in told and "datasets:" not in told
+
+
 def test_commands_are_printed_as_a_shell_reads_them(config):
     told = write_first_look(config / "my farm.yaml", config.parent / "out", [])
     for command in ("simformer plan --study", "snakemake --configfile"):

@@ -47,3 +47,13 @@ def test_nothing_is_overwritten(name, tmp_path, capsys):
 def test_a_file_in_the_place_of_the_folder(tmp_path, capsys):
     (tmp_path / "study").write_text("mine")
     refused(["init", str(tmp_path / "study")], tmp_path, capsys, "study: expected a folder", "found a file")
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, capsys, monkeypatch):
+    def refuse(**options):
+        raise PermissionError(13, "Permission denied", str(tmp_path / "tmpx1y2"))
+
+    monkeypatch.setattr("simformer.study.project.tempfile.TemporaryDirectory", refuse)
+    assert main(["init", str(tmp_path)]) == 1
+    line = capsys.readouterr().err
+    assert line == f"error: {tmp_path}: nothing can be written into this folder; name another one\n"

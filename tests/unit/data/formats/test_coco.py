@@ -47,6 +47,16 @@ def test_shapes(tmp_path, compressed):
     assert made.names("b") == ["Kuh", "Straße"], "the larger shape is drawn first"
 
 
+def test_two_categories_of_one_name_are_one_class_and_the_user_is_told(tmp_path, capsys):
+    photographs(tmp_path / "photos", "a.jpg", "b.jpg")
+    file = content({1: "a.jpg", 2: "b.jpg"}, [(1, 3, {}), (2, 43, {})], ("Kuh", "Kuh"))
+    path = text(tmp_path / "t.json", file)
+    made = imported(tmp_path, "--images", tmp_path / "photos", "--tags", "coco", path)
+    assert made.classes == ["Kuh"]
+    told = capsys.readouterr().out
+    assert "t.json: the categories 3 and 43 have one name, 'Kuh'; they are read as one class" in told
+
+
 def test_tags_alone(tmp_path):
     """Exports of tags have neither boxes nor shapes; what an image does not list is absent."""
     photographs(tmp_path / "photos", "a.jpg", "b.jpg", "c.jpg")

@@ -111,3 +111,10 @@ def test_parquet_says_what_it_needs(tmp_path, capsys, monkeypatch):
     (given[-1] / "metadata.jsonl").rename(given[-1] / "metadata.parquet")
     line = refused(tmp_path, capsys, *given, "--tags", "hugging-face", given[-1])
     assert "metadata.parquet: parquet needs pyarrow; type: pip install -c envs/constraints.txt -e '.[parquet]'" in line
+
+
+def test_two_columns_of_one_name(tmp_path, capsys):
+    photographs(tmp_path / "photos", "a.jpg")
+    table = text(tmp_path / "metadata.csv", "file_name,label,label\na.jpg,cat,dog\n")
+    line = refused(tmp_path, capsys, "--images", tmp_path / "photos", "--tags", "hugging-face", table)
+    assert "metadata.csv: column 'label' is there twice; remove one, or rename it" in line

@@ -45,8 +45,8 @@ def test_masks_and_tags_together(tmp_path, capsys):
     assert "images with masks: 2; with tags only: 2\n" in told
     assert "tags: 12, of which 5 are unknown\n" in told
     assert "without masks in training images: cow (present in 2 images, absent in 1, unknown in 1)" in told
-    assert "'sky' is drawn in 1 training images (a), but tags say that 1 other images show it" in told
-    assert "so it is unknown in them: 'sky' in 1 images (d)" in told
+    assert "'sky' is drawn in 1 training image (a), but not in 1 other image where tags say that it is: " in told
+    assert "so it is unknown in them: 'sky' in 1 image (d)" in told
 
 
 def test_the_yaml_can_be_put_into_a_study(tmp_path, capsys):
@@ -266,3 +266,12 @@ def test_the_documentation_has_every_format():
     assert table.keys() == FORMATS.keys()
     for name, form in FORMATS.items():
         assert table[name] == ("-" if form.tags is None else "unknown" if form.unlisted is None else "absent"), name
+
+
+def test_an_output_that_cannot_be_written_is_named_as_it_was_typed(tmp_path, capsys, monkeypatch):
+    def refuse(**options):
+        raise OSError(errno.EACCES, "Permission denied", str(tmp_path / ".out.x.part"))
+
+    monkeypatch.setattr("simformer.data.formats.write.tempfile.mkdtemp", refuse)
+    line = refused(tmp_path, capsys, *mixed(tmp_path))
+    assert line == f"error: {tmp_path}: nothing can be written into this folder; name another one with --output\n"

@@ -181,3 +181,19 @@ def test_what_is_refused(tmp_path, capsys, case):
     path = text(tmp_path / "ls.json", content)
     line = refused(tmp_path, capsys, "--images", tmp_path / "photos", "--masks", "label-studio", path)
     assert message in line and str(path) in line
+
+
+def test_a_file_of_another_format_is_quoted_in_one_short_line(tmp_path, capsys):
+    content = {name: [{f"key{i}": "x" * 500 for i in range(9)}] * 9 for name in ("images", "annotations", "categories")}
+    photographs(tmp_path / "photos", "a.jpg")
+    for kind in ("masks", "tags"):
+        given = ["--images", tmp_path / "photos", f"--{kind}", "label-studio", text(tmp_path / "coco.json", content)]
+        found = refused(tmp_path, capsys, *given).partition(": found ")[2].partition("; expected an export")[0]
+        assert found.startswith("{'annotations': [") and len(found) <= 80
+
+
+def test_two_columns_of_one_name(tmp_path, capsys):
+    photographs(tmp_path / "photos", "a.jpg")
+    table = text(tmp_path / "a.csv", "image,choice,choice\na.jpg,cat,dog\n")
+    line = refused(tmp_path, capsys, "--images", tmp_path / "photos", "--tags", "label-studio", table)
+    assert "a.csv: column 'choice' is there twice; remove one, or rename it" in line

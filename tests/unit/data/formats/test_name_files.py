@@ -61,6 +61,10 @@ def test_yaml_by_its_ending(tmp_path):
         ('{"1": "sky", "01": "tree"}', "no names of ids"),
         ("names:\n  0: grass\n  0: sky\n", "cannot be read as YAML"),
         ("names:\n  grass: 0\n", "no names of ids"),
+        ("grass\nsky\nsky\n", "id 1 and id 2 have the same name, 'sky'; give each its own name"),
+        ("0,sky\n7,sky\n", "id 0 and id 7 have the same name, 'sky'"),
+        ("names: [k\u00fche, ku\u0308he]\n", "id 0 and id 1 have the same name"),
+        ('{"0": "sky", "4": "sky"}', "--rename 'sky 2=sky'"),
     ],
 )
 def test_what_is_refused(tmp_path, content, message):

@@ -142,6 +142,10 @@ BAD = {
     "two tables": (["--names", "road", "--colours", "road,1,2,3"], "--names and --colours: two tables"),
     "a colour too large": (["--colours", "road,1,2,300"], "300 in a colour"),
     "no colours": (["--colours", "road"], "no colours with names"),
+    "two colours of one name": (
+        ["--colours", "road,1,2,3\nsky,4,5,6\nroad,7,8,9"],
+        "colour 1,2,3 and colour 7,8,9 have the same name, 'road'",
+    ),
     "colours and zero": (["--colours", "road,1,2,3", "--reduce-zero-label"], "--reduce-zero-label is for ids"),
 }
 

@@ -44,6 +44,15 @@ def test_doubt_in_a_matrix(tmp_path):
     assert made.tags == {"a": {"cat": "", "dog": "1"}, "Füße im Gras": {"cat": "", "dog": "1"}}
 
 
+def test_rows_that_contradict_each_other_are_noted(tmp_path, capsys):
+    """The class is unknown, whatever a later row says."""
+    table = "image,cat,dog\na,1,1\nb,1,0\na,0,1\nb,,0\na,1,\nFüße im Gras,0,1\n"
+    made = imported(tmp_path, *options(tmp_path, table))
+    assert made.tags["a"] == {"cat": "", "dog": "1"} and made.tags["b"] == {"cat": "1", "dog": "0"}
+    note = "lines contradict each other, so it is unknown: 'cat' in a (lines 2, 4, 6)\n"
+    assert f"note: {tmp_path / 'tags.csv'}: {note}" in capsys.readouterr().out
+
+
 def test_unlisted_in_lists(tmp_path):
     made = imported(tmp_path, *options(tmp_path, LISTS["tabs and bars"]), "--unlisted", "unknown")
     assert made.tags == {"a": {"cat": "1", "dog": "1"}, "b": {"cat": "1", "dog": ""}}
@@ -62,7 +71,10 @@ BAD = {
     "uncertain": ("image,cat,dog\na,-1,1\nb,1,-1.0\n", "2 cells are -1, the first in line 2; it means absent in some"),
     "empty": ("", "empty; expected `image,label`"),
     "no class": ("image\na\n", "its columns are image; expected `image,label`"),
-    "two of one name": ("image,cat,cat\na,1,1\n", "its columns are image, cat, cat"),
+    "two of one name": ("image,cat,cat\na,1,1\n", "tags.csv: column 'cat' is there twice; remove one, or rename it"),
+    "no name": ("image,cat,,dog\na,1,1,0\n", "column 3 has no name; expected `image,label`"),
+    "a very long cell": ("image,cat\na," + "x" * 900 + "\n", "is 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...xxxxxx"),
+    "many columns": ("image" + "".join(f",{i}" for i in range(99)) + ",\n", "column 101 has no name"),
     "no quotes": ("image,label\na.jpg,cat,dog\n", 'line 2 has 3 cells, the header 2; put lists in quotes: "cat,dog"'),
     "another value": ("image,cat,dog\na.jpg,1,maybe\n", "line 2: 'dog' is 'maybe'; expected 1 (present), 0 (absent)"),
     "an unknown photograph": ("image,label\nz.jpg,cat\na.jpg,cat\n", "1 of 2 images have no photograph in"),
