@@ -25,12 +25,14 @@ from simformer.metrics import run_metrics
 GAP = 2.0
 """If labels differ by more than this, in percentage points, methods should keep their order after re-training."""
 NOTE = (
-    "Percent, mean over seeds (n: {seeds}). Labels: mean IoU over the novel classes, and share of novel pixels that "
-    f"stay unlabelled, on at most {IMAGES} training images with novel classes. Scoring reads their true masks. "
-    "Re-trained: mean IoU on the test images."
+    "Percent, mean over seeds (n: {seeds}). Labels: mean IoU over the novel classes, the share of novel pixels that "
+    "stay unlabelled, and the share of the pixels of no class (true label 255) that are labelled as a novel class. The "
+    f"first does not count the last. On at most {IMAGES} training images with novel classes. Scoring reads their true "
+    "masks. Re-trained: mean IoU on the test images."
 )
 COLUMNS = {
     "labels": "labels: novel mIoU", "unlabelled": "labels: novel pixels at 255",
+    "clutter": "labels: pixels of no class labelled",
     "novel": "re-trained: novel mIoU", "base": "re-trained: base mIoU",
 }  # fmt: skip
 
@@ -57,7 +59,8 @@ def label_quality(spec: dict[str, Any]) -> pd.DataFrame:
 
 def _quality(labels: LabelSet, masked: LabelSet, truth: LabelSet) -> dict[str, float]:
     given, true = ({image.name: image for image in found.images} for found in (labels, truth))
-    counts, left, pixels = np.zeros((len(masked.novel), 2), np.int64), 0, 0
+    counts = np.zeros((len(masked.novel), 2), np.int64)
+    left = pixels = labelled = clutter = 0
     for image in chosen_images(masked):
         real = read_label_map(truth, true[image.name])
         found = _label(labels, given.get(image.name), real)
@@ -65,10 +68,13 @@ def _quality(labels: LabelSet, masked: LabelSet, truth: LabelSet) -> dict[str, f
         counts += iou_counts(found, real, masked.novel)
         left += int((novel & (found == IGNORE)).sum())
         pixels += int(novel.sum())
+        labelled += int(((real == IGNORE) & np.isin(found, masked.novel)).sum())
+        clutter += int((real == IGNORE).sum())
     held = counts[counts[:, 1] > 0]
     return {
         "labels": 100 * float((held[:, 0] / held[:, 1]).mean()) if len(held) else math.nan,
         "unlabelled": 100 * left / pixels if pixels else math.nan,
+        "clutter": 100 * labelled / clutter if clutter else math.nan,
     }
 
 

@@ -51,11 +51,26 @@ def test_labels_by_hand(spec, tmp_path):
     # cat: 2 of 3 found, and 1 wrong; dog: 1 + 2 of 5 found, and 1 wrong; the unknown pixel counts nowhere.
     assert table.loc["good", "labels"] == pytest.approx(100 * (2 / 4 + 3 / 6) / 2, abs=1e-3)
     assert table.loc["good", "unlabelled"] == pytest.approx(100 * 1 / 8, abs=1e-3)
+    assert table.loc["good", "clutter"] == 100.0  # the one pixel of no class became a dog
     # An image that the label set lacks is unlabelled.
     assert table.loc["lossy", "labels"] == pytest.approx(100 * (2 / 3 + 1 / 6) / 2, abs=1e-3)
     assert table.loc["lossy", "unlabelled"] == pytest.approx(100 * 4 / 8, abs=1e-3)
     text = (tmp_path / "out.md").read_text()
     assert "0 of 1 pairs of methods" in text and "spans 1.0 points" in text and "Lossy*" in text
+
+
+def test_pixels_of_no_class(spec, tmp_path):
+    run = spec["runs"][0]
+    left_out = {
+        name: [[255 if t == 255 else m for m, t in zip(MADE[name][0], TRUTH[name][0], strict=True)]] for name in MADE
+    }
+    run["labels"] = label_set(tmp_path / "left_out", left_out, "maps", ())
+    write_label_quality(spec, tmp_path / "out.csv")
+    assert pd.read_csv(tmp_path / "out.csv").set_index("method").loc["good", "clutter"] == 0.0
+    full = {name: [[0 if t == 255 else t for t in rows[0]]] for name, rows in TRUTH.items()}
+    run["truth"] = label_set(tmp_path / "all_classes", full, "full", ())
+    write_label_quality(spec, tmp_path / "out.csv")
+    assert np.isnan(pd.read_csv(tmp_path / "out.csv").set_index("method").loc["good", "clutter"])
 
 
 def test_order_of_pairs_that_are_far_apart():
