@@ -113,13 +113,11 @@ def in_workflow(args: argparse.Namespace) -> Iterator[None]:
     from simformer.config.paths import is_outside, workflow_folder
 
     folder, here = workflow_folder(args.study), Path.cwd()
-    if is_outside(args.study):
-        told = (
-            "neither this folder nor one above the study has a Snakefile; relative `results` and `data` are taken below"
-        )
-        print(f"{args.study}: {told} {here}", file=sys.stderr)
     if folder is None:
         yield
+        if is_outside(args.study):
+            told = "neither this folder nor one above the study has a Snakefile; `results` and `data` were taken below"
+            print(f"{args.study}: {told} {here}", file=sys.stderr)
         return
     told = f"working in {folder}, the folder of this study's workflow; the paths and commands below start there"
     print(told, file=sys.stderr)

@@ -16,11 +16,13 @@ from simformer.config.layers import read_yaml
 from simformer.config.settings import IGNORE, Draw
 from simformer.data.class_names import normal
 from simformer.data.layout import CLASSES, TAGS
-from simformer.errors import UserError, did_you_mean, if_made
+from simformer.errors import UserError, did_you_mean, if_made, some
 from simformer.text.plain_yaml import dump_plain
 
 WAYS = ("novel", "file", "seed", "full")
 """Keys of a specification of which each says by itself what is novel."""
+SHOWN = 40
+"""Classes that a message names at most."""
 
 
 class DatasetLacks(UserError):
@@ -176,7 +178,7 @@ def _ids(classes: tuple[str, ...], names: list[str], side: str) -> list[int]:
         raise UserError(f"split: {side} names given twice: {', '.join(doubled)}")
     for name in names:
         if name not in classes:
-            known = f"The dataset has: {', '.join(classes)}"
+            known = f"The dataset has: {some(classes, SHOWN)}"
             if near := did_you_mean(name, classes):
                 raise UserError(f"split: unknown class '{name}' in {side}{near} {known}")
             raise DatasetLacks(f"split: unknown class '{name}' in {side}. {known}")

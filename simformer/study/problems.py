@@ -7,6 +7,9 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from simformer.config.paths import expand_path
+from simformer.config.sources import Ade20kSource, FolderSource, ScenesSource, Source
+from simformer.data.class_tables import ade20k, coco_stuff
 from simformer.data.index import DatasetIndex
 from simformer.data.layout import CLASSES, read_classes, read_tags_only
 from simformer.data.splits import DatasetLacks, make_split
@@ -35,7 +38,7 @@ def split_problems(catalogue: Catalogue) -> dict[tuple[str, int], str]:
             except UserError as error:
                 told = str(error).removeprefix("split: ")
                 hint = ""
-                if isinstance(error, DatasetLacks):
+                if prepared and isinstance(error, DatasetLacks):
                     hint = f" (by {folder / CLASSES}; if its source has changed, remove {folder} to prepare it again)"
                 problems[dataset, number] = f"{where}: {told}{hint}"
                 continue
@@ -77,7 +80,25 @@ def _resolve(
         return split.novel
     if spec["file"] and not Path(spec["file"]).exists():
         return spec["file"]
+    if classes := _announced(catalogue.datasets[dataset].source):
+        return make_split(classes, spec).novel
     return json.dumps(catalogue.novel(dataset, name))
+
+
+def _announced(source: Source) -> tuple[str, ...] | None:
+    """Return the classes of a dataset that is not prepared yet; None if only its archive says them."""
+    match source:
+        case ScenesSource():
+            from simformer.data.scenes import CLASS_NAMES  # here: it draws, and most studies have no scenes
+
+            return CLASS_NAMES
+        case FolderSource(path=path):
+            folder = expand_path(path, "source.path")
+            return read_classes(folder) if (folder / CLASSES).is_file() else None
+        case Ade20kSource():
+            return ade20k().names
+        case _:
+            return coco_stuff().names
 
 
 def absent_masks(catalogue: Catalogue, experiments: Iterable[str]) -> Iterator[str]:

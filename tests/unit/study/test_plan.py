@@ -159,7 +159,9 @@ def test_downloads_are_those_that_are_not_there_and_not_the_users_own(catalogue,
         (tmp_path / "config/datasets/toys.yaml").write_text(
             yaml.safe_dump(toys | {"source": {"kind": "ade20k", "archive": archive}})
         )
-        return make_plan(Catalogue(catalogue.study.model_dump(mode="json"), "s", tmp_path / "config"))
+        split = {1: {"novel": ["sea"]}}
+        study = catalogue.study.model_dump(mode="json") | {"datasets": {"toys": {"splits": split}}}
+        return make_plan(Catalogue(study, "s", tmp_path / "config"))
 
     published = {"urls": ["http://localhost/a.zip"], "bytes": 2_000_000_000}
     assert downloads(**published).downloads == {"toys/archive": 2_000_000_000}

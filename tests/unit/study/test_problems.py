@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from simformer.commands import data as commands
 from simformer.errors import UserError
+from simformer.study.catalogue import Catalogue
 from simformer.study.plan import make_plan
 from simformer.study.problems import absent_masks, split_problems
+from tests.stubs import touch
 
 FILES = {
     "methods/oracle": {"label": "O", "labels": "full"},
@@ -68,3 +71,25 @@ def test_the_split_stage_refuses_too(study, tmp_path):
     with pytest.raises(UserError, match="all masks are needed, but there are none of 'sea'"):
         commands.split(Arguments)
     assert not Arguments.output.exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "classes"),
+    [
+        ({"kind": "scenes"}, "sky, sea, grass"),
+        ({"kind": "ade20k", "archive": {"path": "/mine.zip"}}, "wall, building"),
+        ({"kind": "coco_stuff_10k", "archive": {"path": "/mine.zip"}}, "person, bicycle"),
+        ({"kind": "folder", "path": "mine"}, "wolf, cow"),
+    ],
+)
+def test_an_unknown_class_is_told_before_the_dataset_is_prepared(source, classes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path / "mine/classes.json", '{"names": ["wolf", "cow"]}')
+    touch(tmp_path / "config/datasets/toys.yaml", yaml.safe_dump({"title": "Toys", "source": source}))
+    touch(tmp_path / "config/methods/weak.yaml", "label: W")
+    touch(tmp_path / "config/experiments/one.yaml", yaml.safe_dump({"title": "1", "methods": ["weak"]}))
+    content = {"datasets": {"toys": {"splits": {1: {"novel": ["xyzzy"]}}}}, "experiments": ["one"]}
+    (problem,) = split_problems(Catalogue(content, "config/mine.yaml", tmp_path / "config")).values()
+    said = "config/mine.yaml: datasets.toys.splits.1: unknown class 'xyzzy' in novel. The dataset has: "
+    assert problem.startswith(said + classes) and "data/toys" not in problem
+    assert len(problem) < 800, "not all classes of the paper's datasets"

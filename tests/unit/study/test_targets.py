@@ -56,8 +56,8 @@ def test_a_study_outside_any_workflow_says_where_its_results_are_looked_for(work
     monkeypatch.chdir(elsewhere)
     assert main(["status", "--study", "../workflow/config/mine.yaml"]) == 0
     assert capsys.readouterr().err == (
-        "../workflow/config/mine.yaml: neither this folder nor one above the study has a Snakefile; relative `results` "
-        f"and `data` are taken below {elsewhere}\n"
+        "../workflow/config/mine.yaml: neither this folder nor one above the study has a Snakefile; `results` "
+        f"and `data` were taken below {elsewhere}\n"
     )
 
 
