@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from simformer.analysis.markup import strong
+from simformer.analysis.tables.numbers import footnote
 from simformer.analysis.tables.table_text import csv_text, latex, markdown, pivot
 from simformer.atomic import atomic_write_text
 from simformer.data.identity import OtherRun
@@ -112,9 +113,16 @@ def render(
     """
     wide = pivot(table, spec)
     listed = ", ".join(map(str, seeds))
-    note = f"Percent; mean ± sample standard deviation over {len(seeds)} seed(s): {listed}."
+    over = (
+        f"one seed: {listed}"
+        if len(seeds) == 1
+        else f"mean ± sample standard deviation over {len(seeds)} seeds: {listed}"
+    )
+    note = f"Percent; {over}."
     if table["reported"].notna().any():
         note += " Reported: the paper's numbers; delta: measured - reported."
+    if ((table["n"] == 0) & (table["missing"] == 0)).any():
+        note = footnote(note, ["no value"])
     parts = [strong(spec["title"]), markdown(wide, "method"), note]
     if commands:
         parts += [

@@ -223,9 +223,20 @@ def test_the_three_files(new_spec, tmp_path):
     assert len({len(text) for text in markdown[2:6]}) == 1
     assert [cell.strip() for cell in markdown[4].split("|")[1:4]] == ["Best*", "**33.0 ± 3.0**", "32.5"]
     assert markdown[-1] == (
-        "Percent; mean ± sample standard deviation over 3 seed(s): 0, 1, 2. "
-        "Reported: the paper's numbers; delta: measured - reported."
+        "Percent; mean ± sample standard deviation over 3 seeds: 0, 1, 2. "
+        "Reported: the paper's numbers; delta: measured - reported. -: there is no number, because no test image shows "
+        "any of the classes, or because a run has no value."
     )
+
+
+def test_a_dash_has_its_reason_below_the_table(new_spec, tmp_path):
+    reason = "-: there is no number, because no test image shows any of the classes, or because a run has no value."
+    write_table(new_spec(seeds=1), tmp_path / "all.csv")
+    said = (tmp_path / "all.md").read_text().splitlines()[-1]
+    assert said.startswith("Percent; one seed: 0. Reported") and said.endswith(reason)
+    first = [run for run in new_spec()["runs"] if run["split"] == "split1"]
+    write_table(new_spec(runs=first), tmp_path / "first.csv")
+    assert reason not in (tmp_path / "first.md").read_text()
 
 
 def test_latex_is_escaped_and_balanced(new_spec, tmp_path):
@@ -234,7 +245,7 @@ def test_latex_is_escaped_and_balanced(new_spec, tmp_path):
     write_table(new_spec(rows=rows), tmp_path / "t.csv")
     text = (tmp_path / "t.tex").read_text()
     assert (
-        r"\caption{Table 1: all\_of\_it. Percent; mean $\pm$ sample standard deviation over 3 seed(s): 0, 1, 2." in text
+        r"\caption{Table 1: all\_of\_it. Percent; mean $\pm$ sample standard deviation over 3 seeds: 0, 1, 2." in text
     )
     assert r"\begin{tabular}{lrrrrrr}" in text.splitlines()
     rows = check_latex(text).rows
