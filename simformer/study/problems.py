@@ -93,7 +93,10 @@ def _announced(source: Source) -> tuple[str, ...] | None:
 
             return CLASS_NAMES
         case FolderSource(path=path):
-            folder = expand_path(path, "source.path")
+            try:
+                folder = expand_path(path, "source.path")
+            except UserError:  # a variable that is not set, of which the doctor tells
+                return None
             return read_classes(folder) if (folder / CLASSES).is_file() else None
         case Ade20kSource():
             return ade20k().names

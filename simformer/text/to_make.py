@@ -61,7 +61,7 @@ def made_by(path: Path | str, verb: str = "makes it") -> str:
     if any(study.makes(path) for study in _studies()):
         return f"`{to_make(path)}` {verb}"
     expected = "; expected a prepared dataset, e.g. data/msrc21" if Path(path).name == "index.json" else ""
-    return f"check the path, since no study in {DEFAULT.parent}/ has a dataset or a table of that name{expected}"
+    return f"check the path; no study in {DEFAULT.parent}/ makes it{expected}"
 
 
 def study_of(path: Path | str) -> Path | None:

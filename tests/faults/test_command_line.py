@@ -229,7 +229,5 @@ def test_an_output_that_cannot_be_written(source, tmp_path, monkeypatch, capsys,
 
 
 def test_a_target_that_is_no_table_names_the_nearest(tmp_path, capsys):
-    refused(
-        ["plan", "results/tabel1.csv"], tmp_path, capsys, "no such file; did you mean 'config/experiments/table1.yaml'?"
-    )
-    refused(["status", "results/tabel1.csv"], tmp_path, capsys, "table1.yaml")
+    for command in ("plan", "status"):
+        refused([command, "results/tabel1.csv"], tmp_path, capsys, "is not a table", "did you mean 'table1'?")

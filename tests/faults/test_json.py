@@ -126,7 +126,7 @@ GENERATED = sorted(READERS.keys() - {"classes.json", "train.json", f"{TRAINING}/
 @pytest.mark.parametrize("name", GENERATED)
 def test_a_missing_file_is_told_with_what_makes_it(tmp_path, name):
     with pytest.raises(
-        UserError, match=rf"^{tmp_path}/{name}: no such .*; check the path, since no study in config/ has"
+        UserError, match=rf"^{tmp_path}/{name}: no such .*; check the path; no study in config/ makes it"
     ):
         READERS[name](tmp_path / name)
 

@@ -145,7 +145,9 @@ def spoil(path, how):
 @pytest.mark.parametrize("how", FILES)
 def test_damaged_models(world, capsys, how):
     spoil(world / "model1/model.safetensors", how)
-    refused(evaluate(world), world, capsys, "model1/model.safetensors", "train")
+    refused(
+        evaluate(world), world, capsys, "model1/model.safetensors", "check the path" if how == "missing" else "train"
+    )
 
 
 @pytest.mark.parametrize("how", FILES)

@@ -41,7 +41,7 @@ def workflow(tmp_path, monkeypatch):
     ("path", "told"),
     [
         ("results/mine/one.md", "`snakemake --configfile config/mine.yaml --cores 1 results/mine/one.md` makes it"),
-        ("results/farm/nope.md", "check the path, since no study in config/ has a dataset or a table of that name"),
+        ("results/farm/nope.md", "check the path; no study in config/ makes it"),
         ("photos/index.json", "that name; expected a prepared dataset, e.g. data/msrc21"),
     ],
 )
