@@ -42,7 +42,7 @@ def workflow(tmp_path, monkeypatch):
     [
         ("results/mine/one.md", "`snakemake --configfile config/mine.yaml --cores 1 results/mine/one.md` makes it"),
         ("results/farm/nope.md", "check the path; no study in config/ makes it"),
-        ("photos/index.json", "that name; expected a prepared dataset, e.g. data/msrc21"),
+        ("photos/index.json", "config/ makes it; expected a prepared dataset, e.g. data/msrc21"),
     ],
 )
 def test_a_hint_is_given_only_for_what_a_study_makes(workflow, path, told):
