@@ -124,7 +124,7 @@ def test_the_model_file_holds_simnet_for_analysis(saved):
 
 
 def test_a_missing_model_says_how_to_make_it(tmp_path):
-    with pytest.raises(UserError, match=r"no such model; check the path, since no study in config/"):
+    with pytest.raises(UserError, match=r"no such model; check the path; no study in config/"):
         load_model(tmp_path / "none/model.safetensors", CPU)
 
 

@@ -47,7 +47,7 @@ def test_the_hash_tells_what_training_reads_but_not_where_it_lies(labels, tmp_pa
 
 
 def test_a_missing_label_set_says_how_to_make_it(tmp_path):
-    with pytest.raises(UserError, match=r"no such label set; check the path, since no study in config/"):
+    with pytest.raises(UserError, match=r"no such label set; check the path; no study in config/"):
         LabelSet.load(tmp_path / "labels.json")
 
 
