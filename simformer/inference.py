@@ -103,8 +103,8 @@ def _best(parts: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
     for part in left:
         highest, places = part.max(dim=1)
         better = highest > best
-        best[better] = highest[better]
-        ids[better] = places[better].add_(first).to(torch.uint8)
+        best = torch.where(better, highest, best)  # not best[better]: a GPU would have to say how many there are
+        ids = torch.where(better, places.add_(first).to(torch.uint8), ids)
         first += part.shape[1]
     return ids, best
 
