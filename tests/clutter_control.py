@@ -25,21 +25,14 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from simformer.build import load_model
 from simformer.config.layers import RunConfig
 from simformer.config.settings import IGNORE
 from simformer.data.checked import read_label_map
 from simformer.data.derived_labels import derive_labels
-from simformer.data.index import DatasetIndex
 from simformer.data.labels import LabelSet
-from simformer.data.splits import Split
-from simformer.evaluate import evaluate
-from simformer.metrics import save_metrics
-from simformer.text.json_text import json_text
-from simformer.train import train
-from simformer.training.job import Job, Runtime, TrainOutputs
+from tests.control_training import inference_of, measured_training, write_page
 
-METHOD, ORACLE, CPU = "simformer_plus_retrained", "oracle", torch.device("cpu")
+METHOD, ORACLE = "simformer_plus_retrained", "oracle"
 LEFT_OUT, FILLED = "pixels of no class stay unlabelled (FullyOracle)", "they are labelled as the nearest novel class"
 
 
@@ -62,10 +55,8 @@ def measure(study: Path, data: Path, split: str, seed: int, weights: Path | None
     """Return what FullyOracle of the study has reached, and what a training on filled labels reaches here and now."""
     folder = study / data.name
     config = RunConfig.load(folder / split / METHOD / f"seed{seed}/config.yaml")
-    oracle = folder / "full" / ORACLE / f"seed{seed}/model.safetensors"
     masked, true = (LabelSet.load(folder / which / "masked/labels.json") for which in (split, "full"))
-    inference = load_model(oracle, CPU).inference
-    assert inference is not None, f"{oracle} does not say at which sizes it predicts"
+    inference = inference_of(folder / "full" / ORACLE / f"seed{seed}/model.safetensors")
     names = {image.name: image for image in true.images}
     images = [image for image in masked.images if masked.novel_labels(image)]
     region = [read_label_map(masked, image) == IGNORE for image in images]
@@ -80,13 +71,9 @@ def measure(study: Path, data: Path, split: str, seed: int, weights: Path | None
             yield position, filled(own, read_label_map(masked, image), masked.novel)
 
     with TemporaryDirectory() as temporary:
-        state = Path(temporary)
-        labels = derive_labels(masked, state / "labels", "pseudo", maps())
-        outputs = TrainOutputs(state / "model.safetensors", state / "log.csv", state / "facts.json")
-        train(config, Job(data, labels, weights, state / "state", outputs, Runtime(), inference))
-        index, classes = DatasetIndex.load(data / "index.json"), Split.load(folder / split / "split.yaml")
-        evaluation = evaluate(load_model(outputs.model, CPU), data, index, inference, CPU, state / "evaluation.npz")
-        found = {FILLED: save_metrics(evaluation, classes, state / "metrics.json")}
+        labels = derive_labels(masked, Path(temporary), "pseudo", maps())
+        split_file = folder / split / "split.yaml"
+        found = {FILLED: measured_training(config, data, labels, split_file, inference, weights)}
     found[LEFT_OUT] = json.loads((folder / split / ORACLE / f"seed{seed}/metrics.json").read_text())
     rows = {name: {metric: found[name][metric] for metric in ("novel", "base", "all")} for name in (LEFT_OUT, FILLED)}
     share = sum(int(pixels.sum()) for pixels in empty) / sum(int(pixels.sum()) for pixels in region)
@@ -124,9 +111,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     result = measure(arguments.study, arguments.data, arguments.split, arguments.seed, arguments.weights)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.with_suffix(".json").write_text(json_text(result, indent=2) + "\n")
-    arguments.output.with_suffix(".md").write_text(page(json.loads(json_text(result))))
+    write_page(arguments.output, result, page)
 
 
 if __name__ == "__main__":

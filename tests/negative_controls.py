@@ -17,26 +17,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from unittest import mock
 
 import torch
 
 from simformer.baselines.conta.image_contexts import partners
-from simformer.build import load_model
 from simformer.config.layers import RunConfig
-from simformer.data.index import DatasetIndex
 from simformer.data.labels import LabelSet
-from simformer.data.splits import Split
-from simformer.evaluate import evaluate
 from simformer.losses import complementary
-from simformer.metrics import save_metrics
-from simformer.text.json_text import json_text
-from simformer.train import train
-from simformer.training.job import Job, Runtime, TrainOutputs
+from tests.control_training import inference_of, measured_training, write_page
 
-METHOD, CPU = "simformer_plus", torch.device("cpu")
+METHOD = "simformer_plus"
 AS_IT_IS, SHUFFLED, TURNED = "SimFormer+", "its image-level labels shuffled", "its two terms with the sign turned"
 
 
@@ -65,18 +57,10 @@ def measure(study: Path, data: Path, split: str, seed: int) -> dict[str, Any]:
     folder = study / data.name / split
     run = folder / METHOD / f"seed{seed}"
     config, labels = RunConfig.load(run / "config.yaml"), LabelSet.load(folder / "masked/labels.json")
-    inference = load_model(run / "model.safetensors", CPU, config.hash).inference
-    assert inference is not None, f"{run / 'model.safetensors'} does not say at which sizes it predicts"
-    index, classes = DatasetIndex.load(data / "index.json"), Split.load(folder / "split.yaml")
+    inference = inference_of(run / "model.safetensors", config.hash)
 
     def trained(given: LabelSet) -> dict[str, Any]:
-        with TemporaryDirectory() as temporary:
-            state = Path(temporary)
-            outputs = TrainOutputs(state / "model.safetensors", state / "log.csv", state / "facts.json")
-            train(config, Job(data, given, None, state / "state", outputs, Runtime(), inference))
-            model = load_model(outputs.model, CPU)
-            evaluation = evaluate(model, data, index, inference, CPU, state / "evaluation.npz")
-            return save_metrics(evaluation, classes, state / "metrics.json")
+        return measured_training(config, data, given, folder / "split.yaml", inference, None)
 
     found = {AS_IT_IS: json.loads((run / "metrics.json").read_text()), SHUFFLED: trained(shuffled(labels))}
     with turned_terms():
@@ -122,9 +106,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     result = measure(arguments.study, arguments.data, arguments.split, arguments.seed)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.with_suffix(".json").write_text(json_text(result, indent=2) + "\n")
-    arguments.output.with_suffix(".md").write_text(page(json.loads(json_text(result))))
+    write_page(arguments.output, result, page)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ images that they have not seen. A page and its numbers are written. No method of
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +28,7 @@ from simformer.config.settings import IGNORE
 from simformer.data.labels import LabelSet
 from simformer.models.simnet import SimNet
 from simformer.simnet_f1 import PixelPairs, count_pairs, f1, sample_pixels
-from simformer.text.json_text import json_text
+from tests.control_training import write_page
 
 GROUPS, CPU = ("base", "novel"), torch.device("cpu")
 OWN, OWN_TRAINING = "its own SimNet", "its own SimNet, train-mode batch norm"
@@ -181,9 +180,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     result = measure(arguments.study, arguments.data, arguments.split, arguments.methods, arguments.pairs)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.with_suffix(".json").write_text(json_text(result, indent=2) + "\n")
-    arguments.output.with_suffix(".md").write_text(page(json.loads(json_text(result))))
+    write_page(arguments.output, result, page)
 
 
 if __name__ == "__main__":
