@@ -11,6 +11,7 @@ from simformer.commands.options import (
     DATA,
     DEVICE,
     INDEX,
+    INFERENCE,
     LABELS,
     MODEL,
     OUTPUT,
@@ -238,5 +239,5 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "help": "how predictions become labels, JSON: `pseudo` of a method file; default: as in the released code",
         },
     )
-    command(commands, pseudo_labels, LABELS, SHARD, rule, *PREDICTING[:-1], OUTPUT_FOLDER)
+    command(commands, pseudo_labels, LABELS, SHARD, rule, MODEL, RUN, DATA, INFERENCE, THREADS, DEVICE, OUTPUT_FOLDER)
     command(commands, join_labels, LABELS, path("shards", "folders of all shards", nargs="+"), OUTPUT_FOLDER)

@@ -29,6 +29,10 @@ def targeted(catalogue: Catalogue, targets: Sequence[str]) -> list[str]:
 
 def _experiment(catalogue: Catalogue, target: Path) -> str:
     results = catalogue.study.results
+    if target.parent != Path() and _same(str(target), results):
+        raise UserError(
+            f"{target}: the results folder of {catalogue.source}; name a table in it, e.g. {_example(catalogue)}"
+        )
     inside = os.path.relpath(target.parent, results)
     of_dataset = inside.split(os.sep)[0] in catalogue.datasets
     if target.parent != Path() and inside not in FOLDERS and not of_dataset:

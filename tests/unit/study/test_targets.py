@@ -190,3 +190,9 @@ def test_results_are_kept_where_a_user_says(workflow, monkeypatch, capsys):
     monkeypatch.chdir(workflow)
     assert main(["keep", "--study", "config/mine.yaml"]) == 0
     assert capsys.readouterr().out.endswith("1 file(s) kept; now: snakemake --cores 1 docs/results.md\n")
+
+
+def test_the_results_folder_itself_is_no_table(workflow, capsys):
+    assert main(["plan", "--study", "config/mine.yaml", "results/mine/"]) == 1
+    error = capsys.readouterr().err
+    assert "results/mine: the results folder of config/mine.yaml; name a table in it, e.g. results/mine/" in error
