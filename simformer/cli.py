@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit status: 0 done, 1 user error, 130 ended by Ctrl-C, 143 by SIGTERM."""
     with stops_raise(until_exit=arguments is None) as stops:
         try:
-            return _run(list(sys.argv[1:] if arguments is None else arguments), stops)
+            return stops.call(lambda: _run(list(sys.argv[1:] if arguments is None else arguments), stops))
         except KeyboardInterrupt:
             ignore_stops()
             print(stops.text, file=sys.stderr)

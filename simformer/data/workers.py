@@ -18,6 +18,7 @@ import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from multiprocessing.connection import wait
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
@@ -123,11 +124,14 @@ class Loaders:
 
     def _cause(self, error: Exception) -> str | None:
         """Return what to tell the user of a failure, None if it is not one of loading processes."""
+        broken = isinstance(error, ConnectionError | EOFError)
+        if broken:  # the process that has done it is about to tell why, or to end
+            wait([self._causes, *(process.sentinel for process in self.processes)], END_SECONDS)
+        for process in self.processes:
+            process.join(0.5 if broken else 0)  # a sentinel is ready a moment before the exit status
         with suppress(EOFError, OSError):
             if self._causes.poll():
                 return explain(self._causes.recv())
-        for process in self.processes:  # one that has broken a connection is about to end
-            process.join(0.5 if isinstance(error, ConnectionError | EOFError) else 0)
         codes = [process.exitcode for process in self.processes if process.exitcode]
         if codes:
             return explain("", codes[0])

@@ -15,9 +15,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
 
 from simformer.errors import Interrupted, UserError
 
+ResultT = TypeVar("ResultT")
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 INSIST_SECONDS = 5.0
 """Pause after which a `Stop` is raised again."""
@@ -104,6 +106,8 @@ def stop_flag() -> Iterator[StopFlag]:
 class Stops:
     """Signals that raise `Stop`, again and again: where one comes, something may take it for an error of its own.
 
+    They raise it within `call` alone, so the code around it can tell the user in peace.
+
     Attributes:
         number: of the first one; 0 before.
     """
@@ -112,10 +116,21 @@ class Stops:
         self.number = 0
         self._since = 0.0
 
+    def call(self, function: Callable[[], ResultT]) -> ResultT:
+        """Call a function that signals end.
+
+        Raises: Stop when a signal comes, or if one has come before.
+        """
+        if self.number:
+            raise Stop(self.number)
+        return function()
+
     def receive(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal; an import, which may take an exception badly, or a `stops_delayed` block ends first."""
         if not self.number:
             self.number, self._since = number, time.monotonic()
+        if not any(one.f_code is Stops.call.__code__ for one in _callers(frame)):
+            return
         global _kept
         _kept = self.number
         if _delays or _is_importing(frame):
@@ -137,14 +152,19 @@ class Stops:
 
 
 def _is_importing(frame: FrameType | None) -> bool:
-    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+    return any(one.f_code.co_filename.startswith("<frozen importlib") for one in _callers(frame))
+
+
+def _callers(frame: FrameType | None) -> Iterator[FrameType]:
+    """Yield a frame and those that have called it."""
+    while frame is not None:
+        yield frame
         frame = frame.f_back
-    return frame is not None
 
 
 @contextmanager
 def stops_raise(until_exit: bool) -> Iterator[Stops]:
-    """Let SIGTERM and SIGINT raise `Stop` in this block.
+    """Let SIGTERM and SIGINT raise `Stop` in what this block calls by `Stops.call`; elsewhere in it they are noted.
 
     Args:
         until_exit: whether the process ends with the block: signals then change nothing any more.

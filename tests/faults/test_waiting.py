@@ -1,5 +1,6 @@
 """No wait for ever: what fails beside a training ends it with its cause, and signals end it at any moment."""
 
+import multiprocessing
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ import torch
 
 from simformer.data import audit
 from simformer.data.audit import _inspect_part as inspect_part
-from simformer.data.workers import explain
+from simformer.data.workers import Loaders, explain
 from simformer.study.last_words import ON_REQUEST, was_interrupted
 from tests.faults.harness import PROGRESS, refused
 
@@ -83,6 +84,22 @@ def test_too_little_shared_memory(start, arguments):
     (line,) = lines(errors)
     assert line.startswith("error: loading processes: no shared memory is left (/dev/shm has 64 MiB)")
     assert "--shm-size=8g" in line and "type the same command to continue" in line
+
+
+def _tell_late(loaders):
+    time.sleep(0.2)
+    loaders._tell.send("Too many open files")
+    os._exit(1)
+
+
+def test_a_loading_process_that_is_about_to_tell_its_cause():
+    """Its connection breaks first, which the training notices at once."""
+    loaders = Loaders()
+    process = multiprocessing.get_context("fork").Process(target=_tell_late, args=(loaders,))
+    process.start()
+    loaders.processes = [process]
+    assert "too many open files" in loaders._cause(ConnectionResetError())
+    process.join()
 
 
 @pytest.mark.slow

@@ -111,8 +111,13 @@ def test_a_signal_while_the_file_is_made_leaves_none(tmp_path, monkeypatch):
         return made
 
     monkeypatch.setattr(os, "open", interrupted)
-    with pytest.raises(Stop), stops_raise(until_exit=False), run_lock(tmp_path / "state"):
-        time.sleep(5)
+
+    def hold():
+        with run_lock(tmp_path / "state"):
+            time.sleep(5)
+
+    with pytest.raises(Stop), stops_raise(until_exit=False) as stops:
+        stops.call(hold)
     assert not list(tmp_path.iterdir())
 
 
@@ -122,8 +127,11 @@ from pathlib import Path
 from simformer.machine import stop_signal
 from simformer.machine.run_lock import run_lock
 stop_signal.LONGEST_DELAY = 0.1
-with stop_signal.stops_raise(until_exit=True), run_lock(Path(sys.argv[1])):
-    import slow_library
+def hold():
+    with run_lock(Path(sys.argv[1])):
+        import slow_library
+with stop_signal.stops_raise(until_exit=True) as stops:
+    stops.call(hold)
 """
 
 
@@ -138,7 +146,7 @@ def test_a_process_that_ends_amid_an_import_leaves_none(tmp_path):
 
 @pytest.mark.parametrize("begun", [stop_flag, lambda: time_limit(60, UserError("late"))], ids=["training", "waiting"])
 def test_a_signal_that_was_delayed_is_not_lost_where_its_timer_is_taken(begun):
-    with pytest.raises(Stop), stops_raise(until_exit=False):
+    def interrupted():
         with stops_delayed():
             os.kill(os.getpid(), signal.SIGINT)
         with begun() as flag:
@@ -147,6 +155,28 @@ def test_a_signal_that_was_delayed_is_not_lost_where_its_timer_is_taken(begun):
             else:
                 with flag.while_waiting():
                     time.sleep(1)
+
+    with pytest.raises(Stop), stops_raise(until_exit=False) as stops:
+        stops.call(interrupted)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_signal_while_the_user_is_told_raises_nothing(moment):
+    """A slow library may have held the first one back for so long that the next one comes while the first is told."""
+    reached = []
+
+    def stopped():
+        reached.append("within")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with stops_raise(until_exit=False) as stops:
+        if moment == "before":
+            os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Stop):
+            stops.call(stopped)
+        os.kill(os.getpid(), signal.SIGTERM)
+        reached.append("told")
+    assert reached == {"before": ["told"], "after": ["within", "told"]}[moment]
 
 
 def test_whether_the_holder_runs_is_asked_without_proc():
