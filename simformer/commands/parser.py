@@ -35,7 +35,8 @@ class Parser(argparse.ArgumentParser):
         self._refuse_unknown_options(args or ())
         found, rest = super().parse_known_args(args, namespace)
         if rest:
-            self.error(f"there is no place for '{rest[0]}'")
+            study = rest[0].endswith((".yaml", ".yml")) and "--study" in self._option_string_actions
+            self.error(f"there is no place for '{rest[0]}'" + (f"; is it meant as --study {rest[0]}?" if study else ""))
         return found, rest
 
     def _refuse_unknown_options(self, args: Sequence[str]) -> None:

@@ -29,6 +29,8 @@ def targeted(catalogue: Catalogue, targets: Sequence[str]) -> list[str]:
 
 def _experiment(catalogue: Catalogue, target: Path) -> str:
     results = catalogue.study.results
+    if target.suffix in {".yaml", ".yml"}:
+        raise UserError(f"{target}: not a table; if it is a study, type --study {target}")
     if target.parent != Path() and _same(str(target), results):
         raise UserError(
             f"{target}: the results folder of {catalogue.source}; name a table in it, e.g. {_example(catalogue)}"

@@ -123,6 +123,13 @@ def test_a_target_of_another_study_is_refused(workflow, target, hint):
     assert str(error.value) == f"{target}: not of config/config.yaml (its results folder is results); {hint}"
 
 
+def test_a_study_file_is_not_a_table(workflow):
+    with pytest.raises(
+        UserError, match=r"config/mine.yaml: not a table; if it is a study, type --study config/mine.yaml"
+    ):
+        targeted(Catalogue.read(Path("config/config.yaml")), ["config/mine.yaml"])
+
+
 @pytest.mark.parametrize(
     ("target", "name", "near"),
     [
