@@ -17,7 +17,7 @@ from simformer.cli import main
         ("plan --stu config/demo.yaml", "simformer plan: no such option '--stu'; did you mean '--study'?"),
         ("plan --study=x --xyz=1", "simformer plan: no such option '--xyz'; type `simformer plan --help`"),
         ("doctor x", "simformer doctor: there is no place for 'x'; type `simformer doctor --help`"),
-        ("doctor x.yaml", "there is no place for 'x.yaml'; is it meant as --study x.yaml? Type `simformer doctor --help`"),
+        ("doctor x.yaml", "there is no place for 'x.yaml'; is it meant as --study x.yaml? Type `simformer doctor"),
         ("import --images x", "simformer import: missing: --output; type `simformer import --help`"),
         ("train --threads", "simformer train: --threads: expected one argument; type"),
         ("train --threads many", "--threads: expected a whole number from 1 to 4096, found 'many'; type"),

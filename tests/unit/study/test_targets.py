@@ -124,9 +124,7 @@ def test_a_target_of_another_study_is_refused(workflow, target, hint):
 
 
 def test_a_study_file_is_not_a_table(workflow):
-    with pytest.raises(
-        UserError, match="mine.yaml: not a table; if it is a study, type --study config/mine.yaml"
-    ):
+    with pytest.raises(UserError, match="mine.yaml: not a table; if it is a study, type --study config/mine.yaml"):
         targeted(Catalogue.read(Path("config/config.yaml")), ["config/mine.yaml"])
 
 
