@@ -18,11 +18,13 @@ from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
 from simformer.study.cost import data_bytes, result_bytes, training_time
 from simformer.study.initial_weights import absent_weights, initial_weights, weights_file
 from simformer.study.problems import absent_masks, split_problems, unwritable_folders
+from simformer.study.runs import Runs
+from simformer.study.saved_states import is_refused, what_to_do
 from simformer.study.sources import absent_predictions, absent_sources
 from simformer.study.speeds import Card, Measured, read_cards
 from simformer.study.sweeps import swept
 from simformer.text.visible import visible_lines
-from simformer.training.record import belongs, read_record, state_record
+from simformer.training.record import belongs, read_record
 
 SINGLE_LINES = 30
 """A plan of more trainings than this is summed up by dataset and method."""
@@ -35,11 +37,12 @@ class Training:
     Attributes:
         cell: (dataset, split, method, seed).
         folder: its run directory.
-        status: 'done', 'changed' (done or begun with other settings or novel classes), 'interrupted' or 'to do'.
+        status: 'done', 'changed' (done with other settings or novel classes, or begun and `stale`), 'interrupted' or
+            'to do'.
         steps: optimiser steps.
         images: images seen, repetitions included.
         gpu, cpu: estimated time on one GPU and on CPUs; None where no speed was measured.
-        stale: its saved state, if that is of other settings or novel classes, so that the training refuses it.
+        stale: its saved state, if the next run refuses that (`saved_states.is_refused`).
     """
 
     cell: Cell
@@ -88,7 +91,7 @@ class Plan:
     @property
     def problems(self) -> list[str]:
         """What the user must do before everything can run, a line each."""
-        return [*map(stale_state, self.stale), *self.absent]
+        return [*map(what_to_do, self.stale), *self.absent]
 
     def text(self, gpu_here: bool) -> str:
         """Tell it in lines: counts, trainings (summed up if they are many), cost of what is missing."""
@@ -137,14 +140,6 @@ class Plan:
         if not gpu_here:
             lines.append(f"  no GPU on this machine; time on its CPU: {_told([t.cpu for t in missing], 'hours')}")
         return lines
-
-
-def stale_state(folder: Path) -> str:
-    """Return what to do about a saved state of other settings or novel classes."""
-    return (
-        f"{folder}: of other settings or novel classes than the study's, so the next run refuses it; delete that "
-        "folder to train anew, or restore the settings to continue"
-    )
 
 
 def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) -> Plan:
@@ -212,7 +207,7 @@ def _training(
     mine = facts[cell]
     state = folder / "state"
     saved = (state / "state.pt").exists()
-    stale = saved and not belongs(state_record(folder), folder, run.hash, catalogue.novel(*cell[:2]))
+    stale = saved and is_refused(Runs(catalogue), cell, folder)
     if mine and (folder / "model.safetensors").exists():
         status = "done" if belongs(mine, folder, run.hash, catalogue.novel(*cell[:2])) else "changed"
     else:

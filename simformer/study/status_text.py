@@ -50,8 +50,8 @@ def status_text(status: Status, now: datetime, colour: bool) -> str:
             [[t.name] for t in status.of("changed") if t.stale is None],
         ),
         _list(
-            "begun with other settings or novel classes, so the next run refuses their saved state: delete these "
-            "folders\nto train anew, or restore the settings to continue", "yellow", colour,
+            "begun with other settings, novel classes, labels or initial weights, so the next run refuses their saved "
+            "state:\ndelete these folders to train anew, or restore what was changed to continue", "yellow", colour,
             [[visible(str(t.stale), None)] for t in status.trainings if t.stale is not None],
         ),
         _left(status, now),
