@@ -47,7 +47,7 @@ def _examine_study(path: Path) -> Iterator[Check]:
         return
     plan = make_plan(catalogue)
     changed = sum(training.status == "changed" for training in plan.trainings)
-    more = f", {changed} of them since settings or novel classes have changed" if changed else ""
+    more = f", {changed} of them since settings, novel classes or data have changed" if changed else ""
     yield Check("study", "ok", f"{path}: {len(plan.trainings)} trainings, {len(plan.missing)} still to be done{more}")
     for folder in plan.stale:
         found, _, fix = what_to_do(folder).partition("; ")

@@ -12,6 +12,7 @@ from simformer.baselines.conta.rounds import networks_behind
 from simformer.baselines.responses import EXPANSIONS, WALKS
 from simformer.config.fields import PUBLISHED
 from simformer.config.sources import archives
+from simformer.data.finished import is_of_another_source
 from simformer.errors import UserError
 from simformer.machine.terminal import counted
 from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
@@ -37,8 +38,8 @@ class Training:
     Attributes:
         cell: (dataset, split, method, seed).
         folder: its run directory.
-        status: 'done', 'changed' (done with other settings or novel classes, or begun and `stale`), 'interrupted' or
-            'to do'.
+        status: 'done', 'changed' (done with other settings, novel classes or data, or begun and `stale`),
+            'interrupted' or 'to do'.
         steps: optimiser steps.
         images: images seen, repetitions included.
         gpu, cpu: estimated time on one GPU and on CPUs; None where no speed was measured.
@@ -163,8 +164,12 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
     facts = {cell: read_record(path) if path.exists() else {} for cell, path in records.items()}
     cards = read_cards()
     found: dict[Cell, Training] = {}
+    anew = _prepared_anew(catalogue)
     for cell, folder in folders.items():
-        found[cell] = _after_teacher(catalogue, found, _training(catalogue, cell, folder, facts, cards))
+        training = _training(catalogue, cell, folder, facts, cards)
+        if training.status == "done" and cell[0] in anew:
+            training = replace(training, status="changed")
+        found[cell] = _after_teacher(catalogue, found, training)
     wanted = [training.cell for training in found.values() if training.status != "done"]
     datasets = {dataset for dataset, *_ in wanted}
     return Plan(
@@ -173,7 +178,10 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
         tuple(found[cell] for cell in unshared),
         result_bytes(catalogue, wanted) + data_bytes(catalogue, datasets),
         _downloads(catalogue, datasets) | _weights(catalogue, wanted),
-        {path: path.exists() for path in _map_networks(catalogue, cells)},
+        {
+            path: path.exists() and not any(path.is_relative_to(Path(catalogue.study.results, name)) for name in anew)
+            for path in _map_networks(catalogue, cells)
+        },
         (
             *unwritable_folders(catalogue),
             *absent_masks(catalogue, names),
@@ -216,6 +224,12 @@ def _training(
     optim = run.settings.optim
     images = optim.steps * optim.batch_images
     return Training(cell, folder, status, optim.steps, images, gpu, cpu, state if stale and status != "done" else None)
+
+
+def _prepared_anew(catalogue: Catalogue) -> set[str]:
+    """Return the prepared datasets whose source has changed, so that all that comes from them is made again."""
+    data = Path(catalogue.study.data)
+    return {name for name, file in catalogue.datasets.items() if is_of_another_source(data / name, file.source)}
 
 
 def _after_teacher(catalogue: Catalogue, found: Mapping[Cell, Training], training: Training) -> Training:

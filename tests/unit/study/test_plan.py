@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from simformer.config.sources import content_json
 from simformer.data.labels import LabelSet
 from simformer.errors import UserError
 from simformer.study.catalogue import Catalogue
@@ -313,3 +314,17 @@ def test_a_state_of_other_labels_or_initial_weights_is_refused_too(catalogue, na
         assert make_plan(catalogue).trainings[0].status == "interrupted"
     (masked.root / "labels.json").write_text("damaged")
     assert make_plan(catalogue).trainings[0].status == "interrupted"
+
+
+def test_trainings_are_changed_if_the_dataset_will_be_prepared_from_another_source(catalogue, tmp_path):
+    """Snakemake then prepares the dataset, and makes all that comes from it again."""
+    for training in make_plan(catalogue, ["two"]).trainings:
+        finish(training.folder, catalogue.run(*training.cell).hash)
+    source = catalogue.datasets["toys"].source
+    place = Path(catalogue.study.data, "toys")
+    place.mkdir(parents=True)
+    for made_from, status in ((source, "done"), (source.model_copy(update={"test": 7}), "changed")):
+        (place / ".prepared").write_text(json.dumps({"content": content_json(made_from)}))
+        assert {t.status for t in make_plan(catalogue, ["two"]).trainings} == {status}
+    (place / ".prepared").write_text(json.dumps({"origin": "of an older version", "files": ""}))
+    assert {t.status for t in make_plan(catalogue, ["two"]).trainings} == {"done"}
