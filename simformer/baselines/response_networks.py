@@ -32,8 +32,8 @@ from simformer.data.identity import require_split
 from simformer.data.labels import LabelledImage, LabelSet
 from simformer.errors import UserError
 from simformer.text.strict_json import read_option
-from simformer.training.checkpoint import file_hash
 from simformer.training.job import Job
+from simformer.training.record import file_hash
 
 OBJECTIVES: dict[str, Callable[[Path, LabelSet, Any, int], Objective]] = {
     "warm": plain_objective,

@@ -52,8 +52,12 @@ def plan(args: argparse.Namespace) -> None:
 def table(args: argparse.Namespace) -> None:
     """Write a table as csv, Markdown and LaTeX."""
     from simformer.analysis.tables.tables import write_table
+    from simformer.study import table_runs
+    from simformer.study.specification import read_runs, specification
 
-    write_table(_of_table(args), args.output, study=args.study)
+    runs = read_runs(args.study, args.configuration, args.config)
+    spec = specification(runs, args.expect, table_runs.table, args.experiment)
+    write_table(spec, args.output, study=args.study, made=Path(runs.files.table(f"{args.experiment}.csv")))
 
 
 def intervals(args: argparse.Namespace) -> None:
@@ -129,8 +133,12 @@ def keep(args: argparse.Namespace) -> None:
     with in_workflow(args):
         study = Catalogue.read(args.study).study
         changed = keep_results(args.study, Path(study.results), args.output, study.experiments[0])
-        shown = args.output.resolve() == KEPT.resolve()
-    page = f"; now: {to_make(KEPT.with_suffix('.md'))}" if shown else f"; {KEPT}.md shows those in {KEPT} alone"
+        in_place, in_config = args.output.resolve() == KEPT.resolve(), args.study.parent == DEFAULT.parent
+    page = f"; now: {to_make(KEPT.with_suffix('.md'))}"
+    if not in_place:
+        page = f"; {KEPT}.md shows those in {KEPT} alone"
+    elif not in_config:
+        page = f"; {KEPT}.md shows those of studies in {DEFAULT.parent}/ alone, so move {args.study} there"
     print("\n".join([*map(str, changed), f"{len(changed)} file(s) kept{page}"]))
 
 

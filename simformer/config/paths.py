@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from simformer.errors import UserError
@@ -25,6 +26,8 @@ PARTS = ("datasets", "methods", "experiments")
 """Folders that make a folder the configuration of a study."""
 MARKS = (".snakemake", "Snakefile", "workflow/Snakefile")
 """What shows that snakemake runs in a folder."""
+RULES = "workflow/helpers/study.smk"
+"""What shows that a folder holds this workflow, whose `config/` snakemake takes for a study that lies elsewhere."""
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{([^}]*)\})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -92,39 +95,58 @@ def expand_folder(text: str, key: str) -> str:
     return folder
 
 
-def config_folder(studies: Sequence[Path], checkout: Path = CHECKOUT) -> Path:
+def config_folder(studies: Sequence[Path], home: Path | None = None) -> Path:
     """Return the folder in which the datasets, methods, experiments and figures of a study are looked for.
 
     It is the folder of the study file (the last, if there are several) if that has subfolders for all of them, and
-    otherwise `config/` of the checkout, or of the workflow that asks; relative to the working directory if that is
-    where it lies.
+    otherwise `config/` of the workflow; relative to the working directory if that is where it lies.
+
+    Args:
+        studies: study files.
+        home: folder of the workflow. Default: the working directory or the nearest folder above the study that holds
+            one, as snakemake takes it; the checkout if there is none.
     """
-    beside = studies[-1].parent if studies else None
-    if beside is not None and all((beside / part).is_dir() for part in PARTS):
-        return beside
-    folder = checkout / "config"
+    study = studies[-1] if studies else None
+    if study is not None and _has_configuration(study.parent):
+        return study.parent
+    places = [Path(), *_above(study)] if study is not None else [Path()]
+    folder = (home or next(filter(_holds_workflow, places), CHECKOUT)) / "config"
     return Path("config") if Path("config").exists() and folder.samefile("config") else folder
 
 
 def workflow_folder(study: Path) -> Path | None:
     """Return the folder in which snakemake is run on a study, if that is another one than the working directory.
 
-    It is the folder above the study's configuration, if the workflow lies there. A folder with a workflow of its own,
-    or in which snakemake has run (`snakemake --directory`), is used itself; None is returned there.
+    It is the folder above the study's configuration, or above the study, if the workflow lies there. None is returned
+    in a folder with a workflow of its own, or in which snakemake has run (`snakemake --directory`): it is used itself.
     """
-    if not os.path.exists(study) or config_folder([study]) != study.parent:
+    if not os.path.exists(study) or _runs_snakemake(Path()):
         return None
-    if any(Path(mark).exists() for mark in MARKS):
-        return None
-    folder = Path(os.path.abspath(study)).parent.parent
-    there = any((folder / mark).exists() for mark in MARKS)
-    return folder if there and not folder.samefile(".") else None
+    above = _above(study)
+    near = above[1:2] if _has_configuration(study.parent) else above[:2]
+    folder = next(chain(filter(_runs_snakemake, near), filter(_holds_workflow, above)), None)
+    return folder if folder is not None and not folder.samefile(".") else None
 
 
 def is_outside(study: Path) -> bool:
-    """Return whether neither the working directory nor the folder above a study's configuration has a workflow."""
-    places = Path(), Path(os.path.abspath(study)).parent, Path(os.path.abspath(study)).parent.parent
-    return os.path.exists(study) and not any((place / mark).exists() for place in places for mark in MARKS)
+    """Return whether neither the working directory nor a folder above the study has a workflow."""
+    return os.path.exists(study) and not _runs_snakemake(Path()) and workflow_folder(study) is None
+
+
+def _above(path: Path) -> Sequence[Path]:
+    return Path(os.path.abspath(path)).parents
+
+
+def _has_configuration(folder: Path) -> bool:
+    return all((folder / part).is_dir() for part in PARTS)
+
+
+def _runs_snakemake(folder: Path) -> bool:
+    return any((folder / mark).exists() for mark in MARKS)
+
+
+def _holds_workflow(folder: Path) -> bool:
+    return (folder / RULES).is_file()
 
 
 def pip_install(extra: str = "") -> str:

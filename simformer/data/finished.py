@@ -21,6 +21,9 @@ from simformer.data.archive import Tree
 from simformer.data.layout import ALL_PIECES, FINISHED, FOLDERS, PIECES, TAGS, missing_pieces
 from simformer.text.strict_json import parse_json
 
+CONTENT = "content"
+"""Key of the note: what decides the content of the source, as `content_json` tells it."""
+
 
 def origin(source: Source, trees: Iterable[Tree]) -> str:
     """Return a text that changes with a source, its options, the files behind it and the version of the results.
@@ -35,14 +38,27 @@ def origin(source: Source, trees: Iterable[Tree]) -> str:
     return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
 
 
-def note_finished(place: Path, origin: str, sources: Iterable[Path]) -> None:
-    """Note that a dataset has been prepared, and from which folders and archives.
+def note_finished(place: Path, source: Source, origin: str, sources: Iterable[Path]) -> None:
+    """Note that a dataset has been prepared, from which source, and from which folders and archives.
 
     Only one process at a time prepares a dataset, so what a killed one has left of its note is removed.
     """
     remove_leftovers(place / FINISHED)
-    content = {"origin": origin, "files": _files(place), "sources": [str(Path(path).absolute()) for path in sources]}
+    content = {
+        "origin": origin,
+        "files": _files(place),
+        "sources": [str(Path(path).absolute()) for path in sources],
+        CONTENT: content_json(source),
+    }
     atomic_write_text(place / FINISHED, json.dumps(content) + "\n")
+
+
+def is_of_another_source(place: Path, source: Source) -> bool:
+    """Return whether a dataset was prepared from another source, or with other options; False if its note is silent."""
+    try:
+        return str(parse_json((place / FINISHED).read_bytes())[CONTENT]) != content_json(source)
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
 
 
 def named_with_sources(place: Path) -> str:

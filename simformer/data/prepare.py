@@ -61,7 +61,7 @@ def prepare(source: Source, fetched: Mapping[str, Path], destination: Path, work
         _import(source, trees, destination, workers)
         if replaced:
             say(f"{destination}: the dataset that was there is replaced: its source or its files have changed")
-        note_finished(place, made_from, paths)
+        note_finished(place, source, made_from, paths)
 
 
 def _import(source: Source, trees: Mapping[str, Tree], destination: Path, workers: int) -> None:

@@ -35,8 +35,9 @@ def _examine_study(path: Path) -> Iterator[Check]:
     from simformer.doctor.inputs import check_inputs
     from simformer.doctor.storage import check_storage
     from simformer.study.catalogue import Catalogue  # here, since they need packages that may be missing
-    from simformer.study.plan import make_plan, stale_state
+    from simformer.study.plan import make_plan
     from simformer.study.problems import split_problems
+    from simformer.study.saved_states import what_to_do
 
     catalogue = Catalogue.read(path)
     if problems := split_problems(catalogue):
@@ -46,10 +47,10 @@ def _examine_study(path: Path) -> Iterator[Check]:
         return
     plan = make_plan(catalogue)
     changed = sum(training.status == "changed" for training in plan.trainings)
-    more = f", {changed} of them since settings or novel classes have changed" if changed else ""
+    more = f", {changed} of them since settings, novel classes or data have changed" if changed else ""
     yield Check("study", "ok", f"{path}: {len(plan.trainings)} trainings, {len(plan.missing)} still to be done{more}")
     for folder in plan.stale:
-        found, _, fix = stale_state(folder).partition("; ")
+        found, _, fix = what_to_do(folder).partition("; ")
         yield Check("saved state", "problem", found, fix)
     yield from check_hardware({catalogue.run(*t.cell).settings.optim.precision for t in plan.missing})
     yield from check_storage(catalogue, plan)

@@ -12,17 +12,20 @@ from simformer.baselines.conta.rounds import networks_behind
 from simformer.baselines.responses import EXPANSIONS, WALKS
 from simformer.config.fields import PUBLISHED
 from simformer.config.sources import archives
+from simformer.data.finished import is_of_another_source
 from simformer.errors import UserError
 from simformer.machine.terminal import counted
 from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
 from simformer.study.cost import data_bytes, result_bytes, training_time
 from simformer.study.initial_weights import absent_weights, initial_weights, weights_file
 from simformer.study.problems import absent_masks, split_problems, unwritable_folders
+from simformer.study.runs import Runs
+from simformer.study.saved_states import is_refused, what_to_do
 from simformer.study.sources import absent_predictions, absent_sources
 from simformer.study.speeds import Card, Measured, read_cards
 from simformer.study.sweeps import swept
 from simformer.text.visible import visible_lines
-from simformer.training.record import belongs, read_record, state_record
+from simformer.training.record import belongs, read_record
 
 SINGLE_LINES = 30
 """A plan of more trainings than this is summed up by dataset and method."""
@@ -35,11 +38,12 @@ class Training:
     Attributes:
         cell: (dataset, split, method, seed).
         folder: its run directory.
-        status: 'done', 'changed' (done or begun with other settings or novel classes), 'interrupted' or 'to do'.
+        status: 'done', 'changed' (done with other settings, novel classes or data, or begun and `stale`),
+            'interrupted' or 'to do'.
         steps: optimiser steps.
         images: images seen, repetitions included.
         gpu, cpu: estimated time on one GPU and on CPUs; None where no speed was measured.
-        stale: its saved state, if that is of other settings or novel classes, so that the training refuses it.
+        stale: its saved state, if the next run refuses that (`saved_states.is_refused`).
     """
 
     cell: Cell
@@ -88,7 +92,7 @@ class Plan:
     @property
     def problems(self) -> list[str]:
         """What the user must do before everything can run, a line each."""
-        return [*map(stale_state, self.stale), *self.absent]
+        return [*map(what_to_do, self.stale), *self.absent]
 
     def text(self, gpu_here: bool) -> str:
         """Tell it in lines: counts, trainings (summed up if they are many), cost of what is missing."""
@@ -139,14 +143,6 @@ class Plan:
         return lines
 
 
-def stale_state(folder: Path) -> str:
-    """Return what to do about a saved state of other settings or novel classes."""
-    return (
-        f"{folder}: of other settings or novel classes than the study's, so the next run refuses it; delete that "
-        "folder to train anew, or restore the settings to continue"
-    )
-
-
 def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) -> Plan:
     """List the trainings behind some experiments, look for their results, and estimate the cost.
 
@@ -168,8 +164,12 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
     facts = {cell: read_record(path) if path.exists() else {} for cell, path in records.items()}
     cards = read_cards()
     found: dict[Cell, Training] = {}
+    anew = _prepared_anew(catalogue)
     for cell, folder in folders.items():
-        found[cell] = _after_teacher(catalogue, found, _training(catalogue, cell, folder, facts, cards))
+        training = _training(catalogue, cell, folder, facts, cards)
+        if training.status == "done" and cell[0] in anew:
+            training = replace(training, status="changed")
+        found[cell] = _after_teacher(catalogue, found, training)
     wanted = [training.cell for training in found.values() if training.status != "done"]
     datasets = {dataset for dataset, *_ in wanted}
     return Plan(
@@ -178,7 +178,10 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
         tuple(found[cell] for cell in unshared),
         result_bytes(catalogue, wanted) + data_bytes(catalogue, datasets),
         _downloads(catalogue, datasets) | _weights(catalogue, wanted),
-        {path: path.exists() for path in _map_networks(catalogue, cells)},
+        {
+            path: path.exists() and not any(path.is_relative_to(Path(catalogue.study.results, name)) for name in anew)
+            for path in _map_networks(catalogue, cells)
+        },
         (
             *unwritable_folders(catalogue),
             *absent_masks(catalogue, names),
@@ -212,7 +215,7 @@ def _training(
     mine = facts[cell]
     state = folder / "state"
     saved = (state / "state.pt").exists()
-    stale = saved and not belongs(state_record(folder), folder, run.hash, catalogue.novel(*cell[:2]))
+    stale = saved and is_refused(Runs(catalogue), cell, folder)
     if mine and (folder / "model.safetensors").exists():
         status = "done" if belongs(mine, folder, run.hash, catalogue.novel(*cell[:2])) else "changed"
     else:
@@ -221,6 +224,12 @@ def _training(
     optim = run.settings.optim
     images = optim.steps * optim.batch_images
     return Training(cell, folder, status, optim.steps, images, gpu, cpu, state if stale and status != "done" else None)
+
+
+def _prepared_anew(catalogue: Catalogue) -> set[str]:
+    """Return the prepared datasets whose source has changed, so that all that comes from them is made again."""
+    data = Path(catalogue.study.data)
+    return {name for name, file in catalogue.datasets.items() if is_of_another_source(data / name, file.source)}
 
 
 def _after_teacher(catalogue: Catalogue, found: Mapping[Cell, Training], training: Training) -> Training:

@@ -173,11 +173,17 @@ class Runs:
         return shlex.join(["snakemake", *study, *map(str, words)])
 
 
-FILES = ("path", "evaluation", "groups", "labels", "model", "masked", "truth", "index")
-"""Of a run: what names its files."""
+NUMBERS = ("path", "evaluation")
+FILES = (*NUMBERS, "groups", "labels", "model", "masked", "truth", "index")
+"""Of a run: what names its files, those of its numbers first."""
 
 
-def files_of(runs: Iterable[Run]) -> list[str]:
-    """Return all files that some runs name, each once."""
-    named = [value for run in runs for name in FILES if (value := getattr(run, name, None))]
+def files_of_numbers(run: Run) -> list[str]:
+    """Return the files of a run that hold its numbers: metrics, and the shards of its evaluation."""
+    return files_of([run], NUMBERS)
+
+
+def files_of(runs: Iterable[Run], names: Sequence[str] = FILES) -> list[str]:
+    """Return all files that some runs name, each once; `names` are those of FILES that count."""
+    named = [value for run in runs for name in names if (value := getattr(run, name, None))]
     return list(dict.fromkeys(file for value in named for file in ([value] if isinstance(value, str) else value)))

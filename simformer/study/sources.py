@@ -68,9 +68,16 @@ def scored_folder(runs: Runs, dataset: str, split: str, method: str, seed: int, 
 
 
 def require_predictions(runs: Runs, cell: Cell, numbers: Path) -> None:
-    """Raise UserError if a file of numbers scores other predictions of another program than the study names."""
+    """Raise UserError if a file of numbers scores other predictions of another program than the study names.
+
+    Args:
+        runs: of the study.
+        cell: of a method of another program's predictions.
+        numbers: its metrics.json, or a shard of its evaluation.
+    """
     named = runs.predictions(cell)
-    if (found := scored_predictions(numbers)) != named:
+    found = read_shard(numbers).predictions if numbers.suffix == ".npz" else scored_predictions(numbers)
+    if found != named:
         where = f"{runs.catalogue.root / 'methods' / cell[2]}.yaml: predictions"
         raise OtherRun(
             f"{numbers}: scores {found or 'predictions of an older version, which did not say where they were'}, but "

@@ -17,7 +17,7 @@ from simformer.config.layers import RECIPE_VERSION, read_study
 from simformer.config.paths import config_folder
 from simformer.errors import UserError
 from simformer.study.catalogue import Catalogue
-from simformer.study.runs import Runs, ScoredRun
+from simformer.study.runs import EvaluatedRun, Runs, ScoredRun, files_of_numbers
 from simformer.study.sources import require_predictions
 
 
@@ -57,8 +57,9 @@ def specification(runs: Runs, expected: str | None, describe: Callable[..., Any]
             "run snakemake again"
         )
     named = found.get("runs", ()) if isinstance(found, dict) else ()
-    for run in (run for run in named if isinstance(run, ScoredRun)):
+    for run in (run for run in named if isinstance(run, ScoredRun | EvaluatedRun)):
         cell = run.dataset, run.split, run.method, run.seed
-        if not runs.is_trained(cell) and Path(run.path).exists():
-            require_predictions(runs, cell, Path(run.path))
+        if not runs.is_trained(cell):
+            for file in filter(Path.exists, map(Path, files_of_numbers(run))):
+                require_predictions(runs, cell, file)
     return json.loads(json.dumps(found, default=asdict))

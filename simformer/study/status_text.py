@@ -46,12 +46,12 @@ def status_text(status: Status, now: datetime, colour: bool) -> str:
         _list("failed", "red", colour, [_failed(t.name, t.reason, t.log, t.slurm_logs) for t in failed]),
         _list("other failed jobs", "red", colour, [_failed(j.name, j.reason, j.log, None) for j in status.failed_jobs]),
         _list(
-            "trained with other settings or novel classes, so they will be trained again", "yellow", colour,
+            "trained with other settings, novel classes or data, so they will be trained again", "yellow", colour,
             [[t.name] for t in status.of("changed") if t.stale is None],
         ),
         _list(
-            "begun with other settings or novel classes, so the next run refuses their saved state: delete these "
-            "folders\nto train anew, or restore the settings to continue", "yellow", colour,
+            "begun with other settings, novel classes, labels or initial weights, so the next run refuses their saved "
+            "state:\ndelete these folders to train anew, or restore what was changed to continue", "yellow", colour,
             [[visible(str(t.stale), None)] for t in status.trainings if t.stale is not None],
         ),
         _left(status, now),

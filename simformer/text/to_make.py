@@ -13,6 +13,8 @@ from simformer.errors import UserError
 
 DEFAULT = Path("config/config.yaml")
 """The study that snakemake takes if none is named."""
+PLACES = (f"{DEFAULT.parent}/*.yaml", "*.yaml", "*/*.yaml")
+"""Where studies are looked for, from the working directory."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,15 @@ class _Study:
     def rank(self, parts: Sequence[str], inside: str) -> tuple[bool, ...]:
         """Return how well a file fits, better ones first; its path below `results` or `data` is given in parts."""
         if inside == self.data:
-            return parts[0] not in self.datasets, self.path != DEFAULT, not Path(self.results).exists()
+            return parts[0] not in self.datasets, self.path != DEFAULT, self.elsewhere, not Path(self.results).exists()
         known = {*self.datasets, *self.tables}
         fits = parts[0] in known or Path(parts[-1]).name.split(".")[0] in known
-        return not fits, self.path.stem != Path(self.results).name, self.path != DEFAULT
+        return not fits, self.path.stem != Path(self.results).name, self.path != DEFAULT, self.elsewhere
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it lies outside `config/`."""
+        return self.path.parent != DEFAULT.parent
 
 
 def to_make(path: Path | str, study: Sequence[Path | str] = ()) -> str:
@@ -47,7 +54,7 @@ def to_make(path: Path | str, study: Sequence[Path | str] = ()) -> str:
 
     Args:
         path: of the file.
-        study: the study files that make it; default: those of `config/` are searched, see `study_of`.
+        study: the study files that make it; default: those of PLACES are searched, see `study_of`.
     """
     if not study and (found := study_of(path)):
         study = [found]
@@ -57,18 +64,18 @@ def to_make(path: Path | str, study: Sequence[Path | str] = ()) -> str:
 
 
 def made_by(path: Path | str, verb: str = "makes it") -> str:
-    """Return which command makes a missing file, or what to give instead if no study of `config/` makes it."""
+    """Return which command makes a missing file, or what to give instead if no study of PLACES makes it."""
     if any(study.makes(path) for study in _studies()):
         return f"`{to_make(path)}` {verb}"
     expected = "; expected a prepared dataset, e.g. data/msrc21" if Path(path).name == "index.json" else ""
-    return f"check the path; no study in {DEFAULT.parent}/ makes it{expected}"
+    return f"check the path; no study in {DEFAULT.parent}/ or another folder here makes it{expected}"
 
 
 def study_of(path: Path | str) -> Path | None:
-    """Return the study in `config/` of the working directory in whose results or data a path lies; None without one.
+    """Return the study of PLACES in whose results or data a path lies; None without one.
 
     The deepest folder wins, since the default study's results lie above all others; of several studies that share a
-    folder, the one that has the dataset or table, and is called like the folder.
+    folder, the one that has the dataset or table, and is called like the folder, or lies in `config/`.
     """
     found = []
     for study in _studies():
@@ -86,7 +93,7 @@ def results_of(study: Path) -> str | None:
 
 
 def _studies() -> Iterator[_Study]:
-    for path in sorted(DEFAULT.parent.glob("*.yaml")):
+    for path in dict.fromkeys(path for place in PLACES for path in sorted(Path().glob(place))):
         if study := _read(path):
             yield study
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import random
@@ -120,14 +119,6 @@ def _read_state(path: Path) -> dict[str, Any]:
 
 def _reason(error: Exception) -> str:
     return " ".join(str(error).split("\n\n")[0].split())[:200] or type(error).__name__
-
-
-def file_hash(path: Path | None) -> str:
-    """Return the first 16 hex digits of a file's sha256, 'none' without a file: for the identity of a state."""
-    if path is None:
-        return "none"
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
 
 
 def remove_state(folder: Path, *others: str) -> None:

@@ -12,11 +12,11 @@ from tqdm import tqdm
 from simformer.atomic import atomic_write_text
 from simformer.machine.stop_signal import Stop, StopFlag, stop_flag, stopped_after
 from simformer.text.json_text import json_text
-from simformer.training.checkpoint import Stateful, file_hash, load_state, remove_state, save_state
+from simformer.training.checkpoint import Stateful, load_state, remove_state, save_state
 from simformer.training.job import Job
 from simformer.training.log import COLUMNS, CsvLog, TensorBoardLog
 from simformer.training.processes import ALONE, Processes
-from simformer.training.record import RESUMED_AT, STATE_RECORD
+from simformer.training.record import INPUTS, RESUMED_AT, STATE_RECORD, file_hash
 
 Batch = TypeVar("Batch")
 LOG_FILE = "log.csv"
@@ -136,7 +136,8 @@ class Loop:
         with self.processes.together():
             if self.processes.rank == 0:
                 save_state(self.job.state, self.parts, done, self.identity)
-                atomic_write_text(self.job.state / STATE_RECORD, json_text(self.belongs) + "\n")
+                record = {**self.belongs, INPUTS: self.identity}
+                atomic_write_text(self.job.state / STATE_RECORD, json_text(record) + "\n")
         self._saved = done
 
     def complete(self) -> bool:

@@ -5,6 +5,7 @@ Both are read here, without PyTorch, by commands that only look.
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from simformer.text.strict_json import NUMBER, read_generated
 
 NUMBERS = ("steps", "seconds", "steps_per_second", "processes", "memory_mb", "gpu_memory_mb", "energy_wh")
 STATE_RECORD = "state.json"
-"""File beside a saved state: to what settings and novel classes it belongs."""
-
+"""File beside a saved state: to what settings and novel classes it belongs, and from what it was made."""
+INPUTS = "inputs"
+"""Key of that file: the hashes of all that decides the result, by the names that a refusal gives them."""
 
 RESUMED_AT = "resumed_at"
 """File beside a saved state: how many steps were done when the present attempt began."""
@@ -35,14 +37,15 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def state_record(folder: Path) -> dict[str, Any]:
-    """Return what the saved state in a run directory belongs to: `hash` and `novel`, as far as it is known.
+    """Return what the saved state in a run directory belongs to: `hash`, `novel` and INPUTS, as far as it is known.
 
     A state of an older version has no record of its own: it belongs to the run's config.yaml.
     """
     path = folder / "state" / STATE_RECORD
     if path.exists():
+        remedy = f"delete {path.parent} to start over"
         record: dict[str, Any] = read_generated(
-            path, "record of a saved state", {"hash": str}, remedy=f"delete {path.parent} to start over"
+            path, "record of a saved state", {"hash": str}, optional={INPUTS: dict}, remedy=remedy
         )
         return record
     return _resolved(folder)
@@ -78,3 +81,11 @@ def _resolved(folder: Path) -> dict[str, Any]:
         content = load_plain(head)
         return {key: content[key] for key in ("hash", "novel") if key in content}
     return {}
+
+
+def file_hash(path: Path | None) -> str:
+    """Return the first 16 hex digits of a file's sha256, 'none' without a file: for the identity of a state."""
+    if path is None:
+        return "none"
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]

@@ -267,6 +267,8 @@ def test_doctor_tells_what_has_changed_and_a_state_that_is_refused(folder):
     touch(folder / run / "state/state.pt")
     touch(folder / run / "state/state.json", json.dumps({"hash": "0" * 16, "novel": "0" * 8}))
     checks = by_name(examine(Path(STUDY)))
-    assert checks["study"].found.endswith("1 still to be done, 1 of them since settings or novel classes have changed")
+    assert checks["study"].found.endswith(
+        "1 still to be done, 1 of them since settings, novel classes or data have changed"
+    )
     assert checks["saved state"].level == "problem" and f"{run}/state: of other settings" in checks["saved state"].found
     assert checks["saved state"].fix.startswith("delete that folder")

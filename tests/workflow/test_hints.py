@@ -11,6 +11,7 @@ import pytest
         "show results/tiny/spine.md",
         "keep --study config/tiny.yaml",
         "table --study config/tiny.yaml --experiment spine --output results/tiny/spine.csv",
+        "table --study config/tiny.yaml --experiment spine --output elsewhere.csv",
         "export_weights --model results/tiny/scenes/split1/simformer/seed0/model.safetensors --output w",
     ],
 )

@@ -70,7 +70,9 @@ def other_runs(spec: dict[str, Any]) -> list[str]:
     return found
 
 
-def write_table(spec: dict[str, Any], csv: Path, *, partial: bool = False, study: Sequence[Path] = ()) -> None:
+def write_table(
+    spec: dict[str, Any], csv: Path, *, partial: bool = False, study: Sequence[Path] = (), made: Path | None = None
+) -> None:
     """Write a table as `csv`, and beside it as Markdown (.md) and LaTeX (.tex, booktabs).
 
     Args:
@@ -80,11 +82,13 @@ def write_table(spec: dict[str, Any], csv: Path, *, partial: bool = False, study
         partial: make the table from the runs that are there; the others, and those of other settings than the study's,
             are shown as missing, and the commands that make them are listed below the table.
         study: the study files, for what to type; default: found by the folder of the table.
+        made: the table among the study's results, which snakemake makes, for what to type; default: `csv`.
     Raises: UserError if runs are missing and the table is not partial.
     """
     absent = [run["path"] for run in spec["runs"] if not Path(run["path"]).exists()]
     if absent and not partial:
-        whole, without = (to_make(file, study) for file in (csv, csv.parent / "partial" / csv.name))
+        place = made or csv
+        whole, without = (to_make(file, study) for file in (place, place.parent / "partial" / place.name))
         raise UserError(
             f"{csv}: {len(absent)} of {len(spec['runs'])} runs are missing, first {absent[0]}; `{whole}` makes them, "
             f"`{without}` makes the table without them"

@@ -18,7 +18,7 @@ from simformer.errors import UserError, if_made
 from simformer.models.weight_files import misfits
 from simformer.text.strict_json import parse_json
 from simformer.text.to_make import to_make
-from simformer.training.checkpoint import file_hash
+from simformer.training.record import file_hash
 
 REMEDY = "delete it and run snakemake again, which trains it"
 NetworkT = TypeVar("NetworkT", bound=nn.Module)

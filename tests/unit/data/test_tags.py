@@ -9,7 +9,7 @@ import pytest
 from simformer.config.settings import SceneSettings
 from simformer.config.sources import FolderSource
 from simformer.data.audit import audit
-from simformer.data.finished import is_finished
+from simformer.data.finished import is_finished, is_of_another_source
 from simformer.data.images import read_label, write_label
 from simformer.data.index import DatasetIndex
 from simformer.data.labels import LabelSet
@@ -256,5 +256,7 @@ def test_a_changed_table_makes_a_prepared_dataset_unfinished(root, tmp_path):
     prepare(FolderSource(kind="folder", path=str(root)), {}, place, 1)
     origin = json.loads((place / ".prepared").read_text())["origin"]
     assert is_finished(place, origin)
+    assert not is_of_another_source(place, FolderSource(kind="folder", path=str(root)))
+    assert is_of_another_source(place, FolderSource(kind="folder", path=f"{root}/other"))
     edit(place, lambda text: text + "\n")
     assert not is_finished(place, origin)

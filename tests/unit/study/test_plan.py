@@ -1,11 +1,14 @@
 """The list of trainings behind a study, and what of it is already there."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 import yaml
 
+from simformer.config.sources import content_json
+from simformer.data.labels import LabelSet
 from simformer.errors import UserError
 from simformer.study.catalogue import Catalogue
 from simformer.study.plan import make_plan, trainings
@@ -287,4 +290,41 @@ def test_a_state_of_other_settings_or_novel_classes_is_no_interrupted_training(c
     assert [t.status for t in plan.trainings[:4]] == ["changed", "changed", "changed", "interrupted"]
     assert plan.stale == [t.folder / "state" for t in (settings, novel, old)]
     problem = next(line for line in plan.text(gpu_here=True).splitlines() if "problem: " in line)
-    assert f"{settings.folder}/state: of other settings or novel classes" in problem and "delete that folder" in problem
+    assert f"{settings.folder}/state: of other settings, novel classes" in problem and "delete that folder" in problem
+
+
+@pytest.mark.parametrize("name", ["labels", "initial weights"])
+def test_a_state_of_other_labels_or_initial_weights_is_refused_too(catalogue, name):
+    weak, *_ = make_plan(catalogue).trainings
+    dataset, split, _, _ = weak.cell
+    folder = Path(catalogue.study.results, dataset, split, "masked")
+    masked = LabelSet(("sea", "star"), (0,), (), folder, "weak", "d", (0,))
+    weights = Path(catalogue.study.data, "weights", f"{dataset}.resnet50.safetensors")
+    now = {"labels": masked.hash, "initial weights": hashlib.sha256(b"w").hexdigest()[:16]}
+    record = {"hash": catalogue.run(*weak.cell).hash, "novel": catalogue.novel(dataset, split)}
+    save(weak, record | {"inputs": now | {name: "0" * 16}})
+    assert make_plan(catalogue).stale == []  # neither file is there, so nothing can be compared
+    for file in (masked.root / "labels.json", weights):
+        file.parent.mkdir(parents=True)
+    masked.save()
+    weights.write_bytes(b"w")
+    assert make_plan(catalogue).stale == [weak.folder / "state"]
+    for known in (now, {}):  # an older state does not tell
+        save(weak, record | {"inputs": known})
+        assert make_plan(catalogue).trainings[0].status == "interrupted"
+    (masked.root / "labels.json").write_text("damaged")
+    assert make_plan(catalogue).trainings[0].status == "interrupted"
+
+
+def test_trainings_are_changed_if_the_dataset_will_be_prepared_from_another_source(catalogue, tmp_path):
+    """Snakemake then prepares the dataset, and makes all that comes from it again."""
+    for training in make_plan(catalogue, ["two"]).trainings:
+        finish(training.folder, catalogue.run(*training.cell).hash)
+    source = catalogue.datasets["toys"].source
+    place = Path(catalogue.study.data, "toys")
+    place.mkdir(parents=True)
+    for made_from, status in ((source, "done"), (source.model_copy(update={"test": 7}), "changed")):
+        (place / ".prepared").write_text(json.dumps({"content": content_json(made_from)}))
+        assert {t.status for t in make_plan(catalogue, ["two"]).trainings} == {status}
+    (place / ".prepared").write_text(json.dumps({"origin": "of an older version", "files": ""}))
+    assert {t.status for t in make_plan(catalogue, ["two"]).trainings} == {"done"}

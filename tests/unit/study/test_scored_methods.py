@@ -28,6 +28,14 @@ def runs(catalogue):
     return Runs(catalogue(BASIC | THEIRS | TABLE))
 
 
+def save_counts(path, predictions):
+    """Write an evaluation of a folder of predictions."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    counts = (np.zeros(shape, int) for shape in ((3, 3), (1, 2), (1, 2), (1, 2)))
+    identity = Identity(("x", "y"), None, None)
+    Evaluation(*counts, images=("a",), identity=identity, model="m", test="t", predictions=predictions).save(path)
+
+
 def test_it_is_a_row_of_tables_without_a_training(runs):
     assert CELL in runs.catalogue.cells("table1") and not runs.is_trained(CELL)
     assert {method for _, _, method, _ in trainings(runs.catalogue, ["table1"])} == {"plain"}
@@ -105,6 +113,16 @@ def test_numbers_of_other_predictions_make_no_table(runs, tmp_path, monkeypatch)
     assert specification(runs, None, table_runs.table, "table1")["runs"]
 
 
+@pytest.mark.parametrize("about", [table_runs.intervals, table_runs.per_class, table_runs.comparison])
+def test_counts_of_other_predictions_make_no_page(runs, tmp_path, monkeypatch, about):
+    monkeypatch.chdir(tmp_path)
+    save_counts(tmp_path / "results/toys/split1/theirs/seed0/evaluation/1of1.npz", "/other")
+    with pytest.raises(OtherRun, match="1of1.npz: scores /other, but .* names /p/toys/split1/0; run snakemake"):
+        specification(runs, None, about, "table1")
+    save_counts(tmp_path / "results/toys/split1/theirs/seed0/evaluation/1of1.npz", "/p/toys/split1/0")
+    assert specification(runs, None, about, "table1")["runs"]
+
+
 def test_a_missing_folder_is_left_out_only_if_another_was_scored(runs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     named, scores = "/p/toys/split1/0", tmp_path / "results/toys/split1/theirs/seed0/evaluation/1of1.npz"
@@ -113,11 +131,7 @@ def test_a_missing_folder_is_left_out_only_if_another_was_scored(runs, tmp_path,
     scores.write_bytes(b"damaged")
     assert scored_folder(runs, *CELL, "1of1") == []
     for folder, expected in ((named, [named]), ("/other", [])):
-        evaluation = Evaluation(
-            *(np.zeros(shape, int) for shape in ((3, 3), (1, 2), (1, 2), (1, 2))), images=("a",),
-            identity=Identity(("x", "y"), None, None), model="m", test="t", predictions=folder,
-        )  # fmt: skip
-        evaluation.save(scores)
+        save_counts(scores, folder)
         assert scored_folder(runs, *CELL, "1of1") == expected
 
 

@@ -315,7 +315,7 @@ def test_a_state_that_the_next_run_refuses_is_no_interrupted_training(study):
     text = study.text()
     row = next(line for line in text.splitlines() if line.startswith("  weak"))
     assert row.split() == ["weak", "!.", "..", "0/4"]
-    assert "the next run refuses their saved state: delete these folders" in text
+    assert "the next run refuses their saved state:\ndelete these folders" in text
     assert f"\n  {study.state}\n" in text
 
 

@@ -1,12 +1,14 @@
 """Of which study a file is: for targets that a user names, for what to type, and for the folder to work in."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 import yaml
 
 from simformer.cli import main
+from simformer.config.paths import workflow_folder
 from simformer.errors import UserError
 from simformer.study.catalogue import Catalogue
 from simformer.study.targets import targeted
@@ -41,8 +43,8 @@ def workflow(tmp_path, monkeypatch):
     ("path", "told"),
     [
         ("results/mine/one.md", "`snakemake --configfile config/mine.yaml --cores 1 results/mine/one.md` makes it"),
-        ("results/farm/nope.md", "check the path; no study in config/ makes it"),
-        ("photos/index.json", "config/ makes it; expected a prepared dataset, e.g. data/msrc21"),
+        ("results/farm/nope.md", "check the path; no study in config/ or another folder here makes it"),
+        ("photos/index.json", "here makes it; expected a prepared dataset, e.g. data/msrc21"),
     ],
 )
 def test_a_hint_is_given_only_for_what_a_study_makes(workflow, path, told):
@@ -59,6 +61,29 @@ def test_a_study_outside_any_workflow_says_where_its_results_are_looked_for(work
         "../workflow/config/mine.yaml: neither this folder nor one above the study has a Snakefile; `results` "
         f"and `data` were taken below {elsewhere}\n"
     )
+
+
+@pytest.mark.parametrize("here", ["", "studies", "../elsewhere"])
+def test_a_study_outside_the_configuration_uses_that_of_the_workflow(workflow, monkeypatch, capsys, here):
+    """As snakemake does there: not the configuration that this package has brought."""
+    touch(workflow / "workflow/helpers/study.smk", "")
+    study = {"datasets": {"toys": {"splits": SPLITS}}, "experiments": ["one"], "results": "results/outside"}
+    touch(workflow / "studies/deep/outside.yaml", yaml.safe_dump(study))
+    touch(workflow / "results/outside/toys/split1/weak/seed0/state/state.pt", "")
+    (workflow / here).mkdir(exist_ok=True)
+    monkeypatch.chdir(workflow / here)
+    named = os.path.relpath(workflow / "studies/deep/outside.yaml")
+    assert main(["status", "--study", named, "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["counts"]["interrupted"] == 1
+    assert told.err.startswith(f"working in {workflow}, " if here else "")
+
+
+def test_a_study_beside_a_snakefile_of_the_users_own_is_run_there(workflow, monkeypatch):
+    study = workflow / "own.yaml"
+    touch(study, "")
+    monkeypatch.chdir(workflow / "config")
+    assert workflow_folder(Path("../own.yaml")) == workflow
 
 
 def test_show_takes_the_name_of_a_table_of_the_default_study(workflow, capsys):
@@ -81,9 +106,14 @@ def test_show_takes_the_name_of_a_table_of_the_default_study(workflow, capsys):
         ("data/toys/index.json", ""),
         ("data/own/toys/index.json", "config/mine.yaml"),
         ("/elsewhere/one.md", ""),
+        ("results/outside/one.md", "studies/outside.yaml"),
+        ("results/top/one.md", "top.yaml"),
     ],
 )
 def test_what_to_type_names_the_study_that_makes_a_file(workflow, path, study):
+    own = {"datasets": {"toys": {"splits": SPLITS}}, "experiments": ["one"]}
+    for name, results in (("studies/outside", "outside"), ("top", "top"), ("a/mine", "mine")):
+        touch(workflow / f"{name}.yaml", yaml.safe_dump({**own, "results": f"results/{results}"}))
     words = ["--configfile", study] if study else []
     assert to_make(path).split() == ["snakemake", *words, "--cores", "1", path]
     assert to_make(workflow / path).split()[1:-1] == [*words, "--cores", "1"]
@@ -195,6 +225,15 @@ def test_results_are_kept_where_a_user_says(workflow, monkeypatch, capsys):
     monkeypatch.chdir(workflow)
     assert main(["keep", "--study", "config/mine.yaml"]) == 0
     assert capsys.readouterr().out.endswith("1 file(s) kept; now: snakemake --cores 1 docs/results.md\n")
+
+
+def test_results_of_a_study_elsewhere_are_kept_and_it_is_said_that_no_page_shows_them(workflow, capsys):
+    study = {"datasets": {"toys": {"splits": SPLITS}}, "experiments": ["one"], "results": "results/outside"}
+    touch(workflow / "workflow/helpers/study.smk", "")
+    touch(workflow / "studies/outside.yaml", yaml.safe_dump(study))
+    touch(workflow / "results/outside/one.csv", "a")
+    assert main(["keep", "--study", "studies/outside.yaml"]) == 0
+    assert capsys.readouterr().out.endswith("of studies in config/ alone, so move studies/outside.yaml there\n")
 
 
 def test_the_results_folder_itself_is_no_table(workflow, capsys):

@@ -86,6 +86,8 @@ def test_what_fails_in_a_step_leaves_the_last_saved_state(tmp_path):
 
 def test_a_record_beside_the_state_says_what_it_belongs_to(tmp_path):
     run(tmp_path, stop_after=2)
-    assert json.loads((tmp_path / "state/state.json").read_text()) == {"hash": "s"}
+    record = json.loads((tmp_path / "state/state.json").read_text())
+    assert record["hash"] == record["inputs"]["settings"] == "s"
+    assert record["inputs"].keys() == {"settings", "labels", "initial weights"}
     run(tmp_path)
     assert not (tmp_path / "state").exists()
