@@ -177,6 +177,14 @@ class Annotations:
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
+    def draw(self, reference: str, mask: Mask) -> None:
+        """Note the mask of an image. A second one is a problem, unless one of the two is blank."""
+        first = self.masks.get(reference)
+        if first is None or isinstance(first, Blank):
+            self.masks[reference] = mask
+        elif not isinstance(mask, Blank):
+            self.problems.append(f"'{reference}': two masks, {first.where} and {mask.where}; remove one of them")
+
     def tag(self, reference: str, name: str, state: State) -> None:
         """Note the state of a class in an image; what was said of it before is combined with it."""
         states = self.tags.setdefault(reference, {})

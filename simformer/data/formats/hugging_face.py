@@ -49,7 +49,7 @@ def masks(tree: Tree, options: Options) -> Annotations:
         if file is not None and file not in files:
             found.problems.append(f"{where}: no {tree.where(file)}, the `{column}`; add it, or leave the value empty")
         elif file is not None and reference is not None:
-            found.masks[reference] = make(tree.where(file), Member(0, file))
+            found.draw(reference, make(tree.where(file), Member(0, file)))
             if subset := subset_of_folder(reference):
                 found.subsets[reference] = subset
     if not found.masks and not found.problems:
