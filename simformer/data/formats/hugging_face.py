@@ -72,6 +72,8 @@ def tags(tree: Tree, options: Options) -> Annotations:
         items = split_list(value) if isinstance(value, str) else value if isinstance(value, list) else [value]
         names = []
         for item in items:
+            if isinstance(item, str) and item.isdecimal() and item not in numbers.values():
+                item = int(item)  # as CSV has ids
             name = numbers.get(item) if type(item) is int else item
             if not isinstance(name, str) or not name.strip():
                 found.problems.append(f"{where}: class {shown(item)}; expected a name, or an id with --names FILE")

@@ -96,8 +96,9 @@ def split_list(text: str) -> list[str]:
         try:
             items = parse_json(text)
         except ValueError:
-            items = [item.strip().strip("'\"") for item in text[1:-1].split(",")]
-        return [str(item) for item in items if str(item)]
+            cells = (item.strip() for item in text[1:-1].split(","))
+            items = [None if cell == "None" else cell.strip("'\"") for cell in cells]
+        return [str(item) for item in items if item is not None and str(item)]
     return [item for part in re.split(r"[,;|]", text) if (item := part.strip().strip("'\"").strip())]
 
 
