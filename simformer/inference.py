@@ -200,33 +200,61 @@ def predict(
     Yields: (position in `images`, class ids uint8 [H, W] at the original size), in order of size.
     """
     for batch, resized, size in _read(images, settings):
-        if average_short_edges:
-            fitting = _fitting(AVERAGED_BYTES, len(batch), size)
-            ids, _ = _best(_averaged(model, resized, size, average_short_edges, settings, device, fitting))
-        else:
-            ids, _ = best_classes(model, _stack(resized, device), size)
+        ids, _ = _best(_parts(model, resized, size, average_short_edges, settings, device))
         yield from zip(batch, ids.cpu().numpy(), strict=True)
 
 
-def batch_scores(
+@torch.inference_mode()
+def image_scores(
     model: MaskFormer,
     images: Sequence[ImageFile],
+    wanted: Callable[[int], Sequence[int]],
     settings: InferenceSettings,
     device: torch.device,
     average_short_edges: Sequence[int] = (),
-) -> Iterator[tuple[list[int], Tensor]]:
-    """Score every class at every pixel, batching images of equal size.
+) -> Iterator[tuple[int, Tensor]]:
+    """Score some classes of each image at every pixel, batching images of equal size.
 
     Args:
         model, images, settings, device, average_short_edges: see `predict`.
-    Yields: (positions in `images`, class scores [B, K, H, W] at the original size), in order of size.
+        wanted: ids of the k classes that are scored in the image of a position, ascending.
+    Yields: (position in `images`, scores of its classes [k, H, W] at the original size), in order of size.
     """
     for batch, resized, size in _read(images, settings):
-        if average_short_edges:
-            (scores,) = _averaged(model, resized, size, average_short_edges, settings, device)
-        else:
-            scores = class_scores(model, _stack(resized, device), size)
-        yield batch, scores
+        own_classes = [wanted(position) for position in batch]
+        classes = sorted({k for ids in own_classes for k in ids})
+        kept: list[list[Tensor]] = [[torch.zeros(0, *size, device=device)] for _ in batch]
+        first = 0
+        for part in _parts(model, resized, size, average_short_edges, settings, device, classes) if classes else ():
+            ids = classes[first : first + part.shape[1]]
+            for own, chosen, scores in zip(kept, own_classes, part, strict=True):
+                own.append(scores[[ids.index(k) for k in chosen if k in ids]])
+            first += part.shape[1]
+        yield from ((position, torch.cat(own)) for own, position in zip(kept, batch, strict=True))
+
+
+@torch.inference_mode()
+def _parts(
+    model: MaskFormer,
+    images: list[np.ndarray],
+    size: tuple[int, int],
+    short_edges: Sequence[int],
+    settings: InferenceSettings,
+    device: torch.device,
+    classes: Sequence[int] | None = None,
+) -> Iterator[Tensor]:
+    """Yield the scores of some classes, or of all, a few at a time in their order, [B, k, *size] each."""
+    if short_edges:
+        yield from _averaged(model, images, size, short_edges, settings, device, classes)
+        return
+    scores = _chosen(_scores(model, _stack(images, device)), classes)
+    for part in scores.split(_fitting(RESIZED_BYTES, len(images), size), dim=1):
+        yield _resized(part, size)
+
+
+def _chosen(scores: Tensor, classes: Sequence[int] | None) -> Tensor:
+    """Return the scores of some classes, or of all, [B, k, h, w]."""
+    return scores if classes is None else scores[:, list(classes)]
 
 
 @torch.inference_mode()
@@ -237,9 +265,9 @@ def _averaged(
     short_edges: Sequence[int],
     settings: InferenceSettings,
     device: torch.device,
-    fitting: int | None = None,
+    classes: Sequence[int] | None,
 ) -> Iterator[Tensor]:
-    """Average the scores of several sizes, plain and flipped; yields `fitting` classes at a time, or all at once.
+    """Average the scores of several sizes, plain and flipped, of some classes or of all; see `_parts`.
 
     The network runs once for every view. For each part of the classes its masks are fused again, since the scores of
     all views would need more memory than their sum.
@@ -250,13 +278,13 @@ def _averaged(
         shape = resized_shape(height, width, short_edge, settings.pseudo_max_long_edge)
         view = _stack([resize_image(image, *shape) for image in images], device)
         views += [_deferred_scores(model, view), _deferred_scores(model, view.flip(-1))]
-    first, classes = 0, None
-    while classes is None or first < classes:
+    first, count, fitting = 0, None, _fitting(AVERAGED_BYTES, len(images), size)
+    while count is None or first < count:
         total = torch.zeros((), device=device)
         for number, view_scores in enumerate(views):
-            scores = view_scores()
-            classes = scores.shape[1]
-            part = _resized(scores[:, first : first + (fitting or classes)], size)
+            scores = _chosen(view_scores(), classes)
+            count = scores.shape[1]
+            part = _resized(scores[:, first : first + fitting], size)
             total = total + (part.flip(-1) if number % 2 else part)
         yield total / len(views)
         first += total.shape[1]

@@ -18,7 +18,7 @@ from simformer.data.derived_labels import derive_labels, mix_scores
 from simformer.data.identity import require_split
 from simformer.data.labels import LabelSet
 from simformer.data.shards import WHOLE, Shard
-from simformer.inference import ImageFile, batch_scores, predict
+from simformer.inference import ImageFile, image_scores, predict
 
 RELEASED = PseudoSettings()
 """The rule of the released code."""
@@ -38,13 +38,21 @@ def mix(predicted: np.ndarray, masked: np.ndarray, novel: list[int]) -> np.ndarr
     return np.where(masked == IGNORE, accepted, masked)
 
 
+def competing(masked: np.ndarray, novel: list[int], choice: PseudoSettings, unknown: tuple[int, ...] = ()) -> list[int]:
+    """Return the ids of the classes whose scores `label_region` reads, ascending; see there."""
+    if choice.rule == "common":
+        return novel
+    ids: list[int] = np.union1d(masked[masked != IGNORE], [*novel, *unknown]).astype(int).tolist()
+    return ids
+
+
 def label_region(
     scores: Tensor, masked: np.ndarray, novel: list[int], choice: PseudoSettings, unknown: tuple[int, ...] = ()
 ) -> np.ndarray:
     """Label the not-base region of an image by the scores of its classes; the released rule needs none (see `mix`).
 
     Args:
-        scores: of all K classes, >= 0, [K, H, W].
+        scores: of the classes that compete (`competing`), >= 0, [k, H, W].
         masked: base class ids, IGNORE on everything else, uint8 [H, W].
         novel: ids of the novel classes in the image's labels, ascending.
         choice: the rule, 'present' or 'common'.
@@ -53,9 +61,9 @@ def label_region(
     Returns: uint8 [H, W]: base pixels keep their id, others have one of `novel` or IGNORE.
     """
     if choice.rule == "common":
-        return mix_scores(scores[novel].cpu(), novel, torch.from_numpy(masked), choice.gamma, unknown).numpy()
-    own = np.union1d(masked[masked != IGNORE], [*novel, *unknown]).astype(np.uint8)
-    return mix(own[scores[own.tolist()].argmax(dim=0).cpu().numpy()], masked, novel) if own.size else masked
+        return mix_scores(scores.cpu(), novel, torch.from_numpy(masked), choice.gamma, unknown).numpy()
+    own = np.array(competing(masked, novel, choice, unknown), np.uint8)
+    return mix(own[scores.argmax(dim=0).cpu().numpy()], masked, novel) if own.size else masked
 
 
 def pseudo_labels(
@@ -95,10 +103,15 @@ def pseudo_labels(
             yield position, mix(predicted, read_label_map(labels, image), sorted(labels.novel_labels(image)))
 
     def scored() -> Iterator[tuple[int, np.ndarray]]:
-        for batch, scores in batch_scores(trained.model, images, settings, device, settings.pseudo_short_edges):
-            for position, own in zip(batch, scores, strict=True):
-                image = labels.images[position]
-                novel = sorted(labels.novel_labels(image))
-                yield position, label_region(own, read_label_map(labels, image), novel, choice, image.unknown)
+        edges = settings.pseudo_short_edges
+
+        def wanted(position: int) -> list[int]:
+            image = labels.images[position]
+            return competing(read_label_map(labels, image), sorted(labels.novel_labels(image)), choice, image.unknown)
+
+        for position, scores in image_scores(trained.model, images, wanted, settings, device, edges):
+            image = labels.images[position]
+            novel = sorted(labels.novel_labels(image))
+            yield position, label_region(scores, read_label_map(labels, image), novel, choice, image.unknown)
 
     return derive_labels(labels, destination, "pseudo", released() if choice.rule == "released" else scored())

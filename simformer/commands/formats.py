@@ -19,13 +19,11 @@ def import_(args: argparse.Namespace) -> None:
     from simformer.data.formats.importing import Request, import_dataset
     from simformer.study.first_look import (
         dataset_name,
-        first_look,
         places,
         printed_first_look,
         refuse_prepared,
         write_first_look,
     )
-    from simformer.text.plain_yaml import load_plain
 
     if args.study is not None:
         places(args.study, args.output)  # before the work, not after it
@@ -48,10 +46,8 @@ def import_(args: argparse.Namespace) -> None:
     )
     written, report = import_dataset(request, args.workers)
     print(report, end="\n\n")
-    about = args.output, written.tags_only
-    name = dataset_name(args.output.resolve().name)
     try:
-        written.refuse_split(load_plain(first_look(name, *about)[1])["datasets"][name]["splits"][1])
+        about = args.output, written.first_split(), bool(written.tags_only)
     except UserError as error:
         lacks = f"{args.output} is complete, but a first study of it is impossible: {error}"
         if args.study is not None:

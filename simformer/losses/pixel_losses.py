@@ -89,7 +89,7 @@ class _WithGradient(torch.autograd.Function):
         losses, gradients = [], []
         free = [None] * len(masks.split(at_once)) if granted is None else granted.split(at_once)
         for some, truth, own in zip(logits.split(at_once), masks.split(at_once), free, strict=True):
-            if weights is not None and some.device.type == "cpu":  # where looking at values waits for nothing
+            if weights is not None and len(some) and some.device.type == "cpu":  # where a look at values is free
                 some = some[:, : int((some[:, :, 0, 0] > ABSENT / 2).sum(1).max())]
             pixels = (rows.T @ some @ columns).float()
             union, chosen = (pixels[:, 0], None) if some.shape[1] == 1 else pixels.max(1)

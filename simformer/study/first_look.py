@@ -10,8 +10,9 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from simformer.atomic import atomic_write_text
 from simformer.config.paths import config_folder
@@ -84,24 +85,25 @@ def refuse_prepared(data: Path, name: str) -> None:
         )
 
 
-def first_look(name: str, data: Path, tags_only: Sequence[str]) -> tuple[str, str]:
+def first_look(name: str, data: Path, split: Mapping[str, Any], tags_only: bool) -> tuple[str, str]:
     """Return the file of the dataset, and the study, as YAML; text of JSON is YAML, too.
 
     Args:
         name: of the dataset.
         data: folder of the dataset, in the layout of docs/custom_data.md.
-        tags_only: classes without masks, which are the novel ones; if there are none, the split is a random one.
+        split: its first split, see `make_split`.
+        tags_only: whether the novel classes have no masks.
     """
-    split = f"{{novel: {_json(list(tags_only))}}}" if tags_only else "{seed: 0, ratio: [3, 1]}"
-    study = STUDY.format(results=f"results/{name}", all="tags" if tags_only else "table1", name=name, split=split)
+    flow = f"{{{', '.join(f'{key}: {_json(value)}' for key, value in split.items())}}}"
+    study = STUDY.format(results=f"results/{name}", all="tags" if tags_only else "table1", name=name, split=flow)
     return DATASET.format(name=name, path=_json(str(data.resolve()))), study
 
 
-def write_first_look(study: Path, data: Path, tags_only: Sequence[str]) -> str:
-    """Write both files, and return what to type next; UserError as `places`."""
+def write_first_look(study: Path, data: Path, split: Mapping[str, Any], tags_only: bool) -> str:
+    """Write both files (see `first_look`), and return what to type next; UserError as `places`."""
     study, dataset = places(study, data)
     name = dataset.stem
-    texts = first_look(name, data, tags_only)
+    texts = first_look(name, data, split, tags_only)
     for file, text in zip((dataset, study), texts, strict=True):
         atomic_write_text(file, text)
     quoted = shlex.quote(str(study))
@@ -112,10 +114,11 @@ def write_first_look(study: Path, data: Path, tags_only: Sequence[str]) -> str:
     )
 
 
-def printed_first_look(data: Path, tags_only: Sequence[str]) -> str:
-    """Return both files as text to copy, under names made from that of the data's folder."""
+def printed_first_look(data: Path, split: Mapping[str, Any], tags_only: bool) -> str:
+    """Return both files (see `first_look`) as text to copy, under names made from that of the data's folder."""
     name = dataset_name(data.resolve().name)
-    files, texts = (f"config/datasets/{name}.yaml", f"config/{name}.yaml"), first_look(name, data, tags_only)
+    files = f"config/datasets/{name}.yaml", f"config/{name}.yaml"
+    texts = first_look(name, data, split, tags_only)
     blocks = (f"{file}:\n\n{_indented(text)}" for file, text in zip(files, texts, strict=True))
     return "\n".join(["A study of it (with --study FILE these files are written):\n", *blocks])
 

@@ -162,6 +162,17 @@ def test_rows_at_once_change_nothing_in_half_precision(size, monkeypatch):
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
+@pytest.mark.parametrize("weights", [None, (2.0, 0.5, 3.0)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_without_rows_there_is_nothing_to_lose(weights, dtype):
+    """As in a pass whose images have no novel class."""
+    logits = torch.zeros(0, 1, 4, 4, dtype=dtype, requires_grad=True)
+    losses = pixel_losses(logits, torch.zeros(0, 16, 16, dtype=torch.bool), -1.0, weights)
+    losses.sum().backward()
+    assert losses.shape == ((0,) if weights else (0, 2)) and losses.dtype == torch.float32
+    assert logits.grad.shape == logits.shape
+
+
 def test_half_precision_stays_finite_at_extreme_logits_and_without_rows():
     logits = torch.tensor([[-300.0, 300.0], [300.0, -300.0]]).bfloat16().expand(2, 1, 2, 2).requires_grad_()
     masks = torch.eye(2, dtype=torch.bool).expand(2, 2, 2)

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from simformer import inference
 from simformer.config.settings import InferenceSettings, ModelSettings
-from simformer.inference import ImageFile, fuse, predict
+from simformer.data.transforms import resize_image, resized_shape
+from simformer.inference import ImageFile, class_scores, fuse, predict
 from simformer.models.maskformer import MaskFormer
 
 CLASSES = 5
@@ -120,13 +121,47 @@ def test_the_batch_size_changes_nothing(model, images, batch):
         assert (predicted != reference[position]).mean() < 0.01  # ties within rounding only
 
 
+def all_scores(model, image, settings, edges):
+    """Scores of all classes of one image, all at once at its size, [K, H, W]."""
+    size = image.height, image.width
+    resized = resize_image(read(image), *resized_shape(*size, settings.short_edge, settings.max_long_edge))
+    if not edges:
+        return class_scores(model, torch.from_numpy(resized.transpose(2, 0, 1).copy())[None], size)[0]
+    total = torch.zeros(())
+    for edge in edges:
+        view = resize_image(resized, *resized_shape(*resized.shape[:2], edge, settings.pseudo_max_long_edge))
+        view = torch.from_numpy(view.transpose(2, 0, 1).copy())[None]
+        total = total + class_scores(model, view, size)[0]
+        total = total + class_scores(model, view.flip(-1), size)[0].flip(-1)
+    return total / (2 * len(edges))
+
+
+@pytest.mark.parametrize("edges", [(), (24, 40)])
+@pytest.mark.parametrize("memory", [1, 2, 1000])
+def test_scores_of_an_images_own_classes_are_those_of_all_classes_bit_for_bit(
+    model, images, edges, memory, monkeypatch
+):
+    settings = InferenceSettings(short_edge=32, max_long_edge=100, pseudo_max_long_edge=100, batch_images=1)
+    wanted = [[position % CLASSES, CLASSES - 1][: position % 3] for position in range(len(images))]
+    wanted = [sorted(set(ids)) for ids in wanted]
+    assert {len(ids) for ids in wanted} == {0, 1, 2}
+    for name in ("RESIZED_BYTES", "AVERAGED_BYTES"):
+        monkeypatch.setattr(inference, name, 4 * 48 * 64 * memory)
+    found = dict(inference.image_scores(model, images, wanted.__getitem__, settings, CPU, edges))
+    assert sorted(found) == list(range(len(images)))
+    for position, scores in found.items():
+        assert torch.equal(scores, all_scores(model, images[position], settings, edges)[wanted[position]])
+    settings = settings.model_copy(update={"batch_images": 3})
+    for position, scores in inference.image_scores(model, images, wanted.__getitem__, settings, CPU, edges):
+        torch.testing.assert_close(scores, found[position])
+
+
 @pytest.mark.parametrize("edges", [(), (24, 40)])
 @pytest.mark.parametrize("classes", [1, 2, 4])
 def test_classes_taken_a_few_at_a_time_change_no_bit(model, images, edges, classes, monkeypatch):
     settings = InferenceSettings(short_edge=32, max_long_edge=100, pseudo_max_long_edge=100, batch_images=1)
-    whole = {}
-    for (position,), scores in inference.batch_scores(model, images, settings, CPU, edges):
-        whole[position] = scores[0].argmax(dim=0).numpy()
+    scores = [all_scores(model, image, settings, edges) for image in images]
+    whole = [own.argmax(dim=0).numpy() for own in scores]
     taken, best = [], inference._best
     monkeypatch.setattr(inference, "_best", lambda parts: best(taken.append(part.shape[1]) or part for part in parts))
     for memory in ("RESIZED_BYTES", "AVERAGED_BYTES"):

@@ -17,8 +17,8 @@ from simformer.data.images import read_label
 from simformer.data.labels import LabelSet
 from simformer.data.shards import Shard
 from simformer.errors import UserError
-from simformer.inference import ImageFile, batch_scores, predict
-from simformer.pseudo_labels import label_region, mix, pseudo_labels
+from simformer.inference import ImageFile, image_scores, predict
+from simformer.pseudo_labels import competing, label_region, mix, pseudo_labels
 
 CPU = torch.device("cpu")
 SIZES = InferenceSettings(short_edge=48, max_long_edge=96)
@@ -67,7 +67,7 @@ def by_rule(scores, region, novel, choice, unknown=()):
     """Label a region by any rule; the released one takes the best class alone."""
     if choice.rule == "released":
         return mix(scores.argmax(dim=0).to(torch.uint8).numpy(), region, novel)
-    return label_region(scores, region, novel, choice, unknown)
+    return label_region(scores[competing(region, novel, choice, unknown)], region, novel, choice, unknown)
 
 
 @settings(max_examples=80, deadline=None)
@@ -120,14 +120,14 @@ def test_the_name_of_a_folder_tells_the_rule(choice):
 def test_a_set_by_another_rule_holds_its_labels(trained, scenes, masked, tmp_path):
     few = replace(masked, images=masked.images[:4])
     images = [ImageFile.of(scenes.data, i) for i in few.images]
-    batches = batch_scores(trained.model, images, SIZES, CPU)
-    scores = {position: own for batch, found in batches for position, own in zip(batch, found, strict=True)}
+    everything = list(range(len(few.classes)))
+    scores = dict(image_scores(trained.model, images, lambda position: everything, SIZES, CPU))
     for rule in ("common", "present"):
         choice = PseudoSettings(rule=rule)
         mixed = pseudo_labels(trained, scenes.data, few, SIZES, CPU, tmp_path / rule, choice=choice)
         for position, (before, after) in enumerate(zip(few.images, mixed.images, strict=True)):
             known = read_label(few.label_path(before)), sorted(few.novel_labels(before))
-            assert np.array_equal(read_label(mixed.label_path(after)), label_region(scores[position], *known, choice))
+            assert np.array_equal(read_label(mixed.label_path(after)), by_rule(scores[position], *known, choice))
 
 
 def test_joined_shards_are_the_whole_set_byte_for_byte(trained, scenes, masked, tmp_path):
@@ -158,7 +158,7 @@ def test_scales_and_flips_are_averaged_on_request(trained, scenes, masked, tmp_p
 
 def test_the_released_rule_needs_no_scores_of_all_classes(trained, scenes, masked, tmp_path, monkeypatch):
     """A photograph of 12 megapixels with 171 classes has 8 GB of them."""
-    monkeypatch.setattr("simformer.pseudo_labels.batch_scores", None)
+    monkeypatch.setattr("simformer.pseudo_labels.image_scores", None)
     few = replace(masked, images=masked.images[:2])
     assert len(pseudo_labels(trained, scenes.data, few, SIZES, CPU, tmp_path).images) == 2
 

@@ -86,7 +86,7 @@ def documented(tmp_path_factory) -> Pipeline:
         (copy.folder / file).write_text(content)
     for block in blocks(ROOT / "docs/new_method.md")[:3]:  # a method, a table and a study
         (copy.folder / block.file).write_text(block.text)
-    write_first_look(copy.folder / "config/farm.yaml", copy.folder / "farm", ["cow", "sheep"])
+    write_first_look(copy.folder / "config/farm.yaml", copy.folder / "farm", {"novel": ["cow", "sheep"]}, True)
     report = copy.folder / "results/demo/report.zip"
     report.parent.mkdir(parents=True)
     report.touch()

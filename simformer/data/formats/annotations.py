@@ -7,6 +7,7 @@ ids and photographs are found later, once for all formats (`dataset.py`, `photog
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -162,6 +163,8 @@ class Annotations:
         copies: references of pictures that are the same photograph as another reference, which has what is said of it.
         differ: references of pictures that share their name with another one, and not its content.
         partial: the source lists images beyond those that the user has; these are passed over.
+        contradicted: classes of which the source says both present and absent, by reference.
+        lines: of a table that speak of an image, by reference; of those with contradictions alone.
         notes: what the user should know, one line each.
         problems: what is broken, one line each.
     """
@@ -174,23 +177,46 @@ class Annotations:
     copies: dict[str, str] = field(default_factory=dict)
     differ: set[str] = field(default_factory=set)
     partial: bool = False
+    contradicted: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    lines: dict[str, list[int]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
+    def draw(self, reference: str, mask: Mask) -> None:
+        """Note the mask of an image. A second one is a problem, unless one of the two is blank."""
+        first = self.masks.get(reference)
+        if first is None or isinstance(first, Blank):
+            self.masks[reference] = mask
+        elif not isinstance(mask, Blank):
+            self.problems.append(f"'{reference}': two masks, {first.where} and {mask.where}; remove one of them")
+
     def tag(self, reference: str, name: str, state: State) -> None:
-        """Note the state of a class in an image; what was said of it before is combined with it."""
-        states = self.tags.setdefault(reference, {})
-        states[name] = combined(states[name], state) if name in states else state
+        """Note the state of a class in an image; see `add_state`."""
+        add_state(self.tags.setdefault(reference, {}), self.contradicted[reference], name, state)
 
 
 Reader = Callable[[Tree, Options], Annotations]
 
 
-def combined(first: State, second: State) -> State:
-    """Return what two statements about one class and image say together: unknown if they contradict each other."""
-    if first is None or second is None:
-        return second if first is None else first
-    return first if first == second else None
+def add_state(states: dict[str, State], contradicted: set[str], name: str, state: State) -> None:
+    """Add what is said of a class in an image to what was said before.
+
+    A class that is called both present and absent is unknown, whatever is said of it later and in whatever order.
+
+    Args:
+        states: of the classes, changed in place.
+        contradicted: classes of which both was said, changed in place.
+        name: of the class.
+        state: what is said of it; unknown adds nothing.
+    """
+    before = states.setdefault(name, None)
+    if state is None or before == state or name in contradicted:
+        return
+    if before is None:
+        states[name] = state
+    else:
+        states[name] = None
+        contradicted.add(name)
 
 
 def subset_of(path: str) -> Subset | None:

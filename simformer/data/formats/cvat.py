@@ -75,7 +75,7 @@ def masks(tree: Tree, options: Options) -> Annotations:
                 found.problems.append(f"{where}: {item.tag} {number}: {reason}; export the file again")
         height, width = image.get("height", ""), image.get("width", "")
         if not shapes:
-            found.masks[image.attrib["name"]] = Blank(where)
+            found.draw(image.attrib["name"], Blank(where))
             continue
         if not all(side.isdecimal() and 0 < int(side) <= LONGEST_SIDE for side in (height, width)) or (
             int(height) * int(width) > MOST_PIXELS
@@ -83,7 +83,7 @@ def masks(tree: Tree, options: Options) -> Annotations:
             found.problems.append(f"{where}: height {shown(height)} and width {shown(width)}; expected pixels")
             continue
         ordered = sorted(shapes, key=lambda item: item[0])
-        found.masks[image.attrib["name"]] = Shapes(where, int(height), int(width), tuple(s for _, s in ordered))
+        found.draw(image.attrib["name"], Shapes(where, int(height), int(width), tuple(s for _, s in ordered)))
     found.classes = [name for name, kind in labels.items() if name in used or (kind != "tag" and name not in tagged)]
     found.classes += sorted(used - set(labels))
     found.notes += [f"not read, since they are no masks: '{kind}' ({count} shapes)" for kind, count in others.items()]

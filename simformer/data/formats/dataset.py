@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from simformer.config.settings import IGNORE
 from simformer.data.class_names import look, name_problem, normal
-from simformer.data.formats.annotations import Annotations, Blank, Mask, State, Subset, combined
+from simformer.data.coco_shapes import shown
+from simformer.data.formats.annotations import Annotations, Blank, Mask, State, Subset, add_state
 from simformer.data.formats.photographs import Photographs
 from simformer.errors import UserError, describe_problems, did_you_mean, some
 
@@ -39,11 +41,14 @@ class Entry:
         mask: its mask, with the number of the source; None if nobody says where its classes are.
         tags: states of the classes of which a source speaks.
         subset: as its source has it; that of masks comes first.
+        within, between: classes of which one source, or two of them, say both present and absent.
     """
 
     mask: tuple[int, Mask] | None = None
     tags: dict[str, State] = field(default_factory=dict)
     subset: Subset | None = None
+    within: set[str] = field(default_factory=set)
+    between: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,7 @@ def join(
     if photographs.unread:
         notes.append(photographs.unread)
     _merge(photographs, sources)
+    within: dict[str, list[str]] = defaultdict(list)
     for number, source in enumerate(sources):
         files = _photographs(photographs, source, skip_missing, notes)
         for reference, file in files.items():
@@ -112,9 +118,13 @@ def join(
                     )
                 entry.mask = number, source.found.masks[reference]
                 continue
-            for name, state in _states(source, reference, names).items():
-                if name in classes:
-                    entry.tags[name] = combined(entry.tags[name], state) if name in entry.tags else state
+            for name in _add_tags(entry, source, reference, names, classes):
+                lines = source.found.lines.get(reference)
+                places = f" (lines {', '.join(map(str, lines))})" if lines else ""
+                within[f"{source.found.where}: lines"].append(f"{shown(name)} in {reference}{places}")
+    if between := [f"{shown(name)} in {file}" for file, entry in entries.items() for name in sorted(entry.between)]:
+        within["sources of tags"] = between
+    notes += [f"{who} contradict each other, so it is unknown: {some(told, SHOWN)}" for who, told in within.items()]
     if not entries:
         raise UserError(f"{photographs.tree.path}: no photograph that the annotations name; is it the right folder?")
     others = [file for file in photographs.files if file not in entries]
@@ -138,6 +148,22 @@ def _states(source: Source, reference: str, names: Mapping[str, str]) -> dict[st
         before = states.get(names[name], False)
         states[names[name]] = True if before or state else None if before is None or state is None else False
     return states
+
+
+def _add_tags(
+    entry: Entry, source: Source, reference: str, names: Mapping[str, str], classes: Sequence[str]
+) -> list[str]:
+    """Add what a source of tags says of an image; returns the classes of which it says both present and absent."""
+    states = _states(source, reference, names)
+    both = sorted({names[name] for name in source.found.contradicted.get(reference, ())})
+    both = [name for name in both if name in classes and states[name] is None]
+    entry.within.update(both)
+    for name, state in states.items():
+        if name in classes:
+            add_state(entry.tags, entry.between, name, state)
+    entry.between -= entry.within
+    entry.tags |= dict.fromkeys(entry.within)
+    return both
 
 
 def _classes(sources: Sequence[Source], renamed: Mapping[str, str], chosen: Sequence[str] | None) -> tuple[str, ...]:

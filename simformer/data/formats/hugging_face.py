@@ -49,7 +49,7 @@ def masks(tree: Tree, options: Options) -> Annotations:
         if file is not None and file not in files:
             found.problems.append(f"{where}: no {tree.where(file)}, the `{column}`; add it, or leave the value empty")
         elif file is not None and reference is not None:
-            found.masks[reference] = make(tree.where(file), Member(0, file))
+            found.draw(reference, make(tree.where(file), Member(0, file)))
             if subset := subset_of_folder(reference):
                 found.subsets[reference] = subset
     if not found.masks and not found.problems:
@@ -72,6 +72,8 @@ def tags(tree: Tree, options: Options) -> Annotations:
         items = split_list(value) if isinstance(value, str) else value if isinstance(value, list) else [value]
         names = []
         for item in items:
+            if isinstance(item, str) and item.isdecimal() and item not in numbers.values():
+                item = int(item)  # as CSV has ids
             name = numbers.get(item) if type(item) is int else item
             if not isinstance(name, str) or not name.strip():
                 found.problems.append(f"{where}: class {shown(item)}; expected a name, or an id with --names FILE")

@@ -113,15 +113,16 @@ def _test_images(dataset: Dataset, wanted: str | None) -> tuple[frozenset[str], 
     if wanted is not None and share is None:
         return _listed(dataset, Path(wanted)), []
     if share is None:
-        subsets = {file: dataset.entries[file].subset for file in masked}
-        counts = Counter(subsets.values())
+        counts = Counter(dataset.entries[file].subset for file in masked)
         test: Literal["test", "val"] = "test" if counts["test"] else "val"
         if counts[test] and counts[test] < len(masked):
-            joined = (
-                f", those of its {counts['val']} validation images included" if test == "test" and counts["val"] else ""
-            )
-            note = f"test images are those that the source calls '{test}'; all others are for training{joined}"
-            return frozenset(file for file, subset in subsets.items() if subset == test), [note]
+            told = [file for file, entry in dataset.entries.items() if entry.subset == test]
+            chosen = frozenset(file for file in told if file in masks or not drawn)
+            joined = [f"its {counts['val']} validation images"] if test == "test" and counts["val"] else []
+            joined += [f"{count} of '{test}' that have no mask"] if (count := len(told) - len(chosen)) else []
+            included = f", {' and '.join(joined)} included" if joined else ""
+            note = f"test images are those that the source calls '{test}'; all others are for training{included}"
+            return chosen, [note]
         share = SHARE
     if len(masked) == 1 < len(files):
         raise UserError(

@@ -54,7 +54,7 @@ def masks(tree: Tree, options: Options) -> Annotations:
                 shapes.append(Shape(f"region {shown(result.get('id'))}", name, region))
                 if name not in found.classes:
                     found.classes.append(name)
-        found.masks[reference] = Shapes(where, *size, tuple(shapes)) if size else Blank(where)
+        found.draw(reference, Shapes(where, *size, tuple(shapes)) if size else Blank(where))
     found.notes += [f"not read, since they are no masks: '{kind}' ({count} regions)" for kind, count in others.items()]
     return found
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from simformer.data.archive import FolderTree, Tree, is_hidden
 from simformer.data.coco_shapes import shown
-from simformer.data.formats.annotations import Annotations, Options, State, combined
+from simformer.data.formats.annotations import Annotations, Options, State
 from simformer.data.formats.text_files import listed, read_rows, refuse_doubled
 from simformer.errors import UserError
 
@@ -24,7 +24,6 @@ def tags(tree: Tree, options: Options) -> Annotations:
     found = Annotations(str(tree.path), partial=True)
     names = _names(tree)
     classes: set[str] = set()
-    human: dict[tuple[str, str], State] = {}
     machine: dict[tuple[str, str], State] = {}
     tables = [name for name in tree.names() if name.lower().endswith(".csv") and DESCRIPTIONS not in name]
     if not tables:
@@ -53,13 +52,11 @@ def tags(tree: Tree, options: Options) -> Annotations:
             confidence = _confidence(row[columns["Confidence"]], where)
             by_machine = source is not None and row[source] == "machine"
             if by_machine or confidence not in (0, 1):
-                state = True if confidence >= options.confidence else None
-                machine[image, name] = combined(machine.get((image, name)), state)
+                machine[image, name] = True if confidence >= options.confidence else machine.get((image, name))
             else:
-                key = (image, name)
-                human[key] = combined(human[key], confidence == 1) if key in human else confidence == 1
-    for (image, name), state in (machine | human).items():
-        found.tag(image, name, state)
+                found.tag(image, name, confidence == 1)
+    for (image, name), state in machine.items():
+        found.tags.setdefault(image, {}).setdefault(name, state)
     found.classes = [name for name in dict.fromkeys(names.values()) if name in classes]
     return found
 

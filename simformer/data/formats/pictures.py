@@ -38,7 +38,7 @@ def pictures(tree: Tree, options: Options) -> Annotations:
         if not stem.endswith(options.mask_suffix):
             continue  # Cityscapes has several pictures per image in one folder
         reference = stem.removesuffix(options.mask_suffix)
-        found.masks[reference] = make(tree.where(file), Member(0, file))
+        found.draw(reference, make(tree.where(file), Member(0, file)))
         if subset := subset_of_folder(file):
             found.subsets[reference] = subset
     if not found.masks:

@@ -17,12 +17,10 @@ from simformer.data.coco_shapes import shown
 from simformer.data.formats.annotations import Annotations, Options, State, subset_of_folder
 from simformer.data.formats.text_files import listed, read_rows, refuse_doubled
 from simformer.data.layout import SUFFIXES
-from simformer.errors import UserError, some
+from simformer.errors import UserError
 from simformer.text.strict_json import parse_json
 
 FORM = "`image,label` with lists in quotes, or `image,<class>,<class>,...` with 1, 0 or nothing"
-SHOWN = 5
-"""Contradictions that a note names."""
 UNCLEAR = "-1"
 """Absent in some tables (CelebA), uncertain in others (CheXpert)."""
 LABELS = ("label", "labels", "class", "classes", "tag", "tags", "category", "categories")
@@ -98,8 +96,9 @@ def split_list(text: str) -> list[str]:
         try:
             items = parse_json(text)
         except ValueError:
-            items = [item.strip().strip("'\"") for item in text[1:-1].split(",")]
-        return [str(item) for item in items if str(item)]
+            cells = (item.strip() for item in text[1:-1].split(","))
+            items = [None if cell == "None" else cell.strip("'\"") for cell in cells]
+        return [str(item) for item in items if item is not None and str(item)]
     return [item for part in re.split(r"[,;|]", text) if (item := part.strip().strip("'\"").strip())]
 
 
@@ -138,7 +137,6 @@ def read_matrix(tree: Tree, table: str, found: Annotations, folder: str, options
     found.classes += [name for name in names if name not in found.classes]
     unclear: list[int] = []
     lines: dict[str, list[int]] = defaultdict(list)
-    contradicted: dict[tuple[str, str], list[int]] = {}
     for number, row in rows:
         if len(row) != 1 + len(names) or not row[0]:
             found.problems.append(f"{where}: line {number} has {len(row)} cells, the header {1 + len(names)}")
@@ -155,20 +153,10 @@ def read_matrix(tree: Tree, table: str, found: Annotations, folder: str, options
                     "(unknown); for a list of classes: --column"
                 )
                 continue
-            state, before = STATES[cell.lower()], found.tags.get(reference, {}).get(name)
-            if state is not None and before not in (None, state):
-                contradicted[reference, name] = lines[reference]
-            found.tag(reference, name, state)
+            found.tag(reference, name, STATES[cell.lower()])
         if subset := subset_of_folder(reference):
             found.subsets[reference] = subset
-    for reference, name in contradicted:
-        found.tags[reference][name] = None
-    if contradicted:
-        told = [
-            f"{shown(name)} in {reference} (lines {', '.join(map(str, numbers))})"
-            for (reference, name), numbers in contradicted.items()
-        ]
-        found.notes.append(f"{where}: lines contradict each other, so it is unknown: {some(told, SHOWN)}")
+    found.lines |= {reference: numbers for reference, numbers in lines.items() if found.contradicted.get(reference)}
     if unclear:
         found.problems.append(
             f"{where}: {len(unclear)} cells are {UNCLEAR}, the first in line {unclear[0]}; it means absent in some "

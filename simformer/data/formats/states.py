@@ -6,7 +6,6 @@ silence: every one is counted, and a class that a tag calls present where no mas
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,27 +48,47 @@ class Written:
     drawn: frozenset[str]
     learnt: frozenset[str]
 
-    def refuse_split(self, spec: dict[str, Any]) -> None:
-        """Raise UserError if a study of this split would be refused later, as `split` and `mask_labels` would do it.
+    def first_split(self) -> dict[str, Any]:
+        """Return the split of a first study, as `make_split` takes it.
 
-        Args:
-            spec: see `make_split`.
+        The novel classes are those without masks. Without such classes they are drawn; if no training image shows one
+        of these, or if there are too few classes to draw from, they are the last quarter of the classes with masks.
+
+        Raises:
+            UserError: a study of any split would be refused later, as `split` and `mask_labels` would do it.
         """
         if not self.drawn:
             raise UserError(
                 "no training image has a mask, and a study needs masks of at least one class, its base class; add "
                 "--masks FORMAT PATH"
             )
+        if self.tags_only:
+            spec: dict[str, Any] = {"novel": list(self.tags_only)}
+            try:
+                self._refuse(spec)
+            except UserError as error:
+                raise UserError(f"{error}; or leave such classes out of the import with --classes") from None
+            return spec
+        if len(self.drawn) == 1:
+            (only,) = self.drawn
+            raise UserError(
+                f"masks of training images show one class alone, '{only}', and a study needs a base and a novel class; "
+                "draw a second one, or add tags of it: --tags FORMAT PATH"
+            )
+        spec = {"seed": 0, "ratio": [3, 1]}
         try:
-            split = make_split(self.classes, spec)
-            split.refuse_maskless([self.classes.index(name) for name in self.tags_only])
-            split.refuse_unseen([[self.classes.index(name) for name in self.learnt]])
-        except UserError as error:
-            hint = "; or leave such classes out of the import with --classes" if self.tags_only else ""
-            if not self.tags_only and len(self.drawn) > 1:
-                novel = json.dumps([max(self.drawn, key=self.classes.index)], ensure_ascii=False)
-                hint = f"; a study that you write yourself may have e.g. `1: {{novel: {novel}}}` (docs/custom_data.md)"
-            raise UserError(f"{error}{hint}") from None
+            self._refuse(spec)
+        except UserError:
+            ordered = [name for name in self.classes if name in self.drawn]
+            spec = {"novel": ordered[-max(1, len(ordered) // 4) :]}
+            self._refuse(spec)
+        return spec
+
+    def _refuse(self, spec: dict[str, Any]) -> None:
+        """Raise UserError if a study of this split would be refused later."""
+        split = make_split(self.classes, spec)
+        split.refuse_maskless([self.classes.index(name) for name in self.tags_only])
+        split.refuse_unseen([[self.classes.index(name) for name in self.learnt]])
 
 
 def settle(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from simformer.data.archive import FolderTree, Tree
@@ -44,7 +45,9 @@ def masks(tree: Tree, options: Options) -> Annotations:
         UserError: there are none, or a list or the label map of colours cannot be read.
     """
     found = Annotations(str(tree.path))
-    pictures = dict(_in_folder(tree, "SegmentationClass", ".png"))
+    pictures: dict[str, list[str]] = defaultdict(list)
+    for stem, name in _in_folder(tree, "SegmentationClass", ".png"):
+        pictures[stem].append(name)
     if not pictures:
         raise UserError(f"{tree.path}: no SegmentationClass/*.png; expected the folder above it, e.g. VOC2012")
     label_map = next((name for name in tree.names() if name.rpartition("/")[2] == "labelmap.txt"), None)
@@ -66,12 +69,14 @@ def masks(tree: Tree, options: Options) -> Annotations:
         if image not in pictures:
             found.problems.append(f"{tree.path}: no SegmentationClass/{image}.png, which a list names; add the file")
             continue
-        where, member = tree.where(pictures[image]), Member(0, pictures[image])
-        found.masks[image] = (
-            IdPicture(where, member, names, "PASCAL VOC", OTHER_IDS)
-            if label_map is None
-            else ColourPicture(where, member, names)
-        )
+        for name in pictures[image]:
+            where, member = tree.where(name), Member(0, name)
+            found.draw(
+                image,
+                IdPicture(where, member, names, "PASCAL VOC", OTHER_IDS)
+                if label_map is None
+                else ColourPicture(where, member, names),
+            )
         if subset := listed.get(image):
             found.subsets[image] = subset
     return found

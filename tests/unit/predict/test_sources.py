@@ -105,3 +105,53 @@ def test_what_is_not_there_is_told_and_the_rest_goes_on(folder):
     assert names == [("in/a.jpg", "a.jpg")]
     expected = ["no such file", "no photograph in this folder", "a link that leads nowhere", "a named pipe"]
     assert all(words in line for words, line in zip(expected, problems, strict=True))
+
+
+def test_no_photograph_that_is_named_is_overwritten_by_the_prediction_of_another_one(folder):
+    """Nor by its coloured picture, in whatever order they are named."""
+    (folder / "in/a.png").write_bytes(b"")
+    for words in (["in/a.jpg", "in/a.png"], ["in/a.png", "in/a.jpg"]):
+        names, problems = found(folder, *words, output="in")
+        assert names == [] and len(problems) == 2
+        assert "in/a.jpg: its prediction would overwrite in/a.png, another photograph; give another" in "".join(
+            problems
+        )
+        assert "in/a.png: its prediction would overwrite it; give another folder" in "".join(problems)
+    (folder / "out/overlay").mkdir(parents=True)
+    (folder / "out/overlay/x.png").write_bytes(b"")
+    assert found(folder, "out/overlay/x.png") == ([("out/overlay/x.png", "x.png")], [])
+    assert "its prediction would overwrite it" in found(folder, "out/overlay/x.png", overlay=True)[1][0]
+
+
+def test_a_pattern_leaves_out_earlier_predictions_however_the_folder_is_written(folder):
+    (folder / "link").symlink_to("in")
+    for pattern in ("in/**/*.[pP]*", str(folder / "in/**/*.[pP]*"), "link/**/*.[pP]*"):
+        names, problems = found(folder, pattern, output="in/out")
+        assert [name for _, name in names] == ["deep/er/b.PNG"] and problems == []
+
+
+def test_links_to_folders_are_followed_and_none_twice(folder):
+    (folder / "in/link").symlink_to("../other")
+    (folder / "in/deep/up").symlink_to("..")
+    names, problems = found(folder, "in", output="in/out")
+    assert [name for _, name in names] == ["a.jpg", "deep/er/b.PNG", "link/a.jpg"] and problems == []
+
+
+def test_a_folder_that_cannot_be_listed_is_told(folder, monkeypatch):
+    listed = os.scandir
+
+    def scandir(path):
+        if os.fspath(path).endswith("deep"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return listed(path)
+
+    monkeypatch.setattr("os.scandir", scandir)
+    names, problems = found(folder, "in", output="in/out")
+    assert [name for _, name in names] == ["a.jpg"]
+    assert problems == ["in/deep: folder cannot be listed (Permission denied)"]
+
+
+def test_lines_of_a_list_end_where_a_text_file_has_ends(folder):
+    (folder / "in/a\u2028b\x0c.jpg").write_bytes(b"")
+    (folder / "list.txt").write_text("in/a\u2028b\x0c.jpg\n", encoding="utf-8")
+    assert found(folder, "list.txt")[1] == []

@@ -47,6 +47,21 @@ def test_shapes(tmp_path, compressed):
     assert made.names("b") == ["Kuh", "Straße"], "the larger shape is drawn first"
 
 
+def test_the_subset_for_testing_is_whole(tmp_path, capsys):
+    """Images of it in which nothing is drawn belong to it; those without mask are for training, and are counted."""
+    photographs(tmp_path / "photos", "a.jpg", "val/b.jpg", "val/c.jpg", "val/d.jpg")
+    text(tmp_path / "coco/train.json", content({1: "a.jpg"}, [(1, 3, shape(LEFT))]))
+    text(tmp_path / "coco/val.json", content({2: "val/b.jpg", 3: "val/c.jpg"}, [(2, 3, shape(LEFT))]))
+    tags = text(tmp_path / "tags.csv", "image,label\nval/d.jpg,cow\na.jpg,\n")
+    options = ["--images", tmp_path / "photos", "--masks", "coco", tmp_path / "coco"]
+    made = imported(tmp_path / "1", *options)
+    assert made.train == ["a"] and made.test == ["b", "c"]
+    assert "that the source calls 'val'; all others are for training\n" in capsys.readouterr().out
+    made = imported(tmp_path / "2", *options, "--tags", "csv", tags)
+    assert made.train == ["a", "d"] and made.test == ["b", "c"]
+    assert "all others are for training, 1 of 'val' that have no mask included\n" in capsys.readouterr().out
+
+
 def test_two_categories_of_one_name_are_one_class_and_the_user_is_told(tmp_path, capsys):
     photographs(tmp_path / "photos", "a.jpg", "b.jpg")
     file = content({1: "a.jpg", 2: "b.jpg"}, [(1, 3, {}), (2, 43, {})], ("Kuh", "Kuh"))

@@ -59,10 +59,12 @@ def test_masks_and_labels(tmp_path, ending):
     assert sorted(made.train + made.test) == ["a", "b", "c"], "of d, nothing is known"
 
 
-def test_one_class_as_text_or_number_in_folders_of_subsets(tmp_path):
+@pytest.mark.parametrize(("ending", "labels"), [("jsonl", (1, 0)), ("csv", ("1", "0")), ("csv", ("dog", "cat"))])
+def test_one_class_as_text_or_number_in_folders_of_subsets(tmp_path, ending, labels):
+    """A table of CSV has no numbers: what looks like an id is one."""
     root = photographs(tmp_path / "data", "train/1.jpg", "test/1.jpg")
-    write(root / "train", [{"file_name": "1.jpg", "label": 1}], "jsonl")
-    write(root / "test", [{"file_name": "1.jpg", "label": 0}], "jsonl")
+    for subset, label in zip(("train", "test"), labels, strict=True):
+        write(root / subset, [{"file_name": "1.jpg", "label": label}], ending)
     names = text(tmp_path / "names.txt", "cat\ndog\n")
     made = imported(tmp_path, "--images", root, "--tags", "hugging-face", root, "--names", names)
     assert made.train == ["train__1"] and made.test == ["test__1"]

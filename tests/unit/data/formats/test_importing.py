@@ -111,6 +111,19 @@ def test_two_sources_of_tags(tmp_path):
     }
 
 
+def test_sources_of_tags_that_contradict_each_other_are_noted(tmp_path, capsys):
+    """The class is unknown, in whatever order the sources are given, and whatever a third one says."""
+    options = mixed(tmp_path)
+    one, two = (text(tmp_path / f"{k}.csv", f"image,cow,pig\na,{k},\nd,1,0\n") for k in (0, 1))
+    for number, more in enumerate([(one, two), (two, one), (one, one)]):
+        tags = [word for path in more for word in ("--tags", "csv", path)]
+        made = imported(tmp_path / str(number), *options, *tags, "--test", "0.5")
+        assert made.tags["a"]["cow"] == "" and made.tags["d"]["cow"] == "1"
+        assert (
+            "note: sources of tags contradict each other, so it is unknown: 'cow' in a.jpg\n" in capsys.readouterr().out
+        )
+
+
 def test_test_images_are_drawn_by_their_names(tmp_path):
     names = [f"{i:03d}" for i in range(40)]
     photographs(tmp_path / "photos", *(f"{name}.jpg" for name in names))

@@ -41,6 +41,14 @@ def test_the_threshold_and_the_classes(tmp_path):
     assert made.tags == {"000a": {"Bird": "", "Kuh": "1"}}
 
 
+def test_people_who_contradict_each_other_are_noted(tmp_path, capsys):
+    """The class is unknown, whatever a third person or a machine says."""
+    rows = "".join(f"000a,{who},/m/01,{said}\n" for who, said in [("a", 1), ("b", 0), ("c", 1), ("machine", 0.99)])
+    made = imported(tmp_path, *options(tmp_path, HEADER + rows + "000b,verification,/m/01,1\n"))
+    assert "000a" not in made.tags and made.tags["000b"] == {"Cow": "1"}
+    assert "csv: lines contradict each other, so it is unknown: 'Cow' in 000a\n" in capsys.readouterr().out
+
+
 def test_unlisted_is_unknown_unless_one_says_otherwise(tmp_path):
     given = options(tmp_path, rows=HEADER + "000a,verification,/m/01,1\n000b,verification,/m/03,1\n")
     made = imported(tmp_path / "1", *given)

@@ -19,6 +19,8 @@ LISTS = {
     "tabs and bars": "file\tclasses\na\tcat|dog\nb\tcat\nFüße im Gras\t\n",
     "JSON": 'file,labels\na.jpg,"[""cat"", ""dog""]"\nb.jpg,"[""cat""]"\nFüße im Gras.jpg,[]\n',
     "Python": "file,labels\na.jpg,\"['cat', 'dog']\"\nb.jpg,['cat']\nFüße im Gras.jpg,[]\n",
+    "JSON with a gap": 'file,labels\na.jpg,"[""cat"", null, ""dog""]"\nb.jpg,"[""cat""]"\nFüße im Gras.jpg,[null]\n',
+    "Python with a gap": "file,labels\na.jpg,\"['cat', 'dog', None]\"\nb.jpg,['cat']\nFüße im Gras.jpg,[None]\n",
     "Windows": 'image,label\nC:\\p\\a.jpg,"cat,dog"\nC:\\p\\b.jpg,cat\nC:\\p\\Füße im Gras.jpg,\n',
     "a matrix": "image,cat,dog\na.jpg,1,1\nb.jpg,1,0\nFüße im Gras.jpg,0,0\n",
     "a matrix of words": "image, cat , dog\na.jpg,True,yes\nb.jpg,true,no\nFüße im Gras.jpg,False,0.0\n",

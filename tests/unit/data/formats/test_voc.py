@@ -87,3 +87,16 @@ def test_what_is_refused(tmp_path, capsys):
     text(root / "ImageSets/Segmentation/val.txt", "2007_000003\n")
     line = refused(tmp_path, capsys, *photos, "--masks", "voc", root)
     assert "no SegmentationClass/2007_000003.png, which a list names" in line
+
+
+def test_lists_that_contradict_each_other_are_noted(tmp_path, capsys):
+    """The class is unknown, also if a third list agrees with one of them."""
+    root = devkit(tmp_path)
+    text(root / "ImageSets/Main/cow_test.txt", "2007_000000 -1\n")
+    text(root / "ImageSets/Main/cow_trainval.txt", "2007_000000 1\n2007_000002 1\n")
+    made = imported(tmp_path, "--images", root / "JPEGImages", "--tags", "voc", root)
+    assert [made.tags[f"2007_{i:06d}"]["cow"] for i in range(4)] == ["", "0", "1", "1"]
+    assert (
+        f"note: {root}: lines contradict each other, so it is unknown: 'cow' in 2007_000000\n"
+        in capsys.readouterr().out
+    )
