@@ -97,7 +97,7 @@ def per_class(args: argparse.Namespace) -> None:
 def label_quality(args: argparse.Namespace) -> None:
     """Score the labels that the re-trained methods of a table use.
 
-    Beside each score stands what the re-training made of the labels.
+    Beside each score is what the re-training made of the labels.
     """
     from simformer.claims.label_quality import write_label_quality
 
@@ -128,6 +128,7 @@ def keep(args: argparse.Namespace) -> None:
     docs/results.md is made from that folder.
     """
     from simformer.analysis.pages.kept import keep_results
+    from simformer.machine.terminal import counted
     from simformer.study.catalogue import Catalogue
 
     with in_workflow(args):
@@ -139,7 +140,7 @@ def keep(args: argparse.Namespace) -> None:
         page = f"; {KEPT}.md shows those in {KEPT} alone"
     elif not in_config:
         page = f"; {KEPT}.md shows those of studies in {DEFAULT.parent}/ alone, so move {args.study} there"
-    print("\n".join([*map(str, changed), f"{len(changed)} file(s) kept{page}"]))
+    print("\n".join([*map(str, changed), f"{counted(len(changed), 'file')} kept{page}"]))
 
 
 def results_page(args: argparse.Namespace) -> None:

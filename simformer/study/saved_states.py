@@ -31,7 +31,7 @@ def what_to_do(folder: Path) -> str:
     """Return what to do about a saved state that the next run refuses."""
     return (
         f"{folder}: of other settings, novel classes, labels or initial weights than the study's, so the next run "
-        "refuses it; delete that folder to train anew, or restore what was changed to continue"
+        "refuses it; delete that folder to start over, or restore what was changed to continue"
     )
 
 

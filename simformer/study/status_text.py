@@ -51,7 +51,7 @@ def status_text(status: Status, now: datetime, colour: bool) -> str:
         ),
         _list(
             "begun with other settings, novel classes, labels or initial weights, so the next run refuses their saved "
-            "state:\ndelete these folders to train anew, or restore what was changed to continue", "yellow", colour,
+            "state:\ndelete these folders to start over, or restore what was changed to continue", "yellow", colour,
             [[visible(str(t.stale), None)] for t in status.trainings if t.stale is not None],
         ),
         _left(status, now),

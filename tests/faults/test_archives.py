@@ -15,6 +15,7 @@ import pytest
 
 from simformer.cli import main
 from simformer.data import archive_checks
+from tests.conftest import contents
 from tests.faults.harness import refused, write_dataset
 from tests.faults.packing import arguments, special, tarred, zipped
 from tests.published import write_ade20k
@@ -25,16 +26,15 @@ pytestmark = pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """The files of a small folder dataset by name."""
-    folder = write_dataset(tmp_path_factory.mktemp("archives") / "mine")
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return contents(write_dataset(tmp_path_factory.mktemp("archives") / "mine"))
 
 
 EXTRA = {  # what is added to a good archive, and what is said
     "twice": ([("images/train0.png", b"other")], "member 'images/train0.png' is in it twice; pack it again with each"),
     "twice, once with a dot": ([("./images/train0.png", b"")], "member './images/train0.png' is in it twice"),
     "twice, once with a backslash": ([("images\\train0.png", b"")], "member 'images/train0.png' is in it twice"),
-    "other case": ([("images/TRAIN0.png", b"")], "members 'images/train0.png' and 'images/TRAIN0.png' have one name"),
-    "other accents": ([("images/\u00e4.png", b""), ("images/a\u0308.png", b"")], "have one name where case or the"),
+    "other case": ([("images/TRAIN0.png", b"")], "'images/TRAIN0.png' differ only in case"),
+    "other accents": ([("images/\u00e4.png", b""), ("images/a\u0308.png", b"")], "in case or in the form of accents"),
     "above a file": ([("images/train0.png/a", b"")], "member 'images/train0.png' is both a file and a folder"),
     "far above a file": ([("train.txt/a/b/c", b"")], "member 'train.txt' is both a file and a folder; rename one"),
     "folder of a file's name": ([("train.txt/", b"")], "member 'train.txt' is both a file and a folder; rename one"),

@@ -184,7 +184,7 @@ def test_the_commands_refuse_it(workflow, capsys, command):
 
 @pytest.mark.parametrize("target", ["results/mine/one.csv", "../results/mine/one.csv"])
 def test_a_study_is_looked_at_from_any_folder(workflow, monkeypatch, capsys, target):
-    """`results` and `data` of a study begin in the folder of its workflow, wherever a command is typed."""
+    """`results` and `data` of a study are relative to the folder of its workflow, wherever a command is typed."""
     touch(workflow / "results/mine/toys/split1/weak/seed0/state/state.pt", "")
     (workflow / "docs").mkdir()
     monkeypatch.chdir(workflow / "docs")
@@ -221,10 +221,10 @@ def test_results_are_kept_where_a_user_says(workflow, monkeypatch, capsys):
     monkeypatch.chdir(workflow / "docs")
     assert main(["keep", "--study", "../config/mine.yaml", "--output", "mine"]) == 0
     assert (workflow / "docs/mine/mine/one.csv").exists()
-    assert capsys.readouterr().out.endswith("1 file(s) kept; docs/results.md shows those in docs/results alone\n")
+    assert capsys.readouterr().out.endswith("1 file kept; docs/results.md shows those in docs/results alone\n")
     monkeypatch.chdir(workflow)
     assert main(["keep", "--study", "config/mine.yaml"]) == 0
-    assert capsys.readouterr().out.endswith("1 file(s) kept; now: snakemake --cores 1 docs/results.md\n")
+    assert capsys.readouterr().out.endswith("1 file kept; now: snakemake --cores 1 docs/results.md\n")
 
 
 def test_results_of_a_study_elsewhere_are_kept_and_it_is_said_that_no_page_shows_them(workflow, capsys):
