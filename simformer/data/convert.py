@@ -21,6 +21,7 @@ from simformer.atomic import atomic_write_bytes
 from simformer.config.layers import RECIPE_VERSION
 from simformer.data.archive import BROKEN_ARCHIVE, Tree
 from simformer.data.images import encode_label, photograph_size
+from simformer.data.inspection import size_problems
 from simformer.data.layout import IMAGES, LABELS, write_lists
 from simformer.data.pool import in_processes
 from simformer.data.staging import staged_layout
@@ -133,6 +134,7 @@ class Converter:
         photograph, where = self.where(item.photograph, item), self.where(item.label, item)
         try:
             size = photograph_size(self.read(item.photograph), photograph)
+            problems += size_problems(photograph, *size)
         except UserError as error:
             problems.append(str(error))
         try:

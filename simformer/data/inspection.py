@@ -65,7 +65,7 @@ def inspect(root: Path, listed: Listed) -> Finding:
     image = _decode(listed.image, "image", decode_image, problems)
     label = _decode(listed.label, "label map", decode_label, problems)
     if image is not None and listed.image is not None:
-        problems += _size_problems(listed.image, *image[1].shape[:2])
+        problems += size_problems(str(listed.image), *image[1].shape[:2])
     if image is not None and label is not None and image[1].shape[:2] != label[1].shape:
         (height, width), (rows, columns) = image[1].shape[:2], label[1].shape
         problems.append(
@@ -108,14 +108,14 @@ def _decode(
         return None
 
 
-def _size_problems(path: Path, height: int, width: int) -> list[str]:
-    """Return what is wrong with an image's size, one line or none."""
+def size_problems(where: str, height: int, width: int) -> list[str]:
+    """Return what is wrong with the size of an image of a dataset, which messages call `where`; one line or none."""
     short, long = sorted((height, width))
     if short < SMALLEST_SIDE:
-        return [f"{path}: {width}x{height} pixels (width x height); expected sides of at least {SMALLEST_SIDE}"]
+        return [f"{where}: {width}x{height} pixels (width x height); expected sides of at least {SMALLEST_SIDE}"]
     if long > LARGEST_ASPECT * short:
         return [
-            f"{path}: {width}x{height} pixels, {long / short:.0f} times as long as the short side; expected at most "
+            f"{where}: {width}x{height} pixels, {long / short:.0f} times as long as the short side; expected at most "
             f"{LARGEST_ASPECT} times: cut image and label map into tiles"
         ]
     return []

@@ -35,6 +35,7 @@ class Written:
         classes: all classes in id order.
         drawn: those that the mask of a training image shows.
         learnt: those, and what a tag calls present in a training image.
+        scored: whether the mask of a test image shows any class.
     """
 
     train: tuple[str, ...]
@@ -47,6 +48,7 @@ class Written:
     classes: tuple[str, ...]
     drawn: frozenset[str]
     learnt: frozenset[str]
+    scored: bool
 
     def first_split(self) -> dict[str, Any]:
         """Return the split of a first study, as `make_split` takes it.
@@ -61,6 +63,11 @@ class Written:
             raise UserError(
                 "no training image has a mask, and a study needs masks of at least one class, its base class; add "
                 "--masks FORMAT PATH"
+            )
+        if not self.scored and not self.tags_only:
+            raise UserError(
+                "no mask of a test image shows any of these classes, so nothing could be scored; name test images "
+                "whose masks do: --test LIST"
             )
         if self.tags_only:
             spec: dict[str, Any] = {"novel": list(self.tags_only)}
@@ -162,9 +169,18 @@ def settle(
         )
     tests = tuple(name for name in entries if name in in_test)
     stated = {name for image in train for name, state in states.get(image, {}).items() if state}
-    drawn_classes, learnt = frozenset(taught), frozenset(taught | stated)
     return Written(
-        train, tests, masked, tags_only, states, tuple(notes), unseen, dataset.classes, drawn_classes, learnt
+        train,
+        tests,
+        masked,
+        tags_only,
+        states,
+        tuple(notes),
+        unseen,
+        dataset.classes,
+        drawn=frozenset(taught),
+        learnt=frozenset(taught | stated),
+        scored=any(visible[image] for image in tests),
     )
 
 

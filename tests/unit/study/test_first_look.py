@@ -87,6 +87,15 @@ def test_a_study_whose_split_would_be_refused_is_not_printed(tmp_path, capsys):
     assert ONE in told and "datasets:" not in told
 
 
+def test_a_study_without_anything_to_score_is_not_printed(tmp_path, capsys):
+    """The audit would refuse its test images."""
+    given = masks(tmp_path, "sky\nsea\n", a=halves(0, 1), b=halves(255, 255))
+    assert main(["import", *given, "--test", str(text(tmp_path / "test.txt", "b\n"))]) == 0
+    told = capsys.readouterr().out
+    assert "no mask of a test image shows any of these classes, so nothing could be scored" in told
+    assert "datasets:" not in told
+
+
 def test_no_training_image_shows_a_class_that_has_tags(tmp_path, capsys):
     given = masks(tmp_path, "sky\nsea\n", a=halves(0, 1), b=halves(0, 1))
     tags = text(tmp_path / "tags.csv", "image,cow\na,0\nb,0\n")

@@ -205,6 +205,13 @@ def test_what_is_refused(tmp_path, capsys, monkeypatch, case):
         assert message in refused(tmp_path, capsys, *options, *extra)
 
 
+@pytest.mark.parametrize(("height", "width"), [(7, 8), (8, 1025)])
+def test_a_photograph_that_the_audit_would_refuse_is_refused(tmp_path, capsys, height, width):
+    options = mixed(tmp_path)
+    photograph(tmp_path / "photos/c.jpg", height, width)
+    assert f"photos/c.jpg: {width}x{height} pixels" in refused(tmp_path, capsys, *options)
+
+
 def test_images_for_training_and_for_testing(tmp_path, capsys):
     options = mixed(tmp_path, "a", tags="image,cow\na,1\n")
     (tmp_path / "maps/b.png").unlink()
