@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -39,7 +38,7 @@ class Interrupted(Exception):
         number: of the signal; the exit status is that of a process which it has ended.
     """
 
-    def __init__(self, message: str, number: int = signal.SIGTERM) -> None:
+    def __init__(self, message: str, number: int) -> None:
         super().__init__(message)
         self.status = 128 + number
 

@@ -10,7 +10,6 @@ from typing import Any
 from simformer.baselines.class_maps.map_files import MapSet
 from simformer.baselines.expansion.psa_irn import Expansion
 from simformer.baselines.settings import WalkSettings
-from simformer.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -38,20 +37,11 @@ class MapArm:
 
 
 def read_arms(content: Sequence[dict[str, Any]]) -> list[MapArm]:
-    """Read arms from {name, start, maps, gamma, kind, walk}; kind and walk may be None.
-
-    Raises: UserError for two arms of one name, or walked maps without those that they start from.
-    """
-    arms = [
+    """Read arms from {name, start, maps, gamma, kind, walk}; kind and walk may be None."""
+    return [
         MapArm(
             c["name"], c["start"], MapSet.load(Path(c["maps"])), c["gamma"],
             (c["kind"], WalkSettings(**c["walk"])) if c["walk"] else None,
         )
         for c in content
     ]  # fmt: skip
-    names = [arm.name for arm in arms]
-    if len(set(names)) != len(names):
-        raise UserError(f"two maps have one name in {', '.join(names)}; give each pair of response and expansion once")
-    if missing := sorted({arm.start for arm in arms} - set(names)):
-        raise UserError(f"walked maps without the maps '{missing[0]}' that they start from")
-    return arms

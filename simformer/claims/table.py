@@ -14,6 +14,7 @@ import pandas as pd
 from simformer.analysis import markup
 from simformer.analysis.tables.numbers import NONE, ends, footnote, number
 from simformer.analysis.tables.statistics import (
+    DRAWS,
     Interval,
     drawn_images,
     lack_of_images,
@@ -25,11 +26,8 @@ from simformer.analysis.tables.table_text import markdown, write_page
 from simformer.claims.claim import VALUES, Claim, load_claims
 from simformer.errors import UserError
 
-DRAWS = 2000
-"""Draws of the images."""
 MANY_SEEDS = 3
 """Number of seeds from which on there is an interval over seeds."""
-CONFIDENCE = 0.95
 LACKS = ["lack", "seed_lack"]
 """Columns that say why there is no interval. They are not in the csv, where the interval's cells are empty."""
 FORMS = {"ratio": ".3f", "iou": "+.1f", "difference": "+.3g"}
@@ -131,7 +129,7 @@ def _over_images(claims: Sequence[Claim], names: list[str], draws: int, seed: in
     first, second = np.mean([_arms(claim, names, weights) for claim in claims], axis=0)
     values = _compared(first, second, claims[0])
     size = values if claims[0].statistic == "ratio" else np.maximum(abs(first), abs(second))
-    return percentile_interval(values, CONFIDENCE, size)
+    return percentile_interval(values, size)
 
 
 def _means(claim: Claim) -> np.ndarray:

@@ -62,7 +62,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def read_study(files: Sequence[Path], overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Read study files, and what stands on Snakemake's command line, with the one meaning that `read_yaml` gives.
+    """Read study files, and what Snakemake's command line sets, with the one meaning that `read_yaml` gives.
 
     Snakemake reads YAML in another way (`010` is 8), so its own reading of the same files is not used.
 
@@ -103,7 +103,7 @@ def parse(model: type[SettingsT], content: Mapping[str, Any], source: str, prefi
         model: the settings class.
         content: the nested mapping read from a file.
         source: file (or origin) named in errors.
-        prefix: dotted key under which `content` stands in that file.
+        prefix: dotted key of `content` in that file.
     Raises: UserError with one line per mistake.
     """
     try:
@@ -126,7 +126,7 @@ def parse_layers(
         raise _refusal(lines) from None
 
 
-def check_layer(model: type[BaseModel], content: Mapping[str, Any], source: str, prefix: str = "") -> None:
+def check_layer(model: type[BaseModel], content: Mapping[str, Any], source: str, prefix: str) -> None:
     """Check keys and values of one layer by itself, whether or not a run will use it.
 
     What keys have to do with each other is left to `parse_layers`, since other layers may change it.

@@ -107,7 +107,7 @@ def notes_on(
     findings: tuple[Sequence[Finding], Sequence[Finding]],
     counts: Sequence[SubsetCounts],
     unlisted: Sequence[str],
-    tags_only: Sequence[int] = (),
+    tags_only: Sequence[int],
 ) -> list[str]:
     """Return what is no fault by itself but should be looked at, one line each.
 

@@ -11,16 +11,15 @@ JOB_LOG = re.compile(r"^    log: (.+) \(check log file", re.MULTILINE)
 """In Snakemake's report of a failed job."""
 
 
-def was_interrupted(logs: Iterable[str | Path], folder: Path = Path()) -> bool:
+def was_interrupted(logs: Iterable[str | Path]) -> bool:
     """Return whether signals alone have ended a run of Snakemake: each job that failed says so itself.
 
     Args:
-        logs: of the run.
-        folder: that it ran in.
+        logs: of the run, which name the logs of its jobs relative to the working directory.
     """
     text = "".join(Path(log).read_text(encoding="utf-8", errors="replace") for log in logs)
-    jobs = [folder / log for log in JOB_LOG.findall(text)]
-    return all(map(_says_so, jobs)) and bool(jobs or ON_REQUEST in text)
+    jobs = JOB_LOG.findall(text)
+    return all(_says_so(Path(job)) for job in jobs) and bool(jobs or ON_REQUEST in text)
 
 
 def _says_so(log: Path) -> bool:

@@ -103,7 +103,7 @@ def read_generated(
     return content
 
 
-def generated_bytes(path: Path, what: str, remedy: str = MAKES_IT, missing: str = "") -> bytes:
+def generated_bytes(path: Path, what: str, remedy: str, missing: str = "") -> bytes:
     """Return the bytes of a file that one of our stages wrote, see `read_generated`; UserError if there are none."""
     try:
         return path.read_bytes()

@@ -266,8 +266,9 @@ FAILED = "Error in rule train:\n    jobid: 0\n    log: {} (check log file(s) for
         (ON_REQUEST + "\n" + FAILED.format("gone.log"), [], False),
     ],
 )
-def test_snakemake_tells_an_interruption_from_a_failure(tmp_path, log, jobs, answer):
+def test_snakemake_tells_an_interruption_from_a_failure(tmp_path, monkeypatch, log, jobs, answer):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "snakemake.log").write_text(log)
     for name, text in zip(("a.log", "b.log"), jobs, strict=False):
         (tmp_path / name).write_text(text)
-    assert was_interrupted([tmp_path / "snakemake.log"], tmp_path) is answer
+    assert was_interrupted([tmp_path / "snakemake.log"]) is answer

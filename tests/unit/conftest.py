@@ -1,4 +1,4 @@
-"""A small study, whose files a test may change, and the stages of the baselines, made once for all tests."""
+"""A small study, whose files a test may change, a bare machine, and the baselines' stages, made once for all tests."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,7 @@ import yaml
 
 from simformer.errors import UserError
 from simformer.study.catalogue import Catalogue
+from tests.stubs import Programs
 from tests.unit.baselines.conta.first_round import round1  # noqa: F401
 from tests.unit.baselines.retab.retab_stages import retab  # noqa: F401
 from tests.unit.baselines.stages import image_set, stages  # noqa: F401
@@ -31,6 +32,23 @@ def catalogue(tmp_path):
         return Catalogue(study or STUDY, "study.yaml", tmp_path)
 
     return make
+
+
+@pytest.fixture
+def programs(tmp_path, monkeypatch):
+    """A PATH on which nothing is but what a test adds."""
+    return Programs(tmp_path / "bin", monkeypatch)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working directory, and no configuration of Snakemake elsewhere."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "user"))
+    monkeypatch.setenv("XDG_CONFIG_DIRS", str(tmp_path / "system"))
+    return folder
 
 
 def error_of(catalogue: Callable[..., Catalogue], *arguments: dict) -> str:

@@ -16,6 +16,10 @@ from simformer.metrics import Evaluation
 
 ROUNDING = 1e-12
 """Numbers that differ by less, as a share of their size, differ by rounding alone; a pixel more or less is 1e-11."""
+CONFIDENCE = 0.95
+"""Of all intervals."""
+DRAWS = 2000
+"""Draws of the test images."""
 
 
 @dataclass(frozen=True)
@@ -85,20 +89,20 @@ def lack_of_spread(*groups: Sequence[float]) -> Lack:
     return ""
 
 
-def welch(a: Sequence[float], b: Sequence[float], confidence: float = 0.95) -> Welch:
+def welch(a: Sequence[float], b: Sequence[float]) -> Welch:
     """Test whether two methods differ, from their results over seeds (Sec. 4.2 and Table 7).
 
     Args:
         a, b: a result per seed; there is no test of fewer than two, of numbers that are not finite, nor of numbers
             that do not differ by more than rounding.
-        confidence: of the interval of mean(a) - mean(b).
+    Returns: the test, with the interval of mean(a) - mean(b).
     """
     if lack := lack_of_spread(a, b):
         return Welch(math.nan, no_interval(lack), math.nan, math.nan)
     with warnings.catch_warnings(), np.errstate(all="ignore"):  # no variance in a float's range: checked below
         warnings.simplefilter("ignore", RuntimeWarning)
         result = stats.ttest_ind(a, b, equal_var=False)
-        low, high = map(float, result.confidence_interval(confidence))
+        low, high = map(float, result.confidence_interval(CONFIDENCE))
     found = [float(value) for value in (result.pvalue, result.statistic, result.df)]
     if not (np.isfinite([*found, low, high]).all() and low < high):
         return Welch(math.nan, no_interval("no spread"), math.nan, math.nan)
@@ -145,8 +149,7 @@ def paired_bootstrap(
     b: Sequence[Evaluation],
     chosen: Sequence[int],
     *,
-    draws: int = 2000,
-    confidence: float = 0.95,
+    draws: int = DRAWS,
     seed: int = 0,
 ) -> Interval:
     """Percentile interval of the difference of mean IoU when the test images are drawn anew, with replacement.
@@ -158,7 +161,6 @@ def paired_bootstrap(
         a, b: the evaluations of two methods, one per training, on the same images.
         chosen: ids of the classes in the mean; a class that a draw does not hold is left out of it.
         draws: number of draws.
-        confidence: of the interval.
         seed: of the draws.
     Returns: the interval of mean IoU(a) - mean IoU(b), percentage points; none of a single image, nor where all draws
         agree, as those of two equal methods do.
@@ -171,24 +173,22 @@ def paired_bootstrap(
         return no_interval(lack)
     weights = drawn_images(len(names), draws, seed)
     first, second = (_over_trainings(group, chosen, weights) for group in (a, b))
-    return percentile_interval(first - second, confidence, np.maximum(abs(first), abs(second)))
+    return percentile_interval(first - second, np.maximum(abs(first), abs(second)))
 
 
-def image_bootstrap(
-    group: Sequence[Evaluation], chosen: Sequence[int], *, draws: int = 2000, confidence: float = 0.95, seed: int = 0
-) -> Interval:
+def image_bootstrap(group: Sequence[Evaluation], chosen: Sequence[int], *, draws: int = DRAWS) -> Interval:
     """Percentile interval of one method's mean IoU when the test images are drawn anew; see `paired_bootstrap`.
 
     Args:
         group: the evaluations of a method, one per training.
-        chosen, draws, confidence, seed: as there.
+        chosen, draws: as there.
     Returns: the interval of mean IoU, averaged over the trainings, in percent.
     """
     if lack := lack_of_images(group[0].images):
         return no_interval(lack)
-    weights = drawn_images(len(group[0].images), draws, seed)
+    weights = drawn_images(len(group[0].images), draws, 0)
     means = _over_trainings(group, chosen, weights)
-    return percentile_interval(means, confidence, means)
+    return percentile_interval(means, means)
 
 
 def lack_of_images(names: Sequence[str]) -> Lack:
@@ -208,19 +208,18 @@ def drawn_images(count: int, draws: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
 
 
-def percentile_interval(values: np.ndarray, confidence: float, size: np.ndarray) -> Interval:
+def percentile_interval(values: np.ndarray, size: np.ndarray) -> Interval:
     """Interval between percentiles of a statistic.
 
     Args:
         values: the statistic of every draw; draws without a value (NaN or infinite) do not count.
-        confidence: of the interval.
         size: of the numbers that the statistic is made of, per draw; tells what is rounding.
     Returns: the interval; none if no draw has a value, or the percentiles are equal but for rounding.
     """
     known = np.isfinite(values)
     if not known.any():
         return no_interval("no value")
-    tail = 50 * (1 - confidence)
+    tail = 50 * (1 - CONFIDENCE)
     low, high = np.percentile(values[known], [tail, 100 - tail])
     if high - low <= ROUNDING * abs(size[known]).max():
         return no_interval("no spread")

@@ -55,8 +55,12 @@ class Request:
     options: Options = field(default_factory=Options)
 
 
-def import_dataset(request: Request, workers: int = 1) -> tuple[Written, str]:
+def import_dataset(request: Request, workers: int) -> tuple[Written, str]:
     """Read masks and tags and write the dataset.
+
+    Args:
+        request: what to read, and where to write.
+        workers: number of processes that read and write images.
 
     Returns: what has been written, and what to tell the user of it.
 

@@ -18,7 +18,6 @@ from simformer.data.derived_labels import UNSURE, fill_labels
 from simformer.data.images import read_label
 from simformer.data.masking import mask_labels
 from simformer.data.splits import Split
-from simformer.errors import UserError
 from tests.unit.baselines.stages import made_maps
 
 TRUTH = np.array([[1, 1, 2, 2], [1, 1, 2, 255], [3, 3, 3, 3]], np.uint8)
@@ -194,7 +193,3 @@ def test_arms_from_a_command_line(label_sets, tmp_path):
     first, second = read_arms([plain, walked])
     assert not first.walked and first.walk is None and second.walked
     assert second.walk == ("irn", WalkSettings(steps=3))
-    with pytest.raises(UserError, match="two maps have one name"):
-        read_arms([plain, plain])
-    with pytest.raises(UserError, match="without the maps 'classifier'"):
-        read_arms([walked])

@@ -15,7 +15,7 @@ from simformer.machine import devices
 from simformer.models.torchvision_ops import torchvision
 from simformer.study.catalogue import Catalogue
 from simformer.study.plan import make_plan
-from tests.stubs import SCENES, Programs, touch
+from tests.stubs import SCENES, touch
 
 ROOT = Path(__file__).resolve().parents[3]
 PINS = packages._pins(ROOT / "envs/constraints.txt")
@@ -28,23 +28,6 @@ def roomy_machine(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(4)), raising=False)
     monkeypatch.setattr(devices, "has_bf16", lambda device: True)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-
-
-@pytest.fixture
-def programs(tmp_path, monkeypatch):
-    """A PATH on which nothing is but what a test adds."""
-    return Programs(tmp_path / "bin", monkeypatch)
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty working directory and no Snakemake configuration elsewhere."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_CONFIG_DIRS", str(tmp_path))
-    return folder
 
 
 @pytest.fixture

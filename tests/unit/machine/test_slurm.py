@@ -5,25 +5,9 @@ import time
 import pytest
 
 from simformer.machine import slurm
-from tests.stubs import Programs, touch
+from tests.stubs import touch
 
 CELL = ("toys", "split1", "weak", 0)
-
-
-@pytest.fixture
-def programs(tmp_path, monkeypatch):
-    return Programs(tmp_path / "bin", monkeypatch)
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty working directory and no configuration elsewhere."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "user"))
-    monkeypatch.setenv("XDG_CONFIG_DIRS", str(tmp_path / "system"))
-    return folder
 
 
 def test_without_slurm_the_queue_is_empty(programs, here):
