@@ -27,7 +27,7 @@ OTHER_KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-"""What may stand where a file is expected."""
+"""What may be where a file is expected."""
 
 
 def read_file(path: Path, what: str) -> bytes:
@@ -52,7 +52,7 @@ def read_file(path: Path, what: str) -> bytes:
 
 
 def kind_of(path: Path) -> str | None:
-    """Return in words what stands at a path, links followed: None for a plain file, "nothing" if there is nothing."""
+    """Return in words what is at a path, links followed: None for a plain file, "nothing" if there is nothing."""
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
@@ -63,7 +63,7 @@ def kind_of(path: Path) -> str | None:
 
 
 def refuse_folder(path: Path) -> None:
-    """Raise UserError if a folder stands where a file is to be written."""
+    """Raise UserError if a folder is where a file is to be written."""
     if path.is_dir():
         raise UserError(f"{path}: a folder; expected the name of a file to write, for example {path / 'name'}")
 

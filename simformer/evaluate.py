@@ -62,7 +62,7 @@ def score(
 
     Args:
         predictions: folder with `<name>.png` of every test image: class ids, one 8-bit channel, at the image's size.
-            Every pixel needs a class; what stands where the truth is unknown does not matter.
+            Every pixel needs a class; which one does not matter where the truth is unknown.
         data: folder of the prepared dataset.
         index: its audited index.
         run: hash of the run of a study that they stand for.

@@ -19,7 +19,7 @@ _NAME = re.compile(rf"{_ALWAYS}|{_UNDERSCORES}|\*\*+|\*(?=[^\s*])")
 """A single star that ends a word is left: it opens nothing."""
 _STRONG = re.compile(rf"{_ALWAYS}|{_UNDERSCORES}|\*\*+|\*(?=[^\s*])|(?<=[^\s*])\*")
 _BLOCK = re.compile(r"(?:[#>+=-]|\d+[.)])(?=\W|$)")
-"""What makes a line of Markdown something else than text where it stands first."""
+"""What makes a line of Markdown something else than text where it comes first."""
 
 
 def name(text: str) -> str:
@@ -53,7 +53,7 @@ def target(path: str) -> str:
 
 
 def cells(texts: list[str]) -> str:
-    """Return a line of a table in Markdown from what stands in its cells."""
+    """Return a line of a table in Markdown from its cells."""
     return f"| {' | '.join(texts)} |"
 
 

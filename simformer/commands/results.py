@@ -93,7 +93,7 @@ def per_class(args: argparse.Namespace) -> None:
 def label_quality(args: argparse.Namespace) -> None:
     """Score the labels that the re-trained methods of a table use.
 
-    Beside each score stands what the re-training made of the labels.
+    Beside each score is what the re-training made of the labels.
     """
     from simformer.claims.label_quality import write_label_quality
 

@@ -193,7 +193,7 @@ def is_hidden(name: str) -> bool:
 
 
 def files_in(tree: Tree, folder: str, suffix: str) -> dict[str, str]:
-    """Index the files of a folder by stem, whatever folders stand above it.
+    """Index the files of a folder by stem, whatever folders are above it.
 
     Hidden files are passed over, and so are those that macOS adds to archives.
 

@@ -30,7 +30,7 @@ ENCRYPTED = 1
 """Bit of a zip member's flags."""
 
 END_RECORD, LONGEST_COMMENT = b"PK\x05\x06", 2**16
-"""What stands at the end of a zip archive, before a comment."""
+"""What is at the end of a zip archive, before a comment."""
 
 OUTSIDE = re.compile(r"/|[A-Za-z]:")
 """How a name begins that does not stay in its folder: as an absolute one, or with a drive of Windows."""
@@ -184,8 +184,8 @@ def _refuse_clash(path: Path, entry: Entry, names: dict[str, Entry]) -> None:
     if other.name.removeprefix("./") == name:
         raise UserError(f"{path}: member {entry.name!r} is in it twice; pack it again with each file once")
     raise UserError(
-        f"{path}: members {other.name!r} and {entry.name!r} have one name where case or the form of accents does not "
-        "count, so that one would replace the other; rename one and pack it again"
+        f"{path}: members {other.name!r} and {entry.name!r} differ only in case or in the form of accents, so one "
+        "would replace the other on some disks; rename one and pack it again"
     )
 
 

@@ -63,7 +63,7 @@ def import_folder(source: Path, destination: Path) -> None:
 
 
 def _pictures(root: Path, source: Path) -> list[Path]:
-    """Return the images and label maps of a layout; UserError if something else stands where one is listed."""
+    """Return the images and label maps of a layout; UserError if something else is where one is listed."""
     names = set(read_names(root / TRAIN) + read_names(root / TEST))
     paths = [
         path

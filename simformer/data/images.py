@@ -96,9 +96,9 @@ NO_IMAGES = (
     (0, b"II*\0", "a TIFF of a kind that is not read, or its header is corrupt; convert it to 8-bit RGB or gray"),
     (0, b"MM\0*", "a TIFF of a kind that is not read, or its header is corrupt; convert it to 8-bit RGB or gray"),
 )
-"""Files that Pillow does not know: where their mark stands, the mark, and what they are."""
+"""Files that Pillow does not know: where their mark is, the mark, and what they are."""
 
-Image.MAX_IMAGE_PIXELS = None  # LARGEST_PIXELS stands in its place, with a message of ours
+Image.MAX_IMAGE_PIXELS = None  # LARGEST_PIXELS is checked instead, with a message of ours
 
 
 def encode_png(array: NDArray[np.uint8]) -> bytes:
@@ -201,7 +201,7 @@ def decode_label(data: bytes, where: str) -> NDArray[np.uint8]:
         label_map = np.array(image)
         if _orientation(image) in range(2, 9):
             raise UserError(
-                f"{where}: label map with EXIF orientation {_orientation(image)}, which not every program heeds; "
+                f"{where}: label map with EXIF orientation {_orientation(image)}, which some programs ignore; "
                 "save it upright and without EXIF"
             )
         return label_map

@@ -78,7 +78,7 @@ def unread_pictures(
 
 
 def missing_pieces(root: Path) -> list[str]:
-    """Return the names of the pieces that a folder lacks, with what stands in their place."""
+    """Return the names of the pieces that a folder lacks, with what is in their place."""
     missing = []
     for piece in PIECES:
         found, wanted = kind_of(root / piece), "a folder" if piece in FOLDERS else None

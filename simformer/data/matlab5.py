@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 HEADER, ORDER = 128, 126
-"""Bytes of the header, and where in it the byte order stands."""
+"""Bytes of the header, and where in it the byte order is."""
 
 BYTE_ORDERS = {b"IM": "<", b"MI": ">"}
 MATRIX, COMPRESSED = 14, 15

@@ -19,7 +19,7 @@ LONGEST_NAME = 250
 """Bytes of a name in UTF-8: with the endings of what is made from an image, at most the 255 that most disks allow."""
 
 FLAGS = {"1", "0", "-1"}
-"""What stands behind a name in PASCAL VOC's lists of one class: shown, hard to see, not shown."""
+"""What follows a name in PASCAL VOC's lists of one class: shown, hard to see, not shown."""
 
 
 class NamedFiles:

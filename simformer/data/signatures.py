@@ -56,5 +56,5 @@ def spreadsheet(head: bytes) -> str | None:
 
 
 def is_web_page(head: bytes) -> bool:
-    """Return whether a file begins like HTML, whatever white space or byte order mark stands before."""
+    """Return whether a file begins like HTML, after any white space or byte order mark."""
     return head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(WEB_PAGE)

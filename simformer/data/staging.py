@@ -25,7 +25,7 @@ OLD = "old"
 def real_place(destination: Path) -> Path:
     """Return where a dataset's folder really lies; what is built beside that can be renamed into it.
 
-    Raises: UserError if a link on the way leads nowhere, or something that is no folder stands there.
+    Raises: UserError if a link on the way leads nowhere, or something that is no folder is there.
     """
     destination = Path(os.path.abspath(destination))
     for path in (destination, *destination.parents):

@@ -36,7 +36,7 @@ def focal_dice(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
 def focal_dice_pairwise(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     """Both losses between every prediction and every mask of an image, by matrix products; without a gradient.
 
-    On a CPU some predictions are treated at a time, so that what lies between stays in its cache.
+    On a CPU, a few predictions are computed at a time, so that the intermediate results stay in its cache.
 
     Args:
         logits: [B, N, P].

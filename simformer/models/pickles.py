@@ -99,7 +99,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _with_arrays(content: Any, known: dict[int, Any] | None = None) -> Any:
-    """Replace the records in nested containers by arrays; what stands in several places is built once."""
+    """Replace the records in nested containers by arrays; what occurs in several places is built once."""
     known = {} if known is None else known
     if not isinstance(content, _Array | Mapping | list | tuple):
         return content

@@ -34,7 +34,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a `.safetensors` file, a numpy `.pkl`, or anything that torch.load reads safely.
 
     Args:
-        path: the file; tensors may stand under the key 'model', beside an optimiser and the like.
+        path: the file; tensors may be under the key 'model', beside an optimiser and the like.
 
     Returns: tensor by name, on the CPU.
 

@@ -143,7 +143,7 @@ def stale_state(folder: Path) -> str:
     """Return what to do about a saved state of other settings or novel classes."""
     return (
         f"{folder}: of other settings or novel classes than the study's, so the next run refuses it; delete that "
-        "folder to train anew, or restore the settings to continue"
+        "folder to start over, or restore the settings to continue"
     )
 
 

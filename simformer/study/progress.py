@@ -20,7 +20,7 @@ TAIL_BYTES = 16_384
 """What of a job's log is read."""
 
 _BAR = re.compile(r"\| *(\d+)/\d+ \[")
-_START = r"(?:^|\])(?:\[?rank ?\d+\]?: *)?"  # a message may stand right behind a progress bar
+_START = r"(?:^|\])(?:\[?rank ?\d+\]?: *)?"  # a message may follow right behind a progress bar
 _ERROR = re.compile(_START + r"(error: .+|Fatal Python error: .+|[\w.]*(?:Error|Exception)\b.*)")
 _STOPPED = re.compile(_START + r"interrupted[:;]")
 

@@ -19,7 +19,7 @@ from simformer.study.runs import CELL, Runs
 from simformer.study.sources import require_predictions
 
 STATES = ("done", "running", "queued", "interrupted", "failed", "changed", "missing")
-"""What a training can be; 'changed': done or begun with other settings or novel classes, so that it starts anew."""
+"""What a training can be; 'changed': done or begun with other settings or novel classes, so that it starts over."""
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def status_text(status: Status, now: datetime, colour: bool) -> str:
         ),
         _list(
             "begun with other settings or novel classes, so the next run refuses their saved state: delete these "
-            "folders\nto train anew, or restore the settings to continue", "yellow", colour,
+            "folders\nto start over, or restore the settings to continue", "yellow", colour,
             [[visible(str(t.stale), None)] for t in status.trainings if t.stale is not None],
         ),
         _left(status, now),

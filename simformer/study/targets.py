@@ -13,7 +13,7 @@ from simformer.text.to_make import results_of, study_of
 FOLDERS = (".", "partial", "figures", "intervals", "t_test", "label_quality", "diagnostics", "per_class")
 """Folders of the results that hold files called like an experiment."""
 PICTURES = ("comparison", "gallery", "curves")
-"""What stands before an experiment's name in the name of a picture that is made for it, e.g. gallery.table1.png."""
+"""What comes before an experiment's name in the name of a picture that is made for it, e.g. gallery.table1.png."""
 
 
 def targeted(catalogue: Catalogue, targets: Sequence[str]) -> list[str]:

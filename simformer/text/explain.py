@@ -50,7 +50,7 @@ def explain(model: type[BaseModel], item: Mapping[str, Any], prefix: str) -> str
     Args:
         model: the settings class that was validated.
         item: one of `ValidationError.errors()`.
-        prefix: dotted key under which the content stands in its file.
+        prefix: dotted key of the content in its file.
     """
     location, place = _follow(model, item["loc"])
     key = ".".join(filter(None, [prefix, *location]))
@@ -123,7 +123,7 @@ def _nearest(place: type[BaseModel], name: str) -> str:
 
 
 def _find(content: Any, location: Sequence[str | int]) -> list[Any]:
-    """Return what stands at a location of nested mappings and lists: one item, or none if there is no such key."""
+    """Return what is at a location in nested mappings and lists: one item, or none if there is no such key."""
     for part in location:
         inside = isinstance(content, (list, tuple)) and isinstance(part, int) and part < len(content)
         if not inside and not (isinstance(content, Mapping) and part in content):

@@ -1,6 +1,6 @@
 """YAML without surprises: the text of a file has one meaning, the one that its writer sees.
 
-YAML 1.1 reads `010` as 8, `1:30` as 90, `no` as false and `2024-01-01` as a date. Merge keys, tags and keys that stand
+YAML 1.1 reads `010` as 8, `1:30` as 90, `no` as false and `2024-01-01` as a date. Merge keys, tags and keys that occur
 twice hide or drop other content. All of these are refused; the message has the line and says what to write instead.
 """
 
@@ -107,7 +107,7 @@ class _Values:
         if isinstance(node, ScalarNode):
             return _scalar(node)
         if any(node is outer for outer in self.around):
-            raise UserError(f"{_line(node)}: an alias stands within the value that it repeats; write the value out")
+            raise UserError(f"{_line(node)}: an alias is inside the value that it repeats; write the value out")
         self.around.append(node)
         assert isinstance(node, (MappingNode, SequenceNode))
         value = self._mapping(node) if isinstance(node, MappingNode) else [self.of(item) for item in node.value]

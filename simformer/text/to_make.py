@@ -52,7 +52,7 @@ def to_make(path: Path | str, study: Sequence[Path | str] = ()) -> str:
     if not study and (found := study_of(path)):
         study = [found]
     named = [] if not study or [*map(Path, study)] == [DEFAULT] else ["--configfile", *map(str, study)]
-    # Between the study files and the target stands an option, else the target would be one more study file.
+    # An option separates the study files from the target, which would else be one more study file.
     return shlex.join(["snakemake", *named, "--cores", "1", str(path)])
 
 

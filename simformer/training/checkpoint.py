@@ -81,7 +81,7 @@ def load_state(folder: Path, parts: dict[str, Stateful], identity: Mapping[str, 
     if changed:
         raise UserError(
             f"{path}: belongs to a training with other {', other '.join(changed)}. "
-            f"Delete {folder} to train anew with the present ones, or restore the old ones to continue"
+            f"Delete {folder} to start over with the present ones, or restore the old ones to continue"
         )
     try:
         for name, part in parts.items():

@@ -74,7 +74,7 @@ MEANS = {
         ("seeds: ~", "'~' means null"),
         ("seeds: !!python/tuple [0]", "the tag", "is not read here; remove it"),
         ("seeds: !!int '1'", "the tag"),
-        ("seeds: &a [*a]", "alias stands within the value that it repeats"),
+        ("seeds: &a [*a]", "alias is inside the value that it repeats"),
         ("seeds: [" + "[" * 60 + "]" * 60 + "]", "more than 50 levels"),
         ("seeds: [" + "9" * 5000 + "]", "a number of 5000 digits"),
         ("seeds: [0]\nseeds: [1]", "key 'seeds' is given twice"),

@@ -31,7 +31,7 @@ CELL, GAP = 1.5, 0.05
 LEFT, RIGHT, TOP, BOTTOM = 0.55, 0.85, 0.45, 0.75
 """Room for the texts beside a block of pictures, for the scale, the titles and the legend, inches."""
 NARROW = 7
-"""Columns up to which two images stand side by side."""
+"""Columns up to which two images are side by side."""
 SMALLEST = 0.04
 """Share of an image that the class of its maps covers at least, if there are enough such images."""
 

@@ -11,7 +11,7 @@ NONE = "-"
 Lack = Literal["", "no spread", "one image", "few seeds", "no value"]
 """Why there is no number; empty if there is one."""
 IN_CELLS: tuple[Lack, ...] = ("no spread", "one image")
-"""Reasons that stand in the cell itself; the others show in the number of seeds, or in the other cells of the line."""
+"""Reasons that are in the cell itself; the others show in the number of seeds, or in the other cells of the line."""
 MEANINGS: dict[Lack, str] = {
     "no spread": "No spread: the numbers are equal, or differ only by rounding, so there is neither an interval nor a "
     "p value.",

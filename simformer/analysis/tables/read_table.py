@@ -65,7 +65,7 @@ def read_results(path: Path, *columns: str) -> pd.DataFrame:
     Args:
         path: the file.
         columns: that it must have, beside KEYS.
-    Raises: UserError as `read_table`, for an unknown metric, and for a line that is missing or stands twice.
+    Raises: UserError as `read_table`, for an unknown metric, and for a line that is missing or occurs twice.
     """
     table = read_table(path, *KEYS, *columns)
     if unknown := [metric for metric in table["metric"].unique() if metric not in METRIC_NAMES]:

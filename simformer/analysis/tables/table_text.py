@@ -32,7 +32,7 @@ BOLD_NUMBER = re.compile(r"\*\*(\d[^*]*)\*\*")
 def pivot(table: pd.DataFrame, spec: Mapping[str, Any]) -> pd.DataFrame:
     """Arrange the cells as printed: one line per method, one column per dataset, split and metric.
 
-    Beside the measured numbers stand the reported ones and the differences, where the paper has any. A cell with
+    The reported numbers and the differences are beside the measured ones, where the paper has any. A cell with
     fewer seeds than the others tells its n. The best measured number of a column is bold, as printed, among rows that
     are ranked. While one of their runs is missing, none is.
 

@@ -171,7 +171,7 @@ def _by_id(path: Path, found: dict[int, re.Match[str]]) -> dict[int, str | None]
                     f'around a name that holds a separator: {key},"a, b"'
                 )
         if key in first:
-            raise UserError(f"{path}: id {key} stands there twice, in lines {first[key]} and {number}; keep one line")
+            raise UserError(f"{path}: id {key} is given twice, in lines {first[key]} and {number}; keep one line")
         first[key] = number
         names[key] = name.strip("\"' ") or None
     return names

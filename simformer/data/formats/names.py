@@ -97,7 +97,7 @@ def read_colours(path: Path) -> dict[int, str | None]:
         path: COLOURS_FORM, in any order and with any separators; CVAT's labelmap.txt has this form, too.
 
     Raises:
-        UserError: a line has no colour, a colour stands there twice, or two colours share a name.
+        UserError: a line has no colour, a colour is given twice, or two colours share a name.
     """
     colours: dict[int, str | None] = {}
     for number, line in enumerate(LINE_END.split(read_own(path)), 1):
@@ -113,7 +113,7 @@ def read_colours(path: Path) -> dict[int, str | None]:
         name = (before if before.strip(" \t,;:\"'") else after.partition("::")[0]).strip(" \t,;:\"'")
         value = rgb[0] << 16 | rgb[1] << 8 | rgb[2]
         if value in colours and colours[value] != (name or None):
-            raise UserError(f"{path}: line {number}: colour {_triple(value)} stands there twice; keep one line")
+            raise UserError(f"{path}: line {number}: colour {_triple(value)} is given twice; keep one line")
         colours[value] = name or None
     if not any(colours.values()):
         raise UserError(f"{path}: no colours with names; expected {COLOURS_FORM}")

@@ -53,7 +53,7 @@ def test_yaml_by_its_ending(tmp_path):
         ("grass,0\nsky,1\n", "line 1 is 'grass,0': a number beside a name"),
         ("road,128,64,128\nsky,70,130,180\n", "for colours: --colours"),
         ("id,name,r,g,b\n0,road,128,64,128\n", "line 2 has more than two cells: '0,road,128,64,128'"),
-        ("0,grass\n0,sky\n", "id 0 stands there twice, in lines 1 and 2"),
+        ("0,grass\n0,sky\n", "id 0 is given twice, in lines 1 and 2"),
         ("0,grass\n1000,sky\n", "names of ids up to 1000; an id is a number from 0 to 255"),
         ("name\ngrass\nsky\n", "begins with 'name', which looks like a heading"),
         ("name,colour\ngrass,green\n", "begins with 'name,colour', which looks like a heading"),
