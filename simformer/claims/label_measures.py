@@ -67,7 +67,15 @@ def best_threshold(counts: np.ndarray) -> int:
 def class_precisions(
     scores: Tensor, present: tuple[int, ...], truth: np.ndarray, novel: tuple[int, ...]
 ) -> dict[int, float]:
-    """Pixel average precision of the map of every novel class that the truth holds, over its known pixels."""
+    """Pixel average precision of the map of every novel class that the truth holds, over its known pixels.
+
+    Args:
+        scores: class maps of an image, [P, H, W].
+        present: ids of their P classes.
+        truth: true label map, 255 where unknown, [H, W].
+        novel: ids of the novel classes.
+    Returns: average precision, 0 to 1, by class id.
+    """
     known = truth != IGNORE
     flat, labels = scores[:, torch.from_numpy(known)], truth[known]
     held = [c for c in present if c in novel and (labels == c).any()]

@@ -99,6 +99,10 @@ def distance_between_images(images: Sequence[HeldOut], maps: Sequence[Tensor]) -
     """E_diff: mean distance of the maps that one class has in different images, the yardstick of all other gaps.
 
     Constant maps have no gap between views, and none between images either. NaN if no class has two images.
+
+    Args:
+        images: held-out images.
+        maps: class maps of each, a row per class of the image, [P, h, w].
     """
     gaps = [
         mean_gaps(maps[i][[row]], enlarged(maps[j][None, [other]], maps[i].shape[-2:])[0])[0]

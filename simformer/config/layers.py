@@ -225,7 +225,7 @@ class RunConfig(Settings):
 
     @classmethod
     def from_flat(cls, content: Mapping[str, Any], source: str) -> RunConfig:
-        """Build from dotted keys (what `flat` returns)."""
+        """Build from dotted keys (what `flat` returns); UserError names `source` if there is a mistake in them."""
         if not isinstance(content, Mapping) or "settings" in content:
             raise UserError(f"{source}: expected flat settings with dotted keys, e.g. {{optim.steps: 100}}")
         nested: dict[str, Any] = {"settings": {}}

@@ -60,7 +60,7 @@ def to_rgb(image: Image.Image, depth: int, where: str) -> NDArray[np.uint8]:
 
 
 def turn_upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Turn pixels as an EXIF orientation (1 to 8) says; any other value leaves them as they are."""
+    """Turn pixels [H, W, ...] as an EXIF orientation (1 to 8) says; any other value leaves them as they are."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     rows = slice(None, None, -1 if orientation in (3, 4, 7, 8) else 1)

@@ -58,14 +58,19 @@ def resized_shape(height: int, width: int, short_edge: int, max_long_edge: int) 
 def resize_image(
     image: np.ndarray, height: int, width: int, method: Image.Resampling = Image.Resampling.BILINEAR
 ) -> np.ndarray:
-    """Resize an image with anti-aliased interpolation (Pillow)."""
+    """Resize an image with anti-aliased interpolation (Pillow): uint8 [H, W, 3] to [height, width, 3]."""
     if image.shape[:2] == (height, width):
         return image
     return np.asarray(Image.fromarray(image).resize((width, height), method))
 
 
 def resize_label(label_map: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize a label map with floor-nearest: source index = floor(target index * in / out)."""
+    """Resize a label map with floor-nearest: source index = floor(target index * in / out).
+
+    Args:
+        label_map: class ids, uint8 [H, W].
+        height, width: of the result, pixels.
+    """
     rows = np.arange(height) * label_map.shape[0] // height
     columns = np.arange(width) * label_map.shape[1] // width
     resized: np.ndarray = label_map[rows[:, None], columns]
@@ -122,7 +127,7 @@ def _choose_crop(
 
 
 def color_jitter(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """SSD colour jitter on a uint8 RGB image: brightness, contrast, saturation, hue, each with probability 1/2.
+    """SSD colour jitter on an RGB image, uint8 [H, W, 3]: brightness, contrast, saturation, hue, each half of the time.
 
     Contrast comes before saturation and hue, or after them, with equal probability; every step clips to
     0..255 and truncates to uint8. Saturation and hue are those of OpenCV's 8-bit HSV (hue 0..179).

@@ -115,7 +115,7 @@ def with_statistics(simnet: SimNet, a: Tensor, b: Tensor) -> SimNet:
 
     Args:
         simnet: the network, which stays as it is.
-        a, b: embeddings of the pixels whose pairs count, see `SimNet.forward`.
+        a, b: embeddings of the pixels whose pairs count, [..., J, C] each, see `SimNet.forward`.
     """
     copied = copy.deepcopy(simnet).train()
     for module in copied.modules():

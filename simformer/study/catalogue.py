@@ -85,6 +85,7 @@ class Catalogue:
         """Return every result that an experiment shows: datasets and splits first, then rows, then seeds.
 
         A method whose predictions do not depend on the seed has one result, not one per seed.
+        Raises: UserError if the study has no split for the experiment.
         """
         table = self.experiment(name)
         found = [
@@ -117,7 +118,10 @@ class Catalogue:
         return [seed for seed in seeds if seed in folders.values()]
 
     def figure(self, name: str) -> FigureFile:
-        """Return a figure of images with the study's first dataset, split and seed where it names none."""
+        """Return a figure of images with the study's first dataset, split and seed where it names none.
+
+        Raises: UserError if its file has a mistake, or the study lacks its dataset, split or methods.
+        """
         path = self._path("figures", name)
         figure = parse(FigureFile, read_yaml(path), str(path))
         for method in figure.methods:
@@ -145,7 +149,10 @@ class Catalogue:
         return lineage[-1].model_copy(update={name: getattr(named[-1], name) for name in inherited})
 
     def training_chain(self, method: str) -> list[str]:
-        """Return a method's teachers, the first to be trained first, and the method; none if it is not trained here."""
+        """Return a method's teachers, the first to be trained first, and the method; none if it is not trained here.
+
+        Raises: UserError if teachers form a circle, or one has seen novel masks or is not trained here.
+        """
         chain: list[str] = []
         following: str | None = None if self.method(method).labels == "none" else method
         while following is not None:
@@ -236,7 +243,7 @@ class Catalogue:
         return parse_layers(ModelSettings, models, "settings.model")
 
     def split_json(self, dataset: str, split: str) -> str:
-        """Return the specification of a split as canonical JSON ('full' has no novel class)."""
+        """Return the specification of a split as canonical JSON ('full' has no novel class); UserError without one."""
         if split == FULL_SPLIT:
             return json.dumps({"full": True})
         number = int(split.removeprefix("split"))

@@ -167,6 +167,7 @@ def join(device: torch.device) -> Iterator[Processes]:
 
     Args:
         device: this process's own; gloo carries CPU tensors (and all short messages), nccl those on GPUs.
+    Raises: UserError if the connection to another process is lost.
     """
     if not started_by_torchrun() or os.environ["WORLD_SIZE"] == "1":
         yield ALONE

@@ -31,6 +31,7 @@ def write_splits_page(files: Sequence[Path], class_counts: dict[str, int], outpu
         files: pinned split files, `<dataset>/split<k>.yaml`.
         class_counts: K by dataset.
         output: the page.
+    Raises: UserError if a file has another name, or is of a dataset without a K.
     """
     datasets: dict[str, dict[int, dict[int, str]]] = {}
     for path in files:

@@ -212,8 +212,8 @@ def percentile_interval(values: np.ndarray, size: np.ndarray) -> Interval:
     """Interval between percentiles of a statistic.
 
     Args:
-        values: the statistic of every draw; draws without a value (NaN or infinite) do not count.
-        size: of the numbers that the statistic is made of, per draw; tells what is rounding.
+        values: the statistic of every draw, [draws]; draws without a value (NaN or infinite) do not count.
+        size: of the numbers that the statistic is made of, [draws]; tells what is rounding.
     Returns: the interval; none if no draw has a value, or the percentiles are equal but for rounding.
     """
     known = np.isfinite(values)

@@ -42,6 +42,7 @@ def train_context_classifier(
         job: of its label set only the image-level labels are used (`image_labels`).
         predicted: masks predicted by the segmentation network of the round before; None without attention.
         confounder: their averages; None without attention.
+    Raises: UserError if masks are missing or have no use, or are of another dataset or split.
     """
     device, settings, labels = job.device, spec.settings, job.labels
     _check(settings, predicted is not None and confounder is not None)

@@ -72,7 +72,7 @@ def pooled_logits(raw: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def enlarged(maps: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Resize maps bilinearly so that the corner cells lie on the corner pixels (`align_corners`)."""
+    """Resize maps [B, C, h, w] bilinearly to [B, C, *size]; corner cells lie on corner pixels (`align_corners`)."""
     return F.interpolate(maps, size=size, mode="bilinear", align_corners=True)
 
 

@@ -41,6 +41,12 @@ def sgd_step(
 ) -> dict[str, float]:
     """Go one step down the gradient of a loss.
 
+    Args:
+        loss: scalar.
+        network: whose weights change.
+        optimizer: made by `build_sgd` for this network.
+        step, steps: number of this step, from 0, and of all steps.
+        settings: learning rate, its schedule, and the bound of the gradient's norm.
     Returns: 'loss', 'grad_norm' (before clipping) and 'lr' (of the backbone).
     Raises: FloatingPointError if the loss or its gradient is not finite, before any weight is changed.
     """
