@@ -66,12 +66,12 @@ def check_table(spec: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame([dict(zip(PLACE, key[:2], strict=True)) | evaluate(claims) for key, claims in groups.items()])
 
 
-def evaluate(claims: Sequence[Claim], draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
+def evaluate(claims: Sequence[Claim], draws: int = DRAWS) -> dict[str, Any]:
     """Evaluate one claim, measured with one or several seeds; seeds without a value do not count.
 
     Args:
         claims: one per seed.
-        draws, seed: of the bootstrap.
+        draws: of the bootstrap.
     Returns: the columns of `check_table` but for dataset and split.
     """
     claim = claims[0]
@@ -81,7 +81,7 @@ def evaluate(claims: Sequence[Claim], draws: int = DRAWS, seed: int = 0) -> dict
     per_seed = np.array([mean for _, mean in means if np.isfinite(mean).all()]).reshape(-1, 2)
     first, second = per_seed.mean(axis=0) if measured else np.full(2, math.nan)
     value = float(_compared(first, second, claim))
-    images = _over_images(measured, names, draws, seed)
+    images = _over_images(measured, names, draws)
     seeds = _over_seeds(per_seed, claim)
     return {
         **{name: getattr(claim, name) for name in ("method", "check", "statement", "first", "second", "statistic")},
@@ -121,11 +121,11 @@ def verdict(interval: Interval, value: float, claim: Claim) -> str:
     return "opposite" if (high < neutral if above else low > neutral) else "no"
 
 
-def _over_images(claims: Sequence[Claim], names: list[str], draws: int, seed: int) -> Interval:
+def _over_images(claims: Sequence[Claim], names: list[str], draws: int) -> Interval:
     """Percentile interval over draws of the images, each arm averaged over the seeds."""
     if lack := lack_of_images(names):
         return no_interval(lack)
-    weights = drawn_images(len(names), draws, seed)
+    weights = drawn_images(len(names), draws)
     first, second = np.mean([_arms(claim, names, weights) for claim in claims], axis=0)
     values = _compared(first, second, claims[0])
     size = values if claims[0].statistic == "ratio" else np.maximum(abs(first), abs(second))

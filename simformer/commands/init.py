@@ -1,4 +1,4 @@
-"""Subcommand that writes the workflow and its configuration into a folder, for whoever installed the wheel."""
+"""Subcommand that writes the workflow and its configuration into a folder, after an installation from the wheel."""
 
 from __future__ import annotations
 

@@ -102,9 +102,9 @@ def planned(args: argparse.Namespace, describe: Callable[..., Any], *names: obje
 
 @contextmanager
 def in_workflow(args: argparse.Namespace) -> Iterator[None]:
-    """Work in the folder of the workflow whose study `--study` names, since the paths in a study begin there.
+    """Work in the folder of the workflow whose study `--study` names, since the paths in a study are relative to it.
 
-    Paths among the arguments begin in the working directory, and are told from there.
+    Paths among the arguments are relative to the working directory, and are rewritten.
     """
     import contextlib
     import os

@@ -1,4 +1,4 @@
-"""Subcommands for whoever runs a study: how far it is, and whether this machine is fit for it."""
+"""Subcommands that look at a study: how far it is, and whether this machine is fit for it."""
 
 from __future__ import annotations
 

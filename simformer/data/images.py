@@ -219,7 +219,7 @@ def verify_checksums(data: bytes, where: str) -> None:
 def write_label(path: Path, array: NDArray[np.uint8]) -> None:
     """Write a label map, uint8 [H, W], as a single-channel PNG, atomically; ValueError if it is not one.
 
-    It may be lost in a power cut: label sets hold the checksums of their maps, and whoever reads a map compares it.
+    It may be lost in a power cut: label sets hold the checksums of their maps, and every reader compares them.
     """
     atomic_write_bytes(path, encode_label(array), durable=False)
 

@@ -45,7 +45,7 @@ OTHER_PICTURES = (
     ".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".j2k", ".jpe", ".jfif", ".pjpeg", ".dng", ".cr2", ".cr3",
     ".nef", ".arw", ".raf", ".orf", ".rw2", ".psd", ".xcf", ".svg", ".ppm", ".pgm", ".pnm", ".tga", ".exr", ".ico",
 )  # fmt: skip
-"""Endings of pictures that are not read; whoever has such files is told."""
+"""Endings of pictures that are not read; messages name such files."""
 
 LABEL_SUFFIXES = (".png",)
 """Endings of label maps, in upper or lower case."""

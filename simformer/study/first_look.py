@@ -1,7 +1,7 @@
 """The two files with which a user first trains on a dataset that `simformer import` has written (docs/tutorial.md).
 
 The settings are for two CPU cores and a few hundred photographs: small crops, a small network that starts from ImageNet
-weights, few steps. Whoever leaves `inference` and `settings` out has the paper's.
+weights, few steps. A dataset file without `inference` and `settings` has the paper's.
 """
 
 from __future__ import annotations

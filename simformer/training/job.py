@@ -58,7 +58,7 @@ class Job:
         state: directory of the resumable state and the growing log; removed when the outputs are written.
         outputs: files written at the end.
         runtime: device, workers, intervals.
-        inference: test-time sizes that the model file shall hold, for whoever predicts with it; None if not known.
+        inference: test-time sizes that the model file holds for predictions; None if not known.
     """
 
     data: Path

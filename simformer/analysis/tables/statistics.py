@@ -150,7 +150,6 @@ def paired_bootstrap(
     chosen: Sequence[int],
     *,
     draws: int = DRAWS,
-    seed: int = 0,
 ) -> Interval:
     """Percentile interval of the difference of mean IoU when the test images are drawn anew, with replacement.
 
@@ -161,7 +160,6 @@ def paired_bootstrap(
         a, b: the evaluations of two methods, one per training, on the same images.
         chosen: ids of the classes in the mean; a class that a draw does not hold is left out of it.
         draws: number of draws.
-        seed: of the draws.
     Returns: the interval of mean IoU(a) - mean IoU(b), percentage points; none of a single image, nor where all draws
         agree, as those of two equal methods do.
     Raises: ValueError if the images differ.
@@ -171,7 +169,7 @@ def paired_bootstrap(
         raise ValueError("the evaluations cover different images")
     if lack := lack_of_images(names):
         return no_interval(lack)
-    weights = drawn_images(len(names), draws, seed)
+    weights = drawn_images(len(names), draws)
     first, second = (_over_trainings(group, chosen, weights) for group in (a, b))
     return percentile_interval(first - second, np.maximum(abs(first), abs(second)))
 
@@ -186,7 +184,7 @@ def image_bootstrap(group: Sequence[Evaluation], chosen: Sequence[int], *, draws
     """
     if lack := lack_of_images(group[0].images):
         return no_interval(lack)
-    weights = drawn_images(len(group[0].images), draws, 0)
+    weights = drawn_images(len(group[0].images), draws)
     means = _over_trainings(group, chosen, weights)
     return percentile_interval(means, means)
 
@@ -203,9 +201,12 @@ def _over_trainings(group: Sequence[Evaluation], chosen: Sequence[int], weights:
     return means
 
 
-def drawn_images(count: int, draws: int, seed: int) -> np.ndarray:
-    """Return how often each of `count` images occurs when as many are drawn with replacement, [draws, count]."""
-    return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
+def drawn_images(count: int, draws: int) -> np.ndarray:
+    """Return how often each of `count` images occurs when as many are drawn with replacement, [draws, count].
+
+    The seed is fixed, so that equal results have equal intervals.
+    """
+    return np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=draws)
 
 
 def percentile_interval(values: np.ndarray, size: np.ndarray) -> Interval:

@@ -149,7 +149,7 @@ def test_the_commands_refuse_it(workflow, capsys, command):
 
 @pytest.mark.parametrize("target", ["results/mine/one.csv", "../results/mine/one.csv"])
 def test_a_study_is_looked_at_from_any_folder(workflow, monkeypatch, capsys, target):
-    """`results` and `data` of a study begin in the folder of its workflow, wherever a command is typed."""
+    """`results` and `data` of a study are relative to the folder of its workflow, wherever a command is typed."""
     touch(workflow / "results/mine/toys/split1/weak/seed0/state/state.pt", "")
     (workflow / "docs").mkdir()
     monkeypatch.chdir(workflow / "docs")
