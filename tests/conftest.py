@@ -117,6 +117,11 @@ def any_hardware(monkeypatch):
     monkeypatch.setattr("simformer.machine.devices.has_bf16", lambda device: True)
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return all files below a folder with their bytes."""
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
 def job_in(folder: Path, data: Path, labels, **options) -> Job:
     """Return a training job whose files lie in a folder; options are those of Runtime."""
     outputs = TrainOutputs(folder / "model.safetensors", folder / "log.csv", folder / "train.json")

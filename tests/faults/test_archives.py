@@ -15,6 +15,7 @@ import pytest
 
 from simformer.cli import main
 from simformer.data import archive_checks
+from tests.conftest import contents
 from tests.faults.harness import refused, write_dataset
 from tests.faults.packing import arguments, special, tarred, zipped
 from tests.published import write_ade20k
@@ -25,8 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """The files of a small folder dataset by name."""
-    folder = write_dataset(tmp_path_factory.mktemp("archives") / "mine")
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return contents(write_dataset(tmp_path_factory.mktemp("archives") / "mine"))
 
 
 EXTRA = {  # what is added to a good archive, and what is said

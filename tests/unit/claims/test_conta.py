@@ -13,8 +13,6 @@ from simformer.claims.claim import load_claims
 from simformer.claims.conta import Inputs, RoundMaps, companions, conta_claims, mask_counts, spill_shares
 from simformer.config.settings import IGNORE
 from simformer.data.images import read_label
-from simformer.data.masking import mask_labels
-from simformer.data.splits import make_split
 from tests.specifications import study_of
 from tests.unit.baselines.stages import CAM, CPU, made_maps
 
@@ -31,12 +29,6 @@ def made_of(truth, shift, labels, folder):
             yield image, ClassMaps(image.classes, scores, 1, label_map.shape)
 
     return made_maps(labels, f"made {shift}", compute, folder / "maps.json")
-
-
-@pytest.fixture(scope="module")
-def truth(scenes, tmp_path_factory):
-    full = make_split(scenes.index.classes, {"full": True})
-    return mask_labels(scenes.data, scenes.index, full, tmp_path_factory.mktemp("truth"))
 
 
 @pytest.fixture(scope="module")

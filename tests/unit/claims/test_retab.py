@@ -14,18 +14,10 @@ from simformer.claims.claim import load_claims
 from simformer.claims.retab import Inputs, retab_claims
 from simformer.claims.retab_walks import View, counts, own_argmax, true_affinity, true_boundaries
 from simformer.data.derived_labels import UNSURE
-from simformer.data.masking import mask_labels
-from simformer.data.splits import make_split
 from tests.unit.baselines.retab.retab_stages import WALK
 from tests.unit.baselines.retab.test_propagation import Colours
 
 NOVEL = (6, 8)
-
-
-@pytest.fixture(scope="module")
-def truth(scenes, tmp_path_factory):
-    full = make_split(scenes.index.classes, {"full": True})
-    return mask_labels(scenes.data, scenes.index, full, tmp_path_factory.mktemp("truth"))
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from simformer.data.images import read_label, write_label
 from simformer.data.index import DatasetIndex
 from simformer.data.scenes import generate_scenes
 from simformer.errors import UserError
+from tests.conftest import contents
 
 K = 16
 TRAIN = [f"train_{i:05d}" for i in range(4)]
@@ -59,11 +60,6 @@ def image(root, name=TRAIN[1]):
 
 def label(root, name=TRAIN[1]):
     return root / "labels" / f"{name}.png"
-
-
-def contents(root):
-    """Return all files below a folder with their bytes."""
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def append(path, line):

@@ -22,6 +22,7 @@ from simformer.data.images import decode_label, read_image
 from simformer.data.layout import FINISHED
 from simformer.data.prepare import prepare
 from simformer.errors import UserError
+from tests.conftest import contents
 from tests.published import (
     HEIGHT,
     WIDTH,
@@ -45,10 +46,9 @@ def ade(tmp_path):
     return tmp_path / "ade.zip", write_ade20k(tmp_path / "ade.zip")
 
 
-def contents(root):
-    """Return all files below a folder with their bytes, but for the note of what it was made from."""
-    files = (path for path in root.rglob("*") if path.is_file() and path.name != FINISHED)
-    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+def made(root):
+    """Return the files of a dataset with their bytes, but for the note of what it was made from."""
+    return {name: content for name, content in contents(root).items() if name != FINISHED}
 
 
 def member(subset, name, kind="images"):
@@ -61,8 +61,8 @@ def test_the_result_does_not_depend_on_the_number_of_processes(tmp_path):
     dataset = source("ade20k", archive=tmp_path / "ade.zip")
     for workers in (1, 2):
         prepare(dataset, {}, tmp_path / str(workers), workers)
-    assert contents(tmp_path / "1") == contents(tmp_path / "2")
-    assert len(contents(tmp_path / "1")) == 2 * 49 + 3
+    assert made(tmp_path / "1") == made(tmp_path / "2")
+    assert len(made(tmp_path / "1")) == 2 * 49 + 3
 
 
 def test_photographs_keep_their_bytes_whatever_their_colours(ade, tmp_path):
@@ -86,7 +86,7 @@ def test_a_folder_gives_the_same_dataset_by_hard_links(ade, tmp_path):
         pack.extractall(tmp_path / "unpacked")
     prepared(source("ade20k", archive=archive), tmp_path / "a")
     prepared(source("ade20k", archive=tmp_path / "unpacked"), tmp_path / "b")
-    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert made(tmp_path / "a") == made(tmp_path / "b")
     assert (tmp_path / f"b/images/{FIRST}.jpg").samefile(tmp_path / "unpacked" / member("training", FIRST))
 
 
@@ -223,10 +223,10 @@ def test_a_changed_source_is_converted_afresh(ade, tmp_path, monkeypatch):
 def test_source_and_destination_must_not_contain_each_other(ade, tmp_path, place):
     with zipfile.ZipFile(ade[0]) as pack:
         pack.extractall(tmp_path / "data/ade")
-    before = contents(tmp_path / "data")
+    before = made(tmp_path / "data")
     with pytest.raises(UserError, match="source and destination .* overlap"):
         prepare(source("ade20k", archive=tmp_path / "data/ade"), {}, tmp_path / place, 1)
-    assert contents(tmp_path / "data") == before
+    assert made(tmp_path / "data") == before
 
 
 def break_off(data, where):
@@ -292,5 +292,5 @@ def test_a_killed_run_is_continued_not_repeated(many, tmp_path):
         now = (out / path.relative_to(staging)).stat()
         assert (now.st_ino, now.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     prepare(source("ade20k", archive=many), {}, tmp_path / "straight", 1)
-    assert contents(out) == contents(tmp_path / "straight")
+    assert made(out) == made(tmp_path / "straight")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "straight"]

@@ -17,6 +17,7 @@ from simformer.data.audit import audit
 from simformer.data.folder import import_folder
 from simformer.data.scenes import generate_scenes
 from simformer.errors import UserError
+from tests.conftest import contents
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +26,6 @@ def source(tmp_path_factory):
     root = tmp_path_factory.mktemp("source") / "mine"
     generate_scenes(root, SceneSettings(size=32, train=3, test=2))
     return root
-
-
-def contents(root):
-    """Return all files below a folder with their bytes."""
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def pack(source, archive, top):

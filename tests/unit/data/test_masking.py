@@ -22,6 +22,7 @@ from simformer.data.masking import hide_novel, mask_labels
 from simformer.data.pairs import PairChooser
 from simformer.data.splits import make_split
 from simformer.pseudo_labels import pseudo_labels
+from tests.conftest import contents
 
 FOUR = slice(1, 5)
 CPU = torch.device("cpu")
@@ -69,10 +70,6 @@ def audited_anew(index: DatasetIndex, data: Path) -> DatasetIndex:
     return replace(index, train=tuple(records))
 
 
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
 def batches(data: Path, labels: LabelSet) -> list:
     """All that training reads of some groups, as plain bytes and lists."""
     augment = AugmentSettings(crop=48, short_edges=(48, 56), max_long_edge=96)
@@ -95,7 +92,7 @@ def everything(data: Path, index: DatasetIndex, split, folder: Path) -> tuple:
     fill_labels(masked, folder / "fill")
     choosers = [PairChooser(masked, mode) for mode in ("paper", "code")]
     pairs = [[c.choose(i, np.random.default_rng([i, j])) for i in range(4) for j in range(5)] for c in choosers]
-    return masked.hash, content(folder), pairs, batches(data, masked)
+    return masked.hash, contents(folder), pairs, batches(data, masked)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -132,7 +129,7 @@ def test_no_hidden_pixel_reaches_weights_or_pseudo_labels(
         for rule in ("released", "common", "present"):
             folder = tmp_path / name / "pseudo" / rule
             pseudo_labels(trained, data, labels, sizes, CPU, folder, choice=PseudoSettings(rule=rule))
-        results.append((outputs.model.read_bytes(), content(tmp_path / name / "pseudo")))
+        results.append((outputs.model.read_bytes(), contents(tmp_path / name / "pseudo")))
     assert results[0] == results[1]
     assert len(results[0][1]) >= 2 * len(scenes.index.train) + 3
 

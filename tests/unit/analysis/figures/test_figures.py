@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -41,12 +40,6 @@ def trained(scenes, masked, new_config):
 @pytest.fixture(scope="module")
 def scene(scenes, split):
     return Scene(scenes.data, scenes.index, split, InferenceSettings(short_edge=48, max_long_edge=96), CPU)
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
 
 
 def legend(figure):

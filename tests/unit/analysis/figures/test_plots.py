@@ -14,12 +14,6 @@ from simformer.metrics import Evaluation
 from simformer.training.log import COLUMNS
 
 
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def spec(tmp_path):
     runs = []
