@@ -133,7 +133,7 @@ class TrainingStep:
             bad = [f"{name} = {value}" for name, value in zip(TERMS, terms, strict=True) if not math.isfinite(value)]
             with self.processes.together():
                 if bad:
-                    what = f"term(s) of the loss not finite: {', '.join(bad)}"
+                    what = f"the loss is not finite: {', '.join(bad)}"
                     raise _non_finite(what, step.names, step.step)
             if not math.isfinite(norm) and not self.scaler.is_enabled():
                 names = [name for part in self.processes.gather(step.names) for name in part]

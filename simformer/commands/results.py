@@ -124,6 +124,7 @@ def keep(args: argparse.Namespace) -> None:
     docs/results.md is made from that folder.
     """
     from simformer.analysis.pages.kept import keep_results
+    from simformer.machine.terminal import counted
     from simformer.study.catalogue import Catalogue
 
     with in_workflow(args):
@@ -131,7 +132,7 @@ def keep(args: argparse.Namespace) -> None:
         changed = keep_results(args.study, Path(study.results), args.output, study.experiments[0])
         shown = args.output.resolve() == KEPT.resolve()
     page = f"; now: {to_make(KEPT.with_suffix('.md'))}" if shown else f"; {KEPT}.md shows those in {KEPT} alone"
-    print("\n".join([*map(str, changed), f"{len(changed)} file(s) kept{page}"]))
+    print("\n".join([*map(str, changed), f"{counted(len(changed), 'file')} kept{page}"]))
 
 
 def results_page(args: argparse.Namespace) -> None:

@@ -109,8 +109,8 @@ class Split:
         if not self.novel:
             raise UserError(
                 f"split: all masks are needed, but there are none of {named} (tags_only of {CLASSES}). FullyOracle "
-                "and all else that learns from or is measured on every mask of the training images cannot be had: "
-                "take it out, e.g. experiments: [tags] has no such row"
+                "and everything else that needs every mask of the training images is not possible: take it out, e.g. "
+                "with experiments: [tags]"
             )
         wanted = [self.classes[i] for i in sorted({*self.novel, *tags_only})]
         raise UserError(

@@ -149,7 +149,7 @@ def read_tags(root: Path, classes: tuple[str, ...], listed: Collection[str]) -> 
         try:
             name = _known(normal(name), listed)
             if name in lines:
-                raise UserError(f"'{name}' has a line already, line {lines[name]}; keep one")
+                raise UserError(f"'{name}' is in line {lines[name]} too; keep one line")
             states = _states(cells, columns, classes)
         except UserError as error:
             problems.append(f"{path}, line {number}: {error}")

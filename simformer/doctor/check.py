@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from simformer.machine.terminal import WIDTH, paint
+from simformer.machine.terminal import WIDTH, counted, paint
 from simformer.text.visible import visible_lines
 
 COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
@@ -46,5 +46,7 @@ def checks_text(checks: Sequence[Check], colour: bool) -> str:
                 break_long_words=False, break_on_hyphens=False,
             ))  # fmt: skip
     counts = {level: sum(check.level == level for check in checks) for level in COLOURS}
-    lines.append(f"\n{len(checks)} checks: {counts['problem']} problem(s), {counts['warning']} warning(s)")
+    lines.append(
+        f"\n{len(checks)} checks: {counted(counts['problem'], 'problem')}, {counted(counts['warning'], 'warning')}"
+    )
     return "\n".join(lines)

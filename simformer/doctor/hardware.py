@@ -9,6 +9,7 @@ from pathlib import Path
 
 from simformer.doctor.check import Check
 from simformer.machine.slurm import ask
+from simformer.machine.terminal import counted
 
 SHARED_MEMORY = 1e9
 """Bytes of /dev/shm below which data-loading processes may fail."""
@@ -66,10 +67,10 @@ def _bf16_of_the_processor() -> Check:
 
 def _no_gpu(seen: int, driver: str, build: str | None) -> Check:
     if seen and build is None:
-        found = f"{seen} GPU(s), driver {driver}, but this torch is built only for the CPU"
+        found = f"{counted(seen, 'GPU')}, driver {driver}, but this torch is built only for the CPU"
         return Check("gpu", "problem", found, "install a CUDA build of torch (PyTorch's start page shows the command)")
     if seen:
-        found = f"{seen} GPU(s), driver {driver}, but torch (CUDA {build}) cannot use them"
+        found = f"{counted(seen, 'GPU')}, driver {driver}, but torch (CUDA {build}) cannot use them"
         fix = f"a driver for CUDA {build}, or a torch for this driver; echo $CUDA_VISIBLE_DEVICES must not be empty"
         return Check("gpu", "problem", found, fix)
     if _apple():

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from simformer.doctor.check import Check
+from simformer.machine.terminal import gigabytes
 from simformer.study.catalogue import Catalogue
 from simformer.study.cost import data_bytes, result_bytes
 from simformer.study.plan import Plan
@@ -36,7 +37,7 @@ def check_storage(catalogue: Catalogue, plan: Plan) -> Iterator[Check]:
 
 def _space(name: str, folder: Path, need: float, whose: str) -> Check:
     free = shutil.disk_usage(_existing(folder)).free
-    found = f"{folder}: {free / 1e9:.1f} GB free (quotas not seen), about {need / 1e9:.1f} GB needed{whose}"
+    found = f"{folder}: {free / 1e9:.1f} GB free (quotas not seen), {gigabytes(need)} needed{whose}"
     fix = f"free some space, or another place: `{name}:` in the study"
     if free < need:
         return Check(f"{name} disk", "problem", found, fix)

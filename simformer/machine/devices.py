@@ -16,6 +16,7 @@ import torch
 
 from simformer.errors import UserError
 from simformer.machine.device_names import DEVICES, EXPECTED
+from simformer.machine.terminal import counted
 
 POLL_SECONDS = 1.0
 """Pause between two looks for a free GPU."""
@@ -49,7 +50,7 @@ def choose_device(wanted: str, option: bool = True) -> torch.device:
         return torch.device(wanted)
     number = int(wanted.removeprefix("cuda:")) if wanted.startswith("cuda:") else local_rank
     if number >= visible or not visible:
-        raise UserError(f"{called}: PyTorch finds {visible} GPU(s) here, numbered from 0; {remedy}")
+        raise UserError(f"{called}: PyTorch finds {counted(visible, 'GPU')} here, numbered from 0; {remedy}")
     return torch.device("cuda", lease(1)[0] if number < 0 else number)
 
 

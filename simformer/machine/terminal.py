@@ -1,4 +1,4 @@
-"""Text for a terminal: times in words, and colour where it is wanted."""
+"""Text for a terminal: times and sizes in words, and colour where it is wanted."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ def paint(text: str, colour: str | None) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: '1 training', '2 trainings'."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def gigabytes(size: float) -> str:
+    """Return an estimated size, given in bytes: 'about 1.4 GB', 'less than 0.1 GB'."""
+    return f"about {size / 1e9:.1f} GB" if size >= 5e7 else "less than 0.1 GB"
 
 
 def duration(seconds: float) -> str:

@@ -13,7 +13,7 @@ from simformer.baselines.responses import EXPANSIONS, WALKS
 from simformer.config.fields import PUBLISHED
 from simformer.config.sources import archives
 from simformer.errors import UserError
-from simformer.machine.terminal import counted
+from simformer.machine.terminal import counted, gigabytes
 from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
 from simformer.study.cost import data_bytes, result_bytes, training_time
 from simformer.study.initial_weights import absent_weights, initial_weights, weights_file
@@ -125,14 +125,14 @@ class Plan:
         sizes = [size for size in self.downloads.values() if size is not None]
         unknown = len(self.downloads) - len(sizes)
         parts = [f"{sum(sizes) / 1e9:.1f} GB"] if sizes else []
-        parts += [f"{unknown} file(s) of unknown size"] if unknown else []
+        parts += [f"{counted(unknown, 'file')} of unknown size"] if unknown else []
         downloads = f"{' and '.join(parts) or 'nothing'} to download"
         shared, alone = ([t.gpu for t in some] for some in (self.trainings, self.unshared))
         lines = [
             f"  time on GPUs: {_told([t.gpu for t in missing], 'GPU-hours')}",
             f"  whole grid: {counted(len(shared), 'training')}{_hours(shared)}; without sharing between splits and "
             f"tables: {len(alone)}{_hours(alone)}",
-            f"  disk: about {self.disk / 1e9:.1f} GB; {downloads}",
+            f"  disk: {gigabytes(self.disk)}; {downloads}",
         ]
         if not gpu_here:
             lines.append(f"  no GPU on this machine; time on its CPU: {_told([t.cpu for t in missing], 'hours')}")

@@ -73,7 +73,7 @@ def test_a_partial_table_shows_runs_of_other_settings_as_missing(tmp_path, conte
     spec = {"title": "T", "rows": rows, "metrics": ["novel"], "reported": {}, "runs": runs, "command": "snakemake"}
     assert main(made("partial_table", spec, tmp_path)) == 0
     page = (tmp_path / "t.md").read_text()
-    assert "50.0 (n=1)" in page and f"Missing: 1 run(s), made by\n\n    snakemake {tmp_path}/1.json" in page
+    assert "50.0 (n=1)" in page and f"Missing: 1 run, made by\n\n    snakemake {tmp_path}/1.json" in page
     assert "1 of them are there with other settings or another split" in page and "0.json" not in page
     assert page.rstrip().endswith(f"    {tmp_path}/1.json")
 

@@ -174,7 +174,7 @@ MIXED = {
     "cam: labels of other classes": (lambda r: cam(r, "renamed1"), CLASSES),
     "cam: labels of another dataset": (lambda r: cam(r, "other1"), DATASET),
     "gather_maps: a shard twice": (lambda r: gather(r, "image", ["1of2", "1of2"]), "is in another shard too"),
-    "gather_maps: a shard is missing": (lambda r: gather(r, "image", ["1of2"]), "no maps of 4 image(s)"),
+    "gather_maps: a shard is missing": (lambda r: gather(r, "image", ["1of2"]), "no maps of 4 images"),
     "gather_maps: labels of another dataset": (lambda r: gather(r, "other1", ["1of2", "2of2"]), DATASET),
     "mix: maps of another dataset": (lambda r: on_maps(r, "mix", "other1", gamma=0.1), DATASET),
     "mix: labels with all masks": (lambda r: on_maps(r, "mix", "true", gamma=0.1), "kind 'full'"),

@@ -175,7 +175,7 @@ def nan_gradient(terms, output):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(nan_dice, "term(s) of the loss not finite: dice = nan."), (nan_gradient, "the gradient norm is nan.")],
+    [(nan_dice, "the loss is not finite: dice = nan."), (nan_gradient, "the gradient norm is nan.")],
 )
 def test_a_value_that_is_not_finite_stops_before_it_spoils_the_state(
     masked, new_config, run_training, tmp_path, monkeypatch, change, message

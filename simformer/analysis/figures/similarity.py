@@ -73,7 +73,9 @@ def named_example(scene: Scene, names: Sequence[str], pixel: Sequence[int] | Non
     Raises: UserError if there are not two images, the pixel lies outside, or no class is in both.
     """
     if len(names) != 2:
-        raise UserError(f"images: a similarity map needs two images, but {len(names)} image(s) are named")
+        raise UserError(
+            f"images: a similarity map needs two images; found {len(names)}: name an input and its reference"
+        )
     first, second = named_images(scene.index.test, names)
     truth = scene.truth(first)
     if pixel is not None:

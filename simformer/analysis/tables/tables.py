@@ -16,6 +16,7 @@ from simformer.analysis.tables.table_text import csv_text, latex, markdown, pivo
 from simformer.atomic import atomic_write_text
 from simformer.data.identity import OtherRun
 from simformer.errors import UserError
+from simformer.machine.terminal import counted
 from simformer.metrics import run_metrics
 from simformer.text.to_make import to_make
 from simformer.text.visible import visible
@@ -126,7 +127,7 @@ def render(
     parts = [strong(spec["title"]), markdown(wide, "method"), note]
     if commands:
         parts += [
-            f"Missing: {len(commands)} run(s), made by",
+            f"Missing: {counted(len(commands), 'run')}, made by",
             "\n".join(f"    {visible(command, None)}" for command in commands),
         ]
     if others:

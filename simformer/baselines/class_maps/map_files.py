@@ -20,6 +20,7 @@ from simformer.data.labels import LabelledImage, LabelSet
 from simformer.data.sealed import read_sealed, write_sealed
 from simformer.data.shards import WHOLE, Shard
 from simformer.errors import MAKES_IT, UserError
+from simformer.machine.terminal import counted
 
 if TYPE_CHECKING:
     import torch
@@ -164,5 +165,7 @@ def gather_maps(manifests: Sequence[Path], labels: LabelSet, destination: Path) 
         found |= shard.checksums
     names = [image.name for image in labels.images]
     if missing := [name for name in names if name not in found]:
-        raise UserError(f"{destination}: no maps of {len(missing)} image(s), e.g. '{missing[0]}'; run its shard again")
+        raise UserError(
+            f"{destination}: no maps of {counted(len(missing), 'image')}, e.g. '{missing[0]}'; run its shard again"
+        )
     return _saved(destination, shards[0].identity, labels, {name: found[name] for name in names})

@@ -165,7 +165,7 @@ FAULTS = {
         lambda text, only: text.replace("train_00000", "train_00000.png"),
         "line 2: 'train_00000.png' is in neither train.txt nor test.txt; names have no ending: write 'train_00000'",
     ),
-    "image twice": (lambda text, only: text + "train_00000,1,0\n", "line 10: 'train_00000' has a line already, line 2"),
+    "image twice": (lambda text, only: text + "train_00000,1,0\n", "line 10: 'train_00000' is in line 2 too"),
     "no state": (lambda text, only: text + "test_00000,maybe,0\n", "is 'maybe'; expected 1 (present), 0 (absent) or"),
     "cells": (lambda text, only: text + "test_00000,1\n", "line 10: 2 cells, but 3 columns"),
 }

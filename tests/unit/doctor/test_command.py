@@ -19,7 +19,7 @@ def test_exit_status_and_page(study, programs, as_pinned, monkeypatch, capsys):
     study(LARGE)
     assert main(["doctor"]) == 0  # a warning: the archive is to be downloaded
     page = capsys.readouterr().out
-    assert "0 problem(s), 1 warning(s)" in page and "-> snakemake fetch_all" in page
+    assert "0 problems, 1 warning" in page and "-> snakemake fetch_all" in page
     assert all(len(line) <= 100 for line in page.splitlines() if len(line.split()) > 1), "but for a long path alone"
     study(SCENES | {"source": {"kind": "folder", "path": "/not/there"}})
     with pytest.raises(SystemExit) as end:

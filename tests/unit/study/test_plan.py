@@ -166,7 +166,7 @@ def test_downloads_are_those_that_are_not_there_and_not_the_users_own(catalogue,
     published = {"urls": ["http://localhost/a.zip"], "bytes": 2_000_000_000}
     assert downloads(**published).downloads == {"toys/archive": 2_000_000_000}
     assert "2.0 GB to download" in downloads(**published).text(True)
-    assert "1 file(s) of unknown size" in downloads(urls=["http://localhost/a.zip"]).text(True)
+    assert "1 file of unknown size" in downloads(urls=["http://localhost/a.zip"]).text(True)
     assert downloads(**published, path="/mine.zip").downloads == {}
     fetched = tmp_path / "data/downloads/toys/archive"
     fetched.parent.mkdir(parents=True)
@@ -181,7 +181,7 @@ def test_initial_weights_that_are_published_are_downloads_until_they_are_there(c
         return make_plan(Catalogue(catalogue.study.model_dump(mode="json"), "s", tmp_path / "config"))
 
     assert plan("imagenet").downloads == {"weights/toys.resnet50": None}
-    assert "GB; 1 file(s) of unknown size to download" in plan("imagenet").text(True)
+    assert "GB; 1 file of unknown size to download" in plan("imagenet").text(True)
     assert plan("none").downloads == {} and "GB; nothing to download" in plan("none").text(True)
     file = tmp_path / "data/weights/toys.resnet50.safetensors"
     file.parent.mkdir(parents=True)

@@ -186,10 +186,10 @@ def test_results_are_kept_where_a_user_says(workflow, monkeypatch, capsys):
     monkeypatch.chdir(workflow / "docs")
     assert main(["keep", "--study", "../config/mine.yaml", "--output", "mine"]) == 0
     assert (workflow / "docs/mine/mine/one.csv").exists()
-    assert capsys.readouterr().out.endswith("1 file(s) kept; docs/results.md shows those in docs/results alone\n")
+    assert capsys.readouterr().out.endswith("1 file kept; docs/results.md shows those in docs/results alone\n")
     monkeypatch.chdir(workflow)
     assert main(["keep", "--study", "config/mine.yaml"]) == 0
-    assert capsys.readouterr().out.endswith("1 file(s) kept; now: snakemake --cores 1 docs/results.md\n")
+    assert capsys.readouterr().out.endswith("1 file kept; now: snakemake --cores 1 docs/results.md\n")
 
 
 def test_the_results_folder_itself_is_no_table(workflow, capsys):

@@ -168,7 +168,7 @@ def test_a_table_needs_its_runs_unless_it_is_partial(new_spec, tmp_path):
     cells = [cell.strip() for cell in lines[4].split("|")[1:-1]]
     assert cells[:4] == ["Best*", "33.0 ± 4.2 (n=2)", "32.5", "+0.5"]
     assert cells[-2:] == ["missing", "missing"]
-    assert "Missing: 4 run(s), made by" in lines
+    assert "Missing: 4 runs, made by" in lines
     commands = [text.strip() for text in lines if text.startswith("    ")]
     assert commands == [
         f"snakemake --configfile toys.yaml {tmp_path}/{name}.json"
