@@ -74,7 +74,7 @@ def named_example(scene: Scene, names: Sequence[str], pixel: Sequence[int] | Non
     """
     if len(names) != 2:
         raise UserError(
-            f"images: a similarity map needs two images; found {len(names)}: name an input and its reference"
+            f"images: a similarity map needs two images; found {len(names)}; name an input and its reference"
         )
     first, second = named_images(scene.index.test, names)
     truth = scene.truth(first)

@@ -155,7 +155,7 @@ def test_a_named_pair_and_pixel(scene):
     assert example.class_id == scene.truth(first)[3, 40]
     with pytest.raises(UserError, match="is outside of"):
         named_example(scene, [first.name, second.name], [3, 48])
-    with pytest.raises(UserError, match="1 image"):
+    with pytest.raises(UserError, match="two images; found 1"):
         named_example(scene, [first.name], None)
 
 
