@@ -113,24 +113,32 @@ def atomic_write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
     Raises: UserError if a folder has that name, or its folder cannot be written; OSError with the name of the file, if
         the disk refuses it.
     """
-    try:
+    with _named(path):
         with writing_into(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
             refuse_folder(path)
             descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix=".part")
-    except OSError as error:
-        error.filename = str(path)  # the user does not know the temporary file
-        raise
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            os.chmod(name, 0o666 & ~umask())
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Give an error of the system the name of a file, since the user does not know the temporary one."""
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~umask())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            error.filename = str(path)
         raise
 
 

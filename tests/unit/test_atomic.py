@@ -240,3 +240,13 @@ def test_broken_files_are_named(tmp_path, read):
     path.write_bytes(encode_png(noise)[:2000])
     with pytest.raises(UserError, match=r"a\.png: truncated"):
         read(path)
+
+
+def test_a_disk_that_is_full_amid_the_writing_is_told_with_the_file(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as error:
+        atomic_write_bytes(tmp_path / "file", b"x")
+    assert error.value.filename == str(tmp_path / "file") and not list(tmp_path.iterdir())
