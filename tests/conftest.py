@@ -167,10 +167,12 @@ def specified(monkeypatch):
     read, derive = specification.read_runs, specification.specification
 
     def read_runs(files, *more):
-        return files[0] if files[0].suffix == SUFFIX else read(files, *more)
+        if files[0].suffix != SUFFIX:
+            return read(files, *more)
+        return SimpleNamespace(given=files[0], files=SimpleNamespace(table=Path("results").joinpath))
 
     def derived(runs, *more):
-        return json.loads(runs.read_text()) if isinstance(runs, Path) else derive(runs, *more)
+        return json.loads(runs.given.read_text()) if isinstance(runs, SimpleNamespace) else derive(runs, *more)
 
     monkeypatch.setattr(specification, "read_runs", read_runs)
     monkeypatch.setattr(specification, "specification", derived)

@@ -18,9 +18,10 @@ from simformer.losses.matching import match
 from simformer.metrics import write_metrics
 from simformer.pseudo_labels import pseudo_labels
 from simformer.training.objective import Objective
+from tests.conftest import contents
 from tests.tagged import delete_masks
 from tests.unit.baselines.stages import pipeline
-from tests.unit.data.test_masking import KEYS, content
+from tests.unit.data.test_masking import KEYS
 
 CPU = torch.device("cpu")
 SIZES = InferenceSettings(short_edge=48, max_long_edge=96)
@@ -41,7 +42,7 @@ def test_deleted_masks_with_tags_train_as_hidden_masks_do_bit_for_bit(
 ):
     data, index = deleted
     tagged = mask_labels(data, index, split, tmp_path / "masked")
-    assert content(tagged.root) == content(masked.root)
+    assert contents(tagged.root) == contents(masked.root)
     config, results = new_config({"optim": {"steps": 3}}, keys), []
     for name, place, labels in (("hidden", scenes.data, masked), ("deleted", data, tagged)):
         monkeypatch.setattr(scenes, "data", place)
@@ -51,7 +52,7 @@ def test_deleted_masks_with_tags_train_as_hidden_masks_do_bit_for_bit(
             folder = tmp_path / name / "pseudo" / rule
             pseudo_labels(trained, place, labels, SIZES, CPU, folder, choice=PseudoSettings(rule=rule))
         fill_labels(labels, tmp_path / name / "pseudo" / "fill")
-        results.append((outputs.model.read_bytes(), content(tmp_path / name / "pseudo")))
+        results.append((outputs.model.read_bytes(), contents(tmp_path / name / "pseudo")))
     assert results[0] == results[1]
 
 

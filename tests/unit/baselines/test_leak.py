@@ -12,12 +12,13 @@ from simformer.baselines.rib.settings import RibSettings
 from simformer.baselines.rib.tuned_maps import rib_maps
 from simformer.baselines.settings import WalkSettings
 from simformer.data.masking import image_labels, mask_labels
+from tests.conftest import contents
 from tests.unit.baselines.conta.first_round import first_round
 from tests.unit.baselines.retab.retab_stages import retab_pipeline
 from tests.unit.baselines.seam.test_seam import spec as response_spec
 from tests.unit.baselines.seam.test_seam import train as train_kind
 from tests.unit.baselines.stages import CAM, CPU, SEEDS, pipeline
-from tests.unit.data.test_masking import content, write_changed
+from tests.unit.data.test_masking import write_changed
 
 
 def everything(data, index, split, folder) -> dict[str, bytes]:
@@ -45,7 +46,7 @@ def everything(data, index, split, folder) -> dict[str, bytes]:
         expander = Expander(getattr(stages, kind).model, kind, WalkSettings(steps=4), CPU)
         expanded = expander.write(stages.maps, MapJob(data, labels, CPU, folder / f"expanded_{kind}" / "maps.json"))
         mixed_labels(expanded, masked, 0.1, folder / "mixed" / kind)
-    return {name: data for name, data in content(folder).items() if not name.endswith(("train.json", "log.csv"))}
+    return {name: data for name, data in contents(folder).items() if not name.endswith(("train.json", "log.csv"))}
 
 
 @pytest.fixture(scope="module")
