@@ -11,6 +11,7 @@ from simformer.doctor.cluster import check_cluster
 from simformer.doctor.hardware import check_hardware
 from simformer.doctor.packages import INSTALL, check_packages
 from simformer.errors import UserError
+from simformer.machine.terminal import counted
 
 
 def examine(study: Path) -> Iterator[Check]:
@@ -48,7 +49,8 @@ def _examine_study(path: Path) -> Iterator[Check]:
     plan = make_plan(catalogue)
     changed = sum(training.status == "changed" for training in plan.trainings)
     more = f", {changed} of them since settings, novel classes or data have changed" if changed else ""
-    yield Check("study", "ok", f"{path}: {len(plan.trainings)} trainings, {len(plan.missing)} still to be done{more}")
+    count = counted(len(plan.trainings), "training")
+    yield Check("study", "ok", f"{path}: {count}, {len(plan.missing)} still to be done{more}")
     for folder in plan.stale:
         found, _, fix = what_to_do(folder).partition("; ")
         yield Check("saved state", "problem", found, fix)

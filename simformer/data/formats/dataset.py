@@ -12,6 +12,7 @@ from simformer.data.coco_shapes import shown
 from simformer.data.formats.annotations import Annotations, Blank, Mask, State, Subset, add_state
 from simformer.data.formats.photographs import Photographs
 from simformer.errors import UserError, describe_problems, did_you_mean, some
+from simformer.machine.terminal import counted
 
 SHOWN = 5
 """Names that a line spells out; the rest is counted."""
@@ -129,7 +130,8 @@ def join(
         raise UserError(f"{photographs.tree.path}: no photograph that the annotations name; is it the right folder?")
     others = [file for file in photographs.files if file not in entries]
     if others:
-        notes.append(f"{len(others)} photographs without masks and tags are left out: {some(others, SHOWN)}")
+        left_out = counted(len(others), "photograph")
+        notes.append(f"the import leaves out {left_out} without masks and tags: {some(others, SHOWN)}")
     ids = {name: classes.index(new) for name, new in names.items() if new in classes}
     return Dataset(photographs, classes, ids, dict(sorted(entries.items())), tuple(dict.fromkeys(notes)))
 
@@ -230,7 +232,7 @@ def _photographs(photographs: Photographs, source: Source, skip_missing: bool, n
             f"{photographs.tree.path}: {some(missing, SHOWN)}{hint}; --skip-missing leaves them out"
         )
     elif missing:
-        notes.append(f"{source.found.where}: {len(missing)} images without photograph are left out")
+        notes.append(f"{source.found.where}: the import leaves out {counted(len(missing), 'image')} without photograph")
     twice: dict[str, str] = {}
     for reference, file in found.items():
         if (other := twice.setdefault(file, reference)) != reference:

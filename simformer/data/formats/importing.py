@@ -21,6 +21,7 @@ from simformer.data.formats.text_files import open_source
 from simformer.data.formats.write import write
 from simformer.data.layout import read_names
 from simformer.errors import UserError, describe_problems, did_you_mean, some
+from simformer.machine.terminal import counted
 
 SHARE = 0.2
 """Of the images with masks that are for testing where neither the user nor a format says which."""
@@ -178,7 +179,7 @@ def _report(output: Path, dataset: Dataset, written: Written, notes: Sequence[st
     states = Counter((name, state) for of in written.states.values() for name, state in of.items())
     unknown = sum(number for (_, state), number in states.items() if state is None)
     lines = [
-        f"{output}: {count} images ({len(written.train)} for training, {len(written.test)} for testing), "
+        f"{output}: {counted(count, 'image')} ({len(written.train)} for training, {len(written.test)} for testing), "
         f"{len(dataset.classes)} classes",
         f"  images with masks: {len(written.masked)}; with tags only: {count - len(written.masked)}",
     ]
@@ -186,7 +187,7 @@ def _report(output: Path, dataset: Dataset, written: Written, notes: Sequence[st
         lines.append(f"  tags: {sum(states.values())}, of which {unknown} are unknown")
     for name in written.tags_only:
         present, absent, unknown = (states[name, state] for state in (True, False, None))
-        numbers = f"present in {present} images, absent in {absent}, unknown in {unknown}"
+        numbers = f"present in {counted(present, 'image')}, absent in {absent}, unknown in {unknown}"
         lines.append(f"  without masks in training images: {name} ({numbers})")
     notes = [*notes, *written.notes]
     if written.unseen:

@@ -175,7 +175,7 @@ def test_a_photograph_in_two_class_folders_shows_both_classes(tmp_path, capsys, 
         "1": "110", "2": "010", "3": "001"
     }  # fmt: skip
     assert "1 photographs lie in several class folders, and show all these classes: cat/1.jpg" in told
-    assert "left out" not in told and made.names("1") == ["sky", "sea"]
+    assert "leaves out" not in told and made.names("1") == ["sky", "sea"]
 
 
 def test_two_pictures_in_class_folders_that_mean_one_photograph(tmp_path, capsys):
