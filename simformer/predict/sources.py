@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from simformer.errors import UserError
 
 LIST = ".txt"
 """Ending of a list of paths."""
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 OVERLAY = "overlay"
 """Folder of coloured pictures below the output folder."""
 
@@ -78,7 +80,9 @@ def find_sources(words: Sequence[str], output: Path, overlay: bool) -> tuple[lis
 def _of_word(word: str, output: Path) -> Iterator[Source | str]:
     """Yield the photographs of a word, and in place of each that cannot be used, or of all, a line that says why."""
     path = Path(word)
-    if path.is_dir():
+    if ADDRESS.match(word) and not os.path.lexists(path):
+        yield f"{word}: an address; download the photograph and give the file"
+    elif path.is_dir():
         yield from _of_folder(path, output)
     elif not os.path.lexists(path) and glob.has_magic(word):
         yield from _of_pattern(word, output)

@@ -139,6 +139,7 @@ def test_the_file_of_coco_of_an_earlier_run_is_mentioned(predict, photos, capsys
 REFUSED = {
     "an empty folder": (["{empty}"], "no photograph in this folder"),
     "nothing there": (["{folder}/x.jpg"], "no such file or folder"),
+    "an address": (["https://example.org/x.jpg"], "https://example.org/x.jpg: an address; download the photograph"),
     "an unknown class": (["{folder}", "--classes", "rode"], "did you mean 'road'?"),
     "a size below the smallest": (["{folder}", "--short-edge", "100"], "short_edge, max_long_edge"),
 }
