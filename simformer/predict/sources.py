@@ -16,6 +16,7 @@ from simformer.errors import UserError
 LIST = ".txt"
 """Ending of a list of paths."""
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+"""How an address of the web begins."""
 OVERLAY = "overlay"
 """Folder of coloured pictures below the output folder."""
 
