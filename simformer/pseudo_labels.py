@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from simformer.build import TrainedModel
 from simformer.config.pseudo import PseudoSettings
@@ -36,34 +35,6 @@ def mix(predicted: np.ndarray, masked: np.ndarray, novel: list[int]) -> np.ndarr
     """
     accepted = np.where(np.isin(predicted, novel), predicted, np.uint8(IGNORE))
     return np.where(masked == IGNORE, accepted, masked)
-
-
-def competing(masked: np.ndarray, novel: list[int], choice: PseudoSettings, unknown: tuple[int, ...] = ()) -> list[int]:
-    """Return the ids of the classes whose scores `label_region` reads, ascending; see there."""
-    if choice.rule == "common":
-        return novel
-    ids: list[int] = np.union1d(masked[masked != IGNORE], [*novel, *unknown]).astype(int).tolist()
-    return ids
-
-
-def label_region(
-    scores: Tensor, masked: np.ndarray, novel: list[int], choice: PseudoSettings, unknown: tuple[int, ...] = ()
-) -> np.ndarray:
-    """Label the not-base region of an image by the scores of its classes; the released rule needs none (see `mix`).
-
-    Args:
-        scores: of the classes that compete (`competing`), >= 0, [k, H, W].
-        masked: base class ids, IGNORE on everything else, uint8 [H, W].
-        novel: ids of the novel classes in the image's labels, ascending.
-        choice: the rule, 'present' or 'common'.
-        unknown: ids of the classes of which nobody says whether the image shows them. They compete as all classes do
-            ('present'), and what they win is IGNORE; for 'common' see `lowest_score`.
-    Returns: uint8 [H, W]: base pixels keep their id, others have one of `novel` or IGNORE.
-    """
-    if choice.rule == "common":
-        return mix_scores(scores.cpu(), novel, torch.from_numpy(masked), choice.gamma, unknown).numpy()
-    own = np.array(competing(masked, novel, choice, unknown), np.uint8)
-    return mix(own[scores.argmax(dim=0).cpu().numpy()], masked, novel) if own.size else masked
 
 
 def pseudo_labels(
@@ -102,16 +73,12 @@ def pseudo_labels(
             image = labels.images[position]
             yield position, mix(predicted, read_label_map(labels, image), sorted(labels.novel_labels(image)))
 
-    def scored() -> Iterator[tuple[int, np.ndarray]]:
+    def common() -> Iterator[tuple[int, np.ndarray]]:
         edges = settings.pseudo_short_edges
-
-        def wanted(position: int) -> list[int]:
+        novel = [sorted(labels.novel_labels(image)) for image in labels.images]
+        for position, scores in image_scores(trained.model, images, novel.__getitem__, settings, device, edges):
             image = labels.images[position]
-            return competing(read_label_map(labels, image), sorted(labels.novel_labels(image)), choice, image.unknown)
+            masked = torch.from_numpy(read_label_map(labels, image))
+            yield position, mix_scores(scores.cpu(), novel[position], masked, choice.gamma, image.unknown).numpy()
 
-        for position, scores in image_scores(trained.model, images, wanted, settings, device, edges):
-            image = labels.images[position]
-            novel = sorted(labels.novel_labels(image))
-            yield position, label_region(scores, read_label_map(labels, image), novel, choice, image.unknown)
-
-    return derive_labels(labels, destination, "pseudo", released() if choice.rule == "released" else scored())
+    return derive_labels(labels, destination, "pseudo", released() if choice.rule == "released" else common())

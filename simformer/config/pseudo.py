@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
 from pydantic import Field
@@ -13,12 +12,11 @@ from simformer.config.fields import Settings, Weight
 class PseudoSettings(Settings):
     """How a teacher's predictions become labels of the not-base region (Sec. 4.2, "mixed labels")."""
 
-    rule: Literal["released", "common", "present"] = Field(
+    rule: Literal["released", "common"] = Field(
         "released",
         description="Which pixels get a label. released: the argmax over all classes, if it is a novel class of the "
         "image. common: the rule of the baselines; only the image's novel classes compete, each divided by its "
-        "maximum. present: the argmax over the image's own classes, base and novel, if it is a novel one. All other "
-        "pixels stay without a label.",
+        "maximum. All other pixels stay without a label.",
     )
     gamma: Weight = Field(
         0.1,
@@ -28,13 +26,10 @@ class PseudoSettings(Settings):
 
     @property
     def suffix(self) -> str:
-        """What the name of a folder of such labels ends with: '', '_present', '_common0.1'."""
-        return {"released": "", "present": "_present", "common": f"_common{self.gamma}"}[self.rule]
+        """What the name of a folder of such labels ends with: '' or e.g. '_common0.1'."""
+        return "" if self.rule == "released" else f"_common{self.gamma}"
 
     @classmethod
     def of_suffix(cls, suffix: str) -> PseudoSettings:
         """Return the rule of a folder by what its name ends with."""
-        written = re.fullmatch(r"(?:_([a-z]+))?([0-9].*)?", suffix)
-        assert written is not None, "`suffix` has written it"
-        rule, gamma = written.groups()
-        return cls(rule=rule or "released", **({"gamma": float(gamma)} if gamma else {}))
+        return cls(rule="common", gamma=float(suffix.removeprefix("_common"))) if suffix else cls()

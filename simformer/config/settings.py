@@ -164,10 +164,6 @@ class SimilaritySettings(Settings):
         25, description="Iterations over which similar and dissimilar pairs are counted to balance L_sim."
     )
     balance_stride: Count = Field(5, description="Every n-th pixel pair is counted for the balance.")
-    teacher: Annotated[Literal["simnet", "constant"], LATER] = Field(
-        "simnet", description="Teacher of L_dist. constant: every pair has the similarity `constant`; no SimNet."
-    )
-    constant: Annotated[Share, LATER] = Field(0.3, description="Similarity of every pair, if `teacher` is constant.")
     detach: Annotated[bool, LATER] = Field(
         True,
         description="L_sim trains only SimNet (released). With false, its gradient also reaches the embeddings.",
@@ -308,7 +304,7 @@ class TrainSettings(Settings):
     @property
     def has_simnet(self) -> bool:
         """Whether a similarity network is trained."""
-        return self.loss.sim > 0 and self.similarity.teacher == "simnet"
+        return self.loss.sim > 0
 
     def later_defaults(self) -> dict[str, set[str]]:
         """Return the keys marked LATER that have their default, by section."""
@@ -324,7 +320,7 @@ class TrainSettings(Settings):
     @model_validator(mode="after")
     def _pairs(self) -> TrainSettings:
         loss, paired = self.loss, self.pairing.mode != "none"
-        if loss.alpha > 0 and loss.sim == 0 and self.similarity.teacher == "simnet":
+        if loss.alpha > 0 and loss.sim == 0:
             raise ValueError("loss.alpha > 0 needs SimNet, its teacher: set loss.sim > 0 or loss.alpha to 0")
         for name, weight in (("loss.sim", loss.sim), ("loss.alpha", loss.alpha)):
             if weight > 0 and not paired:

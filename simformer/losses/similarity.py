@@ -136,23 +136,19 @@ def class_scores(class_logits: Tensor, mask_logits: Tensor, novel_ids: Tensor) -
         return promote(mask_logits).sigmoid() @ promote(class_logits).softmax(-1)[..., novel_ids]
 
 
-def distillation_loss(scores: Tensor, features: Tensor, simnet: SimNet | None, settings: SimilaritySettings) -> Tensor:
+def distillation_loss(scores: Tensor, features: Tensor, simnet: SimNet, settings: SimilaritySettings) -> Tensor:
     """L_dist (Eq. 3): the cosine of two pixels' novel scores follows the similarity that SimNet sees.
 
     Args:
         scores: novel scores of the sampled pixels of the two images of each pair, [G, 2, J, Kn].
         features: their pixel embeddings, [G, 2, J, C]; no gradient flows into them or into SimNet.
-        simnet: the teacher, in training mode; not used if `teacher` is constant.
-        settings: teacher, student (cross-image, or as released same-image), form and clamp.
+        simnet: the teacher, in training mode.
+        settings: student (cross-image, or as released same-image), form and clamp.
 
     Returns: the mean over the 2 J J pixel pairs of each pair of images, [G]; 'cce' is never positive.
     """
     with torch.no_grad():
-        if settings.teacher == "constant":
-            teacher = promote(scores).new_full((*scores.shape[:3], scores.shape[2]), settings.constant)
-        else:
-            assert simnet is not None, "only a constant teacher needs no SimNet"
-            teacher = _similarities(simnet, features)
+        teacher = _similarities(simnet, features)
     with full_precision(scores):
         unit = F.normalize(promote(scores), dim=-1, eps=1e-8)
         partner = unit.flip(1) if settings.student == "cross" else unit

@@ -78,7 +78,7 @@ class SimFormerLoss:
             targets: their targets, all of one size H x W, on the same device.
             num_masks: classes with a mask (`mask.count_masks`) in all images of the step.
             num_groups: groups of the step, on all devices and in all passes.
-            simnet: similarity network; None without pairs (no L_sim and L_dist), or with a constant teacher (no L_sim).
+            simnet: similarity network; None without pairs (no L_sim and L_dist).
             seeds: with SimNet, one seed per group of this call, for its sampled pixels.
             first_slot: number of this call's first group within the step; it selects the pair balances.
             progress: share of the training's steps that are done, which `loss.ramp` goes by.
@@ -120,13 +120,11 @@ class SimFormerLoss:
             doubtful = None if unknown is None else unknown.any(1)
             comp = complementary_loss(matched, matches, not_base, layers, weights, *groups, kept, progress, doubtful)
             terms["comp"] = weights.beta * comp.sum()
-        taught = weights.alpha and self.similarity.teacher == "constant" if simnet is None else weights.sim
-        if taught:
+        if weights.sim and simnet is not None:
             size = output.embeddings.shape[-2:]
             maps = to_grid(label_maps, size).flatten(1), to_grid(padding, size).flatten(1)
             sim, dist = self._transfer(output, matches, *maps, simnet, seeds, first_slot, unknown)
-            if simnet is not None:
-                terms["sim"] = weights.sim * sim / num_groups
+            terms["sim"] = weights.sim * sim / num_groups
             if weights.alpha:
                 terms["dist"] = weights.alpha * dist / num_groups
         return terms
@@ -137,12 +135,12 @@ class SimFormerLoss:
         matches: Matches,
         labels: Tensor,
         padding: Tensor,
-        simnet: SimNet | None,
+        simnet: SimNet,
         seeds: Sequence[int],
         first_slot: int,
         unknown: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """Sum L_sim (0 without SimNet) and L_dist over the pairs; labels and padding at the grid, [B, P] each."""
+        """Sum L_sim and L_dist over the pairs; labels and padding at the grid, [B, P] each."""
         if self.group_images != 2 or len(seeds) != len(labels) // 2:
             raise ValueError(f"SimNet needs groups of 2 images (found {self.group_images}) and a seed for each")
         of_pairs = output.class_logits[-1], output.mask_logits[-1].flatten(2), output.embeddings.flatten(2)
@@ -156,15 +154,12 @@ class SimFormerLoss:
             own: slice | Tensor = slice(pairs.start, pairs.stop)
             generators = [torch.Generator().manual_seed(seeds[pair]) for pair in pairs]
             common = [frozenset.intersection(*matches.base_ids[2 * pair : 2 * pair + 2]) for pair in pairs]
-            if simnet is not None:
-                points = sample_base_points(labels[own], padding[own], common, self.similarity, generators)
-                features = gather_points(
-                    embeddings[own].detach() if self.similarity.detach else embeddings[own], points
-                )
-                balances = [self._balance(first_slot + pair) for pair in pairs]
-                ids = labels[own].gather(-1, points)
-                doubt = None if unknown is None else unknown.unflatten(0, (-1, 2))[own]
-                sim = sim + similarity_loss(features, ids, simnet, balances, self.similarity, doubt).sum()
+            points = sample_base_points(labels[own], padding[own], common, self.similarity, generators)
+            features = gather_points(embeddings[own].detach() if self.similarity.detach else embeddings[own], points)
+            balances = [self._balance(first_slot + pair) for pair in pairs]
+            ids = labels[own].gather(-1, points)
+            doubt = None if unknown is None else unknown.unflatten(0, (-1, 2))[own]
+            sim = sim + similarity_loss(features, ids, simnet, balances, self.similarity, doubt).sum()
             taught = [p for p in pairs if frozenset.intersection(*matches.novel_ids[2 * p : 2 * p + 2])]
             if self.loss.alpha and taught:
                 own = own if len(taught) == at_once else send(torch.tensor(taught), labels.device)

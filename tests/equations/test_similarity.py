@@ -252,16 +252,6 @@ def test_attached_features_are_trained_by_the_similarity_loss_too(simnet):
     assert features.grad.any()
 
 
-@pytest.mark.parametrize("form", ["bce", "cce"])
-def test_a_constant_teacher_needs_no_simnet(form):
-    scores = draw(2, 4, 3).exp()
-    settings = SimilaritySettings(teacher="constant", constant=0.7, form=form)
-    expected = distillation_loss(
-        scores, draw(2, 4, 6), lambda a, b: torch.full((2, 4, 4), 0.7).double(), SimilaritySettings(form=form)
-    )
-    torch.testing.assert_close(distillation_loss(scores, draw(2, 4, 6), None, settings), expected)
-
-
 @pytest.mark.parametrize("certain", [0.0, 1.0])
 def test_certain_probabilities_have_a_bounded_loss(certain):
     probability = torch.full((2, 4, 4), certain, requires_grad=True)

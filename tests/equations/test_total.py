@@ -179,21 +179,6 @@ def test_the_similarity_loss_reaches_the_embeddings_if_they_are_attached(new_bat
     assert torch.autograd.grad(terms["sim"], output.embeddings)[0].any()
 
 
-@pytest.mark.parametrize("sim", [0.0, 1.0])
-def test_a_constant_teacher_leaves_the_similarity_loss_out(new_batch, sim):
-    output, targets = new_batch(images=4, dtype=torch.float64, labels=[4])
-    loss = new_loss(LossSettings(sim=sim), similarity=SIMILARITY.model_copy(update={"teacher": "constant"}))
-    terms = loss(output, targets, num_masks=3, num_groups=2, seeds=(1, 2))
-    assert set(terms) == {"cls", "focal", "dice", "comp", "dist"} and terms["dist"] > 0
-    assert not loss.balances
-
-
-def test_a_constant_teacher_without_weight_needs_no_pairs(new_batch):
-    output, targets = new_batch(images=3, dtype=torch.float64, labels=[4])
-    loss = new_loss(LossSettings(alpha=0, sim=0), 3, SIMILARITY.model_copy(update={"teacher": "constant"}))
-    assert set(loss(output, targets, num_masks=3, num_groups=1)) == {"cls", "focal", "dice", "comp"}
-
-
 def test_blank_images_give_finite_losses(new_batch, blank_target):
     output, _ = new_batch(images=2)
     simnet = new_simnet(torch.float32)

@@ -16,7 +16,7 @@ from simformer.study.plan import make_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY, DATASET, METHOD, TABLE = (
-    "demo_quick.yaml", "datasets/scenes.yaml", "methods/simformer_pr_pi.yaml", "experiments/table2.yaml",
+    "demo_modules.yaml", "datasets/scenes.yaml", "methods/simformer_pr_pi.yaml", "experiments/table2.yaml",
 )  # fmt: skip
 TREES = {name: yaml.safe_load((ROOT / "config" / name).read_text()) for name in (STUDY, DATASET, METHOD, TABLE)}
 MEANS = {

@@ -50,14 +50,6 @@ def test_a_plain_maskformer_has_neither(scenes, masked, new_config):
     assert (training.modules, training.simnet, training.groups.chooser) == ([training.model], None, None)
 
 
-def test_a_constant_teacher_is_no_network_but_needs_pairs(scenes, masked, new_config, tmp_path):
-    config = new_config({"loss": {"sim": 0}, "similarity": {"points": 20, "teacher": "constant"}})
-    training = build_training(config, scenes.data, masked, None, CPU)
-    assert training.simnet is None and training.groups.chooser is not None
-    save_model(tmp_path / "model.safetensors", training, config, masked)
-    assert load_model(tmp_path / "model.safetensors", CPU).simnet is None
-
-
 def test_weights_are_loaded_when_named_and_only_then(scenes, masked, new_config, tmp_path):
     torch.manual_seed(5)
     backbone = build_backbone("tiny").state_dict()

@@ -12,13 +12,13 @@ from hypothesis.extra.numpy import arrays
 from simformer.build import TrainedModel, build_training
 from simformer.config.pseudo import PseudoSettings
 from simformer.config.settings import InferenceSettings
-from simformer.data.derived_labels import join_labels
+from simformer.data.derived_labels import join_labels, mix_scores
 from simformer.data.images import read_label
 from simformer.data.labels import LabelSet
 from simformer.data.shards import Shard
 from simformer.errors import UserError
 from simformer.inference import ImageFile, image_scores, predict
-from simformer.pseudo_labels import competing, label_region, mix, pseudo_labels
+from simformer.pseudo_labels import mix, pseudo_labels
 
 CPU = torch.device("cpu")
 SIZES = InferenceSettings(short_edge=48, max_long_edge=96)
@@ -67,7 +67,7 @@ def by_rule(scores, region, novel, choice, unknown=()):
     """Label a region by any rule; the released one takes the best class alone."""
     if choice.rule == "released":
         return mix(scores.argmax(dim=0).to(torch.uint8).numpy(), region, novel)
-    return label_region(scores[competing(region, novel, choice, unknown)], region, novel, choice, unknown)
+    return mix_scores(scores[novel], novel, torch.from_numpy(region), choice.gamma, unknown).numpy()
 
 
 @settings(max_examples=80, deadline=None)
@@ -78,16 +78,14 @@ def by_rule(scores, region, novel, choice, unknown=()):
     st.sampled_from([0.0, 0.3, 1.0]),
 )
 def test_each_rule_pixel_by_pixel(scores, masked_map, novel, gamma):
-    novel, present = sorted(novel), sorted(novel | set(masked_map.ravel().tolist()) - {255})
+    novel = sorted(novel)
     region = [(y, x) for y in range(2) for x in range(3) if masked_map[y, x] == 255]
-    expected = {name: masked_map.copy() for name in ("released", "common", "present")}
+    expected = {name: masked_map.copy() for name in ("released", "common")}
     highest = {c: max([*(scores[c, y, x] for y, x in region), np.finfo(np.float32).tiny]) for c in novel}
     for y, x in region:
         s = scores[:, y, x]
         best = max(range(7), key=lambda c: s[c])
         expected["released"][y, x] = best if best in novel else 255
-        best = max(present, key=lambda c: s[c], default=255)
-        expected["present"][y, x] = best if best in novel else 255
         if novel:
             best = max(novel, key=lambda c: s[c] / highest[c])
             expected["common"][y, x] = best if s[best] / highest[best] >= np.float32(gamma) else 255
@@ -99,8 +97,8 @@ def test_each_rule_pixel_by_pixel(scores, masked_map, novel, gamma):
 def test_what_an_unknown_class_may_own_is_left_unlabelled():
     scores = torch.tensor([[0.1, 0.1, 0.1], [0.5, 0.3, 0.2], [0.4, 0.6, 0.1]])[:, None]
     region = np.full((1, 3), 255, np.uint8)
-    known = {"released": [1, 255, 1], "present": [1, 1, 1], "common": [1, 1, 1]}
-    careful = {"released": [1, 255, 1], "present": [1, 255, 1], "common": [1, 1, 255]}
+    known = {"released": [1, 255, 1], "common": [1, 1, 1]}
+    careful = {"released": [1, 255, 1], "common": [1, 1, 255]}
     for rule in known:
         choice = PseudoSettings(rule=rule)
         assert by_rule(scores, region, [1], choice).tolist() == [known[rule]]
@@ -111,7 +109,7 @@ def test_what_an_unknown_class_may_own_is_left_unlabelled():
             assert by_rule(louder, region, [1], choice, (2,)).tolist() == [careful[rule]]
 
 
-@pytest.mark.parametrize("choice", [{}, {"rule": "present"}, {"rule": "common", "gamma": 0.3}, {"rule": "common"}])
+@pytest.mark.parametrize("choice", [{}, {"rule": "common", "gamma": 0.3}, {"rule": "common"}])
 def test_the_name_of_a_folder_tells_the_rule(choice):
     settings_ = PseudoSettings(**choice)
     assert PseudoSettings.of_suffix(settings_.suffix) == settings_
@@ -122,12 +120,11 @@ def test_a_set_by_another_rule_holds_its_labels(trained, scenes, masked, tmp_pat
     images = [ImageFile.of(scenes.data, i) for i in few.images]
     everything = list(range(len(few.classes)))
     scores = dict(image_scores(trained.model, images, lambda position: everything, SIZES, CPU))
-    for rule in ("common", "present"):
-        choice = PseudoSettings(rule=rule)
-        mixed = pseudo_labels(trained, scenes.data, few, SIZES, CPU, tmp_path / rule, choice=choice)
-        for position, (before, after) in enumerate(zip(few.images, mixed.images, strict=True)):
-            known = read_label(few.label_path(before)), sorted(few.novel_labels(before))
-            assert np.array_equal(read_label(mixed.label_path(after)), by_rule(scores[position], *known, choice))
+    choice = PseudoSettings(rule="common")
+    mixed = pseudo_labels(trained, scenes.data, few, SIZES, CPU, tmp_path / "mixed", choice=choice)
+    for position, (before, after) in enumerate(zip(few.images, mixed.images, strict=True)):
+        known = read_label(few.label_path(before)), sorted(few.novel_labels(before))
+        assert np.array_equal(read_label(mixed.label_path(after)), by_rule(scores[position], *known, choice))
 
 
 def test_joined_shards_are_the_whole_set_byte_for_byte(trained, scenes, masked, tmp_path):

@@ -43,7 +43,7 @@ wildcard_constraints:
     expansion="|".join(WALKS),
     cleaned=rf"(\.({'|'.join(get_args(Cleaning))}))?",
     shard=r"\d+of\d+",
-    mixing=r"(_present|_common[0-9.e+-]+)?",
+    mixing=r"(_common[0-9.e+-]+)?",
 
 
 def growing(amount):

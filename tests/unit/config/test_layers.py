@@ -11,9 +11,6 @@ from simformer.errors import UserError
 from simformer.study.files import DatasetFile, MethodFile, Study
 from tests.conftest import SINGLE
 
-CONSTANT = {"loss": {"sim": 0}, "similarity": {"teacher": "constant"}}
-"""The similarity losses without SimNet: a constant teacher, and no L_sim."""
-
 
 def study(splits):
     return {"datasets": {"scenes": {"splits": {1: splits}}}}
@@ -37,8 +34,7 @@ def error_of(call, *arguments) -> str:
         ({"pairing": {"mode": "papr"}}, "'none', 'paper', 'code' or 'self', found 'papr'"),
         ({"loss": {"sim": 0}}, "a.yaml: settings: loss.alpha > 0 needs SimNet"),
         ({"pairing": {"mode": "none"}}, "a.yaml: settings: loss.sim > 0 compares two images"),
-        (CONSTANT | {"pairing": {"mode": "none"}}, "a.yaml: settings: loss.alpha > 0 compares two images"),
-        (CONSTANT | {"augment": {"crop": 32}}, "(100) draws 100 pixels, but the embedding grid has 64"),
+        ({"augment": {"crop": 32}}, "(100) draws 100 pixels, but the embedding grid has 64"),
         ({"optim": {"batch_images": 6, "group_images": 3}}, "pairs need optim.group_images = 2, found 3"),
         ({"optim": {"batch_images": 7}}, "(7) must be a multiple of optim.group_images (2)"),
         ({"optim": {"batch_images": 8, "groups_per_forward": 3}}, "(3) must divide the 4 groups of a step"),
@@ -50,11 +46,6 @@ def test_mistakes_in_training_settings_are_explained_in_one_line(content, messag
     text = error_of(parse_layers, TrainSettings, [("a.yaml", content)], "settings")
     assert message in text
     assert "\n" not in text
-
-
-def test_a_constant_teacher_needs_no_similarity_loss():
-    settings = parse_layers(TrainSettings, [("a.yaml", CONSTANT)], "settings")
-    assert settings.loss.alpha > 0 and not settings.has_simnet
 
 
 @pytest.mark.parametrize(
