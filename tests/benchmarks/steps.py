@@ -17,7 +17,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ import torch
 
 from simformer.machine.memory import keep_freed_memory
 from simformer.text.json_text import json_text
-from tests.benchmarks.parts import parts
 from tests.benchmarks.steps_page import page
 from tests.gpu.hugging_face import training_step as hugging_face_step
 from tests.gpu.machine import machine
@@ -85,28 +84,29 @@ def child(program: str, case: Case) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def measure(case: Case, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Weigh and time programs, then, if these are all, each part; yields what is known after each of them."""
+def measure(case: Case, options: argparse.Namespace) -> dict[str, Any]:
+    """Weigh and time programs."""
     names = [name for name in PROGRAMS if not options.programs or name.startswith(tuple(options.programs))]
     memory = {name: peak_memory(name, options) for name in names}
     steps = {name: PROGRAMS[name](case) for name in names}
     found = time_in_turn(steps, "cpu", options.steps, WARM_UP, float("inf"))
-    del steps
-    result = {
+    return {
         "date": datetime.date.today().isoformat(),
         "machine": machine("cpu") | {"threads": torch.get_num_threads(), "load": os.getloadavg()[0]},
         "case": {name: getattr(case, name) for name in ("name", "backbone", "crop", "classes", "queries", "images")},
         "programs": {name: summary(times) | {"memory": memory[name]} for name, times in found.items()},
         "ratios": {name: ratios(found, name) for name in names if name.startswith("SimFormer,")},
-        "parts": {},
     }
-    yield result
-    for name, (ours, other) in {} if options.programs else parts(case).items():
-        found = time_in_turn({"ours": ours, "other": other}, "cpu", options.steps, WARM_UP, float("inf"))
-        result["parts"][name] = {key: summary(times) for key, times in found.items()} | {
-            "ratio": ratios(found, "ours")["other"]
-        }
-        yield result
+
+
+def write(result: Mapping[str, Any], folder: Path | None, name: str, page: Callable[[Mapping[str, Any]], str]) -> None:
+    """Write numbers and their page into a folder, or print the page if there is none."""
+    if folder is None:
+        print(page(result))
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json_text(result, indent=1) + "\n")
+    (folder / f"{name}.md").write_text(page(result))
 
 
 def main() -> None:
@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2, help="images of a step")
     parser.add_argument("--steps", type=int, default=24, help="timed steps of each program")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
-    parser.add_argument("--programs", nargs="*", help="only those whose name begins with one of these, and no parts")
+    parser.add_argument("--programs", nargs="*", help="only those whose name begins with one of these")
     parser.add_argument(
         "--output", type=Path, help="folder of the page and its numbers; by default the page is printed"
     )
@@ -133,13 +133,7 @@ def main() -> None:
     if options.child:
         print(child(options.child, case))
         return
-    for result in measure(case, options):  # a run that is ended leaves what it has found
-        if options.output is not None:
-            options.output.mkdir(parents=True, exist_ok=True)
-            (options.output / f"{options.name}.json").write_text(json_text(result, indent=1) + "\n")
-            (options.output / f"{options.name}.md").write_text(page(result))
-    if options.output is None:
-        print(page(result))
+    write(measure(case, options), options.output, options.name, page)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-TARGETS = {"matching": 10, "SimNet part": 5, "confusion matrix": 5}
-"""How many times as fast a part should be."""
 STEP_TARGET, MEMORY_TARGET = 1.8, 0.6
 """Of SimFormer in bf16: so many times as fast as the others in fp32; at most this share of Hugging Face's memory."""
 PLUS_TARGET = 1.05
@@ -17,7 +15,7 @@ GIB = 2**30
 
 def page(result: Mapping[str, Any]) -> str:
     """Return the page, Markdown."""
-    machine, case, programs = result["machine"], result["case"], result["programs"]
+    programs = result["programs"]
     lines = [
         "# Training steps on a CPU, compared with other programs",
         "",
@@ -27,10 +25,7 @@ def page(result: Mapping[str, Any]) -> str:
         "method, written again from its description (`tests/reference/`). Hugging Face's MaskFormer has neither pairs",
         "nor SimNet.",
         "",
-        f"{result['date']}; {machine['processor']}, {machine['threads']} threads; "
-        f"PyTorch {machine['libraries']['torch']}, transformers {machine['libraries']['transformers']}; load of the "
-        f"machine at the end {machine['load']:.1f}. Case {case['name']}: {case['backbone']}, {case['images']} images "
-        f"of {case['crop']} x {case['crop']}, {case['classes']} classes, {case['queries']} queries.",
+        circumstances(result),
         "",
     ]
     rows = [
@@ -42,16 +37,19 @@ def page(result: Mapping[str, Any]) -> str:
         lines += ["", f"Time compared with ours ({name}):", ""]
         rows = [[other, *spread(value, 1, 2)] for other, value in others.items()]
         lines += table(["step", "ratio", "quartiles"], rows)
-    if result["parts"]:
-        rows = [
-            [name, *spread(value["ours"], 1000, 2), *spread(value["other"], 1000, 2), *spread(value["ratio"], 1, 1)]
-            for name, value in result["parts"].items()
-        ]
-        heads = ["part", "ours, ms", "quartiles", "other, ms", "quartiles", "ratio", "quartiles"]
-        lines += ["", "Parts of a step. They are in single precision unless the row says otherwise:", ""]
-        lines += table(heads, rows)
     lines += ["", "## Targets", "", *targets(result)]
     return "\n".join(lines) + "\n"
+
+
+def circumstances(result: Mapping[str, Any]) -> str:
+    """Return when, where and with what the numbers were measured."""
+    machine, case = result["machine"], result["case"]
+    return (
+        f"{result['date']}; {machine['processor']}, {machine['threads']} threads; "
+        f"PyTorch {machine['libraries']['torch']}, transformers {machine['libraries']['transformers']}; load of the "
+        f"machine at the end {machine['load']:.1f}. Case {case['name']}: {case['backbone']}, {case['images']} images "
+        f"of {case['crop']} x {case['crop']}, {case['classes']} classes, {case['queries']} queries."
+    )
 
 
 def targets(result: Mapping[str, Any]) -> list[str]:
@@ -73,9 +71,6 @@ def targets(result: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"- Peak memory of {first}: {share:.0%} of {OTHERS[1]}; target at most {MEMORY_TARGET:.0%}: {state}."
         )
-    for name, value in result["parts"].items():
-        wanted = next(number for part, number in TARGETS.items() if name.startswith(part))
-        lines.append(line(name, value["ratio"]["median"], wanted))
     return lines
 
 

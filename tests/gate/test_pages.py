@@ -10,6 +10,7 @@ KEPT = Path("docs/results/speed")
 MODULES = {
     "steps": "tests.benchmarks.steps_page",
     "plus": "tests.benchmarks.steps_page",
+    "parts": "tests.benchmarks.parts",
     "growth": "tests.benchmarks.growth",
     "optimisations": "tests.benchmarks.optimisations",
 }

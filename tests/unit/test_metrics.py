@@ -72,3 +72,17 @@ def test_scores_are_those_of_counting_pixel_by_pixel(predicted, truth, novel):
 def test_ids_out_of_range_and_unequal_shapes_are_refused(predicted, truth):
     with pytest.raises(ValueError, match="class ids|differ in shape"):
         confusion_matrix(np.array(predicted), np.array(truth), 3)
+
+
+@pytest.mark.parametrize(("predicted", "truth"), [([3], [0]), ([0], [3]), ([255], [0]), ([0], [254])])
+def test_bytes_out_of_range_are_refused(predicted, truth):
+    with pytest.raises(ValueError, match="class ids"):
+        confusion_matrix(np.array(predicted, np.uint8), np.array(truth, np.uint8), 3)
+
+
+def test_bytes_are_counted_as_other_integers_are():
+    predicted, truth = np.random.default_rng(0).integers(0, 255, (2, 40, 50))
+    truth[:4] = 255
+    found = confusion_matrix(predicted.astype(np.uint8), truth.astype(np.uint8), 255)
+    assert found.sum() == 2000 and np.array_equal(found, confusion_matrix(predicted, truth, 255))
+    assert found[:, 255].sum() == 200
