@@ -116,10 +116,10 @@ def root(tmp_path_factory) -> Path:
     return shutil.copytree(ROOT / "config", tmp_path_factory.mktemp("changed") / "config")
 
 
-@pytest.mark.parametrize("place", [("title",), ("compare",)])
-def test_a_table_that_the_study_leaves_out_is_not_read(root, place):
+@pytest.mark.parametrize("place", [(TABLE, ("title",)), (METHOD, ("settings", "loss"))])
+def test_what_the_study_leaves_out_is_not_read(root, place):
     left_out = ((STUDY, ("experiments",)), "removed", "", "")
-    means_what_it_says(root, [left_out, ((TABLE, place), "value", "", "")])
+    means_what_it_says(root, [left_out, (place, "value", "", "")])
 
 
 @pytest.mark.parametrize("examples", [40, pytest.param(500, marks=pytest.mark.slow)])
