@@ -25,9 +25,8 @@ from simformer.losses.precision import promote
 from simformer.machine.memory import keep_freed_memory
 from simformer.models import backbone
 from simformer.models.torchvision_ops import torchvision
-from simformer.text.json_text import json_text
 from simformer.training.schedule import build_optimizer
-from tests.benchmarks.steps import SIZES, ratios, summary
+from tests.benchmarks.steps import SIZES, ratios, summary, write
 from tests.benchmarks.steps_page import spread, table
 from tests.gpu.machine import machine
 from tests.gpu.timing import Step, time_in_turn
@@ -134,12 +133,7 @@ def main() -> None:
         "steps": {name: summary(times) for name, times in found.items()},
         "ratios": ratios(found, AS_IT_IS),
     }
-    if options.output is None:
-        print(page(result))
-        return
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "optimisations.json").write_text(json_text(result, indent=1) + "\n")
-    (options.output / "optimisations.md").write_text(page(result))
+    write(result, options.output, "optimisations", page)
 
 
 if __name__ == "__main__":
