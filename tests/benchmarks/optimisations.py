@@ -50,8 +50,8 @@ def _autograd(logits: torch.Tensor, masks: torch.Tensor, floor: float, weights: 
     return map_rows(lambda z, t: pixel_losses._plain(z, t, floor, weights), pixels, promote(logits), masks)
 
 
-def _not_fused(modules: Any, network: Any, settings: Any) -> torch.optim.AdamW:
-    return build_optimizer(modules, network, settings.model_copy(update={"precision": "fp32"}))
+def _not_fused(modules: Any, network: Any, settings: Any, undecayed: Any) -> torch.optim.AdamW:
+    return build_optimizer(modules, network, settings.model_copy(update={"precision": "fp32"}), undecayed)
 
 
 WITHOUT: dict[str, tuple[Any, str, Any]] = {
