@@ -17,6 +17,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+from torch import Tensor
 
 from simformer import build as building
 from simformer.losses import focal_dice, pixel_losses, similarity
@@ -44,10 +45,11 @@ NOT_PAID = (
 """Measured by hand on single threads, or estimated from a profile."""
 
 
-def _autograd(logits: torch.Tensor, masks: torch.Tensor, floor: float, weights: pixel_losses.Weights) -> torch.Tensor:
+def _autograd(logits: Tensor, masks: Tensor, floor: float, weights: Any, granted: Tensor | None) -> Tensor:
     """Return the losses on pixels as single precision has them."""
     pixels = logits.shape[1] * masks.shape[1] * masks.shape[2]
-    return map_rows(lambda z, t: pixel_losses._plain(z, t, floor, weights), pixels, promote(logits), masks)
+    more = () if granted is None else (granted,)
+    return map_rows(lambda z, t, *g: pixel_losses._plain(z, t, floor, weights, *g), pixels, promote(logits), masks, *more)
 
 
 def _not_fused(modules: Any, network: Any, settings: Any, undecayed: Any) -> torch.optim.AdamW:

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +57,27 @@ def test_method_setting_reruns_that_method_and_what_needs_it(finished):
     jobs = finished.planned(TABLE)
     assert {rule for rule, _ in jobs} == {"resolve_config", "train", "evaluate", "metrics", "table"}
     assert all("method=simformer_pr_pi" in wildcards for rule, wildcards in jobs if rule != "table")
+
+
+PREPARE = ("--until", "mask_labels", "image_labels", "backbone_weights")
+"""As the pages of kept single runs have it."""
+
+
+def test_kept_metrics_count_as_made_once_the_data_are_prepared(finished, study_with):
+    finished.study(study_with(seeds=[0, 3], results="results/kept"))
+    table = TABLE.replace("tiny", "kept", 1)
+    done = finished.snakemake("--cores", "1", *PREPARE, "--", table)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for metrics in (finished.folder / "results/tiny").rglob("seed0/metrics.json"):
+        copy = finished.folder / "results/kept" / metrics.relative_to(finished.folder / "results/tiny")
+        copy.parent.mkdir(parents=True)
+        shutil.copyfile(metrics, copy)
+    jobs = finished.planned(table)
+    assert {rule for rule, _ in jobs} == {"resolve_config", "train", "evaluate", "metrics", "table"}
+    assert all("seed=3" in wildcards for rule, wildcards in jobs if rule != "table")
+
+
+@pytest.mark.parametrize("page", sorted(Path("docs/results").glob("*/runs/README.md")), ids=str)
+def test_pages_of_kept_runs_prepare_the_data_first(page):
+    commands = [line.strip() for line in page.read_text().splitlines() if line.startswith("    ")]
+    assert [" ".join(PREPARE) in commands[0], commands[1].startswith("mkdir"), len(commands)] == [True, True, 3]
