@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,7 +50,8 @@ def _autograd(logits: Tensor, masks: Tensor, floor: float, weights: Any, granted
     """Return the losses on pixels as single precision has them."""
     pixels = logits.shape[1] * masks.shape[1] * masks.shape[2]
     more = () if granted is None else (granted,)
-    return map_rows(lambda z, t, *g: pixel_losses._plain(z, t, floor, weights, *g), pixels, promote(logits), masks, *more)
+    plain = functools.partial(pixel_losses._plain, floor=floor, weights=weights)
+    return map_rows(lambda z, t, *g: plain(z, t, granted=g[0] if g else None), pixels, promote(logits), masks, *more)
 
 
 def _not_fused(modules: Any, network: Any, settings: Any, undecayed: Any) -> torch.optim.AdamW:
