@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from simformer.config.layers import RunConfig
-from simformer.config.settings import SceneSettings, TrainSettings
+from simformer.config.settings import TrainSettings
+from simformer.config.sources import SceneSettings
 from simformer.data.audit import audit
 from simformer.data.masking import mask_labels
 from simformer.data.scenes import generate_scenes

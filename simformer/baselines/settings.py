@@ -186,7 +186,7 @@ class MapChoice(Settings):
         description="Seed of all networks behind the maps. null: the seed of the re-training, so that several seeds "
         "(Table 7) repeat everything. With 0, one label set serves all seeds, and only the re-training is repeated.",
     )
-    gamma: Weight = Field(
+    gamma: Share = Field(
         0.1,
         description="Lowest score that gets a label, as a share of the class's maximum over the not-base region. 0 "
         "labels the whole region.",

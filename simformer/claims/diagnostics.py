@@ -22,7 +22,7 @@ from simformer.build import TrainedModel, load_model
 from simformer.claims.lost_labels import EPOCHS, lost_labels
 from simformer.claims.maps import chosen_images
 from simformer.claims.novel_masks import NovelMasks
-from simformer.config.settings import InferenceSettings
+from simformer.config.settings import AugmentSettings, InferenceSettings
 from simformer.data.identity import require_dataset, require_groups, require_novel
 from simformer.data.index import DatasetIndex
 from simformer.data.labels import LabelledImage, LabelSet
@@ -49,8 +49,9 @@ classes or more. Above {100 * OVERLAP:g} % novel masks overlap.
 - takes most: the class that takes most of the wrong pixels, its share of them, and the class that loses most to it.
 - one query: share of the images in which a novel class has its usual query, mean over classes.
 - The line above a table: share of the image-level novel labels whose class has no pixel in a training crop, in \
-{EPOCHS} crops of each image. L_cls still demands these classes. Above {LOST:g} %, crops lose too many labels. \
-Clutter means pixels that belong to no class."""
+{EPOCHS} crops of each image; lowest and highest if methods crop differently. L_cls still demands these classes, \
+except from methods that drop them or do not train on image-level labels. Above {LOST:g} %, crops lose too many \
+labels. Clutter means pixels that belong to no class."""
 
 
 def diagnostics(spec: dict[str, Any], device: torch.device) -> pd.DataFrame:
@@ -61,8 +62,8 @@ def diagnostics(spec: dict[str, Any], device: torch.device) -> pd.DataFrame:
             of the split, index: of the dataset}), `inference` (dataset -> settings of test-time sizes).
         device: of the networks.
     Returns: one line per run: dataset, split, method, seed, images (their number), and the values of
-        `NovelMasks.result` and `lost_labels`. Those of the latter are equal in all runs of a dataset and split: the
-        crops are those of the first.
+        `NovelMasks.result` and `lost_labels`. Those of the latter are equal in all runs of a dataset and split that
+        crop alike: the crops are those of the first.
     Raises: UserError if a model, label set or image is of another dataset, split or run.
     """
     places: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -72,15 +73,17 @@ def diagnostics(spec: dict[str, Any], device: torch.device) -> pd.DataFrame:
     for (dataset, _), runs in places.items():
         images = _Images(runs[0])
         settings = InferenceSettings.model_validate(spec["inference"][dataset])
-        crops: dict[str, float] = {}
+        crops: dict[AugmentSettings, dict[str, float]] = {}
         for run in runs:
             trained = load_model(Path(run["model"]), device, run["hash"])
             require_dataset(trained.identity, images.masked.identity)
             require_groups(trained.identity, images.split)
-            crops = crops or images.crops(trained)
+            augment = trained.config.settings.augment
+            if augment not in crops:
+                crops[augment] = images.crops(augment, trained.config.seed)
             cell = {name: run[name] for name in ("dataset", "split", "method", "seed")}
             found = images.masks(trained, settings, device).result()
-            lines.append(cell | {"images": len(images.chosen)} | found | crops)
+            lines.append(cell | {"images": len(images.chosen)} | found | crops[augment])
     return pd.DataFrame(lines)
 
 
@@ -109,9 +112,9 @@ class _Images:
             found.add(probability[0], masks[0], self.truth(image))
         return found
 
-    def crops(self, trained: TrainedModel) -> dict[str, float]:
-        config, images = trained.config, self.masked.images
-        groups = TrainingGroups(self.data, self.masked, config.settings.augment, 1, None, config.seed)
+    def crops(self, augment: AugmentSettings, seed: int) -> dict[str, float]:
+        images = self.masked.images
+        groups = TrainingGroups(self.data, self.masked, augment, 1, None, seed)
         numbers = {image.name: number for number, image in enumerate(images)}
         chosen = {numbers[image.name] for image in self.chosen}
         return lost_labels(groups, chosen, lambda number: self.truth(images[number]))
@@ -129,11 +132,12 @@ def write_diagnostics(spec: dict[str, Any], device: torch.device, csv: Path) -> 
     labels = {row["method"]: row["label"] for row in spec["rows"]}
     parts = [strong(f"{spec['title']}: what happens on novel pixels"), NOTE]
     for (dataset, split), runs in table.groupby(["dataset", "split"], sort=False):
-        first = runs.iloc[0]
-        lost = _cell(first["lost"], ".1f", first["lost"] > LOST)
+        first = runs.iloc[0]  # images and clutter are those of the place
+        lost, empty = _span(runs["lost"]), _span(runs["lost_empty"])
+        warning = " (!)" if runs["lost"].max() > LOST else ""
         parts += [
-            f"{line(f'{dataset} {split}')}: {first['images']} images. Crops lose {lost} % of the novel labels; "
-            f"{number(first['lost_empty'], '.1f')} % are lost in crops that hold only base pixels. Clutter covers "
+            f"{line(f'{dataset} {split}')}: {first['images']} images. Crops lose {lost}{warning} % of the novel "
+            f"labels; {empty} % are lost in crops that hold only base pixels. Clutter covers "
             f"{number(first['clutter'], '.1f')} % of the not-base region.",
             markdown(pd.DataFrame(list(_rows(runs))).set_axis([labels[name] for name in runs["method"]]), "method"),
         ]
@@ -156,6 +160,11 @@ def _rows(runs: pd.DataFrame) -> Iterator[dict[str, str]]:
             "takes most": taken,
             "one query, %": number(run["one_query"], ".1f"),
         }
+
+
+def _span(values: pd.Series[float]) -> str:
+    """Return the lowest and the highest value, once if they are the same."""
+    return " to ".join(dict.fromkeys(number(value, ".1f") for value in (values.min(), values.max())))
 
 
 def _cell(value: float, form: str, warning: bool) -> str:

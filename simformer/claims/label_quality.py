@@ -87,10 +87,11 @@ def order_kept(labels: Sequence[float], retrained: Sequence[float]) -> tuple[int
     """Count the pairs of methods whose labels differ by more than GAP points, and those whose order stays.
 
     Args:
-        labels, retrained: mean IoU of each method's labels, and of its re-training.
+        labels, retrained: mean IoU of each method's labels, and of its re-training; a method without one of the two
+            is left out.
     Returns: pairs that keep their order, and all pairs.
     """
-    methods = zip(labels, retrained, strict=True)
+    methods = [pair for pair in zip(labels, retrained, strict=True) if all(map(math.isfinite, pair))]
     far = [(a, b) for a, b in itertools.combinations(methods, 2) if abs(a[0] - b[0]) > GAP]
     return sum((a[0] > b[0]) == (a[1] > b[1]) and a[1] != b[1] for a, b in far), len(far)
 

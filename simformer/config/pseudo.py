@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from simformer.config.fields import Settings, Weight
+from simformer.config.fields import Settings, Share
 
 
 class PseudoSettings(Settings):
@@ -18,11 +18,17 @@ class PseudoSettings(Settings):
         "image. common: the rule of the baselines; only the image's novel classes compete, each divided by its "
         "maximum. All other pixels stay without a label.",
     )
-    gamma: Weight = Field(
+    gamma: Share = Field(
         0.1,
         description="For `common`: the lowest score that gets a label, as a share of the class's maximum (as "
         "`maps.gamma`).",
     )
+
+    @model_validator(mode="after")
+    def _used(self) -> PseudoSettings:
+        if self.rule == "released" and "gamma" in self.model_fields_set:
+            raise ValueError("pseudo.gamma belongs to the rule 'common': set pseudo.rule to it, or leave gamma out")
+        return self
 
     @property
     def suffix(self) -> str:

@@ -13,7 +13,6 @@ from pydantic import Field, model_validator
 from simformer.config.fields import (
     DISTINCT,
     LATER,
-    MAX_SIDE,
     BackboneName,
     Count,
     LongEdge,
@@ -127,7 +126,9 @@ class LossSettings(Settings):
         0.0, description="Weight, within L_comp, of the term that gives every novel class a place (ours). 0 removes it."
     )
     present_share: Annotated[float, LATER, Field(gt=0, le=1)] = Field(
-        0.01, description="Share of the embedding grid's cells that `present` wants for each novel class of an image."
+        0.01,
+        description="Share of the embedding grid's cells that `present` wants for each novel class of an image. A crop "
+        "whose not-base region has fewer cells has no such term.",
     )
     present_gate: Annotated[bool, LATER] = Field(
         True,
@@ -143,6 +144,17 @@ class LossSettings(Settings):
     def _rising(self) -> LossSettings:
         if self.ramp[0] > self.ramp[1]:
             raise ValueError(f"loss.ramp is [start, full], found {list(self.ramp)}; give the smaller share first")
+        if self.ramp[0] == 1:
+            raise ValueError("loss.ramp starts at 1, the end of the training, so the terms never act; start earlier")
+        return self
+
+    @model_validator(mode="after")
+    def _acting(self) -> LossSettings:
+        for name in ("exclusive", "present"):
+            if getattr(self, name) > 0 and self.beta == 0:
+                raise ValueError(f"loss.{name} > 0 is a part of L_comp: set loss.beta > 0, or loss.{name} to 0")
+        if not (self.cls or self.focal or self.dice or self.sim):
+            raise ValueError("loss.cls, focal, dice and sim are all 0, so nothing would be learnt; set one of them > 0")
         return self
 
 
@@ -158,12 +170,13 @@ class SimilaritySettings(Settings):
     )
     other_share: Share = Field(
         0.2,
-        description="Share of L_sim's J pixels drawn outside the common base class (released: 20 of 100).",
+        description="`release`: share of L_sim's J pixels drawn outside the common base class (20 of 100).",
     )
     balance_window: Count = Field(
-        25, description="Iterations over which similar and dissimilar pairs are counted to balance L_sim."
+        25,
+        description="`release`: iterations over which similar and dissimilar pairs are counted to balance L_sim.",
     )
-    balance_stride: Count = Field(5, description="Every n-th pixel pair is counted for the balance.")
+    balance_stride: Count = Field(5, description="`release`: every n-th pixel pair is counted for the balance.")
     detach: Annotated[bool, LATER] = Field(
         True,
         description="L_sim trains only SimNet (released). With false, its gradient also reaches the embeddings.",
@@ -277,19 +290,6 @@ class InferenceSettings(Settings):
         return self
 
 
-class SceneSettings(Settings):
-    """The embedded demo: synthetic scenes made from a seed (docs/demo.md)."""
-
-    size: Annotated[int, Field(ge=32, le=MAX_SIDE)] = Field(96, description="Side of the square images, pixels.")
-    train: Count = Field(1200, description="Number of training images.")
-    test: Count = Field(200, description="Number of test images.")
-    seed: Annotated[int, Field(ge=-(2**31), lt=2**31)] = Field(0, description="Seed of the generator.")
-    difficulty: Share = Field(0.5, description="Noise, colour jitter and clutter: 0 easy, 1 hard.")
-    clutter: Share = Field(
-        1.0, description="Scales the clutter. With 1, it is about 2 to 20 % of a scene, up to 26 % at difficulty 1."
-    )
-
-
 class TrainSettings(Settings):
     """Everything that decides the weights of one training, in sections."""
 
@@ -335,7 +335,7 @@ class TrainSettings(Settings):
         cells, similarity = (-(-self.augment.crop // 4)) ** 2, self.similarity
         other = round(similarity.points * similarity.other_share)
         drawn = max(other, similarity.points - other) if self.has_simnet else 0
-        if self.loss.alpha > 0:
+        if self.loss.alpha > 0 or (self.has_simnet and similarity.pairs == "paper"):
             drawn = similarity.points
         if drawn > cells:
             raise ValueError(

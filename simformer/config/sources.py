@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, RootModel, StringConstraints, model_validator
 
-from simformer.config.fields import DISTINCT, Count, Settings, Text
+from simformer.config.fields import DISTINCT, MAX_SIDE, Count, Settings, Share, Text
 from simformer.config.layers import parse
-from simformer.config.settings import SceneSettings
 from simformer.errors import UserError
 
 Checksum = Annotated[str, StringConstraints(pattern=r"^(md5:[0-9a-f]{32}|sha1:[0-9a-f]{40}|sha256:[0-9a-f]{64})$")]
@@ -45,6 +44,19 @@ class Archive(Settings):
     def size(self) -> int | None:
         """Bytes, about; None if nothing is known."""
         return self.bytes or (round(1e9 * self.gigabytes) if self.gigabytes else None)
+
+
+class SceneSettings(Settings):
+    """The embedded demo: synthetic scenes made from a seed (docs/demo.md)."""
+
+    size: Annotated[int, Field(ge=32, le=MAX_SIDE)] = Field(96, description="Side of the square images, pixels.")
+    train: Count = Field(1200, description="Number of training images.")
+    test: Count = Field(200, description="Number of test images.")
+    seed: Annotated[int, Field(ge=-(2**31), lt=2**31)] = Field(0, description="Seed of the generator.")
+    difficulty: Share = Field(0.5, description="Noise, colour jitter and clutter: 0 easy, 1 hard.")
+    clutter: Share = Field(
+        1.0, description="Scales the clutter. With 1, it is about 2 to 20 % of a scene, up to 26 % at difficulty 1."
+    )
 
 
 class ScenesSource(SceneSettings):

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from simformer.config.settings import IGNORE, SceneSettings
+from simformer.config.settings import IGNORE
+from simformer.config.sources import SceneSettings
 from simformer.data.images import encode_label, encode_png
 from simformer.data.layout import IMAGES, LABELS, write_lists
 from simformer.data.pool import in_processes

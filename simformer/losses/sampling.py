@@ -19,7 +19,7 @@ def sample_points(region: Tensor, count: int, generators: Generators, rarity: Te
     """Draw pixels without replacement, inside a region; what it lacks comes from outside it.
 
     Args:
-        region: bool [G, ..., P].
+        region: bool, or integers of which higher ones are drawn first, [G, ..., P].
         count: pixels to draw per region.
         generators: G sources of the random keys.
         rarity: weight of every pixel in the draw, > 0, [G, ..., P]; None: all are equally likely.
@@ -71,7 +71,10 @@ def sample_base_points(
 
 
 def _sample_class_aware(labels: Tensor, count: int, generators: Generators) -> Tensor:
-    """Draw base pixels, every class of an image as likely as any other: half of common classes, if there are any."""
+    """Draw base pixels, every class of an image as likely as any other: half of common classes, if there are any.
+
+    No pixel is drawn twice. An image with fewer than `count` base pixels gives all of them, and others beside them.
+    """
     ids, base = labels.long(), labels != IGNORE
     sizes = torch.zeros(*ids.shape[:2], IGNORE + 1, device=ids.device).scatter_add_(
         -1, ids, torch.ones_like(ids).float()
@@ -79,8 +82,9 @@ def _sample_class_aware(labels: Tensor, count: int, generators: Generators) -> T
     both = (sizes > 0).all(1, keepdim=True).expand_as(sizes).gather(-1, ids) & base
     rarity = 1 / sizes.gather(-1, ids)
     region = torch.where(both.any(-1, keepdim=True), both, base)
-    shared = sample_points(region, count // 2, generators, rarity)
-    others = sample_points(base.scatter(-1, shared, False), count - count // 2, generators, rarity)
+    rank = base.long() - 1  # 0 for base, -1 elsewhere: what common classes lack comes from other base classes
+    shared = sample_points(rank + region, count // 2, generators, rarity)
+    others = sample_points((rank + 1).scatter(-1, shared, -1), count - count // 2, generators, rarity)
     return torch.cat([shared, others], dim=-1)
 
 
@@ -96,6 +100,8 @@ def sample_novel_points(
 ) -> Tensor:
     """Draw the pixels of L_dist outside the base region: hidden novel, unlabelled and, by default, padded.
 
+    If there are fewer than J, base pixels fill up, as in the released code.
+
     Args:
         labels: class ids of the images at the embedding grid, IGNORE where not base, [G, 2, P].
         padding: True on padded pixels, bool [G, 2, P].
@@ -104,9 +110,9 @@ def sample_novel_points(
 
     Returns: int64 [G, 2, J].
     """
-    region = labels == IGNORE
+    region = (labels == IGNORE).long()
     if not settings.sample_padding:
-        region = region & ~padding
+        region = region.masked_fill(padding, -1)
     return sample_points(region, settings.points, generators)
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from simformer.baselines.settings import MapChoice
 from simformer.config import settings
 from simformer.config.pseudo import PseudoSettings
+from simformer.config.sources import SceneSettings
 from simformer.study.files import DatasetFile, ExperimentFile, FigureFile, MethodFile, SplitSpec, Study, StudyDataset
 
 SECTIONS: dict[str, type[BaseModel]] = {
@@ -42,7 +43,7 @@ def settings_page() -> str:
         "## Dataset (`config/datasets/<name>.yaml`)",
         _table(DatasetFile),
         "### `source` of kind `scenes`",
-        _table(settings.SceneSettings),
+        _table(SceneSettings),
         "### `inference`",
         _table(settings.InferenceSettings),
         "## Method (`config/methods/<name>.yaml`)",

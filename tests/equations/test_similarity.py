@@ -114,6 +114,8 @@ def test_novel_points_and_padding():
     settings = SimilaritySettings(points=20, sample_padding=False)
     without = sample_novel_points(labels, padding, settings, seeded())
     assert ((without >= 50) & (without < 75)).all()
+    few = sample_novel_points(labels, padding, SimilaritySettings(points=40, sample_padding=False), seeded())
+    assert (few < 75).all() and ((few >= 50).sum(1) == 25).all()  # base pixels fill up, never padding
 
 
 def test_the_papers_points_are_base_and_each_class_is_as_likely():
@@ -140,7 +142,19 @@ def test_the_papers_points_where_base_pixels_or_common_classes_lack(base):
     points = sample_base_points(
         labels, torch.zeros(2, 40), frozenset(), SimilaritySettings(points=10, pairs="paper"), seeded()
     )
-    assert points.shape == (2, 10) and (base == 0 or (labels.gather(1, points) != 255).any())
+    assert all(len(set(row.tolist())) == 10 for row in points)
+    assert ((labels.gather(1, points) != 255).sum(1) == base).all()
+
+
+def test_what_common_classes_lack_the_papers_points_take_from_other_base_classes():
+    """Class 1 is common and has 3 pixels; an image has 27 pixels of another class, and 370 of none."""
+    labels = torch.full((2, 400), 255)
+    labels[:, :3], labels[0, 3:30], labels[1, 3:30] = 1, 2, 3
+    settings = SimilaritySettings(points=24, pairs="paper")
+    for seed in range(20):
+        points = sample_base_points(labels, torch.zeros(2, 400), frozenset({1}), settings, seeded(seed))
+        assert all(len(set(row.tolist())) == 24 for row in points) and (points < 30).all()
+        assert ((points[:, :12] < 3).sum(1) == 3).all()
 
 
 def test_gather_points():

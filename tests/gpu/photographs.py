@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from simformer.config.settings import IGNORE, SceneSettings
+from simformer.config.settings import IGNORE
+from simformer.config.sources import SceneSettings
 from simformer.data.audit import audit
 from simformer.data.images import write_label
 from simformer.data.index import DatasetIndex

@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 from simformer.cli import main
 from simformer.data.scenes import generate_scenes
-from simformer.config.settings import SceneSettings
+from simformer.config.sources import SceneSettings
 if sys.argv[1] != "prepare":
     sys.exit(main())
 print(sys.argv)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from simformer.cli import main
-from simformer.config.settings import SceneSettings
+from simformer.config.sources import SceneSettings
 from simformer.data.images import encode_label, encode_png, read_label
 from simformer.data.scenes import CLASS_NAMES, render_scene
 from simformer.models.torchvision_ops import torchvision

@@ -1,6 +1,7 @@
 """Labels behind re-trained methods, scored by hand, and the order of methods before and after."""
 
 import json
+import math
 
 import numpy as np
 import pandas as pd
@@ -77,3 +78,5 @@ def test_order_of_pairs_that_are_far_apart():
     assert order_kept([10.0, 20.0, 21.0], [1.0, 3.0, 2.0]) == (2, 2)  # the second and third are too near
     assert order_kept([10.0, 20.0], [3.0, 1.0]) == (0, 1)
     assert order_kept([10.0, 20.0], [1.0, 1.0]) == (0, 1)
+    assert order_kept([50.0, 60.0, 70.0], [math.nan, 1.0, 2.0]) == (1, 1)  # the first has no novel test image
+    assert order_kept([50.0, 60.0], [math.nan, math.nan]) == (0, 0)

@@ -35,6 +35,17 @@ def error_of(call, *arguments) -> str:
         ({"loss": {"sim": 0}}, "a.yaml: settings: loss.alpha > 0 needs SimNet"),
         ({"pairing": {"mode": "none"}}, "a.yaml: settings: loss.sim > 0 compares two images"),
         ({"augment": {"crop": 32}}, "(100) draws 100 pixels, but the embedding grid has 64"),
+        (
+            {"augment": {"crop": 32}, "loss": {"alpha": 0}, "similarity": {"pairs": "paper"}},
+            "(100) draws 100 pixels, but the embedding grid has 64",
+        ),
+        ({"loss": {"exclusive": 2.5, "beta": 0}}, "loss.exclusive > 0 is a part of L_comp: set loss.beta > 0"),
+        ({"loss": {"present": 1, "beta": 0}}, "loss.present > 0 is a part of L_comp: set loss.beta > 0"),
+        ({"loss": {"ramp": [1, 1]}}, "loss.ramp starts at 1, the end of the training"),
+        (
+            {"loss": {"cls": 0, "focal": 0, "dice": 0, "sim": 0, "alpha": 0}, "pairing": {"mode": "none"}},
+            "loss.cls, focal, dice and sim are all 0, so nothing would be learnt",
+        ),
         ({"optim": {"batch_images": 6, "group_images": 3}}, "pairs need optim.group_images = 2, found 3"),
         ({"optim": {"batch_images": 7}}, "(7) must be a multiple of optim.group_images (2)"),
         ({"optim": {"batch_images": 8, "groups_per_forward": 3}}, "(3) must divide the 4 groups of a step"),
@@ -64,6 +75,21 @@ def test_mistakes_in_training_settings_are_explained_in_one_line(content, messag
         (MethodFile, {"label": "x", "labels": "pseudo"}, "`teacher` and `labels: pseudo` need each other"),
         (MethodFile, {"label": "x", "teacher": "y"}, "`teacher` and `labels: pseudo` need each other"),
         (MethodFile, {"label": "x", "pseudo": {"rule": "common"}}, "`pseudo` needs `labels: pseudo`"),
+        (
+            MethodFile,
+            {"label": "x", "labels": "pseudo", "teacher": "y", "pseudo": {"gamma": 0.5}},
+            "pseudo.gamma belongs to the rule 'common'",
+        ),
+        (
+            MethodFile,
+            {"label": "x", "labels": "pseudo", "teacher": "y", "pseudo": {"rule": "common", "gamma": 1.5}},
+            "key 'pseudo.gamma': input should be less than or equal to 1",
+        ),
+        (
+            MethodFile,
+            {"label": "x", "labels": "maps", "maps": {"response": "classifier", "gamma": 1.5}},
+            "key 'maps.gamma': input should be less than or equal to 1",
+        ),
         (MethodFile, {"label": "x", "labels": "maps"}, "`maps` and `labels: maps` need each other"),
         (MethodFile, {"label": "x", "maps": {}}, "`maps` and `labels: maps` need each other"),
         (

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simformer.config.settings import SceneSettings
-from simformer.config.sources import Expected
+from simformer.config.sources import Expected, SceneSettings
 from simformer.data.audit import AuditReport, audit
 from simformer.data.images import read_label, write_label
 from simformer.data.index import DatasetIndex

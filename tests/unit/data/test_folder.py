@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simformer.config.settings import SceneSettings
+from simformer.config.sources import SceneSettings
 from simformer.data import folder
 from simformer.data.audit import audit
 from simformer.data.folder import import_folder

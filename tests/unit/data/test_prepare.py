@@ -6,8 +6,7 @@ import shutil
 import pytest
 
 from simformer.cli import main
-from simformer.config.settings import SceneSettings
-from simformer.config.sources import parse_source
+from simformer.config.sources import SceneSettings, parse_source
 from simformer.data.prepare import prepare
 from simformer.data.scenes import generate_scenes
 from simformer.errors import UserError

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simformer.config.settings import IGNORE, SceneSettings
+from simformer.config.settings import IGNORE
+from simformer.config.sources import SceneSettings
 from simformer.data.audit import audit
 from simformer.data.scenes import (
     BODY_PART,

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from simformer.config.settings import SceneSettings
-from simformer.config.sources import FolderSource
+from simformer.config.sources import FolderSource, SceneSettings
 from simformer.data.audit import audit
 from simformer.data.finished import is_finished, is_of_another_source
 from simformer.data.images import read_label, write_label

@@ -14,7 +14,7 @@ import yaml
 from simformer.analysis.pages.methods_page import methods_page
 from simformer.baselines.dataset_settings import BaselineSettings
 from simformer.baselines.responses import RESPONSES, sections_behind
-from simformer.config.settings import SceneSettings
+from simformer.config.sources import SceneSettings
 from simformer.study.files import DatasetFile, ExperimentFile, MethodFile, SplitSpec, Study, StudyDataset
 from simformer.study.reference import SECTIONS, settings_page, study_schema
 
