@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 
 import torch
@@ -79,8 +80,9 @@ def train(config: RunConfig, job: Job, processes: Processes = ALONE) -> None:
         if loop.complete():
             gpus = processes.gather(gpu_name(device))
             size = {"images": len(job.labels.images), "parameters": sum(p.numel() for p in step.parameters)}
+            labels = {"labels": os.path.relpath(job.labels.root, job.outputs.facts.parent)}
             write = partial(save_model, training=training, config=config, labels=job.labels, inference=job.inference)
-            loop.finish(size | facts(meter.total, gpus), write)
+            loop.finish(labels | size | facts(meter.total, gpus), write)
 
 
 def collect_shares(training: Training, meter: Meter, share: range, processes: Processes) -> None:

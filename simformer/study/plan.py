@@ -8,16 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from simformer.baselines.conta.rounds import networks_behind
-from simformer.baselines.responses import EXPANSIONS, WALKS
 from simformer.config.fields import PUBLISHED
 from simformer.config.sources import archives
 from simformer.data.finished import is_of_another_source
 from simformer.errors import UserError
 from simformer.machine.terminal import counted, gigabytes
-from simformer.study.catalogue import FULL_SPLIT, Catalogue, Cell
+from simformer.study.catalogue import Catalogue, Cell
 from simformer.study.cost import data_bytes, result_bytes, training_time
 from simformer.study.initial_weights import absent_weights, initial_weights, weights_file
+from simformer.study.label_recipes import has_other_labels, map_networks
 from simformer.study.problems import absent_masks, split_problems, unwritable_folders
 from simformer.study.runs import Runs
 from simformer.study.saved_states import is_refused, what_to_do
@@ -38,7 +37,7 @@ class Training:
     Attributes:
         cell: (dataset, split, method, seed).
         folder: its run directory.
-        status: 'done', 'changed' (done with other settings, novel classes or data, or begun and `stale`),
+        status: 'done', 'changed' (done with other settings, novel classes, labels or data, or begun and `stale`),
             'interrupted' or 'to do'.
         steps: optimiser steps.
         images: images seen, repetitions included.
@@ -179,8 +178,8 @@ def make_plan(catalogue: Catalogue, experiments: Sequence[str] | None = None) ->
         result_bytes(catalogue, wanted) + data_bytes(catalogue, datasets),
         _downloads(catalogue, datasets) | _weights(catalogue, wanted),
         {
-            path: path.exists() and not any(path.is_relative_to(Path(catalogue.study.results, name)) for name in anew)
-            for path in _map_networks(catalogue, cells)
+            network.path: network.path.exists() and network.dataset not in anew and not network.changed(catalogue)
+            for network in map_networks(catalogue, cells)
         },
         (
             *unwritable_folders(catalogue),
@@ -217,7 +216,8 @@ def _training(
     saved = (state / "state.pt").exists()
     stale = saved and is_refused(Runs(catalogue), cell, folder)
     if mine and (folder / "model.safetensors").exists():
-        status = "done" if belongs(mine, folder, run.hash, catalogue.novel(*cell[:2])) else "changed"
+        own = belongs(mine, folder, run.hash, catalogue.novel(*cell[:2]))
+        status = "done" if own and not has_other_labels(catalogue, cell, folder, mine) else "changed"
     else:
         status = "changed" if stale else "interrupted" if saved else "to do"
     gpu, cpu = (training_time(run, like, cards, on_gpu) for on_gpu in (True, False))
@@ -240,25 +240,6 @@ def _after_teacher(catalogue: Catalogue, found: Mapping[Cell, Training], trainin
         return training
     changed = found[dataset, catalogue.trained_split(split, teacher), teacher, seed].status == "changed"
     return replace(training, status="changed") if changed else training
-
-
-def _map_networks(catalogue: Catalogue, cells: Iterable[Cell]) -> list[Path]:
-    """List the networks behind the class maps of some trainings, each once."""
-    paths: list[Path] = []
-    for dataset, split, method, seed in cells:
-        if maps := catalogue.method(method).maps:
-            response = catalogue.response(dataset, maps.response)
-            name = f"seed{seed if maps.seed is None else maps.seed}"
-            folder = Path(catalogue.study.results, dataset, FULL_SPLIT, "maps")
-            networks = networks_behind(response) + ([(response, maps.expansion)] if maps.expansion in WALKS else [])
-            paths += [folder.joinpath(network, name, *stage, "network.safetensors") for network, *stage in networks]
-            if EXPANSIONS[maps.expansion].base_masks:
-                retab = Path(catalogue.study.results, dataset, split, "retab", name)
-                paths += [
-                    retab / stage / "network.safetensors"
-                    for stage in ("boundary", f"{response}{maps.cleaned}/affinity")
-                ]
-    return list(dict.fromkeys(paths))
 
 
 def _downloads(catalogue: Catalogue, datasets: Iterable[str]) -> dict[str, int | None]:

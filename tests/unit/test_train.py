@@ -68,6 +68,7 @@ def test_the_log_holds_the_scheduled_rates_and_the_facts_describe_the_run(masked
     assert [row["lr"] for row in rows] == pytest.approx([1e-3 * (1 - t / 5) ** 0.9 for t in (1, 3, 4)], rel=1e-5)
     facts = json.loads(outputs.facts.read_text())
     assert (facts["hash"], facts["steps"], facts["resumed_at"], facts["images"]) == (config.hash, 5, 0, 24)
+    assert (outputs.facts.parent / facts["labels"]).resolve() == masked.root.resolve()
 
 
 @pytest.mark.usefixtures("any_hardware")
