@@ -82,7 +82,6 @@ def build_training(
         settings.optim.group_images,
         chooser,
         config.seed,
-        settings.loss.drop_lost_labels,
     )
     networks, undecayed = [m for m in (model, simnet) if m is not None], model.backbone.undecayed()
     optimizer = build_optimizer(networks, model.backbone, settings.optim, undecayed)

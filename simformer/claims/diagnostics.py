@@ -50,7 +50,7 @@ classes or more. Above {100 * OVERLAP:g} % novel masks overlap.
 - one query: share of the images in which a novel class has its usual query, mean over classes.
 - The line above a table: share of the image-level novel labels whose class has no pixel in a training crop, in \
 {EPOCHS} crops of each image; lowest and highest if methods crop differently. L_cls still demands these classes, \
-except from methods that drop them or do not train on image-level labels. Above {LOST:g} %, crops lose too many \
+except from methods that do not train on image-level labels. Above {LOST:g} %, crops lose too many \
 labels. Clutter means pixels that belong to no class."""
 
 

@@ -115,10 +115,6 @@ class LossSettings(Settings):
         0.1, description="gamma (Sec. 3.5), constant score for all ignore masks. Released: 0.05."
     )
     no_object: Weight = Field(0.1, description="Weight of 'no object' in L_cls. All classes have weight 1.")
-    drop_lost_labels: Annotated[bool, LATER] = Field(
-        False,
-        description="A crop that holds only base pixels loses the image-level labels of its image.",
-    )
     exclusive: Annotated[Weight, LATER] = Field(
         0.0, description="Weight, within L_comp, of the term against novel masks that overlap (ours); 0: none."
     )

@@ -60,7 +60,6 @@ class TrainingGroups(Dataset[Group]):
         group_images: images per group.
         chooser: chooses a reference for the first image; None for groups of single images.
         seed: training seed.
-        drop_lost_labels: whether a crop without any not-base pixel loses its image-level labels.
     """
 
     def __init__(
@@ -71,7 +70,6 @@ class TrainingGroups(Dataset[Group]):
         group_images: int,
         chooser: PairChooser | None,
         seed: int,
-        drop_lost_labels: bool = False,
     ) -> None:
         self.data = data
         self.labels = labels
@@ -79,7 +77,6 @@ class TrainingGroups(Dataset[Group]):
         self.group_images = group_images
         self.chooser = chooser
         self.seed = seed
-        self.drop_lost_labels = drop_lost_labels
 
     def image_ids(self, group: int) -> list[int]:
         """Indices of the images of a group: fresh permutations of the training set, one after the other."""
@@ -104,8 +101,6 @@ class TrainingGroups(Dataset[Group]):
         if self.labels.crop_scope:
             novel = [c for c in novel if (label_map == c).any()]
             label_map = label_map.masked_fill(torch.isin(label_map, torch.tensor(self.labels.novel)), IGNORE)
-        if self.drop_lost_labels and not crop.kept:
-            novel = []
         return crop.image, make_target(label_map, crop.padding, novel, crop.kept, image.unknown), image.name
 
     def crop(self, image_id: int, group: int, slot: int, label_map: np.ndarray) -> Crop:

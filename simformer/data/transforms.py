@@ -110,11 +110,8 @@ def augment(
         cropped = color_jitter(cropped, rng)
     if settings.flip and rng.random() < 0.5:
         cropped, labels = cropped[:, ::-1], labels[:, ::-1]
-    inside, outside, before = (
-        sum(np.count_nonzero(part == i) for i in (IGNORE, *hidden)) for part in (labels, whole, label_map)
-    )
-    kept = inside / outside if outside else float(before > 0)  # what resizing makes vanish, no crop has lost
-    return placed_in_crop(cropped, labels, settings.crop, kept=kept)
+    inside, outside = (sum(np.count_nonzero(part == i) for i in (IGNORE, *hidden)) for part in (labels, whole))
+    return placed_in_crop(cropped, labels, settings.crop, kept=inside / max(1, outside))
 
 
 def _choose_crop(

@@ -66,7 +66,7 @@ def test_the_table_says_why_there_is_no_test(tmp_path):
     assert line["first (n)"] == "33.3 ± 0.00 (5)" and line["difference"] == "+20.8"
     assert line["95 % interval"] == "- (no spread)"
     assert [line[name] for name in ("g", "t (freedom)", "p", "p (Holm)")] == ["-"] * 4
-    assert "No spread: the numbers are equal, or differ only by rounding" in text
+    assert "No spread: every seed or draw of images gives the same number, up to rounding" in text
     assert "No spread" in (tmp_path / "t.tex").read_text()
     write_t_tests(Runs(tmp_path, VALUES["one seed"]).spec(metrics=["novel"]), tmp_path / "one.csv")
     assert "fewer than two seeds" in (tmp_path / "one.md").read_text()

@@ -100,22 +100,6 @@ def test_targets_carry_masks_of_base_and_labels_of_novel_classes(new_groups, mas
     assert novel_seen
 
 
-def test_labels_that_a_crop_has_lost_for_certain_are_dropped_on_request(scenes, masked):
-    """Crops of an eighth of the side; the base masks alone tell which hold no pixel of a novel class."""
-    augment = AugmentSettings(crop=16, short_edges=(128,), max_long_edge=128)
-    kept, dropping = (TrainingGroups(scenes.data, masked, augment, 2, None, 0, drop) for drop in (False, True))
-    lost = 0
-    for n in range(40):
-        for before, after in zip(kept[n].targets, dropping[n].targets, strict=True):
-            novel = [t.class_ids[~t.has_mask].tolist() for t in (before, after)]
-            without_region = not ((before.label_map == 255) & ~before.padding).any()
-            assert novel[1] == ([] if without_region else novel[0])
-            assert torch.equal(after.class_ids[after.has_mask], before.class_ids[before.has_mask])
-            assert torch.equal(after.label_map, before.label_map)
-            lost += without_region and bool(novel[0])
-    assert lost > 3
-
-
 def test_the_number_of_workers_does_not_matter(new_groups):
     alone = list(training_steps(new_groups(), 2, 1, 5, workers=0))
     helped = list(training_steps(new_groups(), 2, 1, 5, workers=2))

@@ -106,7 +106,6 @@ def test_no_hidden_pixel_reaches_labels_pairs_or_batches(scenes, few, split, hon
 KEYS = {
     "defaults": {},
     "exclusive, present": {"loss": {"exclusive": 2.5, "present": 1.0, "present_share": 0.1, "ramp": (0.0, 0.0)}},
-    "lost labels": {"loss": {"drop_lost_labels": True}, "augment": {"crop": 32, "short_edges": (96,)}},
     "the paper's pairs, attached": {"similarity": {"points": 20, "pairs": "paper", "detach": False}},
     "another SimNet": {"model": {"simnet_norm": "layer", "simnet_input": "relational"}},
 }
