@@ -13,8 +13,8 @@ Lack = Literal["", "no spread", "one image", "few seeds", "no value"]
 IN_CELLS: tuple[Lack, ...] = ("no spread", "one image")
 """Reasons that are in the cell itself; the others show in the number of seeds, or in the other cells of the line."""
 MEANINGS: dict[Lack, str] = {
-    "no spread": "No spread: every seed or draw of images gives the same number, up to rounding, so there is neither an "
-    "interval nor a p value.",
+    "no spread": "No spread: every seed or draw of images gives the same number, up to rounding, so there is neither "
+    "an interval nor a p value.",
     "one image": "One image: a single test image has no spread.",
     "few seeds": "With fewer than two seeds there is no spread, and so no interval and no test.",
     "no value": "-: there is no number, because no test image shows any of the classes, or because a run has no value.",
