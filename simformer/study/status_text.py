@@ -46,7 +46,7 @@ def status_text(status: Status, now: datetime, colour: bool) -> str:
         _list("failed", "red", colour, [_failed(t.name, t.reason, t.log, t.slurm_logs) for t in failed]),
         _list("other failed jobs", "red", colour, [_failed(j.name, j.reason, j.log, None) for j in status.failed_jobs]),
         _list(
-            "trained with other settings, novel classes, labels or data, so they will be trained again", "yellow", colour,
+            "trained with other settings, novel classes, labels or data; they will be trained again", "yellow", colour,
             [[t.name] for t in status.of("changed") if t.stale is None],
         ),
         _list(
