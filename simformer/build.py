@@ -75,14 +75,7 @@ def build_training(
     if simnet is not None:
         simnet.to(device)
     chooser = None if settings.pairing.mode == "none" else PairChooser(labels, settings.pairing.mode)
-    groups = TrainingGroups(
-        data,
-        labels,
-        settings.augment,
-        settings.optim.group_images,
-        chooser,
-        config.seed,
-    )
+    groups = TrainingGroups(data, labels, settings.augment, settings.optim.group_images, chooser, config.seed)
     networks, undecayed = [m for m in (model, simnet) if m is not None], model.backbone.undecayed()
     optimizer = build_optimizer(networks, model.backbone, settings.optim, undecayed)
     loss = SimFormerLoss(
